@@ -1,0 +1,275 @@
+"""Every container and callable type that two modules share.
+
+Shape letters, used in every docstring of the package:
+
+| letter | meaning | letter | meaning |
+|---|---|---|---|
+| `N` | clients | `B` | examples in a batch |
+| `D` | examples of all clients | `T` | tokens of an example |
+| `C` | clients in a cohort | `K` | classes or vocabulary |
+| `S` | local steps | `U` | units of a unit group |
+| `M` | most examples of a client | `R` | rounds |
+
+This module imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import flax.struct
+import jax
+import numpy as np
+
+PyTree = Any
+Params = PyTree
+"""A nested dict of arrays: the parameters of a supernet or of a subnet."""
+
+IGNORED = -2
+"""Target that is no target: padding. It counts in no loss and in no accuracy."""
+
+UNKNOWN = -1
+"""Target outside the classes (an out-of-vocabulary word): no loss, always a miss."""
+
+
+class UserError(ValueError):
+    """Bad input, told in one line: what is wrong, where, and what to do about it."""
+
+
+@flax.struct.dataclass
+class ClientData:
+    """Examples of all clients, stored flat; nothing is padded in storage.
+
+    Attributes:
+      inputs: model inputs `[D, ...]`.
+      targets: class ids `[D]` or `[D, T]`, int32; `IGNORED` and `UNKNOWN` are negative.
+      offsets: `[N + 1]` int32; client i owns the rows `offsets[i]:offsets[i + 1]`.
+      num_classes: number of classes `K`; targets are below it.
+    """
+
+    inputs: jax.Array | np.ndarray
+    targets: jax.Array | np.ndarray
+    offsets: jax.Array | np.ndarray
+    num_classes: int = flax.struct.field(pytree_node=False)
+
+    @property
+    def num_clients(self) -> int:
+        """Number of clients `N`."""
+        return self.offsets.shape[0] - 1
+
+    @property
+    def num_examples(self) -> np.ndarray:
+        """Examples of each client `[N]`; needs concrete offsets."""
+        return np.diff(np.asarray(self.offsets))
+
+
+@dataclasses.dataclass(frozen=True)
+class FederatedDataset:
+    """The three splits of every client; client i is the same client in each of them.
+
+    Attributes:
+      train: the only split that scores, policies and training may see.
+      validation: for the choice of hyper-parameters and rounds.
+      test: for reporting.
+      client_names: `N` names, in client order.
+    """
+
+    train: ClientData
+    validation: ClientData
+    test: ClientData
+    client_names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClientStats:
+    """What an allocation policy may look at: one entry a client, from training data only.
+
+    Attributes:
+      num_examples: training examples `[N]`.
+      scores: heterogeneity scores `[N]`; larger means more heterogeneous.
+      max_widths: the widest subnet that each client's device holds `[N]`, in (0, 1].
+    """
+
+    num_examples: np.ndarray
+    scores: np.ndarray
+    max_widths: np.ndarray
+
+
+class Block(NamedTuple):
+    """Consecutive cohort slots that run together; static, so that shapes may depend on it.
+
+    Attributes:
+      size: number of slots.
+      width: the one width of all its clients, as a fraction of the supernet.
+      sizes: `(group, units kept)` pairs of that width.
+      num_batches: batches that its largest client needs to see each example once.
+    """
+
+    size: int
+    width: float
+    sizes: tuple[tuple[str, int], ...]
+    num_batches: int
+
+
+@flax.struct.dataclass
+class Cohort:
+    """The clients of a round, in slots sorted by block.
+
+    Attributes:
+      index: client ids `[C]`, int32.
+      widths: fraction of units kept `[C]`.
+      sizes: units kept in every unit group, `{group: [C] int32}`.
+      weights: aggregation weights `a` `[C]`; 0 marks a padding slot, which is inert.
+      blocks: how the slots are laid out (static).
+    """
+
+    index: jax.Array | np.ndarray
+    widths: jax.Array | np.ndarray
+    sizes: Mapping[str, jax.Array | np.ndarray]
+    weights: jax.Array | np.ndarray
+    blocks: tuple[Block, ...] = flax.struct.field(pytree_node=False)
+
+
+@flax.struct.dataclass
+class PartialSum:
+    """Two sums over clients; partial sums of disjoint clients add up to the whole one.
+
+    Attributes:
+      total: `sum_i a_i m_i (theta_i - theta)` for every coordinate, shaped like the params.
+      weight: `sum_i a_i m_i`, broadcastable to `total` (size 1 along axes never cut).
+      mass: `sum_i a_i`, a scalar.
+    """
+
+    total: PyTree
+    weight: PyTree
+    mass: jax.Array
+
+
+@flax.struct.dataclass
+class ServerState:
+    """Everything that a run needs to go on: all of it belongs in a checkpoint.
+
+    Attributes:
+      params: the supernet.
+      opt_state: state of the server optimizer.
+      round: rounds finished, int32 scalar.
+      key: root key of the run; it never advances.
+    """
+
+    params: Params
+    opt_state: PyTree
+    round: jax.Array
+    key: jax.Array
+
+
+@flax.struct.dataclass
+class ClientMetrics:
+    """Sums over one client's examples (with a leading `[C]` for a cohort).
+
+    Attributes:
+      loss: summed loss over targets inside the classes.
+      correct: targets predicted right.
+      loss_count: targets inside the classes.
+      count: targets, unknown ones included, padding excluded.
+    """
+
+    loss: jax.Array
+    correct: jax.Array
+    loss_count: jax.Array
+    count: jax.Array
+
+
+class ApplyFn(Protocol):
+    """Forward pass `(params, inputs [B, ...], width, train) -> logits [B, ..., K]`."""
+
+    def __call__(
+        self, params: Params, inputs: jax.Array, *, width: float | jax.Array, train: bool
+    ) -> jax.Array: ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """A supernet: one architecture at full width and at every narrower one.
+
+    Attributes:
+      init: `key -> params` at full width; the key is consumed.
+      apply: forward pass of the whole supernet.
+      narrow: `{group: units} -> ApplyFn` of the same architecture with fewer units.
+      shapes: full-width parameters as `jax.ShapeDtypeStruct` leaves.
+      axes: same tree; each leaf names the unit group of every axis, `None` if never cut.
+      groups: units of every unit group at full width.
+      input_shape: shape of one example, without the batch axis.
+      input_dtype: dtype of one example.
+    """
+
+    init: Callable[[jax.Array], Params]
+    apply: ApplyFn
+    narrow: Callable[[Mapping[str, int]], ApplyFn]
+    shapes: PyTree
+    axes: PyTree
+    groups: Mapping[str, int]
+    input_shape: tuple[int, ...]
+    input_dtype: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Subnet:
+    """One client's part of the supernet, inside one traced round.
+
+    Attributes:
+      params: the parameters that the client trains.
+      apply: `(params, inputs, *, train) -> logits` of the subnet.
+      insert: an update of `params` -> the same update in supernet coordinates, zero outside.
+      masks: 1 where the supernet coordinate is the client's, broadcastable to the supernet.
+    """
+
+    params: Params
+    apply: Callable[..., jax.Array]
+    insert: Callable[[Params], Params]
+    masks: PyTree
+
+
+ScoreFn = Callable[[ClientData, Model, jax.Array], np.ndarray]
+"""`(training data, model, key) -> scores [N]`; larger means more heterogeneous."""
+
+OrderFn = Callable[[Params, Mapping[str, int], jax.Array, jax.Array], Mapping[str, jax.Array]]
+"""`(params, groups, round, key) -> {group: rank [U]}`: a client of k units keeps `rank < k`."""
+
+ClientFn = Callable[[Subnet, jax.Array, jax.Array, int], tuple[PyTree, PyTree]]
+"""`(subnet, client, weight, num_batches) -> (summed over clients, stacked per client)`."""
+
+ExecuteFn = Callable[[ClientFn, Params, Cohort, jax.Array, jax.Array], tuple[PyTree, PyTree]]
+"""`(client_fn, params, cohort, round, key) -> (sums, outputs [C])`: how a cohort is run."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FederatedAlgorithm:
+    """Two pure functions, and how both training and evaluation run a cohort.
+
+    Attributes:
+      init: `key -> ServerState` before round 0.
+      round: `(state, training data, cohort) -> (state, ClientMetrics [C])`.
+      execute: runs a function of one client on every subnet of a cohort.
+      model: the supernet.
+      batch_size: examples in a local batch.
+    """
+
+    init: Callable[[jax.Array], ServerState]
+    round: Callable[[ServerState, ClientData, Cohort], tuple[ServerState, ClientMetrics]]
+    execute: ExecuteFn
+    model: Model
+    batch_size: int
+
+
+class Writer(Protocol):
+    """Takes the rows of a run as they come."""
+
+    def write(self, table: str, rows: Sequence[Mapping[str, Hashable]]) -> None:
+        """Appends rows to a table (`metrics` or `summary`)."""
+        ...
+
+    def close(self) -> None:
+        """Flushes and releases what the writer holds."""
+        ...
