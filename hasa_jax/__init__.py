@@ -1,0 +1,58 @@
+"""A JAX simulator of model-heterogeneous federated learning."""
+
+from hasa_jax.algorithm import partial_training
+from hasa_jax.allocation import POLICIES, Allocation, allocate
+from hasa_jax.base import (
+    IGNORED,
+    UNKNOWN,
+    ClientData,
+    ClientStats,
+    Cohort,
+    FederatedAlgorithm,
+    FederatedDataset,
+    Model,
+    PartialSum,
+    ServerState,
+    UserError,
+)
+from hasa_jax.datasets import DATASETS, from_arrays
+from hasa_jax.evaluation import evaluate, per_client, summarize
+from hasa_jax.execution import EXECUTIONS, make_cohort
+from hasa_jax.extraction import EXTRACTIONS
+from hasa_jax.heterogeneity import SCORES
+from hasa_jax.models import MODELS, from_linen
+from hasa_jax.simulation import History, run, scan_rounds
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DATASETS",
+    "EXECUTIONS",
+    "EXTRACTIONS",
+    "IGNORED",
+    "MODELS",
+    "POLICIES",
+    "SCORES",
+    "UNKNOWN",
+    "Allocation",
+    "ClientData",
+    "ClientStats",
+    "Cohort",
+    "FederatedAlgorithm",
+    "FederatedDataset",
+    "History",
+    "Model",
+    "PartialSum",
+    "ServerState",
+    "UserError",
+    "allocate",
+    "evaluate",
+    "from_arrays",
+    "from_linen",
+    "make_cohort",
+    "partial_training",
+    "per_client",
+    "run",
+    "scan_rounds",
+    "summarize",
+]

@@ -1,0 +1,105 @@
+"""The server's mean as two sums: `sum_i a_i m_i (theta_i - theta)` and `sum_i a_i m_i`.
+
+Sums add over clients, blocks, devices and hosts, so every way of running a cohort shares
+this one aggregation. Summing differences instead of parameters gives the same mean, keeps
+the low bits of small updates, and makes a coordinate that nobody trained an exact zero.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from hasa_jax.base import Params, PartialSum, PyTree, Subnet, UserError
+
+AGGREGATIONS = ("coverage", "full")
+"""Denominators: the clients that hold a coordinate, or all clients of the round."""
+
+
+def partial_sum(subnet: Subnet, update: Params, weight: jax.Array) -> PartialSum:
+    """One client's contribution to both sums.
+
+    Args:
+      subnet: the client's subnet.
+      update: `theta_i - theta` over the subnet's own parameters.
+      weight: the client's weight `a_i`, a scalar; 0 makes it inert.
+
+    Returns:
+      The client's `PartialSum`.
+    """
+    # A client without weight must be inert even if its update is not a number.
+    inserted = subnet.insert(update)
+    total = jax.tree.map(lambda u: jnp.where(weight > 0, weight * u, 0.0), inserted)
+    return PartialSum(
+        total=total, weight=jax.tree.map(lambda m: weight * m, subnet.masks), mass=weight
+    )
+
+
+def mean_update(partial: PartialSum, aggregation: str) -> PyTree:
+    """Finishes the mean of the clients' updates.
+
+    `coverage`: `sum a m (theta_i - theta) / sum a m`, and 0 where nobody trained.
+    `full`: the same sum over `sum a`: absent coordinates count as unchanged.
+
+    Args:
+      partial: sums over all clients of the round.
+      aggregation: `coverage` or `full`.
+
+    Returns:
+      The mean update, shaped like the params.
+
+    Raises:
+      UserError: if the aggregation is unknown.
+
+    References:
+      Coverage: HeteroFL, arXiv 2010.01264. Full: FedAvg, arXiv 1602.05629.
+    """
+    if aggregation == "coverage":
+
+        def mean(total, weight):
+            return jnp.where(weight > 0, total / jnp.where(weight > 0, weight, 1.0), 0.0)
+    elif aggregation == "full":
+
+        def mean(total, weight):
+            del weight
+            return total / jnp.where(partial.mass > 0, partial.mass, 1.0)
+    else:
+        raise UserError(
+            f"unknown aggregation {aggregation!r}: use one of {', '.join(AGGREGATIONS)}"
+        )
+    return jax.tree.map(mean, partial.total, partial.weight)
+
+
+def server_update(
+    params: Params,
+    opt_state: PyTree,
+    partial: PartialSum,
+    optimizer: optax.GradientTransformation,
+    aggregation: str,
+) -> tuple[Params, PyTree]:
+    """Takes one server step along the mean update.
+
+    The optimizer sees the negative mean update as a gradient, so `optax.sgd(1.0)` is plain
+    averaging. Optimizers with memory would go on moving a coordinate that nobody trained in
+    this round: their step is masked by coverage.
+
+    Args:
+      params: the supernet.
+      opt_state: state of the server optimizer.
+      partial: sums over all clients of the round.
+      optimizer: an optax transformation.
+      aggregation: `coverage` or `full`.
+
+    Returns:
+      New params and new optimizer state. Coordinates that nobody trained keep their bits.
+
+    References:
+      Adaptive federated optimization, arXiv 2003.00295.
+    """
+    gradient = jax.tree.map(jnp.negative, mean_update(partial, aggregation))
+    steps, opt_state = optimizer.update(gradient, opt_state, params)
+    params = jax.tree.map(
+        lambda p, step, weight: jnp.where(weight > 0, p + step, p), params, steps, partial.weight
+    )
+    return params, opt_state

@@ -1,0 +1,111 @@
+"""Per-client metrics, and what they say of the mean, the worst and the tail."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import jax
+import numpy as np
+
+from hasa_jax import client as local
+from hasa_jax.base import (
+    ClientData,
+    ClientMetrics,
+    Cohort,
+    FederatedAlgorithm,
+    ServerState,
+    Subnet,
+)
+
+
+@functools.partial(jax.jit, static_argnames="algorithm")
+def evaluate(
+    algorithm: FederatedAlgorithm, state: ServerState, data: ClientData, cohort: Cohort
+) -> ClientMetrics:
+    """Evaluates every client's own subnet on that client's own examples.
+
+    Args:
+      algorithm: supplies extraction and execution (static).
+      state: the server's state; the subnets are those of its current round.
+      data: one split of all clients.
+      cohort: clients and their widths; full widths evaluate the supernet.
+
+    Returns:
+      Sums over examples `[C]`, in cohort order.
+    """
+
+    def evaluate_client(subnet: Subnet, client: jax.Array, weight: jax.Array, num_batches: int):
+        del weight
+        plan = local.sequential_batches(data, client, num_batches, algorithm.batch_size)
+        return (), local.evaluate(subnet, data, plan)
+
+    _, metrics = algorithm.execute(
+        evaluate_client, state.params, cohort, state.round, state.key
+    )
+    return metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class ClientScores:
+    """Loss and accuracy of every client, in client order.
+
+    Attributes:
+      loss: mean loss over targets inside the classes `[N]`; NaN if a client has none.
+      accuracy: share of targets predicted right `[N]`; an unknown target is a miss.
+    """
+
+    loss: np.ndarray
+    accuracy: np.ndarray
+
+
+def per_client(metrics: ClientMetrics, cohort: Cohort) -> ClientScores:
+    """Divides the sums and puts them in client order."""
+    order = np.argsort(np.asarray(cohort.index))
+    sums = jax.tree.map(lambda x: np.asarray(x, np.float64)[order], metrics)
+    with np.errstate(invalid="ignore"):
+        return ClientScores(sums.loss / sums.loss_count, sums.correct / sums.count)
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What a set of per-client accuracies comes to.
+
+    Attributes:
+      mean: unweighted mean over clients.
+      weighted: mean weighted by examples.
+      worst: the worst client.
+      tail: mean of the worst clients.
+      std: standard deviation over clients (of the population of clients, `ddof = 0`).
+    """
+
+    mean: float
+    weighted: float
+    worst: float
+    tail: float
+    std: float
+
+
+def summarize(
+    accuracy: np.ndarray, num_examples: np.ndarray, tail_fraction: float = 0.25
+) -> Summary:
+    """Summarizes per-client accuracies.
+
+    Args:
+      accuracy: `[N]`.
+      num_examples: examples that each accuracy was measured on `[N]`.
+      tail_fraction: share of clients in the tail; `ceil(fraction * N)` clients, so .25 of
+        seven is the worst two.
+
+    Returns:
+      The summary.
+    """
+    tail_size = max(1, math.ceil(tail_fraction * len(accuracy) - 1e-9))
+    return Summary(
+        mean=float(accuracy.mean()),
+        weighted=float(np.average(accuracy, weights=num_examples)),
+        worst=float(accuracy.min()),
+        tail=float(np.sort(accuracy)[:tail_size].mean()),
+        std=float(accuracy.std()),
+    )

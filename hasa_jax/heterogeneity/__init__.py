@@ -1,0 +1,13 @@
+"""Scores of clients from their training data; larger means more heterogeneous."""
+
+from hasa_jax.heterogeneity.entropy import entropy
+from hasa_jax.heterogeneity.gradient_norm import gradient_norm
+from hasa_jax.heterogeneity.label_divergence import label_divergence
+
+SCORES = {
+    "entropy": entropy,
+    "gradient_norm": gradient_norm,
+    "label_divergence": label_divergence,
+}
+
+__all__ = ["SCORES", "entropy", "gradient_norm", "label_divergence"]

@@ -1,0 +1,32 @@
+"""Label counts of every client: what the label-based scores share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hasa_jax.base import ClientData
+
+
+def label_counts(data: ClientData) -> np.ndarray:
+    """Counts every class among each client's targets.
+
+    For next-word prediction the classes are the words of the vocabulary. Padding and
+    out-of-vocabulary targets are no class and are not counted.
+
+    Args:
+      data: training examples of all clients.
+
+    Returns:
+      `[N, K]` int64.
+    """
+    offsets, targets = np.asarray(data.offsets), np.asarray(data.targets)
+    counts = np.empty((data.num_clients, data.num_classes), np.int64)
+    for client, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        labels = targets[start:stop]
+        counts[client] = np.bincount(labels[labels >= 0], minlength=data.num_classes)
+    return counts
+
+
+def smoothed(counts: np.ndarray, alpha: float) -> np.ndarray:
+    """Laplace-smoothed distribution `(c + alpha) / (sum c + alpha K)` over the last axis."""
+    return (counts + alpha) / (counts.sum(-1, keepdims=True) + alpha * counts.shape[-1])

@@ -1,0 +1,26 @@
+"""Label entropy: how varied a client's own labels are."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from hasa_jax.base import ClientData, Model, ScoreFn
+from hasa_jax.heterogeneity.counts import label_counts
+
+
+def entropy() -> ScoreFn:
+    """Scores a client by `H_i = -sum_k p_ik ln p_ik` of its training labels, in nats.
+
+    Returns:
+      A `ScoreFn`; a client of many evenly used labels scores high.
+    """
+
+    def score(data: ClientData, model: Model, key: jax.Array) -> np.ndarray:
+        del model, key
+        counts = label_counts(data)
+        # A client may have no label inside the classes at all.
+        p = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
+        return -(p * np.log(np.where(p > 0, p, 1.0))).sum(-1)
+
+    return score

@@ -1,0 +1,85 @@
+"""Where the rows of a run go: CSV files, JSON lines, TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+
+class CsvWriter:
+    """Writes each table to `<folder>/<table>.csv`, a header first, flushed with every write.
+
+    Floats are written by `repr`, the shortest text that reads back to the same bits; columns
+    named `*_seconds` are measurements, and get milliseconds.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        self._files: dict[str, IO[str]] = {}
+
+    def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Appends rows; the first row of a table decides its columns."""
+        if not rows:
+            return
+        new = table not in self._files
+        if new:
+            path = self._folder / f"{table}.csv"
+            self._files[table] = path.open("w", encoding="utf-8", newline="")
+        file = self._files[table]
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows(
+            {k: f"{v:.3f}" if k.endswith("_seconds") else v for k, v in row.items()}
+            for row in rows
+        )
+        file.flush()
+
+    def close(self) -> None:
+        """Closes the files."""
+        for file in self._files.values():
+            file.close()
+        self._files = {}
+
+
+class JsonLinesWriter:
+    """Appends every row, with its table's name, to one file as a line of JSON."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._file = path.open("w", encoding="utf-8")
+
+    def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Appends rows."""
+        for row in rows:
+            self._file.write(json.dumps({"table": table, **row}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class TensorBoardWriter:
+    """Writes summary numbers as TensorBoard scalars; needs the `tracking` extra."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        import tensorboardX  # The extra is optional, so only its user pays for it.
+
+        self._writer = tensorboardX.SummaryWriter(str(folder))
+
+    def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Adds a scalar for each accuracy and second of a summary row."""
+        if table != "summary":
+            return
+        for row in rows:
+            run = "/".join(str(row[k]) for k in ("policy", "aggregation", "seed") if k in row)
+            for name, value in row.items():
+                if name.endswith(("_accuracy", "_seconds")):
+                    self._writer.add_scalar(f"{name}/{run}", value, row["round"])
+
+    def close(self) -> None:
+        """Flushes and closes the event file."""
+        self._writer.close()
