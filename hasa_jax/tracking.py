@@ -1,10 +1,11 @@
-"""Where the rows of a run go: CSV files, JSON lines, TensorBoard."""
+"""Where the rows of a run go: CSV files, JSON lines, TensorBoard, the console."""
 
 from __future__ import annotations
 
 import csv
 import json
 import pathlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
@@ -83,3 +84,37 @@ class TensorBoardWriter:
     def close(self) -> None:
         """Flushes and closes the event file."""
         self._writer.close()
+
+
+class ConsoleWriter:
+    """Shows a progress bar with the current metrics on a terminal, plain lines elsewhere."""
+
+    def __init__(self, total_rounds: int) -> None:
+        import tqdm  # Only scripts show progress; importing the library should not load it.
+
+        self._bar = tqdm.tqdm(total=total_rounds, unit="round", disable=not sys.stderr.isatty())
+        self._run: tuple[Any, ...] = ()
+        self._round = 0
+
+    def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Shows summary rows; other tables are not for the console."""
+        if table != "summary":
+            return
+        for row in rows:
+            run = (row.get("policy"), row.get("seed"))
+            previous = self._round if run == self._run else 0
+            self._run, self._round = run, row["round"]
+            text = (
+                f"policy {run[0]}  seed {run[1]}  round {row['round']}  "
+                f"mean {row['mean_accuracy']:.2%}  worst {row['worst_accuracy']:.2%}  "
+                f"tail {row['tail_accuracy']:.2%}"
+            )
+            if self._bar.disable:
+                print(text, flush=True)
+            else:
+                self._bar.set_postfix_str(text, refresh=False)
+                self._bar.update(row["round"] - previous)
+
+    def close(self) -> None:
+        """Ends the bar."""
+        self._bar.close()

@@ -1,0 +1,78 @@
+# Python to build the virtual environment with, and where that environment goes.
+PYTHON ?= python3
+VENV ?= .venv
+# Where the demo writes its results, and how many processes run the tests.
+WORKDIR ?= runs/demo
+JOBS ?= 2
+
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+LOCK_VENV := $(VENV)-lock
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Targets that share an environment must not install into it at once.
+.NOTPARALLEL:
+.PHONY: help demo test test-slow lint format lock hooks clean python
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "variables: PYTHON=$(PYTHON) VENV=$(VENV) WORKDIR=$(WORKDIR) JOBS=$(JOBS)"
+
+demo: $(RUN_STAMP) ## Compare three policies on synthetic text, 3 seeds each
+	$(BIN)/python -m experiments.compare --flagfile=experiments/configs/demo.flags --workdir=$(WORKDIR)
+
+test: lint ## Lint, check types, run the tests
+	$(BIN)/python -m pytest -n $(JOBS)
+
+test-slow: $(DEV_STAMP) ## Run the slow tests alone
+	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+lint: $(DEV_STAMP) ## Check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+format: $(DEV_STAMP) ## Format the code and repair what ruff can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+hooks: $(DEV_STAMP) ## Install the git hooks
+	$(BIN)/pre-commit install
+
+lock: python ## Remake constraints.txt from the newest versions
+	rm -rf $(LOCK_VENV)
+	$(PYTHON) -m venv $(LOCK_VENV)
+	$(LOCK_VENV)/bin/python -m pip install '.[test,plots,tracking]'
+	{ echo '# Exact versions of everything that `pip install .[test,plots,tracking]` brings in,'; \
+	  echo '# for `pip install -c constraints.txt`. Made by `make lock`; do not edit by hand.'; \
+	  $(LOCK_VENV)/bin/python -m pip freeze --exclude hasa_jax --exclude pip \
+	    --exclude setuptools --exclude wheel; } > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+	rm -rf $(LOCK_VENV)
+
+clean: ## Remove the environment and all caches; results under runs/ stay
+	if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
+	rm -rf $(LOCK_VENV) constraints.txt.new build dist *.egg-info
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find hasa_jax experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'error: hasa_jax needs Python 3.11 or newer; name one, as in: make PYTHON=python3.12' >&2; \
+	  exit 1; }
+
+# pip is what venv installs last, so an environment that has it is whole.
+$(BIN)/pip: | python
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python -m pip install -e . -c constraints.txt
+	touch $@
+
+# The tests' environment can run the demo too.
+$(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python -m pip install -e '.[test,plots,tracking]' -c constraints.txt
+	touch $(RUN_STAMP) $@

@@ -1,0 +1,185 @@
+"""From the CSV files of a workdir to its table: `python -m experiments.tables --workdir=...`."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import scipy.stats
+import tabulate
+
+from experiments import flags
+from hasa_jax.base import UserError
+
+METRICS = ("mean", "worst", "tail")
+_MATCHED_WITHIN = 0.01
+"""Rows whose achieved budgets differ by more than this are not called budget-matched."""
+
+Row = Mapping[str, str]
+
+
+def read_rows(path: pathlib.Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Reads a CSV file of ours.
+
+    Args:
+      path: the file.
+      columns: columns that it must have.
+
+    Returns:
+      Its rows.
+
+    Raises:
+      UserError: if it is missing, empty or lacks a column.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: run train or compare into that folder") from None
+    missing = [column for column in columns if not rows or column not in rows[0]]
+    if missing:
+        raise UserError(f"{path} has no rows or no column {missing[0]!r}: it is not a results file")
+    return rows
+
+
+def interval(values: np.ndarray) -> float:
+    """Returns half the 95 % Student interval of a mean; NaN for a single value."""
+    if len(values) < 2:
+        return float("nan")
+    quantile = scipy.stats.t.ppf(0.975, len(values) - 1)
+    return float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def p_values(differences: np.ndarray) -> tuple[float, float]:
+    """Returns the p of the paired t test and of Wilcoxon's; NaN where they say nothing."""
+    if len(differences) < 2 or np.ptp(differences) == 0:
+        return float("nan"), float("nan")
+    t_test = scipy.stats.ttest_1samp(differences, 0.0).pvalue
+    return float(t_test), float(scipy.stats.wilcoxon(differences).pvalue)
+
+
+def best_round(metrics: Sequence[Row], policy: str) -> int:
+    """Picks the round with the best mean validation accuracy of one policy.
+
+    Args:
+      metrics: rows of metrics.csv.
+      policy: the reference policy; others have no say, nor has the test split.
+
+    Returns:
+      The earliest best round.
+    """
+    accuracies = collections.defaultdict(list)
+    for row in metrics:
+        if row["policy"] == policy and row["split"] == "validation":
+            accuracies[int(row["round"])].append(float(row["accuracy"]))
+    return max(sorted(accuracies), key=lambda r: np.mean(accuracies[r]))
+
+
+def table_at(summary: Sequence[Row], round: int, budget_unit: str) -> str:
+    """Makes the table of one round: a line for each policy, compared with the first.
+
+    Args:
+      summary: rows of summary.csv, of any rounds.
+      round: the round.
+      budget_unit: the unit in which rows must agree to be budget-matched.
+
+    Returns:
+      A Markdown table; accuracies in percent, differences in points.
+    """
+    by_policy: dict[str, dict[int, Row]] = {}
+    for row in summary:
+        if int(row["round"]) == round:
+            by_policy.setdefault(row["policy"], {})[int(row["seed"])] = row
+    reference = next(iter(by_policy.values()))
+    lines = []
+    for policy, rows in by_policy.items():
+        cells = [policy]
+        for metric in METRICS:
+            values = _column(rows, f"{metric}_accuracy", rows)
+            cells.append(_number(values.mean(), interval(values), signed=False))
+        cells += _differences(rows, reference, budget_unit)
+        achieved = [_column(rows, f"budget_{u}", rows).mean() for u in ("width", "params", "macs")]
+        requested = float(next(iter(rows.values()))["budget_requested"])
+        cells.append(f"{requested:g} → " + " / ".join(f"{a / 100:.3f}" for a in achieved))
+        lines.append(cells)
+    headers = [
+        "policy",
+        *(f"{metric} %" for metric in METRICS),
+        *(f"Δ {metric} (p t, p W)" for metric in METRICS),
+        "B → width / params / MACs",
+    ]
+    return tabulate.tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+
+
+def _column(rows: Mapping[int, Row], name: str, seeds) -> np.ndarray:
+    """Reads one column in percent, in the order of the seeds."""
+    return 100 * np.array([float(rows[seed][name]) for seed in seeds])
+
+
+def _differences(
+    rows: Mapping[int, Row], reference: Mapping[int, Row], budget_unit: str
+) -> list[str]:
+    """Makes the paired-difference cells of a policy, or refuses to."""
+    if rows is reference:
+        return ["reference"] * len(METRICS)
+    seeds = sorted(set(rows) & set(reference))
+    budget = f"budget_{budget_unit}"
+    gaps = np.abs(_column(rows, budget, seeds) - _column(reference, budget, seeds)) / 100
+    if not seeds or (gaps > _MATCHED_WITHIN).any():
+        return ["not budget-matched"] * len(METRICS)
+    cells = []
+    for metric in METRICS:
+        name = f"{metric}_accuracy"
+        differences = _column(rows, name, seeds) - _column(reference, name, seeds)
+        ps = ", ".join("–" if np.isnan(p) else f"{p:.3f}" for p in p_values(differences))
+        cells.append(f"{_number(differences.mean(), interval(differences), signed=True)} ({ps})")
+    return cells
+
+
+def _number(mean: float, half: float, *, signed: bool) -> str:
+    """Writes `mean ± half`, or the mean alone where there is no interval."""
+    text = f"{mean:+.2f}" if signed else f"{mean:.2f}"
+    return text if np.isnan(half) else f"{text} ± {half:.2f}"
+
+
+def write(folder: pathlib.Path, budget_unit: str) -> str:
+    """Writes table.md from metrics.csv and summary.csv.
+
+    Args:
+      folder: the workdir.
+      budget_unit: the unit of the budget.
+
+    Returns:
+      The text of table.md.
+    """
+    metrics = read_rows(folder / "metrics.csv", ("policy", "split", "round", "accuracy"))
+    summary = read_rows(folder / "summary.csv", ("policy", "seed", "round", "budget_width"))
+    first = summary[0]["policy"]
+    num_seeds = len({row["seed"] for row in summary})
+    last = max(int(row["round"]) for row in summary)
+    chosen = best_round(metrics, first)
+    parts = [
+        f"Aggregation `{summary[0]['aggregation']}`, extraction `{summary[0]['extraction']}`, "
+        f"{num_seeds} matched seed{'s' if num_seeds > 1 else ''}. Client test accuracy of each "
+        "client's own subnet: mean over seeds ± half the 95 % Student interval. Differences are "
+        f"paired by seed, to {first}; p of the paired t test and of Wilcoxon's.",
+        f"Round {chosen}, the best by mean validation accuracy of {first}:",
+        table_at(summary, chosen, budget_unit),
+    ]
+    if last != chosen:
+        parts += [f"Round {last}, the last:", table_at(summary, last, budget_unit)]
+    text = "\n\n".join(parts) + "\n"
+    (folder / "table.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def main() -> None:
+    """Rewrites the table of `--workdir`."""
+    print(write(pathlib.Path(flags.FLAGS.workdir), flags.FLAGS.budget_unit))
+
+
+if __name__ == "__main__":
+    flags.run_app(main)

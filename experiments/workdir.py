@@ -1,0 +1,129 @@
+"""The folder of a run: refused if it holds another run, described by run.json."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from hasa_jax.base import UserError
+
+_PACKAGES = ("hasa_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+
+
+def open_workdir(path: str, script: str, run_flags: Mapping[str, Any]) -> pathlib.Path:
+    """Makes the folder, or accepts one that holds nothing or the same run.
+
+    Args:
+      path: the folder; if empty, `runs/<script>-<hash of the flags>`.
+      script: name of the script.
+      run_flags: the flags that decide the results.
+
+    Returns:
+      The folder, writable.
+
+    Raises:
+      UserError: if it is a file, cannot be written, or holds results of other flags.
+    """
+    digest = hashlib.sha256(json.dumps(run_flags, sort_keys=True).encode()).hexdigest()
+    folder = pathlib.Path(path or f"runs/{script}-{digest[:8]}")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"workdir {folder} is a file: name a folder with --workdir")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(
+            f"workdir {folder} cannot be written ({error.strerror}): name another with --workdir"
+        ) from None
+    _refuse_other_run(folder, script, run_flags)
+    return folder
+
+
+def _refuse_other_run(folder: pathlib.Path, script: str, run_flags: Mapping[str, Any]) -> None:
+    """Raises unless the folder holds no results, or results of the same flags."""
+    manifest = folder / "run.json"
+    if not manifest.exists():
+        if (folder / "metrics.csv").exists() or (folder / "summary.csv").exists():
+            raise UserError(
+                f"workdir {folder} holds results without a run.json, so nobody knows of which "
+                "run: name another with --workdir"
+            )
+        return
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+        old = {"script": found["script"], **found["flags"]}
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{manifest} is damaged: move it away or name another folder with --workdir"
+        ) from None
+    new = {"script": script, **json.loads(json.dumps(run_flags))}
+    changed = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+    if changed:
+        shown = ", ".join(f"{n}={old.get(n)} there, {new.get(n)} here" for n in changed[:3])
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise UserError(
+            f"workdir {folder} holds metrics of other flags ({shown}{more}): "
+            "name another with --workdir"
+        )
+
+
+def write_manifest(
+    folder: pathlib.Path,
+    script: str,
+    run_flags: Mapping[str, Any],
+    data_hashes: Mapping[int, str],
+) -> None:
+    """Writes run.json: flags, versions, device, git commit, and a hash of each seed's data."""
+    manifest = {
+        "script": script,
+        "flags": run_flags,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in _PACKAGES},
+        },
+        "device": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
+        "cpu_count": os.cpu_count(),
+        "git_commit": _git_commit(),
+        "data_sha256": {str(seed): digest for seed, digest in data_hashes.items()},
+    }
+    text = json.dumps(manifest, indent=2) + "\n"
+    temporary = folder / "run.json.new"
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(folder / "run.json")
+
+
+def _version(package: str) -> str:
+    """Returns a package's installed version."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git_commit() -> str:
+    """Returns the commit of the code that runs, marked if files differ from it."""
+    here = pathlib.Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+changes" if changed else "")

@@ -1,0 +1,31 @@
+"""Strictness for every test, set before JAX starts, and the shared fixtures."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import hypothesis
+import jax
+import pytest
+
+# Broadcasting across ranks hides shape mistakes.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+# A test must not depend on what an earlier run compiled.
+jax.config.update("jax_enable_compilation_cache", False)
+
+# The first example of a property compiles, so a deadline would fail at random.
+hypothesis.settings.register_profile("hasa_jax", deadline=None)
+hypothesis.settings.load_profile("hasa_jax")
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """Returns the folder of the real data sets, or skips."""
+    name = os.environ.get("HASA_DATA_DIR", "")
+    if not name:
+        pytest.skip("HASA_DATA_DIR is not set, so there are no real data sets")
+    path = Path(name)
+    if not path.is_dir():
+        pytest.skip(f"HASA_DATA_DIR={name} is not a folder")
+    return path

@@ -1,0 +1,78 @@
+"""What every dataset of the table promises."""
+
+import csv
+
+import jax
+import numpy as np
+import pytest
+
+from hasa_jax.base import IGNORED, FederatedDataset
+from hasa_jax.datasets import DATASETS, fingerprint
+
+
+@pytest.fixture(scope="module")
+def csv_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "titles.csv"
+    generator = np.random.default_rng(0)
+    rows = [
+        (" ".join(generator.choice(list("abcdefgh"), generator.integers(2, 12))), f"c{i % 3}")
+        for i in range(90)
+    ]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("title", "publication"), *rows])
+    return path
+
+
+@pytest.fixture(params=sorted(DATASETS))
+def make(request, csv_path):
+    # Arguments that a dataset cannot do without, and small sizes.
+    arguments = {
+        "synthetic_titles": {"num_titles": 300, "max_length": 9},
+        "titles": {"data_path": csv_path, "max_length": 9},
+    }[request.param]
+    return lambda seed: DATASETS[request.param](jax.random.key(seed), **arguments)
+
+
+@pytest.fixture
+def data(make):
+    return make(0)
+
+
+def parts(data):
+    return data.train, data.validation, data.test
+
+
+def test_shapes_and_types(data):
+    assert isinstance(data, FederatedDataset)
+    for part in parts(data):
+        assert part.inputs.shape[0] == part.targets.shape[0] == part.offsets[-1]
+        assert part.inputs.shape[1:] == data.train.inputs.shape[1:]
+        assert part.targets.dtype == part.offsets.dtype == np.int32
+        assert part.inputs.dtype in (np.int32, np.float32)
+
+
+def test_clients_are_the_same_in_every_split(data):
+    assert len(set(data.client_names)) == len(data.client_names) >= 2
+    for part in parts(data):
+        assert part.num_clients == len(data.client_names)
+        assert part.offsets[0] == 0 and (part.num_examples >= 1).all()
+        assert part.num_classes == data.train.num_classes
+
+
+def test_targets_are_classes_or_the_two_special_ones(data):
+    for part in parts(data):
+        assert part.targets.min() >= IGNORED
+        assert part.targets.max() < part.num_classes
+        # Every example counts: it has a target that is no padding.
+        assert (part.targets.reshape(len(part.targets), -1) != IGNORED).any(-1).all()
+
+
+def test_inputs_are_padded_where_targets_are(data):
+    for part in parts(data):
+        if part.targets.ndim == 2 and part.inputs.shape == part.targets.shape:
+            np.testing.assert_array_equal(part.inputs == 0, part.targets == IGNORED)
+            assert part.inputs.min() >= 0 and part.inputs.max() < part.num_classes + 2
+
+
+def test_same_key_same_bytes(make, data):
+    assert fingerprint(make(0)) == fingerprint(data) != fingerprint(make(1))

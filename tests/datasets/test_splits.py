@@ -1,0 +1,89 @@
+import jax
+import numpy as np
+import pytest
+
+from hasa_jax import keys
+from hasa_jax.base import UserError
+from hasa_jax.datasets.splits import assemble, split, split_clients
+
+
+@pytest.mark.parametrize("num_examples", [3, 4, 7, 10, 28, 101, 3041])
+def test_split_is_a_partition(num_examples):
+    parts = split(num_examples, jax.random.key(0))
+    assert all(len(part) >= 1 for part in parts)
+    assert all((np.diff(part) > 0).all() for part in parts)
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(num_examples))
+
+
+@pytest.mark.parametrize(
+    "num_examples, sizes", [(3, (1, 1, 1)), (28, (22, 3, 3)), (3041, (2433, 304, 304))]
+)
+def test_split_sizes(num_examples, sizes):
+    assert tuple(map(len, split(num_examples, jax.random.key(0)))) == sizes
+
+
+def test_split_fractions():
+    sizes = [len(part) for part in split(100, jax.random.key(0), 0.25, 0.05)]
+    assert sizes == [70, 25, 5]
+
+
+def test_split_depends_on_the_key_alone():
+    one, same, other = (split(100, jax.random.key(seed)) for seed in (1, 1, 2))
+    for a, b in zip(one, same, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(one[2], other[2])
+
+
+@pytest.mark.parametrize("num_examples, fractions", [(2, (0.1, 0.1)), (10, (0.5, 0.5))])
+def test_split_without_training_rows(num_examples, fractions):
+    with pytest.raises(UserError, match="none for training"):
+        split(num_examples, jax.random.key(0), *fractions)
+
+
+def test_clients_split_by_their_own_address():
+    key = jax.random.key(3)
+    splits = split_clients({"a": 20, "b": 20}, key, "rows")
+    for i, found in enumerate(splits):
+        expected = split(20, keys.address(key, keys.Stream.SPLIT, client=i))
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(splits[0][1], splits[1][1])
+
+
+def test_a_client_does_not_depend_on_the_size_of_another():
+    key = jax.random.key(3)
+    few = split_clients({"a": 20, "b": 5}, key, "rows")
+    many = split_clients({"a": 20, "b": 50}, key, "rows")
+    np.testing.assert_array_equal(few[0][0], many[0][0])
+
+
+@pytest.mark.parametrize(
+    "counts, message",
+    [
+        ({}, "no client in the data: .*at least two"),
+        ({"solo": 9}, "only one client .'solo'.*at least two"),
+        ({"a": 9, "tiny": 2}, "client 'tiny' has 2 rows"),
+    ],
+)
+def test_split_clients_errors(counts, message):
+    with pytest.raises(UserError, match=message):
+        split_clients(counts, jax.random.key(0), "rows")
+
+
+def test_assemble_lays_clients_end_to_end():
+    clients = {
+        "a": (np.arange(4.0), np.arange(4)),
+        "b": (np.arange(10.0, 13.0), np.arange(10, 13)),
+    }
+    splits = [
+        (np.array([0, 3]), np.array([1]), np.array([2])),
+        (np.array([2]), np.array([0]), np.array([1])),
+    ]
+    data = assemble(clients, splits, 13)
+    np.testing.assert_array_equal(data.train.inputs, [0, 3, 12])
+    np.testing.assert_array_equal(data.train.targets, [0, 3, 12])
+    np.testing.assert_array_equal(data.train.offsets, [0, 2, 3])
+    np.testing.assert_array_equal(data.validation.targets, [1, 10])
+    np.testing.assert_array_equal(data.test.targets, [2, 11])
+    assert data.train.offsets.dtype == np.int32
+    assert data.client_names == ("a", "b") and data.test.num_classes == 13

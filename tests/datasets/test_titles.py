@@ -1,0 +1,173 @@
+import csv
+import os
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from hasa_jax.base import UNKNOWN, UserError
+from hasa_jax.datasets.fingerprint import fingerprint
+from hasa_jax.datasets.next_word import build
+from hasa_jax.datasets.titles import read_titles, titles
+
+ROWS = [
+    (f"{subject} {verb} the {thing}", client)
+    for client, subject in (("zoo", "we"), ("abbey", "they"))
+    for verb in ("see", "like", "draw")
+    for thing in ("cat", "dog")
+]
+
+
+def write(path, rows, header=("title", "publication")):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write(tmp_path / "titles.csv", ROWS)
+
+
+def test_reads_clients_in_alphabetical_and_titles_in_file_order(path):
+    found = read_titles(path)
+    assert list(found) == ["abbey", "zoo"]
+    assert found["zoo"][:2] == [["we", "see", "the", "cat"], ["we", "see", "the", "dog"]]
+
+
+def test_dataset(path):
+    data = titles(jax.random.key(0), data_path=str(path), min_count=1, max_length=5)
+    assert data.client_names == ("abbey", "zoo")
+    assert data.train.inputs.shape == (8, 5)
+    np.testing.assert_array_equal(data.train.num_examples, [4, 4])
+    np.testing.assert_array_equal(data.test.num_examples, [1, 1])
+
+
+def test_how_clients_are_mixed_does_not_matter(path, tmp_path):
+    mixed = [row for pair in zip(ROWS[:6], ROWS[6:], strict=True) for row in pair]
+    other = write(tmp_path / "mixed.csv", mixed)
+    key = jax.random.key(0)
+    assert fingerprint(titles(key, data_path=path)) == fingerprint(titles(key, data_path=other))
+
+
+def test_other_columns_quotes_and_line_breaks(tmp_path):
+    text = (
+        "\ufeffauthor,id,text\r\n"
+        'ann,1,"one, two"\r\n\r\n'
+        'bob,2,"three\r\nfour ""five"""\r\n'
+        "ann,3,<em>Six</em>\u00a0seven\r\n"
+    )
+    path = tmp_path / "other.csv"
+    path.write_bytes(text.encode())
+    assert read_titles(path, "text", "author") == {
+        "ann": [["one", "two"], ["six", "seven"]],
+        "bob": [["three", "four", "five"]],
+    }
+
+
+def test_titles_of_one_word_are_left_out(tmp_path):
+    path = write(tmp_path / "t.csv", [*ROWS, ("Alone", "zoo")])
+    assert len(read_titles(path)["zoo"]) == 6
+
+
+def test_a_client_of_one_word_titles_is_named(tmp_path):
+    path = write(tmp_path / "t.csv", [*ROWS, ("Alone", "hermit")])
+    with pytest.raises(UserError, match="client 'hermit' has 0 titles of two or more words"):
+        titles(jax.random.key(0), data_path=path)
+
+
+def test_client_names_lose_outer_space(tmp_path):
+    path = write(tmp_path / "t.csv", [*ROWS, ("one two", " zoo\u00a0")])
+    assert list(read_titles(path)) == ["abbey", "zoo"]
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UserError, match="none.csv does not exist"):
+        read_titles(tmp_path / "none.csv")
+
+
+def test_directory(tmp_path):
+    with pytest.raises(UserError, match="is a directory"):
+        read_titles(tmp_path)
+
+
+def test_unreadable_file(path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(pathlib.Path, "read_bytes", refuse)
+    with pytest.raises(UserError, match="titles.csv cannot be read .Permission denied"):
+        read_titles(path)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf\r\n", "is empty"),
+        (b"title,publication\n", "has a header but no rows"),
+        (b"title,publication\na b,x\ncaf\xe9 b,x\n", "line 3 of .* is not UTF-8"),
+        (b"\xef\xbb\xbftitle,publication\n\xff,x\n", "line 2 of .* is not UTF-8"),
+        (b"title,publication\na \0b,x\n", "line 2 of .* holds a NUL"),
+        (b'title,publication\na b,x\n"a b,x\n', "line 3 of .* is not valid CSV"),
+        (b'title,publication\n"a" b,x\n', "line 2 of .* is not valid CSV"),
+        (b"title,publication\n" + b"a " * 70_000 + b",x\n", "line 2 .* limit"),
+        (b"heading,publication\na b,x\n", r"column 'title' is not there .*\['heading', 'pub"),
+        (b"title,journal\na b,x\n", "column 'publication' is not there"),
+        (b"title,title,publication\na,b,x\n", "column 'title' is twice"),
+        (b"title,publication\na b,x\n\na b\n", "line 4 of .*: 1 columns where the header has 2"),
+        (b"title,publication\na, b,x\n", "line 2 of .*: 3 columns"),
+        (b"title,publication\na b,x\n ,x\n", "line 3 of .*'title' holds no word"),
+        (b'title,publication\n"a\nb",x\n<br>?,x\n', "line 4 of .*'title' holds no word"),
+        (b"title,publication\na b, \n", "line 2 of .*'publication' names no client"),
+        (b"title,publication\na b,x\nc d,x\n", "only one client .'x'. in column 'publication'"),
+    ],
+)
+def test_bad_files(tmp_path, content, message):
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        titles(jax.random.key(0), data_path=path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def medium():
+    folder = os.environ.get("HASA_DATA_DIR")
+    if not folder:
+        pytest.skip("HASA_DATA_DIR is not set")
+    path = pathlib.Path(folder) / "medium" / "medium_data.csv"
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+def test_medium_rows(medium):
+    found = read_titles(medium)
+    assert {name: len(texts) for name, texts in found.items()} == {
+        "Better Humans": 28,
+        "Better Marketing": 242,
+        "Data Driven Investor": 777,
+        "The Startup": 3032,
+        "The Writing Cooperative": 402,
+        "Towards Data Science": 1457,
+        "UX Collective": 554,
+    }
+    with open(medium, newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 6508  # 16 of them are one word.
+    words = {word for texts in found.values() for text in texts for word in text}
+    assert not any("<em" in word or "\u00a0" in word or "markup" in word for word in words)
+
+
+def test_medium_dataset(medium):
+    data, vocabulary = build(
+        read_titles(medium), jax.random.key(0), vocab_size=0, min_count=2, max_length=16
+    )
+    np.testing.assert_array_equal(data.train.num_examples, [22, 194, 621, 2426, 322, 1165, 444])
+    np.testing.assert_array_equal(data.test.num_examples, [3, 24, 78, 303, 40, 146, 55])
+    assert vocabulary.words[:4] == ("the", "to", "a", "of")
+    assert 3000 < len(vocabulary.words) < 3250
+    assert data.train.num_classes == len(vocabulary.words)
+    targets = data.test.targets[data.test.targets >= UNKNOWN]
+    assert (targets == UNKNOWN).mean() < 0.2
