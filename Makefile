@@ -10,11 +10,15 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 LOCK_VENV := $(VENV)-lock
 
+CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+  echo 'error: needs Python 3.11 or newer, but has $(PYTHON); try: make PYTHON=python3.12' >&2; \
+  exit 1; }
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # Targets that share an environment must not install into it at once.
 .NOTPARALLEL:
-.PHONY: help demo test test-slow lint format lock hooks clean python
+.PHONY: help demo test test-slow lint format lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -42,7 +46,8 @@ format: $(DEV_STAMP) ## Format the code and repair what ruff can
 hooks: $(DEV_STAMP) ## Install the git hooks
 	$(BIN)/pre-commit install
 
-lock: python ## Remake constraints.txt from the newest versions
+lock: ## Remake constraints.txt from the newest versions
+	@$(CHECK_PYTHON)
 	rm -rf $(LOCK_VENV)
 	$(PYTHON) -m venv $(LOCK_VENV)
 	$(LOCK_VENV)/bin/python -m pip install '.[test,plots,tracking]'
@@ -59,13 +64,9 @@ clean: ## Remove the environment and all caches; results under runs/ stay
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find hasa_jax experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo 'error: hasa_jax needs Python 3.11 or newer; name one, as in: make PYTHON=python3.12' >&2; \
-	  exit 1; }
-
 # pip is what venv installs last, so an environment that has it is whole.
-$(BIN)/pip: | python
+$(BIN)/pip:
+	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/pip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from absl import app, flags
 
-from hasa_jax.allocation import POLICIES
 from hasa_jax.aggregation import AGGREGATIONS
+from hasa_jax.allocation import POLICIES
 from hasa_jax.base import UserError
 from hasa_jax.budget import PROJECTIONS
 from hasa_jax.costs import BUDGET_UNITS
@@ -99,8 +100,9 @@ def _known_policies(values: list[str]) -> bool:
 def values_of_the_run() -> dict[str, object]:
     """Returns the flags that decide a run's results, sorted by name."""
     own = FLAGS.get_flags_for_module(sys.modules[__name__])
-    return {f.name: f.value for f in sorted(own, key=lambda f: f.name)
-            if f.name not in NOT_OF_THE_RUN}
+    return {
+        f.name: f.value for f in sorted(own, key=lambda f: f.name) if f.name not in NOT_OF_THE_RUN
+    }
 
 
 def numbers(name: str) -> list[float]:
@@ -115,17 +117,17 @@ def numbers(name: str) -> list[float]:
     Raises:
       UserError: if an item is no number.
     """
+    items: list[str] = FLAGS[name].value or []
     try:
-        return [float(item) for item in FLAGS[name].value]
+        return [float(item) for item in items]
     except ValueError as error:
-        raise UserError(f"--{name}={','.join(FLAGS[name].value)}: {error}") from None
+        raise UserError(f"--{name}={','.join(items)}: {error}") from None
 
 
 def run_app(main: Callable[[], None]) -> None:
     """Parses the flags and runs a script; bad input ends in one line and exit status 2."""
 
-    def fail(message: object) -> None:
-        sys.exit_code = 2
+    def fail(message: object) -> NoReturn:
         print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
         sys.exit(2)
 
@@ -133,7 +135,7 @@ def run_app(main: Callable[[], None]) -> None:
         try:
             return FLAGS(argv)
         except (flags.Error, OSError, UnicodeDecodeError) as error:
-            return fail(error)
+            fail(error)
 
     def guarded(argv: list[str]) -> None:
         if len(argv) > 1:

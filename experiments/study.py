@@ -21,6 +21,7 @@ from hasa_jax import (
     MODELS,
     POLICIES,
     SCORES,
+    Allocation,
     FederatedAlgorithm,
     FederatedDataset,
     UserError,
@@ -133,7 +134,9 @@ def build_algorithm(num_classes: int, length: int) -> FederatedAlgorithm:
     )
 
 
-def _allocate(policy: str, dataset: FederatedDataset, algorithm: FederatedAlgorithm, seed: int):
+def _allocate(
+    policy: str, dataset: FederatedDataset, algorithm: FederatedAlgorithm, seed: int
+) -> Allocation:
     """Decides the widths of one policy from the training data of one seed."""
     factory = POLICIES[policy]
     return allocate(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections
 import csv
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -57,8 +58,9 @@ def p_values(differences: np.ndarray) -> tuple[float, float]:
     """Returns the p of the paired t test and of Wilcoxon's; NaN where they say nothing."""
     if len(differences) < 2 or np.ptp(differences) == 0:
         return float("nan"), float("nan")
-    t_test = scipy.stats.ttest_1samp(differences, 0.0).pvalue
-    return float(t_test), float(scipy.stats.wilcoxon(differences).pvalue)
+    t_test: Any = scipy.stats.ttest_1samp(differences, 0.0)
+    wilcoxon: Any = scipy.stats.wilcoxon(differences)
+    return float(t_test.pvalue), float(wilcoxon.pvalue)
 
 
 def best_round(metrics: Sequence[Row], policy: str) -> int:
@@ -114,7 +116,7 @@ def table_at(summary: Sequence[Row], round: int, budget_unit: str) -> str:
     return tabulate.tabulate(lines, headers, tablefmt="github", disable_numparse=True)
 
 
-def _column(rows: Mapping[int, Row], name: str, seeds) -> np.ndarray:
+def _column(rows: Mapping[int, Row], name: str, seeds: Iterable[int]) -> np.ndarray:
     """Reads one column in percent, in the order of the seeds."""
     return 100 * np.array([float(rows[seed][name]) for seed in seeds])
 
@@ -134,7 +136,7 @@ def _differences(
     for metric in METRICS:
         name = f"{metric}_accuracy"
         differences = _column(rows, name, seeds) - _column(reference, name, seeds)
-        ps = ", ".join("–" if np.isnan(p) else f"{p:.3f}" for p in p_values(differences))
+        ps = ", ".join("n/a" if np.isnan(p) else f"{p:.3f}" for p in p_values(differences))
         cells.append(f"{_number(differences.mean(), interval(differences), signed=True)} ({ps})")
     return cells
 

@@ -55,19 +55,15 @@ def mean_update(partial: PartialSum, aggregation: str) -> PyTree:
     References:
       Coverage: HeteroFL, arXiv 2010.01264. Full: FedAvg, arXiv 1602.05629.
     """
-    if aggregation == "coverage":
-
-        def mean(total, weight):
-            return jnp.where(weight > 0, total / jnp.where(weight > 0, weight, 1.0), 0.0)
-    elif aggregation == "full":
-
-        def mean(total, weight):
-            del weight
-            return total / jnp.where(partial.mass > 0, partial.mass, 1.0)
-    else:
+    if aggregation not in AGGREGATIONS:
         raise UserError(
             f"unknown aggregation {aggregation!r}: use one of {', '.join(AGGREGATIONS)}"
         )
+
+    def mean(total, weight):
+        count = weight if aggregation == "coverage" else partial.mass
+        return jnp.where(count > 0, total / jnp.where(count > 0, count, 1.0), 0.0)
+
     return jax.tree.map(mean, partial.total, partial.weight)
 
 

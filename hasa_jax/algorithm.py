@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,6 +15,7 @@ from hasa_jax.base import (
     ClientData,
     ClientMetrics,
     Cohort,
+    ExecuteFn,
     FederatedAlgorithm,
     Model,
     OrderFn,
@@ -26,7 +29,7 @@ from hasa_jax.extraction import prefix
 def partial_training(
     model: Model,
     *,
-    execution=sliced,
+    execution: Callable[[Model, OrderFn], ExecuteFn] = sliced,
     order: OrderFn | None = None,
     client_optimizer: optax.GradientTransformation | None = None,
     server_optimizer: optax.GradientTransformation | None = None,
@@ -83,7 +86,6 @@ def partial_training(
         params, opt_state = aggregating.server_update(
             state.params, state.opt_state, partial, server_optimizer, aggregation
         )
-        state = state.replace(params=params, opt_state=opt_state, round=state.round + 1)
-        return state, metrics
+        return ServerState(params, opt_state, state.round + 1, state.key), metrics
 
     return FederatedAlgorithm(init, round_fn, execute, model, batch_size)

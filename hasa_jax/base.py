@@ -186,7 +186,9 @@ class ApplyFn(Protocol):
 
     def __call__(
         self, params: Params, inputs: jax.Array, *, width: float | jax.Array, train: bool
-    ) -> jax.Array: ...
+    ) -> jax.Array:
+        """Runs the forward pass."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

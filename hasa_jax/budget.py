@@ -47,7 +47,8 @@ class Budget:
     def __post_init__(self) -> None:
         if self.projection not in PROJECTIONS:
             raise UserError(
-                f"unknown budget projection {self.projection!r}: use one of {', '.join(PROJECTIONS)}"
+                f"unknown budget projection {self.projection!r}: "
+                f"use one of {', '.join(PROJECTIONS)}"
             )
         if not 0 < self.w_min <= self.w_max <= 1:
             raise UserError(

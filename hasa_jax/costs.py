@@ -57,7 +57,7 @@ def _jaxpr_macs(jaxpr: Any) -> int:
                 "the model loops by while_loop, whose length no trace tells: use lax.scan, "
                 "or state the budget in width or params"
             )
-        shapes = [getattr(value.aval, "shape", ()) for value in equation.invars]
+        shapes: list[Any] = [getattr(value.aval, "shape", ()) for value in equation.invars]
         if name == "dot_general":
             (contracting, _), _ = equation.params["dimension_numbers"]
             depth = math.prod(shapes[0][axis] for axis in contracting)
@@ -131,8 +131,12 @@ def _mac_table(model: Model, finest: int) -> list[int]:
         draws = np.random.default_rng(0).integers(1, full, size=(len(pairs), len(full)))
         checks = np.array([list(grid[0].values()), full])
         sampled = np.concatenate([draws, checks])
-        counts = np.array([mac_count(model, dict(zip(model.groups, row, strict=True)))
-                           for row in sampled.tolist()])
+        counts = np.array(
+            [
+                mac_count(model, dict(zip(model.groups, row, strict=True)))
+                for row in sampled.tolist()
+            ]
+        )
         fit, *_ = np.linalg.lstsq(monomials(draws), counts[: len(draws)])
         if np.array_equal(np.rint(monomials(checks) @ fit), counts[len(draws) :]):
             points = np.array([list(sizes.values()) for sizes in grid])

@@ -52,7 +52,7 @@ def scan_rounds(
       The state afterwards, and training metrics `[num_rounds, C]`.
     """
 
-    def body(state: ServerState, _) -> tuple[ServerState, ClientMetrics]:
+    def body(state: ServerState, _: None) -> tuple[ServerState, ClientMetrics]:
         return algorithm.round(state, data, cohort)
 
     return jax.lax.scan(body, state, None, length=num_rounds)
@@ -155,9 +155,7 @@ def run(
             )
             accuracies[split] = scores.accuracy
             metrics += _client_rows(front, split, dataset, data, check, scores)
-        summary = evaluation.summarize(
-            accuracies["test"], dataset.test.num_examples, tail_fraction
-        )
+        summary = evaluation.summarize(accuracies["test"], dataset.test.num_examples, tail_fraction)
         columns = {f"{name}_accuracy": v for name, v in dataclasses.asdict(summary).items()}
         row = {**front, **columns, **budgets, **seconds}
         history.metrics.extend(metrics)
@@ -212,9 +210,10 @@ def _timer() -> Iterator[dict[str, float]]:
     """Measures wall seconds, and how many of them went into tracing and compiling."""
     seconds = {"wall": 0.0, "compile": 0.0}
 
-    def listen(event: str, duration: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
+        del kwargs
         if event.startswith("/jax/core/compile/"):
-            seconds["compile"] += duration
+            seconds["compile"] += duration_secs
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     start = time.perf_counter()

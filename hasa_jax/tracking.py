@@ -34,8 +34,7 @@ class CsvWriter:
         if new:
             writer.writeheader()
         writer.writerows(
-            {k: f"{v:.3f}" if k.endswith("_seconds") else v for k, v in row.items()}
-            for row in rows
+            {k: f"{v:.3f}" if k.endswith("_seconds") else v for k, v in row.items()} for row in rows
         )
         file.flush()
 

@@ -10,7 +10,8 @@ names, one for each axis of the parameter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ def is_names(leaf: object) -> bool:
     return isinstance(leaf, tuple)
 
 
-def map_with_axes(function, axes: PyTree, *trees: PyTree) -> PyTree:
+def map_with_axes(function: Callable[..., Any], axes: PyTree, *trees: PyTree) -> PyTree:
     """Maps `function(names, *leaves)` over an axes tree and trees of its structure."""
     return jax.tree.map(function, axes, *trees, is_leaf=is_names)
 

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import hasa_jax as hj
+from hasa_jax import client
+from hasa_jax.base import Subnet
 from hasa_jax.models import LSTM
 
 NUM_CLASSES = 5
@@ -70,6 +72,25 @@ def cohort(model, data, units, weights=None, batch_size=4):
     units = np.asarray(units)
     weights = data.num_examples if weights is None else np.asarray(weights)
     return hj.make_cohort(model, units, data.num_examples, weights, batch_size)
+
+
+# Eager JAX is slow enough to matter in a test suite.
+jitted_batches = jax.jit(client.shuffled_batches, static_argnums=(3, 4, 5))
+
+
+def jitted_training(model, params, data, plan, optimizer):
+    """Trains the whole supernet, as a client of width 1 does."""
+
+    def train(params, plan):
+        subnet = Subnet(
+            params=params,
+            apply=lambda p, x, *, train: model.apply(p, x, width=1.0, train=train),
+            insert=lambda update: update,
+            masks=jax.tree.map(jnp.ones_like, params),
+        )
+        return client.local_training(subnet, data, plan, optimizer)
+
+    return jax.jit(train)(params, plan)
 
 
 def assert_trees_close(actual, expected, atol=1e-5):

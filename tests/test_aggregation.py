@@ -16,7 +16,9 @@ def sums(clients, old):
         for index, value in values.items():
             total[index] += a * (value - old[index])
             weight[index] += a
-    return PartialSum(jnp.asarray(total), jnp.asarray(weight), jnp.float32(sum(a for a, _ in clients)))
+    return PartialSum(
+        jnp.asarray(total), jnp.asarray(weight), jnp.float32(sum(a for a, _ in clients))
+    )
 
 
 def average(clients, old, kind, optimizer=None):

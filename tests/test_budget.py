@@ -159,7 +159,7 @@ def test_caps_narrow_the_feasible_interval():
 
 
 def test_a_cap_below_w_min_is_refused():
-    with pytest.raises(UserError, match="client 1 holds at most width 0.1"):
+    with pytest.raises(UserError, match=r"client 1 holds at most width 0\.1"):
         POLICIES["uniform"]()(stats_of([1, 1], caps=[0.3, 0.1]), budget_of(), KEY)
 
 

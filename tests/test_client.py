@@ -8,14 +8,13 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax import client, losses
-from hasa_jax.base import Subnet
 from tests import small
 
 KEY = jax.random.key(3)
 
 
 def plan(data, who, num_batches=10, epochs=1, batch_size=4, key=KEY):
-    return client.shuffled_batches(key, data, jnp.int32(who), num_batches, batch_size, epochs)
+    return small.jitted_batches(key, data, who, num_batches, batch_size, epochs)
 
 
 @pytest.mark.parametrize("who", [0, 1, 2, 3])
@@ -66,21 +65,14 @@ def test_invalid_examples_count_nowhere():
     assert int(sums.count) == 1
 
 
-def whole_subnet(model, params):
-    return Subnet(
-        params=params,
-        apply=lambda p, x, *, train: model.apply(p, x, width=1.0, train=train),
-        insert=lambda update: update,
-        masks=jax.tree.map(jnp.ones_like, params),
-    )
-
-
 @pytest.mark.parametrize("optimizer", [optax.sgd(0.1), optax.adam(0.1)])
 def test_padding_steps_change_nothing(optimizer):
     model, data = small.mlp(), small.client_data()
-    subnet = whole_subnet(model, model.init(KEY))
+    params = model.init(KEY)
     updates = [
-        client.local_training(subnet, data, plan(data, 0, num_batches=n, epochs=2), optimizer)[0]
+        small.jitted_training(
+            model, params, data, plan(data, 0, num_batches=n, epochs=2), optimizer
+        )[0]
         for n in (2, 9)
     ]
     assert small.max_difference(updates[0], jax.tree.map(jnp.zeros_like, updates[0])) > 1e-3
@@ -90,9 +82,8 @@ def test_padding_steps_change_nothing(optimizer):
 def test_a_client_smaller_than_a_batch_trains_on_all_its_data():
     model, data = small.mlp(), small.client_data(sizes=(3, 9))
     params = model.init(KEY)
-    update, sums = client.local_training(
-        whole_subnet(model, params), data, plan(data, 0, num_batches=1, batch_size=32), optax.sgd(1.0)
-    )
+    only_batch = plan(data, 0, num_batches=1, batch_size=32)
+    update, sums = small.jitted_training(model, params, data, only_batch, optax.sgd(1.0))
     assert int(sums.count) == 3
 
     def mean_loss(p):
@@ -106,6 +97,6 @@ def test_a_client_smaller_than_a_batch_trains_on_all_its_data():
 def test_a_client_without_any_known_target_stays_where_it_is():
     model, data = small.lstm(), small.client_data(kind="lstm")
     data = data.replace(targets=np.full_like(data.targets, hj.UNKNOWN))
-    subnet = whole_subnet(model, model.init(KEY))
-    update, _ = client.local_training(subnet, data, plan(data, 0), optax.adam(0.1))
+    params = model.init(KEY)
+    update, _ = small.jitted_training(model, params, data, plan(data, 0), optax.adam(0.1))
     small.assert_trees_equal(update, jax.tree.map(jnp.zeros_like, update))

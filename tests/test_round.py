@@ -34,11 +34,15 @@ def numpy_round(params, data, units_kept, weights, aggregation, lr=0.3, epochs=2
     held = [[np.zeros_like(x) for x in layer] for layer in old]
     for who, kept in enumerate(units_kept):
         first, second = kept, -(-8 * kept // 12)
-        cuts = [(slice(None), slice(first)), (slice(first), slice(second)), (slice(second), slice(None))]
+        cuts = [
+            (slice(None), slice(first)),
+            (slice(first), slice(second)),
+            (slice(second), slice(None)),
+        ]
         layers = [[w[cut].copy(), b[cut[1]].copy()] for (w, b), cut in zip(old, cuts, strict=True)]
         num_batches = -(-data.num_examples[who] // BATCH)
         key = client.batch_key(KEY, 0, who)
-        rows, valid = client.shuffled_batches(key, data, who, int(num_batches), BATCH, epochs)
+        rows, valid = small.jitted_batches(key, data, who, int(num_batches), BATCH, epochs)
         for batch in (np.asarray(r)[np.asarray(v)] for r, v in zip(rows, valid, strict=True)):
             x, y = np.asarray(data.inputs, np.float64)[batch], data.targets[batch]
             acts = [x]
@@ -115,33 +119,29 @@ def test_the_scaler_acts_in_both_modes_alike(scaler):
     states = []
     for execution in hj.EXECUTIONS.values():
         algorithm = hj.partial_training(model, execution=execution, batch_size=BATCH)
-        states.append(algorithm.round(algorithm.init(KEY), data, cohort)[0].params)
+        states.append(jax.jit(algorithm.round)(algorithm.init(KEY), data, cohort)[0].params)
     small.assert_trees_close(*states, atol=1e-5)
     plain = hj.partial_training(small.lstm(), batch_size=BATCH)
     difference = small.max_difference(
-        states[0], plain.round(plain.init(KEY), data, cohort)[0].params
+        states[0], jax.jit(plain.round)(plain.init(KEY), data, cohort)[0].params
     )
     assert (difference > 1e-3) == scaler
 
 
 @pytest.mark.parametrize("execution", sorted(hj.EXECUTIONS))
 def test_width_one_is_fedavg(execution):
-    """All full: the example-weighted mean of whole local models."""
-    data = small.client_data()
+    """All full: the example-weighted mean of whole local models, each trained alone."""
+    data, model = small.client_data(), small.mlp()
     start, end, _ = one_round("mlp", WIDTHS["full"], execution)
-    alone = []
-    for who in range(data.num_clients):
-        rows = slice(data.offsets[who], data.offsets[who + 1])
-        mine = hj.ClientData(data.inputs[rows], data.targets[rows], np.array([0, rows.stop - rows.start]), 5)
-        model = small.mlp()
-        plan = client.shuffled_batches(
-            client.batch_key(KEY, 0, who), mine, 0, -(-mine.inputs.shape[0] // BATCH), BATCH, 2
-        )
-        subnet = client.Subnet(start.params, lambda p, x, *, train: model.apply(p, x, width=1.0, train=train), lambda u: u, None)
-        update, _ = client.local_training(subnet, mine, plan, optax.sgd(0.3))
-        alone.append(jax.tree.map(jnp.add, start.params, update))
+    updates = []
+    for i, n in enumerate(data.num_examples.tolist()):
+        plan = small.jitted_batches(client.batch_key(KEY, 0, i), data, i, -(-n // BATCH), BATCH, 2)
+        update, _ = small.jitted_training(model, start.params, data, plan, optax.sgd(0.3))
+        updates.append(update)
     q = data.num_examples / data.num_examples.sum()
-    expected = jax.tree.map(lambda *models: sum(w * m for w, m in zip(q, models, strict=True)), *alone)
+    expected = jax.tree.map(
+        lambda p, *us: p + sum(w * u for w, u in zip(q, us, strict=True)), start.params, *updates
+    )
     small.assert_trees_close(end.params, expected, atol=1e-6)
 
 
@@ -172,7 +172,9 @@ def test_clients_without_weight_are_inert(execution):
     _, clean, _ = one_round("mlp", None, execution, data=data, cohort=with_idle)
     _, dirty, _ = one_round("mlp", None, execution, data=poisoned, cohort=with_idle)
     small.assert_trees_equal(clean.params, dirty.params)
-    only = hj.make_cohort(model, np.array([12, 3, 7, 5]), data.num_examples, data.num_examples, BATCH)
+    only = hj.make_cohort(
+        model, np.array([12, 3, 7, 5]), data.num_examples, data.num_examples, BATCH
+    )
     _, everybody, _ = one_round("mlp", None, execution, data=data, cohort=only)
     assert small.max_difference(clean.params, everybody.params) > 1e-4
 
@@ -185,9 +187,7 @@ def test_permuting_the_cohort_changes_nothing():
     _, one, metrics = one_round("mlp", None, "masked", data=data, cohort=cohort)
     _, other, permuted_metrics = one_round("mlp", None, "masked", data=data, cohort=permuted)
     small.assert_trees_close(one.params, other.params, atol=1e-6)
-    small.assert_trees_close(
-        jax.tree.map(lambda x: x[order], metrics), permuted_metrics, atol=1e-4
-    )
+    small.assert_trees_close(jax.tree.map(lambda x: x[order], metrics), permuted_metrics, atol=1e-4)
 
 
 def test_uniform_weights_forget_sizes():

@@ -1,5 +1,7 @@
 """Masks, gathers and scatters of subnets."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,9 +30,7 @@ def test_group_sizes_are_read_off_the_parameters(model):
 
 def test_group_sizes_refuse_unequal_axes_of_one_name():
     with pytest.raises(UserError, match="unit group 'h'"):
-        units.group_sizes(
-            {"a": np.zeros((2,)), "b": np.zeros((3,))}, {"a": ("h",), "b": ("h",)}
-        )
+        units.group_sizes({"a": np.zeros((2,)), "b": np.zeros((3,))}, {"a": ("h",), "b": ("h",)})
 
 
 def test_group_sizes_refuse_a_missing_name():
@@ -67,13 +67,15 @@ def test_sizes_of_units_cover_one_to_all(groups):
     rows = [units.sizes_of_units(groups, kept) for kept in range(1, finest + 1)]
     assert min(rows[0].values()) >= 1
     assert rows[-1] == groups
-    for narrow, wide in zip(rows, rows[1:], strict=False):
+    for narrow, wide in itertools.pairwise(rows):
         assert all(narrow[name] <= wide[name] for name in groups)
 
 
 def test_sizes_of_units_round_up_without_binary_fractions():
     # Test vector I: ceil(64 w) and ceil(512 w) of FjORD's widths, and ceil(100 * .55) = 55.
     for size, expected in ((64, [13, 26, 39, 52]), (512, [103, 205, 308, 410])):
-        found = [units.sizes_of_units({"h": size, "grid": 5000}, k)["h"] for k in range(1000, 5000, 1000)]
+        found = [
+            units.sizes_of_units({"h": size, "grid": 5000}, k)["h"] for k in range(1000, 5000, 1000)
+        ]
         assert found == expected
     assert units.sizes_of_units({"h": 100, "grid": 1000}, 550)["h"] == 55

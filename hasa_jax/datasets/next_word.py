@@ -137,7 +137,7 @@ def _vocabulary(
     min_count: int,
 ) -> Vocabulary:
     """Returns the frequent words of all training titles."""
-    counts = collections.Counter(
+    counts: collections.Counter[str] = collections.Counter(
         word
         for texts, (train, _, _) in zip(titles.values(), splits, strict=True)
         for row in train
@@ -150,7 +150,7 @@ def _vocabulary(
         raise UserError(
             f"no word occurs {min_count} times in the training titles: lower --min_count"
         )
-    return Vocabulary(tuple(words[:vocab_size] if vocab_size else words))
+    return Vocabulary(tuple(words[: vocab_size or None]))
 
 
 def _examples(encoded: Sequence[np.ndarray], max_length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -55,12 +55,11 @@ def sliced(model: Model, order: OrderFn) -> ExecuteFn:
             sums, outputs = jax.vmap(one_client)(index, weights)
             return jax.tree.map(lambda x: jnp.sum(x, axis=0), sums), outputs
 
+        index, weights = jnp.asarray(cohort.index), jnp.asarray(cohort.weights)
         results, start = [], 0
         for block in cohort.blocks:
             slots = slice(start, start + block.size)
-            results.append(
-                run_block(block, jnp.asarray(cohort.index)[slots], cohort.weights[slots])
-            )
+            results.append(run_block(block, index[slots], weights[slots]))
             start += block.size
         sums, outputs = zip(*results, strict=True)
         return (

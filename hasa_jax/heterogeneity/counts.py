@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from hasa_jax.base import ClientData
@@ -21,7 +23,7 @@ def label_counts(data: ClientData) -> np.ndarray:
     """
     offsets, targets = np.asarray(data.offsets), np.asarray(data.targets)
     counts = np.empty((data.num_clients, data.num_classes), np.int64)
-    for client, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for client, (start, stop) in enumerate(itertools.pairwise(offsets)):
         labels = targets[start:stop]
         counts[client] = np.bincount(labels[labels >= 0], minlength=data.num_classes)
     return counts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +36,7 @@ def gradient_norm(batch_size: int = 64) -> ScoreFn:
         inputs, targets = np.asarray(data.inputs), np.asarray(data.targets)
         offsets = np.asarray(data.offsets)
         norms = np.empty(data.num_clients)
-        for client, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        for client, (start, stop) in enumerate(itertools.pairwise(offsets)):
             total, count = jax.tree.map(jnp.zeros_like, params), 0
             for first in range(start, stop, batch_size):
                 # A short last batch repeats its first row, which does not count.

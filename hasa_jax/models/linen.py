@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hasa_jax import units
 from hasa_jax.base import ApplyFn, Model, Params, PyTree, UserError
 
 
-def from_linen(module: nn.Module, example: jax.Array) -> Model:
+def from_linen(module: nn.Module, example: jax.Array | np.ndarray) -> Model:
     """Makes a supernet of any linen module whose parameters name their axes.
 
     Give each parameter's initializer its axis names by `nn.with_logical_partitioning(init,
@@ -65,10 +67,10 @@ def from_linen(module: nn.Module, example: jax.Array) -> Model:
             )
 
     def narrow(sizes: Mapping[str, int]) -> ApplyFn:
-        return _apply_fn(module.clone(**sizes))
+        return _apply_fn(_narrowed(module, sizes))
 
     half = {name: -(-size // 2) for name, size in groups.items()}
-    _check_narrow(module.clone(**half), inputs, shapes, axes, half)
+    _check_narrow(_narrowed(module, half), inputs, shapes, axes, half)
     return Model(
         init=lambda key: nn.meta.unbox(init_boxed(key))["params"],
         apply=_apply_fn(module),
@@ -81,6 +83,12 @@ def from_linen(module: nn.Module, example: jax.Array) -> Model:
     )
 
 
+def _narrowed(module: nn.Module, sizes: Mapping[str, int]) -> nn.Module:
+    """Returns the same module with other numbers of units."""
+    fields: dict[str, Any] = dict(sizes)
+    return module.clone(**fields)
+
+
 def _apply_fn(module: nn.Module) -> ApplyFn:
     """Returns the module's forward pass, giving it the keywords that it asks for."""
     wanted = set(inspect.signature(type(module).__call__).parameters)
@@ -90,7 +98,8 @@ def _apply_fn(module: nn.Module) -> ApplyFn:
     ) -> jax.Array:
         offered = {"width": width, "train": train}
         keywords = {name: value for name, value in offered.items() if name in wanted}
-        return module.apply({"params": params}, inputs, **keywords)
+        logits: Any = module.apply({"params": params}, inputs, **keywords)
+        return logits
 
     return apply
 

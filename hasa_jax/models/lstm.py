@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -52,7 +54,7 @@ class LSTM(nn.Module):
         """
         fan_in = nn.initializers.variance_scaling(1.0, "fan_in", "uniform", 0, (1, 2))
 
-        def parameter(name, init, names, shape):
+        def parameter(name, init, names, shape) -> Any:
             return self.param(name, nn.with_logical_partitioning(init, names), shape)
 
         embedding = parameter(
@@ -74,9 +76,7 @@ class LSTM(nn.Module):
             ("hidden", None),
             (self.hidden, self.num_classes),
         )
-        head_bias = parameter(
-            "head_bias", nn.initializers.zeros, (None,), (self.num_classes,)
-        )
+        head_bias = parameter("head_bias", nn.initializers.zeros, (None,), (self.num_classes,))
 
         # Time first: the scan reads one contiguous slice a step.
         embedded = embedding[tokens.T]

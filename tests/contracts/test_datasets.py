@@ -55,7 +55,8 @@ def test_clients_are_the_same_in_every_split(data):
     assert len(set(data.client_names)) == len(data.client_names) >= 2
     for part in parts(data):
         assert part.num_clients == len(data.client_names)
-        assert part.offsets[0] == 0 and (part.num_examples >= 1).all()
+        assert part.offsets[0] == 0
+        assert (part.num_examples >= 1).all()
         assert part.num_classes == data.train.num_classes
 
 
@@ -71,7 +72,8 @@ def test_inputs_are_padded_where_targets_are(data):
     for part in parts(data):
         if part.targets.ndim == 2 and part.inputs.shape == part.targets.shape:
             np.testing.assert_array_equal(part.inputs == 0, part.targets == IGNORED)
-            assert part.inputs.min() >= 0 and part.inputs.max() < part.num_classes + 2
+            assert part.inputs.min() >= 0
+            assert part.inputs.max() < part.num_classes + 2
 
 
 def test_same_key_same_bytes(make, data):

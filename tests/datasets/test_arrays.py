@@ -22,26 +22,30 @@ def test_every_example_lands_in_one_split_with_its_target():
     parts = (data.train, data.validation, data.test)
     for part in parts:
         np.testing.assert_array_equal(part.inputs, part.targets)
-        assert part.inputs.dtype == np.float32 and part.targets.dtype == np.int32
+        assert part.inputs.dtype == np.float32
+        assert part.targets.dtype == np.int32
         assert (part.targets[: part.offsets[1]] < 10).all()
         assert (part.targets[part.offsets[1] :] >= 10).all()
     found = np.concatenate([part.targets for part in parts])
     np.testing.assert_array_equal(np.sort(found), targets)
     np.testing.assert_array_equal([part.num_examples for part in parts], [[8, 24], [1, 3], [1, 3]])
-    assert data.train.num_classes == 40 and data.client_names == ("a", "b")
+    assert data.train.num_classes == 40
+    assert data.client_names == ("a", "b")
 
 
 def test_sequences_get_names_and_integers_stay_integers():
     tokens = (np.ones((5, 3), np.uint8), np.array([[0, -1, -2]] * 5))
     data = from_arrays([tokens, tokens], KEY, num_classes=7)
     assert data.client_names == ("client_0", "client_1")
-    assert data.train.inputs.dtype == np.int32 and data.train.targets.shape == (6, 3)
+    assert data.train.inputs.dtype == np.int32
+    assert data.train.targets.shape == (6, 3)
     assert data.train.num_classes == 7
 
 
 def test_device_arrays_and_lists_are_welcome():
     data = from_arrays([(jnp.ones((5, 2)), [0, 1, 0, 1, 0])] * 2, KEY)
-    assert data.train.inputs.shape == (6, 2) and data.train.num_classes == 2
+    assert data.train.inputs.shape == (6, 2)
+    assert data.train.num_classes == 2
 
 
 def test_bytes_follow_from_the_key():
@@ -51,7 +55,7 @@ def test_bytes_follow_from_the_key():
 
 
 @pytest.mark.parametrize(
-    "bad, message",
+    ("bad", "message"),
     [
         ((np.zeros((5, 2)), np.zeros(4, int)), "'bad' has 5 inputs but 4 targets"),
         ((np.zeros((5, 2)), np.zeros(5)), "targets of client 'bad' are float64"),

@@ -10,7 +10,7 @@ from hasa_jax.datasets.splits import split
 
 
 @pytest.mark.parametrize(
-    "text, expected",
+    ("text", "expected"),
     [
         ('<em class="markup--em markup--h3-em">Why Python?</em>', "Why Python?"),
         ("<strong class='x'><em>Seven Points</em></strong>", "Seven Points"),
@@ -34,7 +34,7 @@ def test_clean(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text, expected",
+    ("text", "expected"),
     [
         ("A Beginner\u2019s Guide to Word2Vec", ["a", "beginner's", "guide", "to", "word2vec"]),
         ("Step-by-Step: PyTorch & GPUs!", ["step", "by", "step", "pytorch", "gpus"]),
@@ -124,7 +124,7 @@ def test_validation_and_test_titles_do_not_count():
 
 
 @pytest.mark.parametrize(
-    "vocab_size, min_count, words", [(2, 1, "ab"), (3, 1, "abc"), (0, 3, "ab"), (1, 3, "a")]
+    ("vocab_size", "min_count", "words"), [(2, 1, "ab"), (3, 1, "abc"), (0, 3, "ab"), (1, 3, "a")]
 )
 def test_vocabulary_limits(vocab_size, min_count, words):
     data, vocabulary = build(tiny(), KEY, vocab_size=vocab_size, min_count=min_count, max_length=4)
@@ -138,7 +138,8 @@ def test_more_padding_changes_nothing():
     for a, b in ((short.train, long.train), (short.test, long.test)):
         np.testing.assert_array_equal(a.inputs, b.inputs[:, :5])
         np.testing.assert_array_equal(a.targets, b.targets[:, :5])
-        assert not b.inputs[:, 5:].any() and (b.targets[:, 5:] == IGNORED).all()
+        assert not b.inputs[:, 5:].any()
+        assert (b.targets[:, 5:] == IGNORED).all()
 
 
 def test_truncation_keeps_the_beginning():
@@ -156,7 +157,7 @@ def test_bytes_follow_from_the_key():
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         ({"vocab_size": -1}, "vocab_size is -1"),
         ({"min_count": 0}, "min_count is 0"),
@@ -176,5 +177,5 @@ def test_too_few_titles():
 
 
 def test_too_few_clients():
-    with pytest.raises(UserError, match="only one client .'a'"):
+    with pytest.raises(UserError, match=r"only one client .'a'"):
         build({"a": tiny()["a"]}, KEY, **SETTINGS)

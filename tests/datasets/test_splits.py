@@ -16,7 +16,7 @@ def test_split_is_a_partition(num_examples):
 
 
 @pytest.mark.parametrize(
-    "num_examples, sizes", [(3, (1, 1, 1)), (28, (22, 3, 3)), (3041, (2433, 304, 304))]
+    ("num_examples", "sizes"), [(3, (1, 1, 1)), (28, (22, 3, 3)), (3041, (2433, 304, 304))]
 )
 def test_split_sizes(num_examples, sizes):
     assert tuple(map(len, split(num_examples, jax.random.key(0)))) == sizes
@@ -34,7 +34,7 @@ def test_split_depends_on_the_key_alone():
     assert not np.array_equal(one[2], other[2])
 
 
-@pytest.mark.parametrize("num_examples, fractions", [(2, (0.1, 0.1)), (10, (0.5, 0.5))])
+@pytest.mark.parametrize(("num_examples", "fractions"), [(2, (0.1, 0.1)), (10, (0.5, 0.5))])
 def test_split_without_training_rows(num_examples, fractions):
     with pytest.raises(UserError, match="none for training"):
         split(num_examples, jax.random.key(0), *fractions)
@@ -58,7 +58,7 @@ def test_a_client_does_not_depend_on_the_size_of_another():
 
 
 @pytest.mark.parametrize(
-    "counts, message",
+    ("counts", "message"),
     [
         ({}, "no client in the data: .*at least two"),
         ({"solo": 9}, "only one client .'solo'.*at least two"),
@@ -86,4 +86,5 @@ def test_assemble_lays_clients_end_to_end():
     np.testing.assert_array_equal(data.validation.targets, [1, 10])
     np.testing.assert_array_equal(data.test.targets, [2, 11])
     assert data.train.offsets.dtype == np.int32
-    assert data.client_names == ("a", "b") and data.test.num_classes == 13
+    assert data.client_names == ("a", "b")
+    assert data.test.num_classes == 13

@@ -34,21 +34,24 @@ def num_examples(data):
 def test_clients_keep_their_proportions():
     data = synthetic_titles(jax.random.key(0))
     counts = num_examples(data)
-    assert counts.sum() == 2000 and len(set(data.client_names)) == 7
+    assert counts.sum() == 2000
+    assert len(set(data.client_names)) == 7
     np.testing.assert_array_equal(counts[1:], [448, 239, 170, 123, 74, 10])
 
 
 @pytest.mark.parametrize("num_titles", [200, 997, 6508])
 def test_number_of_titles(num_titles):
     counts = num_examples(synthetic_titles(jax.random.key(0), num_titles=num_titles))
-    assert counts.sum() == num_titles and counts.min() >= 10
+    assert counts.sum() == num_titles
+    assert counts.min() >= 10
     assert (np.diff(counts) <= 0).all()
 
 
 def test_lengths_are_like_those_of_article_titles():
     data = synthetic_titles(jax.random.key(0), max_length=30)
     words = (data.train.targets != IGNORED).sum(-1) + 1
-    assert words.min() == 3 and 15 < words.max() <= 22
+    assert words.min() == 3
+    assert 15 < words.max() <= 22
     assert abs(words.mean() - 7.9) < 0.3
 
 
@@ -58,7 +61,8 @@ def test_heterogeneity_sets_how_far_clients_differ():
         for heterogeneity in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
     assert (np.diff(means) > 0).all()
-    assert means[0] < 0.1 and means[-1] > 0.4
+    assert means[0] < 0.1
+    assert means[-1] > 0.4
 
 
 def test_the_most_frequent_word_is_a_poor_guess():
@@ -102,7 +106,7 @@ def test_bytes_follow_from_key_and_arguments():
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    ("arguments", "message"),
     [
         ({"num_titles": 199}, "num_titles is 199"),
         ({"heterogeneity": -0.1}, "heterogeneity is -0.1"),

@@ -83,7 +83,7 @@ def test_client_names_lose_outer_space(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(UserError, match="none.csv does not exist"):
+    with pytest.raises(UserError, match=r"none\.csv does not exist"):
         read_titles(tmp_path / "none.csv")
 
 
@@ -97,12 +97,12 @@ def test_unreadable_file(path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(pathlib.Path, "read_bytes", refuse)
-    with pytest.raises(UserError, match="titles.csv cannot be read .Permission denied"):
+    with pytest.raises(UserError, match=r"titles\.csv cannot be read .Permission denied"):
         read_titles(path)
 
 
 @pytest.mark.parametrize(
-    "content, message",
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf\r\n", "is empty"),

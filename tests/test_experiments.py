@@ -1,0 +1,230 @@
+"""The scripts, run as users run them: real processes, real files."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = [
+    "--num_titles=300",
+    "--vocab_size=40",
+    "--embed_dim=4",
+    "--hidden_dim=8",
+    "--num_rounds=2",
+    "--eval_every=1",
+    "--max_length=6",
+]
+METRICS = "policy,extraction,aggregation,seed,round,client,num_examples,width,split,loss,accuracy"
+SUMMARY = (
+    "policy,extraction,aggregation,seed,round,mean_accuracy,weighted_accuracy,worst_accuracy,"
+    "tail_accuracy,std_accuracy,budget_requested,budget_width,budget_params,budget_macs,"
+    "train_seconds,compile_seconds"
+)
+
+
+def run(script, *arguments, cwd=None):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{script}", *map(str, arguments)],
+        cwd=cwd or ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def without_seconds(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if not k.endswith("_seconds")} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "first"
+    done = run("compare", f"--workdir={folder}", "--num_seeds=2", *SMALL)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_a_workdir_holds_what_it_should(results):
+    folder, _ = results
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "metrics.csv",
+        "run.json",
+        "summary.csv",
+        "table.md",
+    ]
+    assert (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()[0] == METRICS
+    assert (folder / "summary.csv").read_text(encoding="utf-8").splitlines()[0] == SUMMARY
+    assert len(without_seconds(folder / "summary.csv")) == 3 * 2 * 2
+    assert len(without_seconds(folder / "metrics.csv")) == 3 * 2 * 2 * 4 * 7
+    manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert manifest["flags"]["hidden_dim"] == 8
+    assert {"jax", "numpy", "python", "hasa_jax"} <= set(manifest["versions"])
+    assert set(manifest["data_sha256"]) == {"0", "1"}
+    assert len(set(manifest["data_sha256"].values())) == 2
+
+
+def test_the_table_is_printed_with_a_row_for_each_policy(results):
+    folder, output = results
+    table = (folder / "table.md").read_text(encoding="utf-8")
+    assert table in output
+    for policy in ("uniform", "hasa", "inverse_hasa"):
+        assert f"| {policy}" in table
+    assert "policy inverse_hasa  seed 1  round 2" in output
+
+
+def test_the_same_command_gives_the_same_bytes(results, tmp_path):
+    folder, _ = results
+    done = run("compare", f"--workdir={tmp_path}", "--num_seeds=2", *SMALL)
+    assert done.returncode == 0
+    first, second = ((f / "metrics.csv").read_bytes() for f in (folder, tmp_path))
+    assert first == second
+    assert without_seconds(folder / "summary.csv") == without_seconds(tmp_path / "summary.csv")
+
+
+def test_train_equals_its_part_of_compare(results, tmp_path):
+    folder, _ = results
+    done = run("train", f"--workdir={tmp_path}", "--policy=hasa", "--seed=1", *SMALL)
+    assert done.returncode == 0, done.stderr
+    part = [
+        row
+        for row in without_seconds(folder / "metrics.csv")
+        if (row["policy"], row["seed"]) == ("hasa", "1")
+    ]
+    assert without_seconds(tmp_path / "metrics.csv") == part
+
+
+def test_masked_execution_gives_the_same_table_within_tolerance(results, tmp_path):
+    folder, _ = results
+    done = run("compare", f"--workdir={tmp_path}", "--num_seeds=2", "--execution=masked", *SMALL)
+    assert done.returncode == 0, done.stderr
+    pairs = zip(
+        without_seconds(folder / "metrics.csv"),
+        without_seconds(tmp_path / "metrics.csv"),
+        strict=True,
+    )
+    for one, other in pairs:
+        assert float(one["loss"]) == pytest.approx(float(other["loss"]), abs=1e-3)
+
+
+def test_default_workdirs_differ_by_flags(tmp_path):
+    for seed in (0, 1):
+        done = run("train", f"--seed={seed}", *SMALL, "--num_rounds=1", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_a_figure_is_drawn(results):
+    folder, _ = results
+    done = run("plots", f"--workdir={folder},{folder}")
+    assert done.returncode == 0, done.stderr
+    picture = folder / "accuracy.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    picture.unlink()
+
+
+GOOD = "title,publication\n" + "".join(
+    f"the {word} of {other},{client}\n"
+    for client in ("North", "South")
+    for word in ("art", "joy", "cost")
+    for other in ("tea", "rain")
+)
+
+
+def bad_file(name, content):
+    def make(folder):
+        path = folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return ["--dataset=titles", f"--data_path={path}"]
+
+    return make
+
+
+def workdir_is_a_file(folder):
+    (folder / "taken").write_text("mine", encoding="utf-8")
+    return [f"--workdir={folder / 'taken'}"]
+
+
+def workdir_of_other_flags(folder):
+    assert run("train", f"--workdir={folder / 'w'}", *SMALL, "--num_rounds=1").returncode == 0
+    return [f"--workdir={folder / 'w'}"]
+
+
+def workdir_without_manifest(folder):
+    (folder / "metrics.csv").write_text("mine", encoding="utf-8")
+    return [f"--workdir={folder}"]
+
+
+BAD_INPUT = {
+    "missing file": (lambda _: ["--dataset=titles", "--data_path=no.csv"], "no.csv"),
+    "no path": (lambda _: ["--dataset=titles"], "--data_path"),
+    "missing column": (bad_file("a.csv", "text,publication\na b,N\n"), "title"),
+    "empty text": (bad_file("a.csv", GOOD + ",North\n"), "line 14"),
+    "one client": (bad_file("a.csv", GOOD.replace("South", "North")), "North"),
+    "two titles": (bad_file("a.csv", GOOD + "a b,East\nc d,East\n"), "East"),
+    "not utf-8": (bad_file("a.csv", GOOD.encode() + b"\xff\xfe,North\n"), "UTF-8"),
+    "low budget": (lambda _: ["--budget=.1"], "[0.2000, 0.8000]"),
+    "high budget": (lambda _: ["--budget=.7", f"--capacities={','.join(['.6'] * 7)}"], "0.6000]"),
+    "unknown policy": (lambda _: ["--policy=best"], "policy"),
+    "negative rate": (lambda _: ["--client_lr=-1"], "client_lr"),
+    "zero rounds": (lambda _: ["--num_rounds=0"], "num_rounds"),
+    "no number": (lambda _: ["--budget=half"], "budget"),
+    "bare argument": (lambda _: ["hasa"], "'hasa'"),
+    "unknown flag": (lambda _: ["--wdith=1"], "wdith"),
+    "bad list": (lambda _: ["--policy=fixed", "--widths=.5,x"], "--widths"),
+    "missing flagfile": (lambda _: ["--flagfile=no.flags"], "no.flags"),
+    "workdir is a file": (workdir_is_a_file, "is a file"),
+    "workdir not writable": (lambda _: ["--workdir=/proc/results"], "cannot be written"),
+    "workdir of other flags": (workdir_of_other_flags, "num_rounds=1 there, 2 here"),
+    "workdir without manifest": (workdir_without_manifest, "without a run.json"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(BAD_INPUT))
+def test_bad_input_ends_in_one_line(case, tmp_path):
+    make, expected = BAD_INPUT[case]
+    arguments = [*SMALL, f"--workdir={tmp_path / 'fresh'}", *make(tmp_path)]
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    done = run("train", *arguments)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert expected in lines[0]
+    assert done.stdout == ""
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_unknown_policies_of_compare_are_refused():
+    done = run("compare", "--policies=uniform,best")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "policies" in done.stderr
+
+
+def test_compare_runs_on_the_real_file(data_dir, tmp_path):
+    path = data_dir / "medium" / "medium_data.csv"
+    done = run(
+        "compare",
+        "--dataset=titles",
+        f"--data_path={path}",
+        f"--workdir={tmp_path}",
+        "--policies=uniform,hasa",
+        "--num_seeds=1",
+        "--vocab_size=50",
+        "--embed_dim=2",
+        "--hidden_dim=4",
+        "--num_rounds=1",
+    )
+    assert done.returncode == 0, done.stderr
+    rows = without_seconds(tmp_path / "metrics.csv")
+    assert len({row["client"] for row in rows}) == 7

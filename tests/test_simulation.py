@@ -1,0 +1,194 @@
+"""Many rounds: scans, seeds, histories."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import hasa_jax as hj
+from tests import small
+
+KEY = jax.random.key(8)
+UNITS = np.array([12, 3, 7, 5])
+
+
+def algorithm_of(**knobs):
+    return hj.partial_training(small.mlp(), batch_size=4, **knobs)
+
+
+def allocation_of(algorithm, dataset, policy="hasa", seed=8, **knobs):
+    return hj.allocate(
+        dataset.train,
+        algorithm.model,
+        policy=hj.POLICIES[policy](),
+        score=hj.SCORES["label_divergence"](),
+        key=jax.random.key(seed),
+        **knobs,
+    )
+
+
+def test_scan_equals_a_loop_of_rounds():
+    algorithm, data = algorithm_of(server_optimizer=optax.adam(0.1)), small.client_data()
+    cohort = small.cohort(algorithm.model, data, UNITS)
+    scanned, metrics = hj.scan_rounds(algorithm, algorithm.init(KEY), data, cohort, num_rounds=3)
+    looped = algorithm.init(KEY)
+    step = jax.jit(algorithm.round)
+    for _ in range(3):
+        looped, last = step(looped, data, cohort)
+    small.assert_trees_close(scanned.params, looped.params, atol=1e-6)
+    small.assert_trees_close(jax.tree.map(lambda x: x[-1], metrics), last, atol=1e-4)
+    assert int(scanned.round) == 3
+    assert jax.random.key_data(scanned.key).tolist() == jax.random.key_data(KEY).tolist()
+
+
+def test_any_chunking_of_rounds_gives_the_same_run():
+    algorithm, dataset = algorithm_of(), small.dataset()
+    allocation = allocation_of(algorithm, dataset)
+    runs = [
+        hj.run(algorithm, dataset, allocation, key=KEY, num_rounds=5, eval_every=every)
+        for every in (1, 2, 5)
+    ]
+    assert [row["round"] for row in runs[1].summary] == [2, 4, 5]
+    for other in runs[1:]:
+        small.assert_trees_close(runs[0].state.params, other.state.params, atol=1e-6)
+
+
+def test_training_learns():
+    algorithm, dataset = algorithm_of(client_optimizer=optax.adam(0.03)), small.dataset((40, 50))
+    dataset = dataclasses.replace(dataset, test=dataset.train)
+    history = hj.run(
+        algorithm, dataset, allocation_of(algorithm, dataset), key=KEY, num_rounds=25, eval_every=25
+    )
+    assert history.summary[-1]["mean_accuracy"] > 0.7
+
+
+def test_policies_of_one_seed_share_initialisation_and_batches():
+    """Matched seeds: at equal widths two policies are the same run, bit for bit."""
+    algorithm, dataset = algorithm_of(), small.dataset()
+    ends = [
+        hj.run(
+            algorithm,
+            dataset,
+            allocation_of(algorithm, dataset, policy, w_min=0.5, w_max=0.5),
+            key=KEY,
+            num_rounds=2,
+        ).state.params
+        for policy in ("uniform", "hasa")
+    ]
+    small.assert_trees_equal(*ends)
+
+
+def test_other_seeds_are_other_runs():
+    algorithm, dataset = algorithm_of(), small.dataset()
+    allocation = allocation_of(algorithm, dataset)
+    ends = [
+        hj.run(algorithm, dataset, allocation, key=jax.random.key(s), num_rounds=1).state.params
+        for s in (0, 1)
+    ]
+    assert small.max_difference(*ends) > 1e-3
+
+
+def test_rows_tell_every_client_and_split():
+    algorithm, dataset = algorithm_of(), small.dataset()
+    history = hj.run(
+        algorithm,
+        dataset,
+        allocation_of(algorithm, dataset),
+        key=KEY,
+        num_rounds=2,
+        labels={"policy": "hasa", "seed": 8},
+    )
+    splits = ["validation", "test", "supernet_validation", "supernet_test"]
+    assert [(r["round"], r["split"], r["client"]) for r in history.metrics] == [
+        (r, split, name) for r in (1, 2) for split in splits for name in dataset.client_names
+    ]
+    allocation = allocation_of(algorithm, dataset)
+    for row in history.metrics:
+        client = dataset.client_names.index(row["client"])
+        own = not row["split"].startswith("supernet")
+        assert row["width"] == pytest.approx(allocation.widths[client] if own else 1.0)
+    summary = history.summary[-1]
+    test = [r["accuracy"] for r in history.metrics if (r["round"], r["split"]) == (2, "test")]
+    assert summary["mean_accuracy"] == pytest.approx(np.mean(test))
+    assert summary["worst_accuracy"] == min(test)
+    assert summary["budget_width"] == pytest.approx(
+        np.average(allocation.widths, weights=dataset.train.num_examples)
+    )
+
+
+@pytest.mark.parametrize("execution", sorted(hj.EXECUTIONS))
+def test_evaluation_is_that_of_the_narrow_model(execution):
+    algorithm = algorithm_of(execution=hj.EXECUTIONS[execution])
+    data, model = small.client_data(), algorithm.model
+    cohort = small.cohort(model, data, UNITS)
+    state = algorithm.init(KEY)
+    scores = hj.per_client(hj.evaluate(algorithm, state, data, cohort), cohort)
+    for client, kept in enumerate(UNITS):
+        sizes = hj.units.sizes_of_units(model.groups, int(kept))
+        ranks = {name: np.arange(size) for name, size in model.groups.items()}
+        narrow = hj.units.gather(state.params, model.axes, ranks, sizes)
+        rows = slice(data.offsets[client], data.offsets[client + 1])
+        logits = model.narrow(sizes)(narrow, data.inputs[rows], width=1.0, train=False)
+        hits = np.argmax(logits, -1) == data.targets[rows]
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, data.targets[rows])
+        assert scores.accuracy[client] == pytest.approx(hits.mean())
+        assert scores.loss[client] == pytest.approx(float(losses.mean()), rel=1e-5)
+
+
+def test_summary_by_hand():
+    accuracy = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    summary = hj.summarize(accuracy, np.array([1, 1, 1, 1, 1, 1, 4]))
+    assert summary.mean == pytest.approx(0.4)
+    assert summary.weighted == pytest.approx(0.49)
+    assert summary.worst == pytest.approx(0.1)
+    assert summary.tail == pytest.approx(0.15)
+    assert summary.std == pytest.approx(0.2)
+    assert hj.summarize(accuracy, np.ones(7), tail_fraction=0.0).tail == pytest.approx(0.1)
+    assert hj.summarize(accuracy, np.ones(7), tail_fraction=1.0).tail == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "match"),
+    [
+        ({"num_rounds": 0}, "num_rounds is 0"),
+        ({"num_rounds": 1, "eval_every": 0}, "eval_every is 0"),
+        ({"num_rounds": 1, "client_weights": "equal"}, "use one of examples, uniform"),
+    ],
+)
+def test_bad_arguments_are_refused(knobs, match):
+    algorithm, dataset = algorithm_of(), small.dataset()
+    with pytest.raises(hj.UserError, match=match):
+        hj.run(algorithm, dataset, allocation_of(algorithm, dataset), key=KEY, **knobs)
+
+
+def test_capacities_must_fit_the_clients():
+    algorithm, dataset = algorithm_of(), small.dataset()
+    for capacities in ([0.5], [0.5, 0.5, 0.5, 1.5]):
+        with pytest.raises(hj.UserError, match="capacities"):
+            allocation_of(algorithm, dataset, capacities=capacities)
+
+
+def test_unknown_budget_unit_is_refused():
+    algorithm, dataset = algorithm_of(), small.dataset()
+    with pytest.raises(hj.UserError, match="use one of width, params, macs"):
+        allocation_of(algorithm, dataset, budget_unit="joules")
+
+
+@pytest.mark.parametrize("unit", ["width", "params", "macs"])
+def test_the_ledger_tells_what_the_widths_cost(unit):
+    algorithm, dataset = algorithm_of(), small.dataset()
+    allocation = allocation_of(algorithm, dataset, budget_unit=unit)
+    model, q = algorithm.model, dataset.train.num_examples / dataset.train.num_examples.sum()
+    sizes = [hj.units.sizes_of_units(model.groups, int(k)) for k in allocation.units]
+    params = [hj.costs.parameter_count(model, s) for s in sizes]
+    macs = [hj.costs.mac_count(model, s) for s in sizes]
+    ledger = allocation.ledger
+    assert ledger.width == pytest.approx(q @ allocation.widths)
+    assert ledger.params == pytest.approx(
+        q @ params / hj.costs.parameter_count(model, model.groups)
+    )
+    assert ledger.macs == pytest.approx(q @ macs / hj.costs.mac_count(model, model.groups))
+    assert ledger.requested == 0.5
+    assert getattr(ledger, unit) <= 0.5

@@ -1,0 +1,79 @@
+"""The table's statistics, and its refusal to compare what is not matched."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from experiments import tables
+
+
+def rows(policy, accuracies, budget=0.5, round=3):
+    return [
+        {
+            "policy": policy,
+            "seed": str(seed),
+            "round": str(round),
+            **{f"{m}_accuracy": str(a) for m in tables.METRICS},
+            "budget_requested": "0.5",
+            **{f"budget_{u}": str(budget) for u in ("width", "params", "macs")},
+        }
+        for seed, a in enumerate(accuracies)
+    ]
+
+
+def test_interval_is_students():
+    values = np.array([1.0, 2.0, 4.0, 5.0])
+    low, high = scipy.stats.t.interval(0.95, 3, loc=3.0, scale=scipy.stats.sem(values))
+    assert 3.0 - tables.interval(values) == pytest.approx(low)
+    assert 3.0 + tables.interval(values) == pytest.approx(high)
+    assert np.isnan(tables.interval(np.array([1.0])))
+
+
+def test_p_values_are_those_of_paired_tests():
+    one = np.array([0.1, 0.2, 0.35, 0.3, 0.5])
+    other = np.array([0.12, 0.25, 0.3, 0.4, 0.57])
+    t_test, wilcoxon = tables.p_values(other - one)
+    assert t_test == pytest.approx(scipy.stats.ttest_rel(other, one).pvalue)
+    assert wilcoxon == pytest.approx(scipy.stats.wilcoxon(other, one).pvalue)
+
+
+@pytest.mark.parametrize("differences", [[0.0, 0.0, 0.0], [0.1], [0.2, 0.2]])
+def test_p_values_say_nothing_without_variation(differences):
+    assert np.isnan(tables.p_values(np.array(differences))).all()
+
+
+def test_a_line_for_each_policy_with_paired_differences():
+    text = tables.table_at(rows("uniform", [0.10, 0.12]) + rows("hasa", [0.11, 0.15]), 3, "width")
+    uniform, hasa = text.splitlines()[2:]
+    assert uniform.count("reference") == 3
+    assert "13.00 ±" in hasa
+    assert "+2.00 ±" in hasa
+
+
+def test_rows_of_unequal_budgets_are_not_compared():
+    text = tables.table_at(
+        rows("uniform", [0.10, 0.12]) + rows("hasa", [0.11, 0.15], budget=0.55), 3, "width"
+    )
+    assert text.splitlines()[3].count("not budget-matched") == 3
+
+
+def test_the_round_is_chosen_on_the_validation_split_of_the_reference():
+    metrics = [
+        {"policy": policy, "split": split, "round": str(r), "accuracy": str(a)}
+        for policy, split, r, a in [
+            ("uniform", "validation", 1, 0.1),
+            ("uniform", "validation", 2, 0.3),
+            ("uniform", "validation", 3, 0.2),
+            ("uniform", "test", 3, 0.9),
+            ("hasa", "validation", 1, 0.9),
+        ]
+    ]
+    assert tables.best_round(metrics, "uniform") == 2
+
+
+def test_missing_results_are_told(tmp_path):
+    with pytest.raises(tables.UserError, match="does not exist"):
+        tables.write(tmp_path, "width")
+    (tmp_path / "metrics.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(tables.UserError, match="no column 'policy'"):
+        tables.write(tmp_path, "width")
