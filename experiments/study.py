@@ -6,7 +6,6 @@ import functools
 import inspect
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -31,7 +30,7 @@ from hasa_jax import (
     run,
 )
 from hasa_jax.datasets.fingerprint import fingerprint
-from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter
+from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer
 
 _CLIENT_OPTIMIZERS = {"adam": optax.adam, "sgd": optax.sgd}
 _SERVER_OPTIMIZERS = {"adam": optax.adam, "sgd": optax.sgd, "yogi": optax.yogi}
@@ -55,9 +54,9 @@ def run_study(script: str, policies: Sequence[str], seeds: Sequence[int]) -> pat
     folder = workdir.open_workdir(FLAGS.workdir, script, run_flags)
     # A budget that cannot be met is refused before any earlier result is replaced.
     for policy in policies:
-        _allocate(policy, first_data, build_algorithm(*_shape(first_data)), seeds[0])
+        allocation_of(policy, first_data, algorithm_for(first_data, FLAGS.execution), seeds[0])
 
-    writers: list[Any] = [
+    writers: list[Writer] = [
         CsvWriter(folder),
         ConsoleWriter(FLAGS.num_rounds * len(policies) * len(seeds)),
     ]
@@ -69,12 +68,12 @@ def run_study(script: str, policies: Sequence[str], seeds: Sequence[int]) -> pat
             dataset = build_dataset(seed)
             hashes[seed] = fingerprint(dataset)
             workdir.write_manifest(folder, script, run_flags, hashes)
-            algorithm = build_algorithm(*_shape(dataset))
+            algorithm = algorithm_for(dataset, FLAGS.execution)
             for policy in policies:
                 run(
                     algorithm,
                     dataset,
-                    _allocate(policy, dataset, algorithm, seed),
+                    allocation_of(policy, dataset, algorithm, seed),
                     key=jax.random.key(seed),
                     num_rounds=FLAGS.num_rounds,
                     eval_every=FLAGS.eval_every,
@@ -105,13 +104,13 @@ def build_dataset(seed: int) -> FederatedDataset:
     return builder(jax.random.key(seed), **{name: FLAGS[name].value for name in sorted(names)})
 
 
-def _shape(dataset: FederatedDataset) -> tuple[int, int]:
-    """Returns what a model must fit: classes, and the length of an example."""
-    return dataset.train.num_classes, dataset.train.inputs.shape[1]
+def algorithm_for(dataset: FederatedDataset, execution: str) -> FederatedAlgorithm:
+    """Returns the flagged algorithm for a data set; one object for all that look alike."""
+    return _build_algorithm(dataset.train.num_classes, dataset.train.inputs.shape[1], execution)
 
 
 @functools.cache
-def build_algorithm(num_classes: int, length: int) -> FederatedAlgorithm:
+def _build_algorithm(num_classes: int, length: int, execution: str) -> FederatedAlgorithm:
     """Builds the flagged algorithm; cached, so that seeds and policies share programs."""
     module = MODELS[FLAGS.model](
         # Every word, padding, and out-of-vocabulary.
@@ -124,7 +123,7 @@ def build_algorithm(num_classes: int, length: int) -> FederatedAlgorithm:
     model = from_linen(module, np.zeros((1, length), np.int32))
     return partial_training(
         model,
-        execution=EXECUTIONS[FLAGS.execution],
+        execution=EXECUTIONS[execution],
         order=EXTRACTIONS[FLAGS.extraction](),
         client_optimizer=_CLIENT_OPTIMIZERS[FLAGS.client_optimizer](FLAGS.client_lr),
         server_optimizer=_SERVER_OPTIMIZERS[FLAGS.server_optimizer](FLAGS.server_lr),
@@ -134,7 +133,7 @@ def build_algorithm(num_classes: int, length: int) -> FederatedAlgorithm:
     )
 
 
-def _allocate(
+def allocation_of(
     policy: str, dataset: FederatedDataset, algorithm: FederatedAlgorithm, seed: int
 ) -> Allocation:
     """Decides the widths of one policy from the training data of one seed."""

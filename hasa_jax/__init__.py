@@ -17,7 +17,7 @@ from hasa_jax.base import (
 )
 from hasa_jax.datasets import DATASETS, from_arrays
 from hasa_jax.evaluation import evaluate, per_client, summarize
-from hasa_jax.execution import EXECUTIONS, make_cohort
+from hasa_jax.execution import EXECUTIONS
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.heterogeneity import SCORES
 from hasa_jax.models import MODELS, from_linen
@@ -49,7 +49,6 @@ __all__ = [
     "evaluate",
     "from_arrays",
     "from_linen",
-    "make_cohort",
     "partial_training",
     "per_client",
     "run",

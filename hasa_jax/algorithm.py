@@ -15,7 +15,7 @@ from hasa_jax.base import (
     ClientData,
     ClientMetrics,
     Cohort,
-    ExecuteFn,
+    Execution,
     FederatedAlgorithm,
     Model,
     OrderFn,
@@ -29,7 +29,7 @@ from hasa_jax.extraction import prefix
 def partial_training(
     model: Model,
     *,
-    execution: Callable[[Model, OrderFn], ExecuteFn] = sliced,
+    execution: Callable[[Model, OrderFn], Execution] = sliced,
     order: OrderFn | None = None,
     client_optimizer: optax.GradientTransformation | None = None,
     server_optimizer: optax.GradientTransformation | None = None,
@@ -60,7 +60,7 @@ def partial_training(
     """
     client_optimizer = client_optimizer or optax.sgd(0.1)
     server_optimizer = server_optimizer or optax.sgd(1.0)
-    execute = execution(model, order or prefix())
+    runner = execution(model, order or prefix())
 
     def init(key: jax.Array) -> ServerState:
         params = model.init(keys.address(key, keys.Stream.INIT))
@@ -82,10 +82,10 @@ def partial_training(
             update, metrics = local.local_training(subnet, data, plan, client_optimizer)
             return aggregating.partial_sum(subnet, update, weight), metrics
 
-        partial, metrics = execute(train_client, state.params, cohort, state.round, state.key)
+        partial, metrics = runner.run(train_client, state.params, cohort, state.round, state.key)
         params, opt_state = aggregating.server_update(
             state.params, state.opt_state, partial, server_optimizer, aggregation
         )
         return ServerState(params, opt_state, state.round + 1, state.key), metrics
 
-    return FederatedAlgorithm(init, round_fn, execute, model, batch_size)
+    return FederatedAlgorithm(init, round_fn, runner, model, batch_size)

@@ -1,14 +1,8 @@
 """Every container and callable type that two modules share.
 
-Shape letters, used in every docstring of the package:
-
-| letter | meaning | letter | meaning |
-|---|---|---|---|
-| `N` | clients | `B` | examples in a batch |
-| `D` | examples of all clients | `T` | tokens of an example |
-| `C` | clients in a cohort | `K` | classes or vocabulary |
-| `S` | local steps | `U` | units of a unit group |
-| `M` | most examples of a client | `R` | rounds |
+Shape letters, in every docstring of the package: `N` clients, `D` examples of all clients,
+`C` clients in a cohort, `M` most examples of a client, `S` local steps, `B` examples in a
+batch, `T` tokens, `K` classes or vocabulary, `U` units of a unit group, `R` rounds.
 
 This module imports nothing of the package.
 """
@@ -16,8 +10,8 @@ This module imports nothing of the package.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import flax.struct
 import jax
@@ -27,15 +21,12 @@ PyTree = Any
 Params = PyTree
 """A nested dict of arrays: the parameters of a supernet or of a subnet."""
 
-IGNORED = -2
-"""Target that is no target: padding. It counts in no loss and in no accuracy."""
-
-UNKNOWN = -1
-"""Target outside the classes (an out-of-vocabulary word): no loss, always a miss."""
+IGNORED, UNKNOWN = -2, -1
+"""Targets that are no class: padding counts nowhere; an unknown word is a miss without loss."""
 
 
 class UserError(ValueError):
-    """Bad input, told in one line: what is wrong, where, and what to do about it."""
+    """Bad input, told in one line: what is wrong, where, and what to do."""
 
 
 @flax.struct.dataclass
@@ -71,9 +62,9 @@ class FederatedDataset:
 
     Attributes:
       train: the only split that scores, policies and training may see.
-      validation: for the choice of hyper-parameters and rounds.
+      validation: for choices.
       test: for reporting.
-      client_names: `N` names, in client order.
+      client_names: `N` names.
     """
 
     train: ClientData
@@ -102,7 +93,7 @@ class Block(NamedTuple):
 
     Attributes:
       size: number of slots.
-      width: the one width of all its clients, as a fraction of the supernet.
+      width: the width that its clients are computed at, as a fraction of the supernet.
       sizes: `(group, units kept)` pairs of that width.
       num_batches: batches that its largest client needs to see each example once.
     """
@@ -181,14 +172,8 @@ class ClientMetrics:
     count: jax.Array
 
 
-class ApplyFn(Protocol):
-    """Forward pass `(params, inputs [B, ...], width, train) -> logits [B, ..., K]`."""
-
-    def __call__(
-        self, params: Params, inputs: jax.Array, *, width: float | jax.Array, train: bool
-    ) -> jax.Array:
-        """Runs the forward pass."""
-        ...
+ApplyFn = Callable[..., jax.Array]
+"""`(params, inputs [B, ...], *, width, train) -> logits [B, ..., K]`: a forward pass."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -202,8 +187,8 @@ class Model:
       shapes: full-width parameters as `jax.ShapeDtypeStruct` leaves.
       axes: same tree; each leaf names the unit group of every axis, `None` if never cut.
       groups: units of every unit group at full width.
-      input_shape: shape of one example, without the batch axis.
-      input_dtype: dtype of one example.
+      input_shape: shape of one example, without the batch axis, and
+      input_dtype: its dtype.
     """
 
     init: Callable[[jax.Array], Params]
@@ -245,33 +230,31 @@ ClientFn = Callable[[Subnet, jax.Array, jax.Array, int], tuple[PyTree, PyTree]]
 ExecuteFn = Callable[[ClientFn, Params, Cohort, jax.Array, jax.Array], tuple[PyTree, PyTree]]
 """`(client_fn, params, cohort, round, key) -> (sums, outputs [C])`: how a cohort is run."""
 
+PlaceFn = Callable[[np.ndarray, np.ndarray, np.ndarray, int], Cohort]
+"""`(units kept [N], num_examples [N], weights [N], batch_size) -> cohort`: how it is laid out."""
+
+
+class Execution(NamedTuple):
+    """A way to run cohorts: `place` lays one out, `run` maps a function over its subnets."""
+
+    place: PlaceFn
+    run: ExecuteFn
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FederatedAlgorithm:
-    """Two pure functions, and how both training and evaluation run a cohort.
+    """Two pure functions, and what evaluation shares with them.
 
     Attributes:
       init: `key -> ServerState` before round 0.
       round: `(state, training data, cohort) -> (state, ClientMetrics [C])`.
-      execute: runs a function of one client on every subnet of a cohort.
+      execution: how training and evaluation run a cohort.
       model: the supernet.
       batch_size: examples in a local batch.
     """
 
     init: Callable[[jax.Array], ServerState]
     round: Callable[[ServerState, ClientData, Cohort], tuple[ServerState, ClientMetrics]]
-    execute: ExecuteFn
+    execution: Execution
     model: Model
     batch_size: int
-
-
-class Writer(Protocol):
-    """Takes the rows of a run as they come."""
-
-    def write(self, table: str, rows: Sequence[Mapping[str, Hashable]]) -> None:
-        """Appends rows to a table (`metrics` or `summary`)."""
-        ...
-
-    def close(self) -> None:
-        """Flushes and releases what the writer holds."""
-        ...

@@ -193,7 +193,8 @@ def round_to_units(widths: np.ndarray, stats: ClientStats, budget: Budget) -> np
         wants_more = remainder[client] > 1e-7 and kept[client] < most[client]
         if wants_more and q @ budget.costs[kept + step] <= target:
             kept = kept + step
-    while q @ budget.costs[kept] > target and (kept > 1).any():
-        client = int(np.argmin(np.where(kept > 1, exact - kept, np.inf)))
+    least = whole_units(budget.w_min, budget)
+    while q @ budget.costs[kept] > target and (kept > least).any():
+        client = int(np.argmin(np.where(kept > least, exact - kept, np.inf)))
         kept[client] -= 1
     return kept

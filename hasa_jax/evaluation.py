@@ -41,7 +41,9 @@ def evaluate(
         plan = local.sequential_batches(data, client, num_batches, algorithm.batch_size)
         return (), local.evaluate(subnet, data, plan)
 
-    _, metrics = algorithm.execute(evaluate_client, state.params, cohort, state.round, state.key)
+    _, metrics = algorithm.execution.run(
+        evaluate_client, state.params, cohort, state.round, state.key
+    )
     return metrics
 
 

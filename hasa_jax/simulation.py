@@ -23,9 +23,8 @@ from hasa_jax.base import (
     FederatedDataset,
     ServerState,
     UserError,
-    Writer,
 )
-from hasa_jax.execution import make_cohort
+from hasa_jax.tracking import Writer
 
 CLIENT_WEIGHTS = ("examples", "uniform")
 """A client's weight in the server's mean: its number of training examples, or 1."""
@@ -120,8 +119,8 @@ def run(
             f"unknown client weights {client_weights!r}: use one of {', '.join(CLIENT_WEIGHTS)}"
         )
     weights = num_examples if client_weights == "examples" else np.ones_like(num_examples)
-    cohort = make_cohort(
-        algorithm.model, allocation.units, num_examples, weights, algorithm.batch_size
+    cohort = algorithm.execution.place(
+        allocation.units, num_examples, weights, algorithm.batch_size
     )
     checks = _evaluation_cohorts(algorithm, dataset, allocation)
     ledger = allocation.ledger
@@ -174,8 +173,8 @@ def _evaluation_cohorts(
     checks = {}
     for prefix, kept in (("", allocation.units), ("supernet_", full)):
         for split, data in (("validation", dataset.validation), ("test", dataset.test)):
-            cohort = make_cohort(
-                algorithm.model, kept, data.num_examples, np.ones(len(kept)), algorithm.batch_size
+            cohort = algorithm.execution.place(
+                kept, data.num_examples, np.ones(len(kept)), algorithm.batch_size
             )
             checks[prefix + split] = (jax.device_put(data), cohort)
     return checks

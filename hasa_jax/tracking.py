@@ -7,7 +7,19 @@ import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import IO, Any, Protocol
+
+
+class Writer(Protocol):
+    """Takes the rows of a run as they come."""
+
+    def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Appends rows to a table (`metrics` or `summary`)."""
+        ...
+
+    def close(self) -> None:
+        """Flushes and releases what the writer holds."""
+        ...
 
 
 class CsvWriter:

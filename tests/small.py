@@ -8,6 +8,7 @@ import numpy as np
 import hasa_jax as hj
 from hasa_jax import client
 from hasa_jax.base import Subnet
+from hasa_jax.execution.placement import by_width
 from hasa_jax.models import LSTM
 
 NUM_CLASSES = 5
@@ -71,7 +72,7 @@ def dataset(sizes=(7, 30, 12, 3), kind="mlp"):
 def cohort(model, data, units, weights=None, batch_size=4):
     units = np.asarray(units)
     weights = data.num_examples if weights is None else np.asarray(weights)
-    return hj.make_cohort(model, units, data.num_examples, weights, batch_size)
+    return by_width(model, units, data.num_examples, weights, batch_size)
 
 
 # Eager JAX is slow enough to matter in a test suite.

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 MAX_BODY_LINES = 60
-MAX_MODULE_LINES = 250
+MAX_MODULE_LINES = 260
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -25,7 +25,8 @@ LAYERS = (
     {"algorithm"},
     {"evaluation"},
     {"checkpoint"},
-    {"tracking", "simulation"},
+    {"tracking"},
+    {"simulation"},
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 PUBLIC_FACE = len(LAYERS)  # hasa_jax/__init__.py itself.

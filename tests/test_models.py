@@ -50,7 +50,7 @@ class Statistics(nn.Module):
     [
         (Unnamed(), "names no axis"),
         (NoField(), "'units' .4 units. must be a field of NoField"),
-        (ForgottenBias(), "parameter Dense_0/bias .* name its cut axes"),
+        (ForgottenBias(), "parameter Dense_1/bias .* name its cut axes"),
         (Statistics(), "batch_stats"),
     ],
 )

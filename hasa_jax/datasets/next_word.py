@@ -137,11 +137,11 @@ def _vocabulary(
     min_count: int,
 ) -> Vocabulary:
     """Returns the frequent words of all training titles."""
-    counts: collections.Counter[str] = collections.Counter(
+    counts = collections.Counter(
         word
         for texts, (train, _, _) in zip(titles.values(), splits, strict=True)
         for row in train
-        for word in texts[row]
+        for word in texts[int(row)]
     )
     # Ties are broken by the alphabet: the order of clients and titles must not matter.
     ranked = sorted(counts, key=lambda word: (-counts[word], word))

@@ -1,9 +1,8 @@
 """How a cohort is run. One signature, equal results within float tolerance."""
 
 from hasa_jax.execution.masked import masked
-from hasa_jax.execution.placement import make_cohort
 from hasa_jax.execution.sliced import sliced
 
 EXECUTIONS = {"masked": masked, "sliced": sliced}
 
-__all__ = ["EXECUTIONS", "make_cohort", "masked", "sliced"]
+__all__ = ["EXECUTIONS", "masked", "sliced"]

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax import keys, units
-from hasa_jax.base import ClientFn, Cohort, ExecuteFn, Model, OrderFn, Params, PyTree, Subnet
+from hasa_jax.base import ClientFn, Cohort, Execution, Model, OrderFn, Params, PyTree, Subnet
+from hasa_jax.execution.placement import one_block
 
 
-def masked(model: Model, order: OrderFn) -> ExecuteFn:
+def masked(model: Model, order: OrderFn) -> Execution:
     """Builds masked execution.
 
     Args:
@@ -23,10 +24,10 @@ def masked(model: Model, order: OrderFn) -> ExecuteFn:
       order: ranks the units of every group; a client keeps the lowest.
 
     Returns:
-      An `ExecuteFn`.
+      The execution.
     """
 
-    def execute(
+    def run(
         client_fn: ClientFn, params: Params, cohort: Cohort, round: jax.Array, key: jax.Array
     ) -> tuple[PyTree, PyTree]:
         num_batches = max(block.num_batches for block in cohort.blocks)
@@ -49,4 +50,4 @@ def masked(model: Model, order: OrderFn) -> ExecuteFn:
         )
         return jax.tree.map(lambda x: jnp.sum(x, axis=0), sums), outputs
 
-    return execute
+    return Execution(functools.partial(one_block, model), run)

@@ -1,4 +1,9 @@
-"""Placement: clients into slots, slots into blocks that run together."""
+"""Placement: clients into slots, slots into blocks that run together.
+
+Arguments of both placements: the supernet; units of the largest group that each client keeps
+`[N]`; examples of each client `[N]`; aggregation weights `[N]`; examples in a batch. Every
+client gets one slot, so `C = N`.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +16,14 @@ _LARGEST_STEP_RATIO = 1.25
 """Clients of one block wait for its largest; beyond this ratio a new block begins."""
 
 
-def make_cohort(
+def by_width(
     model: Model,
     units_kept: np.ndarray,
     num_examples: np.ndarray,
     weights: np.ndarray,
     batch_size: int,
 ) -> Cohort:
-    """Lays all clients out as a cohort: sorted by width, then by number of batches.
-
-    Args:
-      model: the supernet.
-      units_kept: units of the largest group that each client keeps `[N]`.
-      num_examples: examples of each client `[N]`.
-      weights: aggregation weights `[N]`.
-      batch_size: examples in a batch.
-
-    Returns:
-      A cohort with every client in one slot; `C = N`.
-    """
+    """Sorts clients by width, then by number of batches; a block has one width."""
     finest = max(model.groups.values())
     num_batches = -(-num_examples // batch_size)
     order = np.lexsort((-num_batches, -units_kept))
@@ -43,10 +37,34 @@ def make_cohort(
         else:
             sizes = units.sizes_of_units(model.groups, kept)
             blocks.append(Block(1, width, tuple(sizes.items()), batches))
+    return _cohort(model, order, units_kept, weights, blocks)
+
+
+def one_block(
+    model: Model,
+    units_kept: np.ndarray,
+    num_examples: np.ndarray,
+    weights: np.ndarray,
+    batch_size: int,
+) -> Cohort:
+    """Keeps clients in order, in one block at full width: one program, whatever the widths."""
+    num_batches = -(-int(num_examples.max()) // batch_size)
+    block = Block(len(units_kept), 1.0, tuple(model.groups.items()), num_batches)
+    return _cohort(model, np.arange(len(units_kept)), units_kept, weights, [block])
+
+
+def _cohort(
+    model: Model,
+    order: np.ndarray,
+    units_kept: np.ndarray,
+    weights: np.ndarray,
+    blocks: list[Block],
+) -> Cohort:
+    """Makes the cohort of all clients in a given order."""
     sizes = [units.sizes_of_units(model.groups, int(units_kept[client])) for client in order]
     return Cohort(
         index=order.astype(np.int32),
-        widths=(units_kept[order] / finest).astype(np.float32),
+        widths=(units_kept[order] / max(model.groups.values())).astype(np.float32),
         sizes={
             group: np.array([size[group] for size in sizes], np.int32) for group in model.groups
         },

@@ -6,6 +6,8 @@ is another compiled program; all blocks of a cohort are one program.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -14,16 +16,17 @@ from hasa_jax.base import (
     Block,
     ClientFn,
     Cohort,
-    ExecuteFn,
+    Execution,
     Model,
     OrderFn,
     Params,
     PyTree,
     Subnet,
 )
+from hasa_jax.execution.placement import by_width
 
 
-def sliced(model: Model, order: OrderFn) -> ExecuteFn:
+def sliced(model: Model, order: OrderFn) -> Execution:
     """Builds sliced execution.
 
     Args:
@@ -31,10 +34,10 @@ def sliced(model: Model, order: OrderFn) -> ExecuteFn:
       order: ranks the units of every group; a client keeps the lowest.
 
     Returns:
-      An `ExecuteFn`.
+      The execution.
     """
 
-    def execute(
+    def run(
         client_fn: ClientFn, params: Params, cohort: Cohort, round: jax.Array, key: jax.Array
     ) -> tuple[PyTree, PyTree]:
         def run_block(block: Block, index: jax.Array, weights: jax.Array):
@@ -67,4 +70,4 @@ def sliced(model: Model, order: OrderFn) -> ExecuteFn:
             jax.tree.map(lambda *parts: jnp.concatenate(parts), *outputs),
         )
 
-    return execute
+    return Execution(functools.partial(by_width, model), run)

@@ -1,0 +1,55 @@
+"""Masked against sliced: seconds a round, and how far their parameters part.
+
+`python -m experiments.time_executions --flagfile=experiments/configs/titles.flags ...`
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import flags, study
+from hasa_jax import scan_rounds
+
+_REPEATS = 5
+
+
+def main() -> None:
+    """Times `--policy` on `--seed` in both execution modes, in one process, in turns."""
+    dataset = study.build_dataset(flags.FLAGS.seed)
+    train = jax.device_put(dataset.train)
+    rounds, ends = {}, {}
+    for name in ("masked", "sliced"):
+        algorithm = study.algorithm_for(dataset, name)
+        allocation = study.allocation_of(flags.FLAGS.policy, dataset, algorithm, flags.FLAGS.seed)
+        sizes = dataset.train.num_examples
+        cohort = algorithm.execution.place(allocation.units, sizes, sizes, algorithm.batch_size)
+        start = algorithm.init(jax.random.key(flags.FLAGS.seed))
+
+        def one_round(algorithm=algorithm, start=start, cohort=cohort):
+            return jax.block_until_ready(
+                scan_rounds(algorithm, start, train, cohort, num_rounds=1)
+            )[0]
+
+        ends[name] = one_round().params  # Compiles too.
+        rounds[name] = one_round
+    seconds: dict[str, list[float]] = {name: [] for name in rounds}
+    for _ in range(_REPEATS):
+        for name, one_round in rounds.items():
+            began = time.perf_counter()
+            one_round()
+            seconds[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    for name, values in seconds.items():
+        print(f"{name}: median {medians[name]:.2f} s a round, {np.round(values, 2).tolist()}")
+    difference = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), ends["masked"], ends["sliced"])
+    print(f"sliced / masked: {medians['sliced'] / medians['masked']:.3f}")
+    print(f"largest parameter difference after one round: {max(jax.tree.leaves(difference)):.1e}")
+
+
+if __name__ == "__main__":
+    flags.run_app(main)
