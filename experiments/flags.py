@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+import jax
 from absl import app, flags
 
 from hasa_jax.aggregation import AGGREGATIONS
@@ -46,8 +48,12 @@ flags.DEFINE_list(
     ["uniform", "hasa", "inverse_hasa"],
     "Allocation policies of compare; differences are taken to the first.",
 )
-flags.DEFINE_list("widths", [], "Widths of policy fixed, one a client.")
-flags.DEFINE_list("capacities", [], "Widest width of every client's device; w_max if empty.")
+flags.DEFINE_list(
+    "widths", [], "Widths of policy fixed, one a client; titles' clients are in alphabetical order."
+)
+flags.DEFINE_list(
+    "capacities", [], "Widest width of every client's device, as for widths; w_max if empty."
+)
 flags.DEFINE_float("budget", 0.5, "Size-weighted mean cost B, in (0, 1].")
 flags.DEFINE_enum("budget_unit", "width", BUDGET_UNITS, "What the budget counts.")
 flags.DEFINE_enum("budget_projection", "exact", PROJECTIONS, "How widths are scaled to B.")
@@ -92,7 +98,24 @@ def _positive(values: dict[str, float]) -> bool:
     return all(value > 0 for value in values.values())
 
 
-@flags.validator("policies", message=f"must be one or more of {','.join(sorted(POLICIES))}")
+_FLOATS = ("heterogeneity", "budget", "w_min", "w_max", "client_lr", "server_lr", "tail_fraction")
+
+
+@flags.multi_flags_validator(list(_FLOATS), message="numbers must be finite")
+def _finite(values: dict[str, float]) -> bool:
+    return all(math.isfinite(value) for value in values.values())
+
+
+@flags.multi_flags_validator(
+    ["seed", "num_seeds"], message="seeds must stay below 2**32, beyond which keys repeat"
+)
+def _distinct_seeds(values: dict[str, int]) -> bool:
+    return values["seed"] + values["num_seeds"] <= 2**32
+
+
+@flags.validator(
+    "policies", message=f"must be one or more of {','.join(sorted(POLICIES))}, each once"
+)
 def _known_policies(values: list[str]) -> bool:
     return bool(values) and set(values) <= set(POLICIES) and len(set(values)) == len(values)
 
@@ -119,9 +142,12 @@ def numbers(name: str) -> list[float]:
     """
     items: list[str] = FLAGS[name].value or []
     try:
-        return [float(item) for item in items]
+        values = [float(item) for item in items]
     except ValueError as error:
         raise UserError(f"--{name}={','.join(items)}: {error}") from None
+    if not all(math.isfinite(value) for value in values):
+        raise UserError(f"--{name}={','.join(items)}: numbers must be finite")
+    return values
 
 
 def run_app(main: Callable[[], None]) -> None:
@@ -144,7 +170,13 @@ def run_app(main: Callable[[], None]) -> None:
             main()
         except (UserError, OSError) as error:
             fail(error)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            fail("out of memory: lower --batch_size or --hidden_dim")
         except KeyboardInterrupt:
             fail("interrupted; run the same command again to start over")
 
+    # --help of a script shows the flags of this module, which the script is all about.
+    flags.adopt_module_key_flags(sys.modules[__name__])
     app.run(guarded, flags_parser=parse)

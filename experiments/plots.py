@@ -22,7 +22,7 @@ def accuracy_over_rounds(folders: list[pathlib.Path], target: pathlib.Path) -> N
       UserError: if matplotlib is missing or a folder holds no results.
     """
     summaries = [
-        tables.read_rows(folder / "summary.csv", ("policy", "seed", "round")) for folder in folders
+        tables.read_rows(folder / "summary.csv", tables.SUMMARY_NUMBERS) for folder in folders
     ]
     try:
         from matplotlib.figure import Figure  # Without pyplot there is no display to need.

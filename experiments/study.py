@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -29,7 +28,7 @@ from hasa_jax import (
     partial_training,
     run,
 )
-from hasa_jax.datasets.fingerprint import fingerprint
+from hasa_jax.datasets import fingerprint
 from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer
 
 _CLIENT_OPTIMIZERS = {"adam": optax.adam, "sgd": optax.sgd}
@@ -50,48 +49,34 @@ def run_study(script: str, policies: Sequence[str], seeds: Sequence[int]) -> pat
       The workdir.
     """
     run_flags = values_of_the_run()
-    first_data = build_dataset(seeds[0])
-    folder = workdir.open_workdir(FLAGS.workdir, script, run_flags)
-    # A budget that cannot be met is refused before any earlier result is replaced.
-    for policy in policies:
-        allocation_of(policy, first_data, algorithm_for(first_data, FLAGS.execution), seeds[0])
-
-    writers: list[Writer] = [
-        CsvWriter(folder),
-        ConsoleWriter(FLAGS.num_rounds * len(policies) * len(seeds)),
-    ]
-    if FLAGS.tensorboard:
-        writers.append(TensorBoardWriter(folder / "tensorboard"))
-    hashes: dict[int, str] = {}
+    dataset = build_dataset(seeds[0])
+    hashes = {seeds[0]: fingerprint(dataset)}
+    algorithm = build_algorithm(dataset, FLAGS.execution)
+    # A budget that cannot be met is refused before anything is written.
+    allocations = allocate_all(policies, dataset, algorithm, seeds[0])
+    folder = workdir.open_workdir(FLAGS.workdir, script, run_flags, hashes)
+    workdir.write_manifest(folder, script, run_flags, hashes)
+    files = CsvWriter(folder)
+    writers: list[Writer] = [files, ConsoleWriter(FLAGS.num_rounds * len(policies) * len(seeds))]
     try:
+        if FLAGS.tensorboard:
+            writers.append(TensorBoardWriter(folder / "tensorboard"))
         for seed in seeds:
-            dataset = build_dataset(seed)
-            hashes[seed] = fingerprint(dataset)
-            workdir.write_manifest(folder, script, run_flags, hashes)
-            algorithm = algorithm_for(dataset, FLAGS.execution)
-            for policy in policies:
-                run(
-                    algorithm,
-                    dataset,
-                    allocation_of(policy, dataset, algorithm, seed),
-                    key=jax.random.key(seed),
-                    num_rounds=FLAGS.num_rounds,
-                    eval_every=FLAGS.eval_every,
-                    client_weights=FLAGS.client_weights,
-                    tail_fraction=FLAGS.tail_fraction,
-                    labels={
-                        "policy": policy,
-                        "extraction": FLAGS.extraction,
-                        "aggregation": FLAGS.aggregation,
-                        "seed": seed,
-                    },
-                    writers=writers,
-                )
+            if seed != seeds[0]:
+                previous, dataset = dataset, build_dataset(seed)
+                hashes[seed] = fingerprint(dataset)
+                # Seeds whose data have one shape share the algorithm and its compiled programs.
+                if _shape(dataset) != _shape(previous):
+                    algorithm = build_algorithm(dataset, FLAGS.execution)
+                allocations = allocate_all(policies, dataset, algorithm, seed)
+            for policy, allocation in allocations.items():
+                _run_one(algorithm, dataset, allocation, policy, seed, writers)
+        files.publish()
+        workdir.write_manifest(folder, script, run_flags, hashes)
     finally:
         for writer in writers:
             writer.close()
-    text = tables.write(folder, FLAGS.budget_unit)
-    print(f"\n{text}\nresults: {folder}")
+    print(f"\n{tables.write(folder)}\nresults: {folder}")
     return folder
 
 
@@ -104,14 +89,14 @@ def build_dataset(seed: int) -> FederatedDataset:
     return builder(jax.random.key(seed), **{name: FLAGS[name].value for name in sorted(names)})
 
 
-def algorithm_for(dataset: FederatedDataset, execution: str) -> FederatedAlgorithm:
-    """Returns the flagged algorithm for a data set; one object for all that look alike."""
-    return _build_algorithm(dataset.train.num_classes, dataset.train.inputs.shape[1], execution)
+def _shape(dataset: FederatedDataset) -> tuple[int, int]:
+    """Returns what a model must fit: classes, and the length of an example."""
+    return dataset.train.num_classes, dataset.train.inputs.shape[1]
 
 
-@functools.cache
-def _build_algorithm(num_classes: int, length: int, execution: str) -> FederatedAlgorithm:
-    """Builds the flagged algorithm; cached, so that seeds and policies share programs."""
+def build_algorithm(dataset: FederatedDataset, execution: str) -> FederatedAlgorithm:
+    """Builds the flagged model and algorithm for a data set of this shape."""
+    num_classes, length = _shape(dataset)
     module = MODELS[FLAGS.model](
         # Every word, padding, and out-of-vocabulary.
         num_tokens=num_classes + 2,
@@ -120,9 +105,8 @@ def _build_algorithm(num_classes: int, length: int, execution: str) -> Federated
         hidden=FLAGS.hidden_dim,
         scaler=FLAGS.scaler,
     )
-    model = from_linen(module, np.zeros((1, length), np.int32))
     return partial_training(
-        model,
+        from_linen(module, np.zeros((1, length), np.int32)),
         execution=EXECUTIONS[execution],
         order=EXTRACTIONS[FLAGS.extraction](),
         client_optimizer=_CLIENT_OPTIMIZERS[FLAGS.client_optimizer](FLAGS.client_lr),
@@ -133,21 +117,56 @@ def _build_algorithm(num_classes: int, length: int, execution: str) -> Federated
     )
 
 
-def allocation_of(
-    policy: str, dataset: FederatedDataset, algorithm: FederatedAlgorithm, seed: int
-) -> Allocation:
-    """Decides the widths of one policy from the training data of one seed."""
-    factory = POLICIES[policy]
-    return allocate(
-        dataset.train,
-        algorithm.model,
-        policy=factory(numbers("widths")) if policy == "fixed" else factory(),
-        score=SCORES[FLAGS.score](),
+def allocate_all(
+    policies: Sequence[str], dataset: FederatedDataset, algorithm: FederatedAlgorithm, seed: int
+) -> Mapping[str, Allocation]:
+    """Decides the widths of every policy from the training data of one seed."""
+    key = jax.random.key(seed)
+    scores = SCORES[FLAGS.score]()(dataset.train, algorithm.model, key)
+    capacities = numbers("capacities") or None
+    if "capacity" in policies and capacities is None:
+        raise UserError("policy capacity follows the devices' widths: list them in --capacities")
+    return {
+        policy: allocate(
+            dataset.train,
+            algorithm.model,
+            policy=POLICIES[policy](*([numbers("widths")] if policy == "fixed" else [])),
+            scores=scores,
+            key=key,
+            budget=FLAGS.budget,
+            budget_unit=FLAGS.budget_unit,
+            budget_projection=FLAGS.budget_projection,
+            w_min=FLAGS.w_min,
+            w_max=FLAGS.w_max,
+            capacities=capacities,
+        )
+        for policy in policies
+    }
+
+
+def _run_one(
+    algorithm: FederatedAlgorithm,
+    dataset: FederatedDataset,
+    allocation: Allocation,
+    policy: str,
+    seed: int,
+    writers: Sequence[Writer],
+) -> None:
+    """Runs one policy on one seed."""
+    run(
+        algorithm,
+        dataset,
+        allocation,
         key=jax.random.key(seed),
-        budget=FLAGS.budget,
-        budget_unit=FLAGS.budget_unit,
-        budget_projection=FLAGS.budget_projection,
-        w_min=FLAGS.w_min,
-        w_max=FLAGS.w_max,
-        capacities=numbers("capacities") or None,
+        num_rounds=FLAGS.num_rounds,
+        eval_every=FLAGS.eval_every,
+        client_weights=FLAGS.client_weights,
+        tail_fraction=FLAGS.tail_fraction,
+        labels={
+            "policy": policy,
+            "extraction": FLAGS.extraction,
+            "aggregation": FLAGS.aggregation,
+            "seed": seed,
+        },
+        writers=writers,
     )

@@ -12,37 +12,56 @@ import numpy as np
 import scipy.stats
 import tabulate
 
-from experiments import flags
+from experiments import flags, workdir
 from hasa_jax.base import UserError
+from hasa_jax.costs import BUDGET_UNITS
 
 METRICS = ("mean", "worst", "tail")
+SUMMARY_NUMBERS = (
+    *(f"{metric}_accuracy" for metric in METRICS),
+    *(f"budget_{name}" for name in ("requested", *BUDGET_UNITS)),
+)
+TEXTS = ("policy", "extraction", "aggregation")
+LABELS = (*TEXTS, "seed", "round")
 _MATCHED_WITHIN = 0.01
 """Rows whose achieved budgets differ by more than this are not called budget-matched."""
 
 Row = Mapping[str, str]
 
 
-def read_rows(path: pathlib.Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def read_rows(path: pathlib.Path, numbers: Sequence[str]) -> list[Row]:
     """Reads a CSV file of ours.
 
     Args:
       path: the file.
-      columns: columns that it must have.
+      numbers: columns that it must have besides `LABELS`, and that must hold numbers.
 
     Returns:
       Its rows.
 
     Raises:
-      UserError: if it is missing, empty or lacks a column.
+      UserError: if it is missing, damaged, empty or lacks a column.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+            rows: list[Any] = list(csv.DictReader(file, strict=True))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: run train or compare into that folder") from None
-    missing = [column for column in columns if not rows or column not in rows[0]]
-    if missing:
-        raise UserError(f"{path} has no rows or no column {missing[0]!r}: it is not a results file")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}): run the experiment again") from None
+    if not rows:
+        raise UserError(f"{path} has no rows: it is not a results file")
+    for number, row in enumerate(rows, start=2):
+        for column in (*LABELS, *numbers):
+            if column not in row:
+                raise UserError(f"{path} has no column {column!r}: it is not a results file")
+            try:
+                float(0 if column in TEXTS and row[column] is not None else row[column])
+            except (TypeError, ValueError):
+                raise UserError(
+                    f"{path}, line {number}: column {column!r} holds {row[column]!r}; the file is "
+                    "damaged, run the experiment again"
+                ) from None
     return rows
 
 
@@ -77,6 +96,8 @@ def best_round(metrics: Sequence[Row], policy: str) -> int:
     for row in metrics:
         if row["policy"] == policy and row["split"] == "validation":
             accuracies[int(row["round"])].append(float(row["accuracy"]))
+    if not accuracies:
+        raise UserError(f"metrics.csv has no validation rows of policy {policy}")
     return max(sorted(accuracies), key=lambda r: np.mean(accuracies[r]))
 
 
@@ -103,7 +124,7 @@ def table_at(summary: Sequence[Row], round: int, budget_unit: str) -> str:
             values = _column(rows, f"{metric}_accuracy", rows)
             cells.append(_number(values.mean(), interval(values), signed=False))
         cells += _differences(rows, reference, budget_unit)
-        achieved = [_column(rows, f"budget_{u}", rows).mean() for u in ("width", "params", "macs")]
+        achieved = [_column(rows, f"budget_{u}", rows).mean() for u in BUDGET_UNITS]
         requested = float(next(iter(rows.values()))["budget_requested"])
         cells.append(f"{requested:g} → " + " / ".join(f"{a / 100:.3f}" for a in achieved))
         lines.append(cells)
@@ -147,18 +168,18 @@ def _number(mean: float, half: float, *, signed: bool) -> str:
     return text if np.isnan(half) else f"{text} ± {half:.2f}"
 
 
-def write(folder: pathlib.Path, budget_unit: str) -> str:
-    """Writes table.md from metrics.csv and summary.csv.
+def write(folder: pathlib.Path) -> str:
+    """Writes table.md from metrics.csv, summary.csv and the flags in run.json.
 
     Args:
       folder: the workdir.
-      budget_unit: the unit of the budget.
 
     Returns:
       The text of table.md.
     """
-    metrics = read_rows(folder / "metrics.csv", ("policy", "split", "round", "accuracy"))
-    summary = read_rows(folder / "summary.csv", ("policy", "seed", "round", "budget_width"))
+    metrics = read_rows(folder / "metrics.csv", ("accuracy",))
+    summary = read_rows(folder / "summary.csv", SUMMARY_NUMBERS)
+    budget_unit = workdir.read_manifest(folder)["flags"].get("budget_unit", "width")
     first = summary[0]["policy"]
     num_seeds = len({row["seed"] for row in summary})
     last = max(int(row["round"]) for row in summary)
@@ -180,7 +201,7 @@ def write(folder: pathlib.Path, budget_unit: str) -> str:
 
 def main() -> None:
     """Rewrites the table of `--workdir`."""
-    print(write(pathlib.Path(flags.FLAGS.workdir), flags.FLAGS.budget_unit))
+    print(write(pathlib.Path(flags.FLAGS.workdir)))
 
 
 if __name__ == "__main__":

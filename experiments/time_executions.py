@@ -24,8 +24,9 @@ def main() -> None:
     train = jax.device_put(dataset.train)
     rounds, ends = {}, {}
     for name in ("masked", "sliced"):
-        algorithm = study.algorithm_for(dataset, name)
-        allocation = study.allocation_of(flags.FLAGS.policy, dataset, algorithm, flags.FLAGS.seed)
+        algorithm = study.build_algorithm(dataset, name)
+        policy, seed = flags.FLAGS.policy, flags.FLAGS.seed
+        allocation = study.allocate_all([policy], dataset, algorithm, seed)[policy]
         sizes = dataset.train.num_examples
         cohort = algorithm.execution.place(allocation.units, sizes, sizes, algorithm.batch_size)
         start = algorithm.init(jax.random.key(flags.FLAGS.seed))

@@ -20,19 +20,22 @@ from hasa_jax.base import UserError
 _PACKAGES = ("hasa_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 
 
-def open_workdir(path: str, script: str, run_flags: Mapping[str, Any]) -> pathlib.Path:
+def open_workdir(
+    path: str, script: str, run_flags: Mapping[str, Any], data_hashes: Mapping[int, str]
+) -> pathlib.Path:
     """Makes the folder, or accepts one that holds nothing or the same run.
 
     Args:
       path: the folder; if empty, `runs/<script>-<hash of the flags>`.
       script: name of the script.
       run_flags: the flags that decide the results.
+      data_hashes: hashes of the data of seeds known so far.
 
     Returns:
       The folder, writable.
 
     Raises:
-      UserError: if it is a file, cannot be written, or holds results of other flags.
+      UserError: if it is a file, cannot be written, or holds results of other flags or data.
     """
     digest = hashlib.sha256(json.dumps(run_flags, sort_keys=True).encode()).hexdigest()
     folder = pathlib.Path(path or f"runs/{script}-{digest[:8]}")
@@ -45,27 +48,27 @@ def open_workdir(path: str, script: str, run_flags: Mapping[str, Any]) -> pathli
         raise UserError(
             f"workdir {folder} cannot be written ({error.strerror}): name another with --workdir"
         ) from None
-    _refuse_other_run(folder, script, run_flags)
+    _refuse_other_run(folder, script, run_flags, data_hashes)
     return folder
 
 
-def _refuse_other_run(folder: pathlib.Path, script: str, run_flags: Mapping[str, Any]) -> None:
-    """Raises unless the folder holds no results, or results of the same flags."""
+def _refuse_other_run(
+    folder: pathlib.Path,
+    script: str,
+    run_flags: Mapping[str, Any],
+    data_hashes: Mapping[int, str],
+) -> None:
+    """Raises unless the folder holds no results, or results of the same flags and data."""
     manifest = folder / "run.json"
     if not manifest.exists():
-        if (folder / "metrics.csv").exists() or (folder / "summary.csv").exists():
+        if any((folder / f"{name}.csv").exists() for name in ("metrics", "summary")):
             raise UserError(
                 f"workdir {folder} holds results without a run.json, so nobody knows of which "
                 "run: name another with --workdir"
             )
         return
-    try:
-        found = json.loads(manifest.read_text(encoding="utf-8"))
-        old = {"script": found["script"], **found["flags"]}
-    except (ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{manifest} is damaged: move it away or name another folder with --workdir"
-        ) from None
+    found = read_manifest(folder)
+    old = {"script": found["script"], **found["flags"]}
     new = {"script": script, **json.loads(json.dumps(run_flags))}
     changed = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
     if changed:
@@ -75,6 +78,40 @@ def _refuse_other_run(folder: pathlib.Path, script: str, run_flags: Mapping[str,
             f"workdir {folder} holds metrics of other flags ({shown}{more}): "
             "name another with --workdir"
         )
+    for seed, digest in data_hashes.items():
+        if found["data_sha256"].get(str(seed), digest) != digest:
+            raise UserError(
+                f"workdir {folder} holds metrics of other data (seed {seed}, by its hash in "
+                "run.json): name another with --workdir"
+            )
+
+
+def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
+    """Reads run.json.
+
+    Args:
+      folder: the workdir.
+
+    Returns:
+      Its content, with at least `script`, `flags` and `data_sha256`.
+
+    Raises:
+      UserError: if it is missing or damaged.
+    """
+    manifest = folder / "run.json"
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+        if not isinstance(found["script"], str):
+            raise TypeError
+        if not all(isinstance(found[name], dict) for name in ("flags", "data_sha256")):
+            raise TypeError
+    except FileNotFoundError:
+        raise UserError(f"{manifest} does not exist: name a workdir of train or compare") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{manifest} is damaged: move it away or name another folder with --workdir"
+        ) from None
+    return found
 
 
 def write_manifest(

@@ -7,6 +7,7 @@ convolution, those inside `scan` times its length.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -54,8 +55,8 @@ def _jaxpr_macs(jaxpr: Any) -> int:
         name = equation.primitive.name
         if name == "while":
             raise UserError(
-                "the model loops by while_loop, whose length no trace tells: use lax.scan, "
-                "or state the budget in width or params"
+                "the model loops by while_loop, whose length no trace tells, so its MACs cannot "
+                "be counted: use lax.scan"
             )
         shapes: list[Any] = [getattr(value.aval, "shape", ()) for value in equation.invars]
         if name == "dot_general":
@@ -84,8 +85,11 @@ def _inner_jaxprs(parameters: Mapping[str, Any]) -> Iterator[Any]:
                 yield item
 
 
+@functools.cache
 def cost_table(model: Model, unit: str) -> np.ndarray:
     """Tabulates the relative cost of every width on the grid of the largest unit group.
+
+    The table of a model is made once; do not write into it.
 
     Args:
       model: the supernet.
@@ -128,7 +132,7 @@ def _mac_table(model: Model, finest: int) -> list[int]:
         return np.stack([scaled[:, i] * scaled[:, j] for i, j in pairs], axis=1)
 
     if len(pairs) + 2 < finest:
-        draws = np.random.default_rng(0).integers(1, full, size=(len(pairs), len(full)))
+        draws = np.random.default_rng(0).integers(1, full + 1, size=(len(pairs), len(full)))
         checks = np.array([list(grid[0].values()), full])
         sampled = np.concatenate([draws, checks])
         counts = np.array(

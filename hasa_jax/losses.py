@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -23,12 +24,15 @@ def score_batch(logits: jax.Array, targets: jax.Array, valid: jax.Array) -> Clie
     Returns:
       Sums over the batch.
     """
+    chex.assert_shape(logits, (*targets.shape, None))
+    chex.assert_shape(valid, targets.shape[:1])
     valid = valid.reshape(valid.shape + (1,) * (targets.ndim - 1))
     in_classes = valid & (targets >= 0)
     counted = valid & (targets != IGNORED)
     labels = jnp.maximum(targets, 0)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    hits = in_classes & (jnp.argmax(logits, axis=-1) == targets)
+    # The largest of not-a-number logits would be class 0, a guess like any other.
+    hits = in_classes & (jnp.argmax(logits, axis=-1) == targets) & jnp.isfinite(losses)
     return ClientMetrics(
         loss=jnp.sum(jnp.where(in_classes, losses, 0.0)),
         correct=jnp.sum(hits, dtype=jnp.int32),

@@ -7,10 +7,11 @@ import dataclasses
 import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.monitoring
+import jax.numpy as jnp
 import numpy as np
 
 from hasa_jax import evaluation
@@ -21,6 +22,7 @@ from hasa_jax.base import (
     Cohort,
     FederatedAlgorithm,
     FederatedDataset,
+    Params,
     ServerState,
     UserError,
 )
@@ -105,10 +107,11 @@ def run(
 
     Returns:
       The final state and all rows. Summary accuracies are those of the clients' own subnets
-      on their test examples; seconds count from the start of the run.
+      on their test examples. `train_seconds` and `compile_seconds` add up over the rounds so
+      far and leave evaluation out.
 
     Raises:
-      UserError: for a count below one or an unknown weighting.
+      UserError: for a count below one, an unknown weighting, or training that diverged.
     """
     for name, value in (("num_rounds", num_rounds), ("eval_every", eval_every)):
         if value < 1:
@@ -122,18 +125,11 @@ def run(
     cohort = algorithm.execution.place(
         allocation.units, num_examples, weights, algorithm.batch_size
     )
-    checks = _evaluation_cohorts(algorithm, dataset, allocation)
-    ledger = allocation.ledger
-    budgets = {
-        "budget_requested": ledger.requested,
-        "budget_width": ledger.width,
-        "budget_params": ledger.params,
-        "budget_macs": ledger.macs,
-    }
-
+    checks = _lay_out_checks(algorithm, dataset, allocation)
     state = algorithm.init(key)
     train = jax.device_put(dataset.train)
-    history = History(state, [], [])
+    metrics: list[dict[str, Any]] = []
+    summary: list[dict[str, Any]] = []
     seconds = {"train_seconds": 0.0, "compile_seconds": 0.0}
     done = 0
     while done < num_rounds:
@@ -142,66 +138,101 @@ def run(
             state, _ = jax.block_until_ready(
                 scan_rounds(algorithm, state, train, cohort, num_rounds=block)
             )
+        _check_finite(state.params, done + 1, done + block)
         seconds["train_seconds"] += timer["wall"] - timer["compile"]
         seconds["compile_seconds"] += timer["compile"]
         done += block
 
         front = {**(labels or {}), "round": done}
-        metrics, accuracies = [], {}
-        for split, (data, check) in checks.items():
-            scores = evaluation.per_client(
-                evaluation.evaluate(algorithm, state, data, check), check
-            )
-            accuracies[split] = scores.accuracy
-            metrics += _client_rows(front, split, dataset, data, check, scores)
-        summary = evaluation.summarize(accuracies["test"], dataset.test.num_examples, tail_fraction)
-        columns = {f"{name}_accuracy": v for name, v in dataclasses.asdict(summary).items()}
-        row = {**front, **columns, **budgets, **seconds}
-        history.metrics.extend(metrics)
-        history.summary.append(row)
+        rows = [
+            row
+            for check in checks
+            for row in _client_rows(front, algorithm, state, check, dataset.client_names)
+        ]
+        result = evaluation.summarize(
+            np.array([row["accuracy"] for row in rows if row["split"] == "test"]),
+            dataset.test.num_examples,
+            tail_fraction,
+        )
+        line = {**front, **_summary_columns(result, allocation), **seconds}
+        metrics.extend(rows)
+        summary.append(line)
         for writer in writers:
-            writer.write("metrics", metrics)
-            writer.write("summary", [row])
-    return dataclasses.replace(history, state=state)
+            writer.write("metrics", rows)
+            writer.write("summary", [line])
+    return History(state, metrics, summary)
 
 
-def _evaluation_cohorts(
+def _check_finite(params: Params, first: int, last: int) -> None:
+    """Refuses to go on with parameters that are not numbers."""
+    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
+        raise UserError(
+            f"parameters stopped being finite in rounds {first} to {last}: lower the learning rate"
+        )
+
+
+class _Check(NamedTuple):
+    """One split at one choice of widths, laid out for evaluation."""
+
+    split: str
+    data: ClientData
+    cohort: Cohort
+    num_examples: np.ndarray
+    widths: np.ndarray
+
+
+def _lay_out_checks(
     algorithm: FederatedAlgorithm, dataset: FederatedDataset, allocation: Allocation
-) -> dict[str, tuple[ClientData, Cohort]]:
+) -> list[_Check]:
     """Lays out every split at the clients' own widths and at full width."""
-    full = np.full_like(allocation.units, max(algorithm.model.groups.values()))
-    checks = {}
+    finest = max(algorithm.model.groups.values())
+    full = np.full_like(allocation.units, finest)
+    checks = []
     for prefix, kept in (("", allocation.units), ("supernet_", full)):
         for split, data in (("validation", dataset.validation), ("test", dataset.test)):
+            sizes, widths = data.num_examples, kept / finest
             cohort = algorithm.execution.place(
-                kept, data.num_examples, np.ones(len(kept)), algorithm.batch_size
+                kept, sizes, np.ones(len(kept)), algorithm.batch_size
             )
-            checks[prefix + split] = (jax.device_put(data), cohort)
+            checks.append(_Check(prefix + split, jax.device_put(data), cohort, sizes, widths))
     return checks
 
 
 def _client_rows(
     front: Mapping[str, Any],
-    split: str,
-    dataset: FederatedDataset,
-    data: ClientData,
-    cohort: Cohort,
-    scores: evaluation.ClientScores,
+    algorithm: FederatedAlgorithm,
+    state: ServerState,
+    check: _Check,
+    names: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Makes the rows of one evaluated split, in client order."""
-    widths = dict(zip(cohort.index.tolist(), cohort.widths.tolist(), strict=True))
+    """Evaluates one split; a row for each client, in client order."""
+    sums = evaluation.evaluate(algorithm, state, check.data, check.cohort)
+    scores = evaluation.per_client(sums, check.cohort)
     return [
         {
             **front,
             "client": name,
-            "num_examples": int(data.num_examples[client]),
-            "width": widths[client],
-            "split": split,
+            "num_examples": int(check.num_examples[client]),
+            "width": float(check.widths[client]),
+            "split": check.split,
             "loss": float(scores.loss[client]),
             "accuracy": float(scores.accuracy[client]),
         }
-        for client, name in enumerate(dataset.client_names)
+        for client, name in enumerate(names)
     ]
+
+
+def _summary_columns(result: evaluation.Summary, allocation: Allocation) -> dict[str, float]:
+    """Names the columns of accuracies and budgets."""
+    accuracies = {f"{name}_accuracy": v for name, v in dataclasses.asdict(result).items()}
+    ledger = allocation.ledger
+    return {
+        **accuracies,
+        "budget_requested": ledger.requested,
+        "budget_width": ledger.width,
+        "budget_params": ledger.params,
+        "budget_macs": ledger.macs,
+    }
 
 
 @contextlib.contextmanager

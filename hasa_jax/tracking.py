@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, Protocol
+
+from hasa_jax.base import UserError
 
 
 class Writer(Protocol):
@@ -23,10 +26,11 @@ class Writer(Protocol):
 
 
 class CsvWriter:
-    """Writes each table to `<folder>/<table>.csv`, a header first, flushed with every write.
+    """Writes each table to `<folder>/<table>.csv.partial`, a header first, flushed every time.
 
-    Floats are written by `repr`, the shortest text that reads back to the same bits; columns
-    named `*_seconds` are measurements, and get milliseconds.
+    `publish` turns the files into `<table>.csv`, so that a finished table is only ever replaced
+    by a finished one. Floats are written by `repr`, the shortest text that reads back to the
+    same bits; columns named `*_seconds` are measurements, and get milliseconds.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -39,7 +43,7 @@ class CsvWriter:
             return
         new = table not in self._files
         if new:
-            path = self._folder / f"{table}.csv"
+            path = self._folder / f"{table}.csv.partial"
             self._files[table] = path.open("w", encoding="utf-8", newline="")
         file = self._files[table]
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
@@ -49,6 +53,14 @@ class CsvWriter:
             {k: f"{v:.3f}" if k.endswith("_seconds") else v for k, v in row.items()} for row in rows
         )
         file.flush()
+
+    def publish(self) -> None:
+        """Closes the files and gives them their final names."""
+        tables = list(self._files)
+        self.close()
+        for table in tables:
+            partial = self._folder / f"{table}.csv.partial"
+            partial.replace(self._folder / f"{table}.csv")
 
     def close(self) -> None:
         """Closes the files."""
@@ -78,8 +90,12 @@ class TensorBoardWriter:
     """Writes summary numbers as TensorBoard scalars; needs the `tracking` extra."""
 
     def __init__(self, folder: pathlib.Path) -> None:
-        import tensorboardX  # The extra is optional, so only its user pays for it.
-
+        try:
+            import tensorboardX  # The extra is optional, so only its user pays for it.
+        except ImportError:
+            raise UserError(
+                "TensorBoard events need tensorboardX: pip install 'hasa_jax[tracking]'"
+            ) from None
         self._writer = tensorboardX.SummaryWriter(str(folder))
 
     def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -121,7 +137,7 @@ class ConsoleWriter:
                 f"tail {row['tail_accuracy']:.2%}"
             )
             if self._bar.disable:
-                print(text, flush=True)
+                _print(text)
             else:
                 self._bar.set_postfix_str(text, refresh=False)
                 self._bar.update(row["round"] - previous)
@@ -129,3 +145,11 @@ class ConsoleWriter:
     def close(self) -> None:
         """Ends the bar."""
         self._bar.close()
+
+
+def _print(text: str) -> None:
+    """Prints a line; a reader that went away must not end the run."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

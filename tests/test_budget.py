@@ -196,3 +196,16 @@ def test_floor_is_guarded_against_binary_fractions():
     goal = budget_of(units=100)
     assert 0.29 * 100 < 29
     assert budget.whole_units(0.29, goal) == 29
+
+
+@pytest.mark.parametrize(("units", "target"), [(1, 0.5), (2, 0.25), (3, 0.3)])
+def test_a_budget_below_one_unit_a_client_is_refused(units, target):
+    with pytest.raises(UserError, match="infeasible"):
+        POLICIES["hasa"]()(stats_of([3, 4, 5]), budget_of(target, units=units, w_max=1.0), KEY)
+
+
+def test_numbers_that_are_none_are_refused():
+    with pytest.raises(UserError, match="outside"):
+        POLICIES["fixed"]([np.nan, 0.5])(stats_of([1, 1]), budget_of(), KEY)
+    with pytest.raises(UserError):
+        budget_of(np.nan)

@@ -60,6 +60,11 @@ def test_losses_by_hand():
     assert (int(sums.correct), int(sums.loss_count), int(sums.count)) == (1, 1, 2)
 
 
+def test_logits_that_are_no_numbers_are_never_right():
+    logits = jnp.full((2, 3), jnp.nan)
+    assert int(losses.score_batch(logits, jnp.array([0, 1]), jnp.array([True, True])).correct) == 0
+
+
 def test_invalid_examples_count_nowhere():
     sums = losses.score_batch(jnp.zeros((2, 3)), jnp.array([0, 0]), jnp.array([True, False]))
     assert int(sums.count) == 1

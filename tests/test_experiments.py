@@ -154,6 +154,15 @@ def workdir_is_a_file(folder):
     return [f"--workdir={folder / 'taken'}"]
 
 
+def workdir_of_other_data(folder):
+    path = folder / "a.csv"
+    path.write_text(GOOD, encoding="utf-8")
+    arguments = ["--dataset=titles", f"--data_path={path}", f"--workdir={folder / 'w'}"]
+    assert run("train", *SMALL, "--min_count=1", *arguments).returncode == 0
+    path.write_text(GOOD.replace("rain", "snow"), encoding="utf-8")
+    return [*arguments, "--min_count=1"]
+
+
 def workdir_of_other_flags(folder):
     assert run("train", f"--workdir={folder / 'w'}", *SMALL, "--num_rounds=1").returncode == 0
     return [f"--workdir={folder / 'w'}"]
@@ -185,6 +194,11 @@ BAD_INPUT = {
     "workdir is a file": (workdir_is_a_file, "is a file"),
     "workdir not writable": (lambda _: ["--workdir=/proc/results"], "cannot be written"),
     "workdir of other flags": (workdir_of_other_flags, "num_rounds=1 there, 2 here"),
+    "workdir of other data": (workdir_of_other_data, "other data"),
+    "not a number": (lambda _: ["--tail_fraction=nan"], "finite"),
+    "seed too large": (lambda _: ["--seed=4294967296"], "2**32"),
+    "no capacities": (lambda _: ["--policy=capacity"], "--capacities"),
+    "diverging": (lambda _: ["--client_optimizer=sgd", "--client_lr=1e38"], "learning rate"),
     "workdir without manifest": (workdir_without_manifest, "without a run.json"),
 }
 
@@ -201,7 +215,26 @@ def test_bad_input_ends_in_one_line(case, tmp_path):
     assert lines[0].startswith("error: ")
     assert expected in lines[0]
     assert done.stdout == ""
-    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert {p: content for p, content in after.items() if p in before} == before
+
+
+def test_help_lists_the_flags():
+    done = run("compare", "--helpshort")
+    assert "--budget_projection" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
+    command = (
+        f"{sys.executable} -m experiments.train --workdir={tmp_path} {' '.join(SMALL)} | head -c 1"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert (tmp_path / "table.md").exists()
 
 
 def test_unknown_policies_of_compare_are_refused():

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -45,6 +46,15 @@ class Statistics(nn.Module):
         return nn.BatchNorm(use_running_average=False)(x)
 
 
+class Dropping(nn.Module):
+    hidden: int = 4
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = dense(self.hidden, (None, "hidden"), use_bias=False)(x)
+        return nn.Dropout(0.5, deterministic=not train)(x) @ jnp.ones((self.hidden, 2))
+
+
 @pytest.mark.parametrize(
     ("module", "match"),
     [
@@ -52,6 +62,7 @@ class Statistics(nn.Module):
         (NoField(), "'units' .4 units. must be a field of NoField"),
         (ForgottenBias(), "parameter Dense_1/bias .* name its cut axes"),
         (Statistics(), "batch_stats"),
+        (Dropping(), "draws random numbers"),
     ],
 )
 def test_refusals(module, match):
@@ -85,3 +96,10 @@ def test_macs_refuse_loops_of_unknown_length():
 
     with pytest.raises(hj.UserError, match="while_loop"):
         costs.cost_table(model, "macs")
+
+
+def test_a_group_of_one_unit_is_legal():
+    from hasa_jax import costs
+
+    model = small.mlp(first=1, second=12)
+    assert costs.cost_table(model, "macs")[-1] == 1

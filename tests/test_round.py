@@ -172,9 +172,7 @@ def test_clients_without_weight_are_inert(execution):
     _, clean, _ = one_round("mlp", None, execution, data=data, cohort=with_idle)
     _, dirty, _ = one_round("mlp", None, execution, data=poisoned, cohort=with_idle)
     small.assert_trees_equal(clean.params, dirty.params)
-    only = hj.make_cohort(
-        model, np.array([12, 3, 7, 5]), data.num_examples, data.num_examples, BATCH
-    )
+    only = small.cohort(model, data, [12, 3, 7, 5], batch_size=BATCH)
     _, everybody, _ = one_round("mlp", None, execution, data=data, cohort=only)
     assert small.max_difference(clean.params, everybody.params) > 1e-4
 
@@ -208,3 +206,13 @@ def test_blocks_hold_equal_widths_and_similar_sizes():
         (1, 0.5, 1),
     ]
     np.testing.assert_array_equal(cohort.index, [3, 5, 0, 1, 2, 4])
+
+
+def test_one_block_is_the_same_program_for_all_widths():
+    """Masked execution compiles once: a policy changes only numbers."""
+    model, data = small.mlp(), small.client_data()
+    masked = hj.EXECUTIONS["masked"](model, hj.EXTRACTIONS["prefix"]())
+    sizes = data.num_examples
+    places = [masked.place(np.array(units), sizes, sizes, 4) for units in WIDTHS.values()]
+    assert len({jax.tree.structure(place) for place in places}) == 1
+    np.testing.assert_array_equal(places[0].index, np.arange(4))

@@ -15,7 +15,8 @@ UNITS = np.array([12, 3, 7, 5])
 
 
 def algorithm_of(**knobs):
-    return hj.partial_training(small.mlp(), batch_size=4, **knobs)
+    knobs = {"execution": hj.EXECUTIONS["masked"], "batch_size": 4} | knobs
+    return hj.partial_training(small.mlp(), **knobs)
 
 
 def allocation_of(algorithm, dataset, policy="hasa", seed=8, **knobs):
@@ -23,7 +24,7 @@ def allocation_of(algorithm, dataset, policy="hasa", seed=8, **knobs):
         dataset.train,
         algorithm.model,
         policy=hj.POLICIES[policy](),
-        score=hj.SCORES["label_divergence"](),
+        scores=hj.SCORES["label_divergence"]()(dataset.train, algorithm.model, KEY),
         key=jax.random.key(seed),
         **knobs,
     )
@@ -56,12 +57,12 @@ def test_any_chunking_of_rounds_gives_the_same_run():
 
 
 def test_training_learns():
-    algorithm, dataset = algorithm_of(client_optimizer=optax.adam(0.03)), small.dataset((40, 50))
+    algorithm, dataset = algorithm_of(client_optimizer=optax.adam(0.03)), small.dataset((60, 80))
     dataset = dataclasses.replace(dataset, test=dataset.train)
     history = hj.run(
-        algorithm, dataset, allocation_of(algorithm, dataset), key=KEY, num_rounds=25, eval_every=25
+        algorithm, dataset, allocation_of(algorithm, dataset), key=KEY, num_rounds=40, eval_every=40
     )
-    assert history.summary[-1]["mean_accuracy"] > 0.7
+    assert history.summary[-1]["mean_accuracy"] > 0.6
 
 
 def test_policies_of_one_seed_share_initialisation_and_batches():
@@ -165,7 +166,7 @@ def test_bad_arguments_are_refused(knobs, match):
 
 def test_capacities_must_fit_the_clients():
     algorithm, dataset = algorithm_of(), small.dataset()
-    for capacities in ([0.5], [0.5, 0.5, 0.5, 1.5]):
+    for capacities in ([0.5], [0.5, 0.5, 0.5, 1.5], [0.5, 0.5, 0.5, np.nan]):
         with pytest.raises(hj.UserError, match="capacities"):
             allocation_of(algorithm, dataset, capacities=capacities)
 
@@ -192,3 +193,17 @@ def test_the_ledger_tells_what_the_widths_cost(unit):
     assert ledger.macs == pytest.approx(q @ macs / hj.costs.mac_count(model, model.groups))
     assert ledger.requested == 0.5
     assert getattr(ledger, unit) <= 0.5
+
+
+def test_diverged_training_is_told_not_scored():
+    algorithm = algorithm_of(client_optimizer=optax.sgd(1e30))
+    dataset = small.dataset()
+    with pytest.raises(hj.UserError, match="rounds 1 to 2"):
+        hj.run(
+            algorithm,
+            dataset,
+            allocation_of(algorithm, dataset),
+            key=KEY,
+            num_rounds=2,
+            eval_every=2,
+        )

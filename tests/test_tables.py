@@ -1,5 +1,8 @@
 """The table's statistics, and its refusal to compare what is not matched."""
 
+import csv
+import json
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -11,6 +14,8 @@ def rows(policy, accuracies, budget=0.5, round=3):
     return [
         {
             "policy": policy,
+            "extraction": "prefix",
+            "aggregation": "coverage",
             "seed": str(seed),
             "round": str(round),
             **{f"{m}_accuracy": str(a) for m in tables.METRICS},
@@ -71,9 +76,54 @@ def test_the_round_is_chosen_on_the_validation_split_of_the_reference():
     assert tables.best_round(metrics, "uniform") == 2
 
 
-def test_missing_results_are_told(tmp_path):
-    with pytest.raises(tables.UserError, match="does not exist"):
-        tables.write(tmp_path, "width")
-    (tmp_path / "metrics.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(tables.UserError, match="no column 'policy'"):
-        tables.write(tmp_path, "width")
+def results(folder):
+    """Writes a small finished workdir."""
+    summary = rows("uniform", [0.10, 0.12]) + rows("hasa", [0.11, 0.15])
+    metrics = [{**row, "split": "validation", "accuracy": "0.2"} for row in summary]
+    for name, table in (("summary", summary), ("metrics", metrics)):
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(table[0]))
+            writer.writeheader()
+            writer.writerows(table)
+    manifest = {"script": "compare", "flags": {"budget_unit": "macs"}, "data_sha256": {}}
+    (folder / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def test_the_table_of_a_workdir_is_in_the_units_of_its_run(tmp_path):
+    results(tmp_path)
+    assert "+2.00" in tables.write(tmp_path)
+    path = tmp_path / "summary.csv"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace(",0.5\n", ",0.9\n", 1), encoding="utf-8"
+    )
+    assert "not budget-matched" in tables.write(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("metrics.csv", None, "does not exist"),
+        ("run.json", None, "does not exist"),
+        ("run.json", "{", "is damaged"),
+        ("run.json", "[1]", "is damaged"),
+        ("metrics.csv", "", "has no rows"),
+        ("metrics.csv", "a,b\n1,2\n", "no column 'policy'"),
+        ("metrics.csv", b"\xff\xfe", "is damaged"),
+        ("summary.csv", "cut", "line 2: column"),
+        ("summary.csv", "word", "line 2: column 'round' holds 'x'"),
+    ],
+)
+def test_damaged_results_are_told(name, content, match, tmp_path):
+    results(tmp_path)
+    path = tmp_path / name
+    text = path.read_text(encoding="utf-8")
+    if content is None:
+        path.unlink()
+    elif content == "cut":
+        path.write_text(text.splitlines()[0] + "\nuniform,pre", encoding="utf-8")
+    elif content == "word":
+        path.write_text(text.replace(",3,", ",x,"), encoding="utf-8")
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(tables.UserError, match=match):
+        tables.write(tmp_path)

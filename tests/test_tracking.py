@@ -23,13 +23,25 @@ def test_csv_reads_back_to_the_same_bits(tmp_path):
     writer.write("summary", [ROW])
     writer.write("summary", [])
     writer.write("summary", [{**ROW, "policy": 'a "quoted", name'}])
-    writer.close()
+    assert [p.name for p in tmp_path.iterdir()] == ["summary.csv.partial"]
+    writer.publish()
     text = (tmp_path / "summary.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == 2
     assert float(rows[0]["tail_accuracy"]) == 1 / 3
     assert rows[0]["train_seconds"] == "1.235"
     assert rows[1]["policy"] == 'a "quoted", name'
+
+
+def test_an_unfinished_table_replaces_nothing(tmp_path):
+    finished = tracking.CsvWriter(tmp_path)
+    finished.write("summary", [ROW, ROW])
+    finished.publish()
+    before = (tmp_path / "summary.csv").read_bytes()
+    interrupted = tracking.CsvWriter(tmp_path)
+    interrupted.write("summary", [ROW])
+    interrupted.close()
+    assert (tmp_path / "summary.csv").read_bytes() == before
 
 
 def test_json_lines(tmp_path):

@@ -30,7 +30,7 @@ def fixed(widths: Sequence[float]) -> AllocateFn:
                 "list one width a client"
             )
         lower, upper = budget.w_min, budget.caps(stats)
-        outside = (listed < lower - 1e-9) | (listed > upper + 1e-9)
+        outside = ~((listed >= lower - 1e-9) & (listed <= upper + 1e-9))
         if outside.any():
             client = int(np.argmax(outside))
             raise UserError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from hasa_jax import budget as budgets
 from hasa_jax import costs
-from hasa_jax.base import ClientData, ClientStats, Model, ScoreFn, UserError
+from hasa_jax.base import ClientData, ClientStats, Model, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ def allocate(
     model: Model,
     *,
     policy: budgets.AllocateFn,
-    score: ScoreFn,
+    scores: np.ndarray,
     key: jax.Array,
     budget: float = 0.5,
     budget_unit: str = "width",
@@ -49,8 +49,8 @@ def allocate(
     Args:
       data: training examples of all clients; nothing else may be looked at.
       model: the supernet.
-      policy: client statistics -> widths.
-      score: training data -> heterogeneity scores.
+      policy: client statistics -> widths (see `POLICIES`).
+      scores: heterogeneity scores of the clients `[N]`, from a `ScoreFn` on the same data.
       key: root key of the run; it is not consumed.
       budget: target `B` of `sum_i q_i c(w_i)`, a fraction of all clients at full width.
       budget_unit: what `c` counts: `width`, `params` or `macs`.
@@ -71,11 +71,9 @@ def allocate(
             f"{len(capacities)} capacities for {num_clients} clients: give one a client"
         )
     caps = np.full(num_clients, w_max) if capacities is None else np.asarray(capacities)
-    if ((caps <= 0) | (caps > 1)).any():
+    if not ((caps > 0) & (caps <= 1)).all():
         raise UserError(f"capacities must be widths in (0, 1], not {caps.tolist()}")
-    stats = ClientStats(
-        num_examples=data.num_examples, scores=score(data, model, key), max_widths=caps
-    )
+    stats = ClientStats(num_examples=data.num_examples, scores=scores, max_widths=caps)
     tables = {unit: costs.cost_table(model, unit) for unit in costs.BUDGET_UNITS}
     if budget_unit not in tables:
         raise UserError(

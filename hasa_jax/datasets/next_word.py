@@ -27,7 +27,7 @@ PADDING_ID = IGNORED + FIRST_WORD_ID
 
 # A letter must follow the bracket, so that "a < b" stays; quoted values may hold a ">".
 _TAG = re.compile(r"""</?[a-zA-Z](?:[^<>"']|"[^"]*"|'[^']*')*>""")
-_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_BLOCK_TAG = re.compile(r"</?(?:br|div|h[1-6]|li|p|td|tr)\b[^<>]*>", re.IGNORECASE)
 # Unicode spaces (U+00A0 among them), zero-width characters and the byte order mark.
 _SPACES = re.compile(r"[\s\u180e\u200b-\u200f\u2060\ufeff]+")
 _APOSTROPHES = str.maketrans({"\u2018": "'", "\u2019": "'"})
@@ -44,7 +44,7 @@ def clean(text: str) -> str:
       The same words without tags and with plain spaces and apostrophes.
     """
     # Tags go first: an escaped "&lt;em&gt;" is text about a tag, not a tag.
-    text = _TAG.sub("", _LINE_BREAK.sub(" ", text))
+    text = _TAG.sub("", _BLOCK_TAG.sub(" ", text))
     text = html.unescape(text).translate(_APOSTROPHES)
     return _SPACES.sub(" ", text).strip()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -34,13 +36,14 @@ def from_linen(module: nn.Module, example: jax.Array | np.ndarray) -> Model:
       The supernet.
 
     Raises:
-      UserError: if an axis name is no field of the module, or the named axes do not explain
-        the parameter shapes of a narrower module.
+      UserError: if an axis name is no field of the module, the named axes do not explain the
+        parameter shapes of a narrower module, or the module keeps state or draws randomness.
     """
     inputs = jax.ShapeDtypeStruct((1, *example.shape[1:]), example.dtype)
 
     def init_boxed(key: jax.Array) -> PyTree:
-        return module.init(key, jnp.zeros(inputs.shape, inputs.dtype))
+        zeros = jnp.zeros(inputs.shape, inputs.dtype)
+        return module.init(key, zeros, **_keywords(module, width=1.0, train=False))
 
     boxed = jax.eval_shape(init_boxed, jax.random.key(0))
     if set(boxed) != {"params"}:
@@ -71,6 +74,13 @@ def from_linen(module: nn.Module, example: jax.Array | np.ndarray) -> Model:
 
     half = {name: -(-size // 2) for name, size in groups.items()}
     _check_narrow(_narrowed(module, half), inputs, shapes, axes, half)
+    try:
+        jax.eval_shape(lambda p, x: _apply_fn(module)(p, x, width=1.0, train=True), shapes, inputs)
+    except flax.errors.InvalidRngError:
+        raise UserError(
+            f"{type(module).__name__} draws random numbers while training (dropout?): modules "
+            "must be deterministic"
+        ) from None
     return Model(
         init=lambda key: nn.meta.unbox(init_boxed(key))["params"],
         apply=_apply_fn(module),
@@ -89,15 +99,20 @@ def _narrowed(module: nn.Module, sizes: Mapping[str, int]) -> nn.Module:
     return module.clone(**fields)
 
 
+def _keywords(module: nn.Module, *, width: float | jax.Array, train: bool) -> dict[str, Any]:
+    """Returns those of `width` and `train` that the module's `__call__` asks for."""
+    wanted = inspect.signature(type(module).__call__).parameters
+    offered = {"width": width, "train": train}
+    return {name: value for name, value in offered.items() if name in wanted}
+
+
 def _apply_fn(module: nn.Module) -> ApplyFn:
     """Returns the module's forward pass, giving it the keywords that it asks for."""
-    wanted = set(inspect.signature(type(module).__call__).parameters)
 
     def apply(
         params: Params, inputs: jax.Array, *, width: float | jax.Array, train: bool
     ) -> jax.Array:
-        offered = {"width": width, "train": train}
-        keywords = {name: value for name, value in offered.items() if name in wanted}
+        keywords = _keywords(module, width=width, train=train)
         logits: Any = module.apply({"params": params}, inputs, **keywords)
         return logits
 
@@ -112,7 +127,8 @@ def _check_narrow(
     sizes: Mapping[str, int],
 ) -> None:
     """Refuses a module whose narrow parameters are not what its axis names say."""
-    actual = nn.meta.unbox(jax.eval_shape(module.init, jax.random.key(0), inputs))["params"]
+    init = functools.partial(module.init, **_keywords(module, width=1.0, train=False))
+    actual = nn.meta.unbox(jax.eval_shape(init, jax.random.key(0), inputs))["params"]
 
     def compare(path, names, full, leaf):
         expected = units.narrow_shape(names, full.shape, sizes)

@@ -61,8 +61,9 @@ def test_allocation_never_sees_validation_or_test_data(name):
     model = small.lstm()
 
     def widths(dataset):
+        scores = score(name, dataset.train, model)
         return hj.allocate(
-            dataset.train, model, policy=hj.POLICIES["hasa"](), score=hj.SCORES[name](), key=KEY
+            dataset.train, model, policy=hj.POLICIES["hasa"](), scores=scores, key=KEY
         ).widths
 
     other = hj.FederatedDataset(
