@@ -62,7 +62,8 @@ def test_training_learns():
     history = hj.run(
         algorithm, dataset, allocation_of(algorithm, dataset), key=KEY, num_rounds=40, eval_every=40
     )
-    assert history.summary[-1]["mean_accuracy"] > 0.6
+    majority = np.bincount(dataset.train.targets).max() / len(dataset.train.targets)
+    assert history.summary[-1]["mean_accuracy"] > 1.5 * majority
 
 
 def test_policies_of_one_seed_share_initialisation_and_batches():
