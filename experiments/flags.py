@@ -178,5 +178,6 @@ def run_app(main: Callable[[], None]) -> None:
             fail("interrupted; run the same command again to start over")
 
     # --help of a script shows the flags of this module, which the script is all about.
-    flags.adopt_module_key_flags(sys.modules[__name__])
+    for flag in FLAGS.get_flags_for_module(sys.modules[__name__]):
+        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(guarded, flags_parser=parse)

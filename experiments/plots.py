@@ -44,6 +44,7 @@ def accuracy_over_rounds(folders: list[pathlib.Path], target: pathlib.Path) -> N
                 panel.fill_between(rounds, means - halves, means + halves, alpha=0.2)
             panel.set_title(f"{metric} client, {rows[0]['aggregation']} aggregation")
             panel.set_xlabel("round")
+            panel.xaxis.get_major_locator().set_params(integer=True)
         panels[0].set_ylabel("test accuracy (%)")
     axes[0, 0].legend()
     figure.savefig(target, dpi=120)

@@ -157,9 +157,16 @@ def _differences(
     for metric in METRICS:
         name = f"{metric}_accuracy"
         differences = _column(rows, name, seeds) - _column(reference, name, seeds)
-        ps = ", ".join("n/a" if np.isnan(p) else f"{p:.3f}" for p in p_values(differences))
+        ps = ", ".join(_p(p) for p in p_values(differences))
         cells.append(f"{_number(differences.mean(), interval(differences), signed=True)} ({ps})")
     return cells
+
+
+def _p(value: float) -> str:
+    """Writes a p value to three decimals."""
+    if np.isnan(value):
+        return "n/a"
+    return "<0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def _number(mean: float, half: float, *, signed: bool) -> str:

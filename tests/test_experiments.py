@@ -159,7 +159,7 @@ def workdir_of_other_data(folder):
     path.write_text(GOOD, encoding="utf-8")
     arguments = ["--dataset=titles", f"--data_path={path}", f"--workdir={folder / 'w'}"]
     assert run("train", *SMALL, "--min_count=1", *arguments).returncode == 0
-    path.write_text(GOOD.replace("rain", "snow"), encoding="utf-8")
+    path.write_text(GOOD + "the art of the cost,North\n", encoding="utf-8")
     return [*arguments, "--min_count=1"]
 
 

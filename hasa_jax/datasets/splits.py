@@ -50,7 +50,7 @@ def split(
 
 
 def split_clients(num_examples: Mapping[str, int], key: jax.Array, what: str) -> list[Split]:
-    """Splits every client by its own key, so that no client's rows depend on another's.
+    """Splits every client by a key of its own.
 
     Args:
       num_examples: rows of each client, by name and in client order.
