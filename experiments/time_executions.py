@@ -16,6 +16,7 @@ from experiments import flags, study
 from hasa_jax import scan_rounds
 
 _REPEATS = 5
+_TOLERANCE = 1e-4
 
 
 def main() -> None:
@@ -47,9 +48,13 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, values in seconds.items():
         print(f"{name}: median {medians[name]:.2f} s a round, {np.round(values, 2).tolist()}")
-    difference = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), ends["masked"], ends["sliced"])
+    pairs = jax.tree.map(lambda a, b: jnp.abs(a - b).ravel(), ends["masked"], ends["sliced"])
+    differences = jnp.concatenate(jax.tree.leaves(pairs))
     print(f"sliced / masked: {medians['sliced'] / medians['masked']:.3f}")
-    print(f"largest parameter difference after one round: {max(jax.tree.leaves(difference)):.1e}")
+    print(
+        f"parameters after one round: largest difference {differences.max():.1e}, "
+        f"{int((differences > _TOLERANCE).sum())} of {differences.size} above {_TOLERANCE:g}"
+    )
 
 
 if __name__ == "__main__":
