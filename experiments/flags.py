@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from collections.abc import Callable
@@ -177,6 +178,8 @@ def run_app(main: Callable[[], None]) -> None:
         except KeyboardInterrupt:
             fail("interrupted; run the same command again to start over")
 
+    # JAX tells of every accelerator that it does not find; a user's error should stand alone.
+    logging.getLogger("jax").setLevel(logging.WARNING)
     # --help of a script shows the flags of this module, which the script is all about.
     for flag in FLAGS.get_flags_for_module(sys.modules[__name__]):
         FLAGS.register_key_flag_for_module(sys.argv[0], flag)

@@ -11,6 +11,8 @@ import pytest
 
 # Broadcasting across ranks hides shape mistakes.
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Compiling small programs is most of the suite's time; the scripts' own tests optimise fully.
+jax.config.update("jax_disable_most_optimizations", True)
 # A test must not depend on what an earlier run compiled.
 jax.config.update("jax_enable_compilation_cache", False)
 

@@ -1,10 +1,13 @@
 """The scripts, run as users run them: real processes, real files."""
 
+import atexit
 import csv
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -27,12 +30,29 @@ SUMMARY = (
 )
 
 
-def run(script, *arguments, cwd=None):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+@functools.cache
+def compiled():
+    """A folder that the runs of this session share their compiled programs in."""
+    folder = tempfile.TemporaryDirectory(prefix="hasa_jax-tests-")
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
+def environment_of(*, fresh=False):
+    """The environment of a user's shell; `fresh` compiles everything anew."""
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
+    environment["PYTHONPATH"] = str(ROOT)
+    if not fresh:
+        environment["JAX_COMPILATION_CACHE_DIR"] = compiled()
+        environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    return environment
+
+
+def run(script, *arguments, cwd=None, fresh=False):
     return subprocess.run(
         [sys.executable, "-m", f"experiments.{script}", *map(str, arguments)],
         cwd=cwd or ROOT,
-        env=environment,
+        env=environment_of(fresh=fresh),
         capture_output=True,
         text=True,
         timeout=300,
@@ -84,7 +104,7 @@ def test_the_table_is_printed_with_a_row_for_each_policy(results):
 
 def test_the_same_command_gives_the_same_bytes(results, tmp_path):
     folder, _ = results
-    done = run("compare", f"--workdir={tmp_path}", "--num_seeds=2", *SMALL)
+    done = run("compare", f"--workdir={tmp_path}", "--num_seeds=2", *SMALL, fresh=True)
     assert done.returncode == 0
     first, second = ((f / "metrics.csv").read_bytes() for f in (folder, tmp_path))
     assert first == second
@@ -229,9 +249,14 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
     command = (
         f"{sys.executable} -m experiments.train --workdir={tmp_path} {' '.join(SMALL)} | head -c 1"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        command,
+        shell=True,
+        cwd=ROOT,
+        env=environment_of(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stderr == ""
     assert (tmp_path / "table.md").exists()
