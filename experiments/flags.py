@@ -63,7 +63,13 @@ flags.DEFINE_float("w_max", 0.8, "Widest width.")
 
 # Subnets and their mean.
 flags.DEFINE_enum("extraction", "prefix", sorted(EXTRACTIONS), "Which units a width keeps.")
-flags.DEFINE_enum("execution", "sliced", sorted(EXECUTIONS), "How a cohort is run.")
+flags.DEFINE_enum(
+    "execution",
+    "masked",
+    sorted(EXECUTIONS),
+    "masked: one program for all widths, at the cost of full ones; sliced: compute follows the "
+    "budget, at the cost of compiling each width.",
+)
 flags.DEFINE_enum("aggregation", "coverage", AGGREGATIONS, "Denominator of the server's mean.")
 flags.DEFINE_enum("client_weights", "examples", CLIENT_WEIGHTS, "Weights of the server's mean.")
 

@@ -123,9 +123,9 @@ def test_train_equals_its_part_of_compare(results, tmp_path):
     assert without_seconds(tmp_path / "metrics.csv") == part
 
 
-def test_masked_execution_gives_the_same_table_within_tolerance(results, tmp_path):
+def test_sliced_execution_gives_the_same_table_within_tolerance(results, tmp_path):
     folder, _ = results
-    done = run("compare", f"--workdir={tmp_path}", "--num_seeds=2", "--execution=masked", *SMALL)
+    done = run("compare", f"--workdir={tmp_path}", "--num_seeds=2", "--execution=sliced", *SMALL)
     assert done.returncode == 0, done.stderr
     pairs = zip(
         without_seconds(folder / "metrics.csv"),
