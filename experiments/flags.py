@@ -85,6 +85,7 @@ flags.DEFINE_integer("local_epochs", 1, "Passes over a client's data in a round.
 flags.DEFINE_integer("batch_size", 32, "Examples of a local batch.", 1)
 flags.DEFINE_enum("client_optimizer", "adam", CLIENT_OPTIMIZERS, "Local optimizer.")
 flags.DEFINE_float("client_lr", 0.01, "Learning rate of the clients.")
+flags.DEFINE_float("client_adam_eps", 1e-8, "Term that keeps the clients' Adam from dividing by 0.")
 flags.DEFINE_enum("server_optimizer", "sgd", SERVER_OPTIMIZERS, "Takes the mean update.")
 flags.DEFINE_float("server_lr", 1.0, "Learning rate of the server.")
 flags.DEFINE_integer("seed", 0, "First seed.", 0)
@@ -100,12 +101,23 @@ NOT_OF_THE_RUN = frozenset({"workdir", "tensorboard"})
 """Flags that change no result."""
 
 
-@flags.multi_flags_validator(["client_lr", "server_lr"], message="learning rates must be above 0")
+@flags.multi_flags_validator(
+    ["client_lr", "client_adam_eps", "server_lr"], message="learning rates must be above 0, eps too"
+)
 def _positive(values: dict[str, float]) -> bool:
     return all(value > 0 for value in values.values())
 
 
-_FLOATS = ("heterogeneity", "budget", "w_min", "w_max", "client_lr", "server_lr", "tail_fraction")
+_FLOATS = (
+    "heterogeneity",
+    "budget",
+    "w_min",
+    "w_max",
+    "client_lr",
+    "client_adam_eps",
+    "server_lr",
+    "tail_fraction",
+)
 
 
 @flags.multi_flags_validator(list(_FLOATS), message="numbers must be finite")

@@ -31,7 +31,6 @@ from hasa_jax import (
 from hasa_jax.datasets import fingerprint
 from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer
 
-_CLIENT_OPTIMIZERS = {"adam": optax.adam, "sgd": optax.sgd}
 _SERVER_OPTIMIZERS = {"adam": optax.adam, "sgd": optax.sgd, "yogi": optax.yogi}
 
 
@@ -109,12 +108,19 @@ def build_algorithm(dataset: FederatedDataset, execution: str) -> FederatedAlgor
         from_linen(module, np.zeros((1, length), np.int32)),
         execution=EXECUTIONS[execution],
         order=EXTRACTIONS[FLAGS.extraction](),
-        client_optimizer=_CLIENT_OPTIMIZERS[FLAGS.client_optimizer](FLAGS.client_lr),
+        client_optimizer=_client_optimizer(),
         server_optimizer=_SERVER_OPTIMIZERS[FLAGS.server_optimizer](FLAGS.server_lr),
         aggregation=FLAGS.aggregation,
         local_epochs=FLAGS.local_epochs,
         batch_size=FLAGS.batch_size,
     )
+
+
+def _client_optimizer() -> optax.GradientTransformation:
+    """Builds the flagged local optimizer."""
+    if FLAGS.client_optimizer == "adam":
+        return optax.adam(FLAGS.client_lr, eps=FLAGS.client_adam_eps)
+    return optax.sgd(FLAGS.client_lr)
 
 
 def allocate_all(
