@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
-from collections.abc import Callable
-from typing import NoReturn
 
-import jax
-from absl import app, flags
+from absl import flags
 
 from hasa_jax.aggregation import AGGREGATIONS
-from hasa_jax.allocation import POLICIES
-from hasa_jax.base import UserError
+from hasa_jax.allocation import POLICIES, UNBUDGETED
 from hasa_jax.budget import PROJECTIONS
+from hasa_jax.cohorts import CLIENT_WEIGHTS
 from hasa_jax.costs import BUDGET_UNITS
 from hasa_jax.datasets import DATASETS
 from hasa_jax.execution import EXECUTIONS
 from hasa_jax.extraction import EXTRACTIONS
+from hasa_jax.extraction.measures import MEASURES
+from hasa_jax.extraction.parameter_groups import THRESHOLDS
 from hasa_jax.heterogeneity import SCORES
+from hasa_jax.methods import METHODS, describe
 from hasa_jax.models import MODELS
-from hasa_jax.simulation import CLIENT_WEIGHTS
+from hasa_jax.models.layers import NORMS, SCALERS
+from hasa_jax.objectives import OBJECTIVES
 
 FLAGS = flags.FLAGS
 
@@ -29,7 +29,7 @@ CLIENT_OPTIMIZERS = ("adam", "sgd")
 SERVER_OPTIMIZERS = ("adam", "sgd", "yogi")
 
 # Data.
-flags.DEFINE_enum("dataset", "synthetic_titles", sorted(DATASETS), "Where the text comes from.")
+flags.DEFINE_enum("dataset", "synthetic_titles", sorted(DATASETS), "Where the examples come from.")
 flags.DEFINE_string("data_path", "", "CSV file of the titles data set.")
 flags.DEFINE_string("text_column", "title", "Column that holds the text.")
 flags.DEFINE_string("client_column", "publication", "Column that tells the client.")
@@ -40,18 +40,60 @@ flags.DEFINE_integer("num_titles", 2000, "Titles of the synthetic data set.", 1)
 flags.DEFINE_float(
     "heterogeneity", 0.5, "How far clients of the synthetic data set differ.", 0.0, 1.0
 )
+flags.DEFINE_integer("num_images", 2000, "Images of synthetic_images.", 1)
+flags.DEFINE_integer("image_size", 8, "Height and width of its images.", 1)
+flags.DEFINE_integer("num_classes", 10, "Classes of its images.", 1)
+flags.DEFINE_integer("num_topics", 7, "Classes of synthetic_topics.", 1)
+flags.DEFINE_integer("num_clients", 10, "Clients of synthetic_images and synthetic_topics.", 1)
 
-# Allocation.
-flags.DEFINE_enum("score", "label_divergence", sorted(SCORES), "Heterogeneity score.")
-flags.DEFINE_enum("policy", "hasa", sorted(POLICIES), "Allocation policy of train.")
+# Method. What is left open here is as the method was published.
+_ALLOCATIONS = sorted({**POLICIES, **UNBUDGETED})
+flags.DEFINE_enum(
+    "method",
+    "hasa",
+    sorted(METHODS),
+    "Published combination; flags named in it override it. "
+    + " | ".join(f"{name}: {describe(method)}" for name, method in METHODS.items()),
+)
+flags.DEFINE_list(
+    "methods",
+    [],
+    "Methods of compare, each with its own policy; differences are taken to the first.",
+)
+flags.DEFINE_enum("policy", None, _ALLOCATIONS, "Allocation of widths; the method's if not given.")
 flags.DEFINE_list(
     "policies",
     ["uniform", "hasa", "inverse_hasa"],
-    "Allocation policies of compare; differences are taken to the first.",
+    "Allocations of compare where it has no --methods; differences are taken to the first.",
 )
+flags.DEFINE_enum("extraction", None, sorted(EXTRACTIONS), "What a width keeps; the method's.")
+flags.DEFINE_enum("objective", None, sorted(OBJECTIVES), "What clients minimise; the method's.")
+flags.DEFINE_enum("norm", None, NORMS, "Norm of mlp, cnn and resnet18; the method's.")
+flags.DEFINE_enum("scaler", None, SCALERS, "When to divide by the width; the method's.")
+flags.DEFINE_bool("label_split", None, "Only rows of own classes and tokens; the method's.")
+flags.DEFINE_enum("aggregation", None, AGGREGATIONS, "Denominator of the mean; the method's.")
+flags.DEFINE_enum("client_weights", None, CLIENT_WEIGHTS, "Weights of the mean; the method's.")
+
+# Choices within a method.
+flags.DEFINE_integer("rolling_step", 1, "Units that the window of rolling moves a round.", 1)
+flags.DEFINE_bool("shared_units", False, "Draw random's units once a round for all clients.")
+flags.DEFINE_list("dropout_levels", ["0.2", "0.4", "0.6", "0.8", "1"], "Widths of ordered_dropout.")
+flags.DEFINE_list("exit_widths", [], "Width at each exit for depth_width; published ones if empty.")
+flags.DEFINE_enum("threshold", "model", THRESHOLDS, "What shares a threshold of importance.")
+flags.DEFINE_enum("measure", "magnitude", sorted(MEASURES), "What importance means.")
+flags.DEFINE_float("distillation", 0.0, "Weight of multi_exit's distillation.", 0.0)
+flags.DEFINE_float("temperature", 3.0, "Temperature of multi_exit's distillation.")
+flags.DEFINE_bool("detach_teacher", False, "Whether multi_exit's teacher learns nothing from it.")
+flags.DEFINE_float("proximal", 0.0, "FedProx's mu.", 0.0)
+
+# Allocation.
+flags.DEFINE_enum("score", "label_divergence", sorted(SCORES), "Heterogeneity score.")
 flags.DEFINE_list(
     "widths", [], "Widths of policy fixed, one a client; titles' clients are in alphabetical order."
 )
+flags.DEFINE_list("levels", ["1", "0.5", "0.25", "0.125", "0.0625"], "Widths of policy levels.")
+flags.DEFINE_list("level_proportions", [], "Share of clients at each level; equal if empty.")
+flags.DEFINE_bool("dynamic", False, "Deal or draw widths anew each round (levels, random).")
 flags.DEFINE_list(
     "capacities", [], "Widest width of every client's device, as for widths; w_max if empty."
 )
@@ -61,8 +103,7 @@ flags.DEFINE_enum("budget_projection", "exact", PROJECTIONS, "How widths are sca
 flags.DEFINE_float("w_min", 0.2, "Narrowest width.")
 flags.DEFINE_float("w_max", 0.8, "Widest width.")
 
-# Subnets and their mean.
-flags.DEFINE_enum("extraction", "prefix", sorted(EXTRACTIONS), "Which units a width keeps.")
+# Execution.
 flags.DEFINE_enum(
     "execution",
     "masked",
@@ -70,22 +111,33 @@ flags.DEFINE_enum(
     "masked: one program for all widths, at the cost of full ones; sliced: compute follows the "
     "budget, at the cost of compiling each width.",
 )
-flags.DEFINE_enum("aggregation", "coverage", AGGREGATIONS, "Denominator of the server's mean.")
-flags.DEFINE_enum("client_weights", "examples", CLIENT_WEIGHTS, "Weights of the server's mean.")
+flags.DEFINE_integer("clients_at_once", 0, "Clients in one vmap; 0: one on CPUs, else all.", 0)
 
 # Model.
 flags.DEFINE_enum("model", "lstm", sorted(MODELS), "Supernet.")
-flags.DEFINE_integer("embed_dim", 32, "Size of the word embedding.", 1)
-flags.DEFINE_integer("hidden_dim", 64, "Units of the supernet.", 1)
-flags.DEFINE_bool("scaler", False, "Divide hidden states by the width while training.")
+flags.DEFINE_integer("embed_dim", 32, "Size of the embedding of lstm and transformer.", 1)
+flags.DEFINE_integer(
+    "hidden_dim", 64, "Units of lstm and mlp, of the first stage of cnn and resnet18.", 1
+)
+flags.DEFINE_integer("layers", 1, "Layers of lstm, mlp and transformer.", 1)
+flags.DEFINE_integer("heads", 4, "Attention heads of the transformer.", 1)
+flags.DEFINE_integer("head_dim", 8, "Units of each attention head.", 1)
+flags.DEFINE_integer("feedforward_dim", 64, "Hidden units of the transformer's feed-forward.", 1)
+flags.DEFINE_integer("exits", 1, "Exits of the supernet, spread over its depth.", 1)
 
 # Training.
 flags.DEFINE_integer("num_rounds", 15, "Communication rounds.", 1)
 flags.DEFINE_integer("local_epochs", 1, "Passes over a client's data in a round.", 1)
+flags.DEFINE_integer("clients_per_round", 0, "Clients drawn for each round; 0 for all.", 0)
 flags.DEFINE_integer("batch_size", 32, "Examples of a local batch.", 1)
 flags.DEFINE_enum("client_optimizer", "adam", CLIENT_OPTIMIZERS, "Local optimizer.")
 flags.DEFINE_float("client_lr", 0.01, "Learning rate of the clients.")
 flags.DEFINE_float("client_adam_eps", 1e-8, "Term that keeps the clients' Adam from dividing by 0.")
+flags.DEFINE_float("client_momentum", 0.0, "Momentum of the clients' SGD.", 0.0, 1.0)
+flags.DEFINE_float("client_weight_decay", 0.0, "Weight decay of the clients.", 0.0)
+flags.DEFINE_float("client_clip_norm", 0.0, "Largest norm of a local gradient; 0 for any.", 0.0)
+flags.DEFINE_list("lr_milestones", [], "Rounds after which the clients' learning rate falls.")
+flags.DEFINE_float("lr_decay", 0.1, "Factor by which it falls.")
 flags.DEFINE_enum("server_optimizer", "sgd", SERVER_OPTIMIZERS, "Takes the mean update.")
 flags.DEFINE_float("server_lr", 1.0, "Learning rate of the server.")
 flags.DEFINE_integer("seed", 0, "First seed.", 0)
@@ -102,7 +154,8 @@ NOT_OF_THE_RUN = frozenset({"workdir", "tensorboard"})
 
 
 @flags.multi_flags_validator(
-    ["client_lr", "client_adam_eps", "server_lr"], message="learning rates must be above 0, eps too"
+    ["client_lr", "client_adam_eps", "server_lr", "lr_decay", "temperature"],
+    message="learning rates, lr_decay, client_adam_eps and temperature must be above 0",
 )
 def _positive(values: dict[str, float]) -> bool:
     return all(value > 0 for value in values.values())
@@ -110,6 +163,13 @@ def _positive(values: dict[str, float]) -> bool:
 
 _FLOATS = (
     "heterogeneity",
+    "distillation",
+    "temperature",
+    "proximal",
+    "client_momentum",
+    "client_weight_decay",
+    "client_clip_norm",
+    "lr_decay",
     "budget",
     "w_min",
     "w_max",
@@ -132,11 +192,14 @@ def _distinct_seeds(values: dict[str, int]) -> bool:
     return values["seed"] + values["num_seeds"] <= 2**32
 
 
-@flags.validator(
-    "policies", message=f"must be one or more of {','.join(sorted(POLICIES))}, each once"
-)
+@flags.validator("policies", message=f"must be one or more of {','.join(_ALLOCATIONS)}, each once")
 def _known_policies(values: list[str]) -> bool:
-    return bool(values) and set(values) <= set(POLICIES) and len(set(values)) == len(values)
+    return bool(values) and set(values) <= set(_ALLOCATIONS) and len(set(values)) == len(values)
+
+
+@flags.validator("methods", message=f"must be of {','.join(sorted(METHODS))}, each once")
+def _known_methods(values: list[str]) -> bool:
+    return set(values) <= set(METHODS) and len(set(values)) == len(values)
 
 
 def values_of_the_run() -> dict[str, object]:
@@ -145,60 +208,3 @@ def values_of_the_run() -> dict[str, object]:
     return {
         f.name: f.value for f in sorted(own, key=lambda f: f.name) if f.name not in NOT_OF_THE_RUN
     }
-
-
-def numbers(name: str) -> list[float]:
-    """Reads a list flag as numbers.
-
-    Args:
-      name: the flag.
-
-    Returns:
-      The numbers.
-
-    Raises:
-      UserError: if an item is no number.
-    """
-    items: list[str] = FLAGS[name].value or []
-    try:
-        values = [float(item) for item in items]
-    except ValueError as error:
-        raise UserError(f"--{name}={','.join(items)}: {error}") from None
-    if not all(math.isfinite(value) for value in values):
-        raise UserError(f"--{name}={','.join(items)}: numbers must be finite")
-    return values
-
-
-def run_app(main: Callable[[], None]) -> None:
-    """Parses the flags and runs a script; bad input ends in one line and exit status 2."""
-
-    def fail(message: object) -> NoReturn:
-        print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
-        sys.exit(2)
-
-    def parse(argv: list[str]) -> list[str]:
-        try:
-            return FLAGS(argv)
-        except (flags.Error, OSError, UnicodeDecodeError) as error:
-            fail(error)
-
-    def guarded(argv: list[str]) -> None:
-        if len(argv) > 1:
-            fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
-        try:
-            main()
-        except (UserError, OSError) as error:
-            fail(error)
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            fail("out of memory: lower --batch_size or --hidden_dim")
-        except KeyboardInterrupt:
-            fail("interrupted; run the same command again to start over")
-
-    # JAX tells of every accelerator that it does not find; a user's error should stand alone.
-    logging.getLogger("jax").setLevel(logging.WARNING)
-    # --help of a script shows the flags of this module, which the script is all about.
-    for flag in FLAGS.get_flags_for_module(sys.modules[__name__]):
-        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    app.run(guarded, flags_parser=parse)

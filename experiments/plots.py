@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from experiments import flags, tables
+from experiments import app, flags, tables
 from hasa_jax.base import UserError
 
 
@@ -35,12 +35,12 @@ def accuracy_over_rounds(folders: list[pathlib.Path], target: pathlib.Path) -> N
             curves = collections.defaultdict(lambda: collections.defaultdict(list))
             for row in rows:
                 value = 100 * float(row[f"{metric}_accuracy"])
-                curves[row["policy"]][int(row["round"])].append(value)
-            for policy, curve in curves.items():
+                curves[" / ".join(tables.arm_of(row))][int(row["round"])].append(value)
+            for arm, curve in curves.items():
                 rounds = sorted(curve)
                 means = np.array([np.mean(curve[r]) for r in rounds])
                 halves = np.nan_to_num([tables.interval(np.array(curve[r])) for r in rounds])
-                panel.plot(rounds, means, label=policy, marker=".")
+                panel.plot(rounds, means, label=arm, marker=".")
                 panel.fill_between(rounds, means - halves, means + halves, alpha=0.2)
             panel.set_title(f"{metric} client, {rows[0]['aggregation']} aggregation")
             panel.set_xlabel("round")
@@ -59,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.run_app(main)
+    app.run_app(main)

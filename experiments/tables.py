@@ -12,7 +12,7 @@ import numpy as np
 import scipy.stats
 import tabulate
 
-from experiments import flags, workdir
+from experiments import app, flags, workdir
 from hasa_jax.base import UserError
 from hasa_jax.costs import BUDGET_UNITS
 
@@ -21,12 +21,18 @@ SUMMARY_NUMBERS = (
     *(f"{metric}_accuracy" for metric in METRICS),
     *(f"budget_{name}" for name in ("requested", *BUDGET_UNITS)),
 )
-TEXTS = ("policy", "extraction", "aggregation")
+TEXTS = ("method", "policy", "extraction", "aggregation")
 LABELS = (*TEXTS, "seed", "round")
 _MATCHED_WITHIN = 0.01
 """Rows whose achieved budgets differ by more than this are not called budget-matched."""
 
 Row = Mapping[str, str]
+Arm = tuple[str, str]
+
+
+def arm_of(row: Row) -> Arm:
+    """Returns what a row is a result of: its method, and its policy."""
+    return row["method"], row["policy"]
 
 
 def read_rows(path: pathlib.Path, numbers: Sequence[str]) -> list[Row]:
@@ -82,27 +88,27 @@ def p_values(differences: np.ndarray) -> tuple[float, float]:
     return float(t_test.pvalue), float(wilcoxon.pvalue)
 
 
-def best_round(metrics: Sequence[Row], policy: str) -> int:
-    """Picks the round with the best mean validation accuracy of one policy.
+def best_round(metrics: Sequence[Row], arm: Arm) -> int:
+    """Picks the round with the best mean validation accuracy of one arm.
 
     Args:
       metrics: rows of metrics.csv.
-      policy: the reference policy; others have no say, nor has the test split.
+      arm: the reference arm; others have no say, nor has the test split.
 
     Returns:
       The earliest best round.
     """
     accuracies = collections.defaultdict(list)
     for row in metrics:
-        if row["policy"] == policy and row["split"] == "validation":
+        if arm_of(row) == arm and row["split"] == "validation":
             accuracies[int(row["round"])].append(float(row["accuracy"]))
     if not accuracies:
-        raise UserError(f"metrics.csv has no validation rows of policy {policy}")
+        raise UserError(f"metrics.csv has no validation rows of {' with policy '.join(arm)}")
     return max(sorted(accuracies), key=lambda r: np.mean(accuracies[r]))
 
 
 def table_at(summary: Sequence[Row], round: int, budget_unit: str) -> str:
-    """Makes the table of one round: a line for each policy, compared with the first.
+    """Makes the table of one round: a line for each arm, compared with the first.
 
     Args:
       summary: rows of summary.csv, of any rounds.
@@ -112,14 +118,14 @@ def table_at(summary: Sequence[Row], round: int, budget_unit: str) -> str:
     Returns:
       A Markdown table; accuracies in percent, differences in points.
     """
-    by_policy: dict[str, dict[int, Row]] = {}
+    by_arm: dict[Arm, dict[int, Row]] = {}
     for row in summary:
         if int(row["round"]) == round:
-            by_policy.setdefault(row["policy"], {})[int(row["seed"])] = row
-    reference = next(iter(by_policy.values()))
+            by_arm.setdefault(arm_of(row), {})[int(row["seed"])] = row
+    reference = next(iter(by_arm.values()))
     lines = []
-    for policy, rows in by_policy.items():
-        cells = [policy]
+    for arm, rows in by_arm.items():
+        cells = list(arm)
         for metric in METRICS:
             values = _column(rows, f"{metric}_accuracy", rows)
             cells.append(_number(values.mean(), interval(values), signed=False))
@@ -129,6 +135,7 @@ def table_at(summary: Sequence[Row], round: int, budget_unit: str) -> str:
         cells.append(f"{requested:g} → " + " / ".join(f"{a / 100:.3f}" for a in achieved))
         lines.append(cells)
     headers = [
+        "method",
         "policy",
         *(f"{metric} %" for metric in METRICS),
         *(f"Δ {metric} (p t, p W)" for metric in METRICS),
@@ -145,7 +152,7 @@ def _column(rows: Mapping[int, Row], name: str, seeds: Iterable[int]) -> np.ndar
 def _differences(
     rows: Mapping[int, Row], reference: Mapping[int, Row], budget_unit: str
 ) -> list[str]:
-    """Makes the paired-difference cells of a policy, or refuses to."""
+    """Makes the paired-difference cells of an arm, or refuses to."""
     if rows is reference:
         return ["reference"] * len(METRICS)
     seeds = sorted(set(rows) & set(reference))
@@ -187,16 +194,16 @@ def write(folder: pathlib.Path) -> str:
     metrics = read_rows(folder / "metrics.csv", ("accuracy",))
     summary = read_rows(folder / "summary.csv", SUMMARY_NUMBERS)
     budget_unit = workdir.read_manifest(folder)["flags"].get("budget_unit", "width")
-    first = summary[0]["policy"]
+    first = arm_of(summary[0])
+    name = " with policy ".join(first)
     num_seeds = len({row["seed"] for row in summary})
     last = max(int(row["round"]) for row in summary)
     chosen = best_round(metrics, first)
     parts = [
-        f"Aggregation `{summary[0]['aggregation']}`, extraction `{summary[0]['extraction']}`, "
         f"{num_seeds} matched seed{'s' if num_seeds > 1 else ''}. Client test accuracy of each "
         "client's own subnet: mean over seeds ± half the 95 % Student interval. Differences are "
-        f"paired by seed, to {first}; p of the paired t test and of Wilcoxon's.",
-        f"Round {chosen}, the best by mean validation accuracy of {first}:",
+        f"paired by seed, to {name}; p of the paired t test and of Wilcoxon's.",
+        f"Round {chosen}, the best by mean validation accuracy of {name}:",
         table_at(summary, chosen, budget_unit),
     ]
     if last != chosen:
@@ -212,4 +219,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.run_app(main)
+    app.run_app(main)

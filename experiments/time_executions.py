@@ -12,30 +12,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import flags, study
-from hasa_jax import scan_rounds
+from experiments import app, build, flags
+from hasa_jax import cohorts, scan_rounds
 
 _REPEATS = 5
 _TOLERANCE = 1e-4
 
 
 def main() -> None:
-    """Times `--policy` on `--seed` in both execution modes, in one process, in turns."""
-    dataset = study.build_dataset(flags.FLAGS.seed)
+    """Times `--method` on `--seed` in both execution modes, in one process, in turns."""
+    method, seed = flags.FLAGS.method, flags.FLAGS.seed
+    dataset = build.build_dataset(seed)
     train = jax.device_put(dataset.train)
     rounds, ends = {}, {}
     for name in ("masked", "sliced"):
-        algorithm = study.build_algorithm(dataset, name)
-        policy, seed = flags.FLAGS.policy, flags.FLAGS.seed
-        allocation = study.allocate_all([policy], dataset, algorithm, seed)[policy]
-        sizes = dataset.train.num_examples
-        cohort = algorithm.execution.place(allocation.units, sizes, sizes, algorithm.batch_size)
-        start = algorithm.init(jax.random.key(flags.FLAGS.seed))
+        algorithm = build.build_algorithm(dataset, method, name)
+        allocation = build.build_allocation(
+            dataset, algorithm, build.choice(method, "policy"), seed
+        )
+        cohort = cohorts.draw(
+            algorithm, dataset.train, allocation, jax.random.key(seed), 0, "examples", 0
+        )
+        cohort = next(cohorts.stretches([cohort]))
+        start = algorithm.init(jax.random.key(seed))
 
         def one_round(algorithm=algorithm, start=start, cohort=cohort):
-            return jax.block_until_ready(
-                scan_rounds(algorithm, start, train, cohort, num_rounds=1)
-            )[0]
+            return jax.block_until_ready(scan_rounds(algorithm, start, train, cohort))[0]
 
         ends[name] = one_round().params  # Compiles too.
         rounds[name] = one_round
@@ -58,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.run_app(main)
+    app.run_app(main)

@@ -1,12 +1,14 @@
-"""One policy, one seed: `python -m experiments.train --policy=hasa`."""
+"""One method, one seed: `python -m experiments.train --method=hasa`."""
 
-from experiments import flags, study
+from experiments import app, build, flags, study
 
 
 def main() -> None:
-    """Runs `--policy` on `--seed`."""
-    study.run_study("train", [flags.FLAGS.policy], [flags.FLAGS.seed])
+    """Runs `--method` under its policy, or `--policy`, on `--seed`."""
+    method = flags.FLAGS.method
+    arm = study.Arm(method, build.choice(method, "policy"))
+    study.run_study("train", [arm], [flags.FLAGS.seed])
 
 
 if __name__ == "__main__":
-    flags.run_app(main)
+    app.run_app(main)

@@ -1,16 +1,14 @@
 """A JAX simulator of model-heterogeneous federated learning."""
 
-from hasa_jax.algorithm import partial_training
-from hasa_jax.allocation import POLICIES, Allocation, allocate
+from hasa_jax.algorithm import FederatedAlgorithm, partial_training
+from hasa_jax.allocation import POLICIES, UNBUDGETED, Allocation, allocate
 from hasa_jax.base import (
     IGNORED,
     UNKNOWN,
     ClientData,
     ClientStats,
     Cohort,
-    FederatedAlgorithm,
     FederatedDataset,
-    Model,
     PartialSum,
     ServerState,
     UserError,
@@ -20,8 +18,11 @@ from hasa_jax.evaluation import evaluate, per_client, summarize
 from hasa_jax.execution import EXECUTIONS
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.heterogeneity import SCORES
+from hasa_jax.methods import METHODS, Method
 from hasa_jax.models import MODELS, from_linen
+from hasa_jax.objectives import OBJECTIVES
 from hasa_jax.simulation import History, run, scan_rounds
+from hasa_jax.supernet import Context, Extraction, Model, Objective
 
 __version__ = "0.1.0"
 
@@ -30,18 +31,25 @@ __all__ = [
     "EXECUTIONS",
     "EXTRACTIONS",
     "IGNORED",
+    "METHODS",
     "MODELS",
+    "OBJECTIVES",
     "POLICIES",
     "SCORES",
+    "UNBUDGETED",
     "UNKNOWN",
     "Allocation",
     "ClientData",
     "ClientStats",
     "Cohort",
+    "Context",
+    "Extraction",
     "FederatedAlgorithm",
     "FederatedDataset",
     "History",
+    "Method",
     "Model",
+    "Objective",
     "PartialSum",
     "ServerState",
     "UserError",

@@ -11,28 +11,44 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hasa_jax.base import Params, PartialSum, PyTree, Subnet, UserError
+from hasa_jax.base import Params, PartialSum, PyTree, UserError
 
-AGGREGATIONS = ("coverage", "full")
-"""Denominators: the clients that hold a coordinate, or all clients of the round."""
+AGGREGATIONS = ("coverage", "full", "nonzero")
+"""Denominators: the clients that hold a coordinate, all clients of the round, or the clients
+that moved it."""
 
 
-def partial_sum(subnet: Subnet, update: Params, weight: jax.Array) -> PartialSum:
+def check(aggregation: str) -> None:
+    """Refuses an unknown aggregation."""
+    if aggregation not in AGGREGATIONS:
+        raise UserError(
+            f"unknown aggregation {aggregation!r}: use one of {', '.join(AGGREGATIONS)}"
+        )
+
+
+def partial_sum(update: Params, masks: PyTree, weight: jax.Array, aggregation: str) -> PartialSum:
     """One client's contribution to both sums.
 
     Args:
-      subnet: the client's subnet.
-      update: `theta_i - theta` over the subnet's own parameters.
+      update: `theta_i - theta` in supernet coordinates.
+      masks: 1 where a coordinate is the client's, broadcastable to the update.
       weight: the client's weight `a_i`, a scalar; 0 makes it inert.
+      aggregation: one of `AGGREGATIONS`.
 
     Returns:
       The client's `PartialSum`.
     """
-    # A client without weight must be inert even if its update is not a number.
-    inserted = subnet.insert(update)
-    total = jax.tree.map(lambda u: jnp.where(weight > 0, weight * u, 0.0), inserted)
+    if aggregation == "nonzero":
+        masks = jax.tree.map(lambda m, u: m * (u != 0).astype(m.dtype), masks, update)
+
+    def contribution(mask: jax.Array, change: jax.Array) -> jax.Array:
+        # A client without weight must be inert even if its update is not a number.
+        return jnp.where((weight > 0) & (mask > 0), weight * change, 0.0)
+
     return PartialSum(
-        total=total, weight=jax.tree.map(lambda m: weight * m, subnet.masks), mass=weight
+        total=jax.tree.map(contribution, masks, update),
+        weight=jax.tree.map(lambda m: weight * m, masks),
+        mass=weight,
     )
 
 
@@ -41,10 +57,11 @@ def mean_update(partial: PartialSum, aggregation: str) -> PyTree:
 
     `coverage`: `sum a m (theta_i - theta) / sum a m`, and 0 where nobody trained.
     `full`: the same sum over `sum a`: absent coordinates count as unchanged.
+    `nonzero`: as `coverage`, `m` being 1 where the client's update is not zero.
 
     Args:
       partial: sums over all clients of the round.
-      aggregation: `coverage` or `full`.
+      aggregation: one of `AGGREGATIONS`.
 
     Returns:
       The mean update, shaped like the params.
@@ -53,15 +70,13 @@ def mean_update(partial: PartialSum, aggregation: str) -> PyTree:
       UserError: if the aggregation is unknown.
 
     References:
-      Coverage: HeteroFL, arXiv 2010.01264. Full: FedAvg, arXiv 1602.05629.
+      Coverage: HeteroFL, arXiv 2010.01264. Full: FedAvg, arXiv 1602.05629. Non-zero: FIARSE,
+      arXiv 2407.19389.
     """
-    if aggregation not in AGGREGATIONS:
-        raise UserError(
-            f"unknown aggregation {aggregation!r}: use one of {', '.join(AGGREGATIONS)}"
-        )
+    check(aggregation)
 
     def mean(total, weight):
-        count = weight if aggregation == "coverage" else partial.mass
+        count = partial.mass if aggregation == "full" else weight
         return jnp.where(count > 0, total / jnp.where(count > 0, count, 1.0), 0.0)
 
     return jax.tree.map(mean, partial.total, partial.weight)
@@ -85,7 +100,7 @@ def server_update(
       opt_state: state of the server optimizer.
       partial: sums over all clients of the round.
       optimizer: an optax transformation.
-      aggregation: `coverage` or `full`.
+      aggregation: one of `AGGREGATIONS`.
 
     Returns:
       New params and new optimizer state. Coordinates that nobody trained keep their bits.

@@ -1,41 +1,67 @@
-"""One communication round as a pure function."""
+"""One communication round, and evaluation, as pure functions."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from hasa_jax import aggregation as aggregating
+from hasa_jax import batches, keys, losses, rows, units
 from hasa_jax import client as local
-from hasa_jax import keys
-from hasa_jax.base import (
-    ClientData,
-    ClientMetrics,
-    Cohort,
-    Execution,
-    FederatedAlgorithm,
-    Model,
-    OrderFn,
-    ServerState,
-    Subnet,
-)
+from hasa_jax.base import ClientData, ClientMetrics, Cohort, Params, ServerState, UserError
 from hasa_jax.execution import sliced
+from hasa_jax.execution.interface import BroadcastFn, Execution
+from hasa_jax.execution.mapping import default_clients_at_once
 from hasa_jax.extraction import prefix
+from hasa_jax.objectives import cross_entropy
+from hasa_jax.supernet import Broadcast, Context, Extraction, Model, Objective, Subnet
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FederatedAlgorithm:
+    """Pure functions, and what they were built from.
+
+    Attributes:
+      init: `key -> ServerState` before round 0.
+      round: `(state, training data, cohort) -> (state, ClientMetrics [C])`.
+      evaluate: `(state, data, training data, cohort, whole) -> ClientMetrics [C]`; `whole`
+        (static) evaluates on all classes, whatever the objective hides.
+      execution: how training and evaluation run a cohort.
+      extraction: which part of the supernet a client holds.
+      model: the supernet.
+      batch_size: examples in a local batch.
+    """
+
+    init: Callable[[jax.Array], ServerState]
+    round: Callable[[ServerState, ClientData, Cohort], tuple[ServerState, ClientMetrics]]
+    evaluate: Callable[[ServerState, ClientData, ClientData, Cohort, bool], ClientMetrics]
+    execution: Execution
+    extraction: Extraction
+    model: Model
+    batch_size: int
 
 
 def partial_training(
     model: Model,
     *,
-    execution: Callable[[Model, OrderFn], Execution] = sliced,
-    order: OrderFn | None = None,
+    extraction: Extraction | None = None,
+    objective: Objective | None = None,
+    execution: Callable[..., Execution] = sliced,
     client_optimizer: optax.GradientTransformation | None = None,
     server_optimizer: optax.GradientTransformation | None = None,
+    schedule: Callable[[jax.Array], jax.Array] | None = None,
     aggregation: str = "coverage",
+    label_split: bool = False,
+    proximal: float = 0.0,
     local_epochs: int = 1,
     batch_size: int = 32,
+    clients_at_once: int | None = None,
 ) -> FederatedAlgorithm:
     """Federated averaging in which every client trains a subnet of one supernet.
 
@@ -44,48 +70,188 @@ def partial_training(
 
     Args:
       model: the supernet.
+      extraction: which part of it a client holds; `prefix()` if None.
+      objective: what clients minimise; `cross_entropy()` if None.
       execution: `masked` or `sliced` (see `hasa_jax.execution`).
-      order: ranks the units of every group; `prefix()` if None.
       client_optimizer: local optimizer, fresh each round; `optax.sgd(0.1)` if None.
       server_optimizer: takes the mean update; `optax.sgd(1.0)`, plain averaging, if None.
-      aggregation: `coverage` or `full`.
+      schedule: round -> factor on the clients' learning rate; 1 if None.
+      aggregation: `coverage`, `full` or `nonzero`.
+      label_split: whether a client contributes only those rows of the head, and of the token
+        embedding, whose classes and tokens occur in its training data.
+      proximal: FedProx's `mu`.
       local_epochs: passes over the client's data in a round.
       batch_size: examples in a local batch.
+      clients_at_once: clients in one `vmap`; by default one on CPUs and all elsewhere.
 
     Returns:
       The algorithm; build it once and share it between seeds, so that they share programs.
 
+    Raises:
+      UserError: for parts that do not fit together.
+
     References:
-      FedAvg, arXiv 1602.05629; HeteroFL, arXiv 2010.01264; HASA, arXiv 2606.07621.
+      FedAvg, arXiv 1602.05629; HeteroFL, arXiv 2010.01264; FedProx, arXiv 1812.06127; HASA,
+      arXiv 2606.07621.
     """
-    client_optimizer = client_optimizer or optax.sgd(0.1)
+    extraction, objective = extraction or prefix(), objective or cross_entropy()
+    _check_parts(model, extraction, objective, aggregation)
     server_optimizer = server_optimizer or optax.sgd(1.0)
-    runner = execution(model, order or prefix())
+    at_once = clients_at_once or default_clients_at_once()
+    levels = extraction.levels
+    parts = _Parts(
+        model=model,
+        execution=execution(model, extraction, at_once),
+        # Subnets that all clients share are calibrated once if no loop is around them.
+        evaluation=execution(model, extraction, None if model.has_moments else at_once),
+        rule=local.LocalRule(
+            optimizer=client_optimizer or optax.sgd(0.1),
+            objective=objective,
+            proximal=proximal,
+            draw=(lambda key, own: units.draw_sizes(key, model, levels, own)) if levels else None,
+        ),
+        server_optimizer=server_optimizer,
+        schedule=schedule or (lambda round: jnp.float32(1.0)),
+        aggregation=aggregation,
+        label_split=label_split,
+        local_epochs=local_epochs,
+        batch_size=batch_size,
+    )
 
     def init(key: jax.Array) -> ServerState:
         params = model.init(keys.address(key, keys.Stream.INIT))
-        return ServerState(
-            params=params,
-            opt_state=server_optimizer.init(params),
-            round=jnp.int32(0),
-            key=key,
+        return ServerState(params, server_optimizer.init(params), jnp.int32(0), key)
+
+    return FederatedAlgorithm(
+        init=init,
+        round=functools.partial(_round, parts),
+        evaluate=functools.partial(_evaluate, parts),
+        execution=parts.execution,
+        extraction=extraction,
+        model=model,
+        batch_size=batch_size,
+    )
+
+
+class _Parts(NamedTuple):
+    """What a round is made of; fields as the arguments of `partial_training`."""
+
+    model: Model
+    execution: Execution
+    evaluation: Execution
+    rule: local.LocalRule
+    server_optimizer: optax.GradientTransformation
+    schedule: Callable[[jax.Array], jax.Array]
+    aggregation: str
+    label_split: bool
+    local_epochs: int
+    batch_size: int
+
+
+def _check_parts(
+    model: Model, extraction: Extraction, objective: Objective, aggregation: str
+) -> None:
+    """Refuses parts that do not fit together."""
+    aggregating.check(aggregation)
+    # An extraction tells of a model that it does not fit when asked for a shape.
+    extraction.shape(model, max(model.groups.values()))
+    if extraction.all_exits != objective.all_exits:
+        raise UserError(
+            "subnets that differ in depth train all their exits: extraction depth_width and "
+            "objective multi_exit go together"
+        )
+    if extraction.teacher != objective.teacher:
+        raise UserError(
+            "self-distillation needs a drawn width and a teacher: extraction ordered_dropout "
+            "with teacher, and objective self_distillation, go together"
         )
 
-    def round_fn(
-        state: ServerState, data: ClientData, cohort: Cohort
-    ) -> tuple[ServerState, ClientMetrics]:
-        def train_client(subnet: Subnet, client: jax.Array, weight: jax.Array, num_batches: int):
-            key = local.batch_key(state.key, state.round, client)
-            plan = local.shuffled_batches(
-                key, data, client, num_batches, batch_size, num_epochs=local_epochs
-            )
-            update, metrics = local.local_training(subnet, data, plan, client_optimizer)
-            return aggregating.partial_sum(subnet, update, weight), metrics
 
-        partial, metrics = runner.run(train_client, state.params, cohort, state.round, state.key)
-        params, opt_state = aggregating.server_update(
-            state.params, state.opt_state, partial, server_optimizer, aggregation
+def _round(
+    parts: _Parts, state: ServerState, data: ClientData, cohort: Cohort
+) -> tuple[ServerState, ClientMetrics]:
+    """Runs one communication round."""
+    model, aggregation = parts.model, parts.aggregation
+    classes = rows.present_classes(data) if parts.rule.objective.own_classes else None
+    owned = rows.present_rows(data, model) if parts.label_split else None
+
+    def train_client(subnet: Subnet, client: jax.Array, weight: jax.Array, num_batches: int):
+        key = batches.batch_key(state.key, state.round, client)
+        turn = local.LocalTurn(
+            plan=batches.shuffled_batches(
+                key, data, client, num_batches, parts.batch_size, parts.local_epochs
+            ),
+            key=keys.address(state.key, keys.Stream.STEPS, state.round, client),
+            round=state.round,
+            present=None if classes is None else classes[client],
+            scale=parts.schedule(state.round),
         )
-        return ServerState(params, opt_state, state.round + 1, state.key), metrics
+        update, metrics = local.local_training(subnet, data, turn, parts.rule)
+        masks = subnet.masks
+        if owned is not None:
+            mine = rows.row_masks(model, {name: table[client] for name, table in owned.items()})
+            masks = jax.tree.map(jnp.multiply, masks, mine)
+        inserted = subnet.insert(update)
+        return aggregating.partial_sum(inserted, masks, weight, aggregation), metrics
 
-    return FederatedAlgorithm(init, round_fn, runner, model, batch_size)
+    broadcast = _broadcast_fn(model, state, data, parts.batch_size)
+    partial, metrics = parts.execution.run(train_client, broadcast, cohort)
+    params, opt_state = aggregating.server_update(
+        state.params, state.opt_state, partial, parts.server_optimizer, aggregation
+    )
+    return ServerState(params, opt_state, state.round + 1, state.key), metrics
+
+
+def _evaluate(
+    parts: _Parts,
+    state: ServerState,
+    data: ClientData,
+    train: ClientData,
+    cohort: Cohort,
+    whole: bool,
+) -> ClientMetrics:
+    """Evaluates every client's subnet on that client's examples."""
+    hides = parts.rule.objective.own_classes and not whole
+    classes = rows.present_classes(train) if hides else None
+    calibration = batches.mixed_batches(state.key, train) if parts.model.has_moments else None
+
+    def evaluate_client(subnet: Subnet, client: jax.Array, weight: jax.Array, num_batches: int):
+        del weight
+        plan = batches.sequential_batches(data, client, num_batches, parts.batch_size)
+        moments = None if calibration is None else local.calibrate(subnet, train, calibration)
+        present = None if classes is None else classes[client]
+        return (), local.evaluate(subnet, data, plan, moments, present)
+
+    broadcast = _broadcast_fn(parts.model, state, train, parts.batch_size)
+    return parts.evaluation.run(evaluate_client, broadcast, cohort)[1]
+
+
+def _broadcast_fn(
+    model: Model, state: ServerState, data: ClientData, batch_size: int
+) -> BroadcastFn:
+    """Returns what a client's extraction may look at, by client id."""
+    offsets = jnp.asarray(data.offsets)
+
+    def broadcast(client: jax.Array) -> Broadcast:
+        start, num_examples = offsets[client], offsets[client + 1] - offsets[client]
+
+        def sample_loss(params: Params, positions: jax.Array) -> jax.Array:
+            valid = positions < num_examples
+            chosen = start + jnp.where(valid, positions, 0)
+            context = Context(valid=valid)
+            logits, _ = model.apply(params, jnp.asarray(data.inputs)[chosen], context)
+            targets = jnp.asarray(data.targets)[chosen]
+            return losses.example_losses(logits[-1], targets, valid)
+
+        return Broadcast(
+            model=model,
+            params=state.params,
+            round=state.round,
+            client=client,
+            key=state.key,
+            sample_loss=sample_loss,
+            sample_size=jnp.minimum(num_examples, batch_size),
+            sample_capacity=batch_size,
+        )
+
+    return broadcast

@@ -10,7 +10,7 @@ This module imports nothing of the package.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -65,12 +65,14 @@ class FederatedDataset:
       validation: for choices.
       test: for reporting.
       client_names: `N` names.
+      num_tokens: token ids of the inputs are below it; 0 if inputs are no tokens.
     """
 
     train: ClientData
     validation: ClientData
     test: ClientData
     client_names: tuple[str, ...]
+    num_tokens: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,19 +90,31 @@ class ClientStats:
     max_widths: np.ndarray
 
 
+class Shape(NamedTuple):
+    """What a subnet keeps; static and hashable, so that array shapes may depend on it.
+
+    Attributes:
+      width: fraction of units kept; scalers divide by it.
+      sizes: `(group, kept)` pairs, for every group of the extraction.
+      exits: exits (depth) of the supernet that the subnet has, counted from the input.
+    """
+
+    width: float
+    sizes: tuple[tuple[str, int], ...]
+    exits: int
+
+
 class Block(NamedTuple):
-    """Consecutive cohort slots that run together; static, so that shapes may depend on it.
+    """Consecutive cohort slots that run together; static.
 
     Attributes:
       size: number of slots.
-      width: the width that its clients are computed at, as a fraction of the supernet.
-      sizes: `(group, units kept)` pairs of that width.
+      shape: what its clients are computed at.
       num_batches: batches that its largest client needs to see each example once.
     """
 
     size: int
-    width: float
-    sizes: tuple[tuple[str, int], ...]
+    shape: Shape
     num_batches: int
 
 
@@ -111,7 +125,8 @@ class Cohort:
     Attributes:
       index: client ids `[C]`, int32.
       widths: fraction of units kept `[C]`.
-      sizes: units kept in every unit group, `{group: [C] int32}`.
+      sizes: what is kept in every group of the extraction, `{group: [C] int32}`.
+      exits: exits of every client's subnet `[C]`, int32.
       weights: aggregation weights `a` `[C]`; 0 marks a padding slot, which is inert.
       blocks: how the slots are laid out (static).
     """
@@ -119,6 +134,7 @@ class Cohort:
     index: jax.Array | np.ndarray
     widths: jax.Array | np.ndarray
     sizes: Mapping[str, jax.Array | np.ndarray]
+    exits: jax.Array | np.ndarray
     weights: jax.Array | np.ndarray
     blocks: tuple[Block, ...] = flax.struct.field(pytree_node=False)
 
@@ -170,91 +186,3 @@ class ClientMetrics:
     correct: jax.Array
     loss_count: jax.Array
     count: jax.Array
-
-
-ApplyFn = Callable[..., jax.Array]
-"""`(params, inputs [B, ...], *, width, train) -> logits [B, ..., K]`: a forward pass."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Model:
-    """A supernet: one architecture at full width and at every narrower one.
-
-    Attributes:
-      init: `key -> params` at full width; the key is consumed.
-      apply: forward pass of the whole supernet.
-      narrow: `{group: units} -> ApplyFn` of the same architecture with fewer units.
-      shapes: full-width parameters as `jax.ShapeDtypeStruct` leaves.
-      axes: same tree; each leaf names the unit group of every axis, `None` if never cut.
-      groups: units of every unit group at full width.
-      input_shape: shape of one example, without the batch axis, and
-      input_dtype: its dtype.
-    """
-
-    init: Callable[[jax.Array], Params]
-    apply: ApplyFn
-    narrow: Callable[[Mapping[str, int]], ApplyFn]
-    shapes: PyTree
-    axes: PyTree
-    groups: Mapping[str, int]
-    input_shape: tuple[int, ...]
-    input_dtype: Any
-
-
-@dataclasses.dataclass(frozen=True)
-class Subnet:
-    """One client's part of the supernet, inside one traced round.
-
-    Attributes:
-      params: the parameters that the client trains.
-      apply: `(params, inputs, *, train) -> logits` of the subnet.
-      insert: an update of `params` -> the same update in supernet coordinates, zero outside.
-      masks: 1 where the supernet coordinate is the client's, broadcastable to the supernet.
-    """
-
-    params: Params
-    apply: Callable[..., jax.Array]
-    insert: Callable[[Params], Params]
-    masks: PyTree
-
-
-ScoreFn = Callable[[ClientData, Model, jax.Array], np.ndarray]
-"""`(training data, model, key) -> scores [N]`; larger means more heterogeneous."""
-
-OrderFn = Callable[[Params, Mapping[str, int], jax.Array, jax.Array], Mapping[str, jax.Array]]
-"""`(params, groups, round, key) -> {group: rank [U]}`: a client of k units keeps `rank < k`."""
-
-ClientFn = Callable[[Subnet, jax.Array, jax.Array, int], tuple[PyTree, PyTree]]
-"""`(subnet, client, weight, num_batches) -> (summed over clients, stacked per client)`."""
-
-ExecuteFn = Callable[[ClientFn, Params, Cohort, jax.Array, jax.Array], tuple[PyTree, PyTree]]
-"""`(client_fn, params, cohort, round, key) -> (sums, outputs [C])`: how a cohort is run."""
-
-PlaceFn = Callable[[np.ndarray, np.ndarray, np.ndarray, int], Cohort]
-"""`(units kept [N], num_examples [N], weights [N], batch_size) -> cohort`: how it is laid out."""
-
-
-class Execution(NamedTuple):
-    """A way to run cohorts: `place` lays one out, `run` maps a function over its subnets."""
-
-    place: PlaceFn
-    run: ExecuteFn
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class FederatedAlgorithm:
-    """Two pure functions, and what evaluation shares with them.
-
-    Attributes:
-      init: `key -> ServerState` before round 0.
-      round: `(state, training data, cohort) -> (state, ClientMetrics [C])`.
-      execution: how training and evaluation run a cohort.
-      model: the supernet.
-      batch_size: examples in a local batch.
-    """
-
-    init: Callable[[jax.Array], ServerState]
-    round: Callable[[ServerState, ClientData, Cohort], tuple[ServerState, ClientMetrics]]
-    execution: Execution
-    model: Model
-    batch_size: int

@@ -77,11 +77,12 @@ class Ledger:
     """What was asked for and what the whole-unit widths really cost.
 
     Attributes:
-      requested: the budget `B`.
+      requested: the budget `B`; NaN for an allocation that follows no budget.
       unit: the unit that `requested` is stated in.
       width: achieved size-weighted mean width.
       params: achieved size-weighted mean of the parameter fraction.
-      macs: achieved size-weighted mean of the MAC fraction.
+      macs: achieved size-weighted mean of the MAC fraction; nominal for single parameters.
+      executed: the same of the MACs that dense kernels execute on truly narrow subnets.
     """
 
     requested: float
@@ -89,6 +90,7 @@ class Ledger:
     width: float
     params: float
     macs: float
+    executed: float
 
 
 AllocateFn = Callable[[ClientStats, Budget, jax.Array], np.ndarray]

@@ -1,154 +1,177 @@
-"""One client's local work: its batches and its optax steps, in one `lax.scan`.
+"""One client's local work: optax steps on its subnet, evaluation, calibration.
 
 Everything here is written for one client; execution maps it over a cohort.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from hasa_jax import keys
-from hasa_jax.base import ClientData, ClientMetrics, Params, Subnet
-from hasa_jax.losses import score_batch
+from hasa_jax import losses
+from hasa_jax.base import ClientData, ClientMetrics, Params, PyTree
+from hasa_jax.batches import BatchPlan
+from hasa_jax.supernet import LocalStep, Objective, Sizes, Subnet
 
 
-class BatchPlan(NamedTuple):
-    """Which rows of the data make up each local batch.
+class LocalRule(NamedTuple):
+    """How clients train, beside their batches.
 
     Attributes:
-      rows: row numbers in the flat data `[S, B]`; padding repeats a row of the client.
-      valid: whether the entry is an example `[S, B]`, bool.
+      optimizer: local optax transformation, fresh each round.
+      objective: what is minimised.
+      proximal: FedProx's `mu`; adds `mu / 2 ||theta_i - theta||^2`.
+      draw: `(step key, own sizes) -> sizes` of ordered dropout, or None.
     """
 
-    rows: jax.Array
-    valid: jax.Array
+    optimizer: optax.GradientTransformation
+    objective: Objective
+    proximal: float = 0.0
+    draw: Callable[[jax.Array, Sizes], Sizes] | None = None
 
 
-def sequential_batches(
-    data: ClientData, client: jax.Array, num_batches: int, batch_size: int
-) -> BatchPlan:
-    """Plans one pass over a client's examples in storage order.
+class LocalTurn(NamedTuple):
+    """One client's turn in one round.
 
-    Args:
-      data: examples of all clients.
-      client: client id, scalar.
-      num_batches: batches `S`; enough for the client's examples.
-      batch_size: examples in a batch `B`.
-
-    Returns:
-      The plan; entries beyond the client's examples are not valid.
+    Attributes:
+      plan: its batches.
+      key: key of its draws; step t folds in t.
+      round: communication round, int32 scalar.
+      present: classes of its training data `[K]`, bool, or None.
+      scale: factor on every optimizer step, a scalar: the learning-rate schedule over rounds.
     """
-    offsets = jnp.asarray(data.offsets)
-    start, num_examples = offsets[client], offsets[client + 1] - offsets[client]
-    position = jnp.arange(num_batches * batch_size).reshape(num_batches, batch_size)
-    valid = position < num_examples
-    return BatchPlan(start + jnp.where(valid, position, 0), valid)
 
-
-def shuffled_batches(
-    key: jax.Array,
-    data: ClientData,
-    client: jax.Array,
-    num_batches: int,
-    batch_size: int,
-    num_epochs: int,
-) -> BatchPlan:
-    """Plans `num_epochs` passes, each in an order of its own; every example is used once a pass.
-
-    Each example draws its place from a key of its own, so the order does not depend on how
-    far the grid is padded.
-
-    Args:
-      key: this client's key of this round; it is consumed.
-      data: examples of all clients.
-      client: client id, scalar.
-      num_batches: batches of one pass; enough for the client's examples.
-      batch_size: examples in a batch `B`.
-      num_epochs: passes.
-
-    Returns:
-      The plan `[num_epochs * num_batches, B]`; the last batch of a pass may be partial.
-    """
-    plan = sequential_batches(data, client, num_batches, batch_size)
-    positions = jnp.arange(num_batches * batch_size)
-    flat_valid = plan.valid.reshape(-1)
-
-    def one_pass(epoch: jax.Array) -> jax.Array:
-        epoch_key = jax.random.fold_in(key, epoch)
-        draws = jax.vmap(lambda p: jax.random.bits(jax.random.fold_in(epoch_key, p)))(positions)
-        # Padding sorts last: draws keep 31 bits, padding takes the largest of 32.
-        draws = jnp.where(flat_valid, draws >> 1, jnp.uint32(0xFFFFFFFF))
-        return plan.rows.reshape(-1)[jnp.argsort(draws, stable=True)]
-
-    rows = jax.vmap(one_pass)(jnp.arange(num_epochs))
-    return BatchPlan(
-        rows.reshape(num_epochs * num_batches, batch_size), jnp.tile(plan.valid, (num_epochs, 1))
-    )
+    plan: BatchPlan
+    key: jax.Array
+    round: jax.Array
+    present: jax.Array | None
+    scale: jax.Array
 
 
 def local_training(
-    subnet: Subnet, data: ClientData, plan: BatchPlan, optimizer: optax.GradientTransformation
+    subnet: Subnet, data: ClientData, turn: LocalTurn, rule: LocalRule
 ) -> tuple[Params, ClientMetrics]:
     """Trains one client's subnet on its batches, from a fresh optimizer state.
 
-    A batch without a target (padding of the step grid) changes neither the parameters nor
-    the optimizer's state.
+    A batch without a target (padding, or only unknown words) changes neither the parameters
+    nor the optimizer's state. The loop ends with the client's own last batch.
 
     Args:
       subnet: the client's subnet, its params being the broadcast ones.
       data: training examples of all clients.
-      plan: the client's batches.
-      optimizer: local optax transformation.
+      turn: the client's batches and keys.
+      rule: how clients train.
 
     Returns:
       The update `theta_i - theta` over the subnet's params, and metrics summed over the steps.
     """
+    plan = turn.plan
 
-    def loss_fn(params: Params, rows: jax.Array, valid: jax.Array):
-        logits = subnet.apply(params, jnp.asarray(data.inputs)[rows], train=True)
-        sums = score_batch(logits, jnp.asarray(data.targets)[rows], valid)
-        return sums.loss / jnp.maximum(sums.loss_count, 1), sums
+    def loss_fn(params: Params, t: jax.Array) -> tuple[jax.Array, ClientMetrics]:
+        rows, valid = plan.rows[t], plan.valid[t]
+        inputs, own = jnp.asarray(data.inputs)[rows], subnet.sizes
+        drawn = rule.draw and rule.draw(jax.random.fold_in(turn.key, t), own)
 
-    def step(carry, batch):
-        params, opt_state = carry
-        grads, sums = jax.grad(loss_fn, has_aux=True)(params, *batch)
-        steps, new_opt_state = optimizer.update(grads, opt_state, params)
-        new_carry = (optax.apply_updates(params, steps), new_opt_state)
+        def forward(sizes: Sizes | None) -> tuple[jax.Array, ...]:
+            return subnet.forward(params, inputs, valid=valid, train=True, sizes=sizes)[0]
+
+        loss, sums = rule.objective.loss(
+            LocalStep(
+                forward=forward,
+                targets=jnp.asarray(data.targets)[rows],
+                valid=valid,
+                drawn=drawn,
+                exits=subnet.exits,
+                present=turn.present,
+                round=turn.round,
+            )
+        )
+        if rule.proximal:
+            moved = jax.tree.map(jnp.subtract, params, subnet.params)
+            loss += 0.5 * rule.proximal * optax.tree.norm(moved, squared=True)
+        return loss, sums
+
+    def step(t: jax.Array, carry):
+        params, opt_state, total = carry
+        grads, sums = jax.grad(loss_fn, has_aux=True)(params, t)
+        steps, new_opt_state = rule.optimizer.update(grads, opt_state, params)
+        # Weight decay must not move what the client does not hold.
+        steps = subnet.confine(jax.tree.map(lambda s: turn.scale * s, steps))
+        new = (optax.apply_updates(params, steps), new_opt_state)
         took_part = sums.loss_count > 0
-        carry = jax.tree.map(lambda new, old: jnp.where(took_part, new, old), new_carry, carry)
-        return carry, sums
+        new = jax.tree.map(lambda n, o: jnp.where(took_part, n, o), new, (params, opt_state))
+        return *new, jax.tree.map(jnp.add, total, sums)
 
-    start = (subnet.params, optimizer.init(subnet.params))
-    (params, _), sums = jax.lax.scan(step, start, plan)
-    update = jax.tree.map(jnp.subtract, params, subnet.params)
-    return update, jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
+    start = (subnet.params, rule.optimizer.init(subnet.params), _no_metrics())
+    params, _, total = jax.lax.fori_loop(0, plan.used, step, start)
+    return jax.tree.map(jnp.subtract, params, subnet.params), total
 
 
-def evaluate(subnet: Subnet, data: ClientData, plan: BatchPlan) -> ClientMetrics:
+def evaluate(
+    subnet: Subnet,
+    data: ClientData,
+    plan: BatchPlan,
+    moments: PyTree | None = None,
+    present: jax.Array | None = None,
+) -> ClientMetrics:
     """Sums one client's metrics over its examples.
 
     Args:
       subnet: the client's subnet.
       data: examples of all clients.
       plan: the client's batches.
+      moments: calibrated moments of static norms, or None.
+      present: classes that the client may predict `[K]`, bool; None for all.
 
     Returns:
       Sums over the client's examples.
     """
 
-    def step(carry, batch):
-        rows, valid = batch
-        logits = subnet.apply(subnet.params, jnp.asarray(data.inputs)[rows], train=False)
-        return carry, score_batch(logits, jnp.asarray(data.targets)[rows], valid)
+    def step(t: jax.Array, total: ClientMetrics) -> ClientMetrics:
+        rows, valid = plan.rows[t], plan.valid[t]
+        outputs, _ = subnet.forward(
+            subnet.params, jnp.asarray(data.inputs)[rows], valid=valid, moments=moments
+        )
+        logits = losses.at_exit(outputs, subnet.exits)
+        if present is not None:
+            logits = losses.hide_classes(logits, present)
+        sums = losses.score_batch(logits, jnp.asarray(data.targets)[rows], valid)
+        return jax.tree.map(jnp.add, total, sums)
 
-    _, sums = jax.lax.scan(step, None, plan)
-    return jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
+    return jax.lax.fori_loop(0, plan.used, step, _no_metrics())
 
 
-def batch_key(key: jax.Array, round: jax.Array, client: jax.Array) -> jax.Array:
-    """Returns the key that orders a client's examples in a round."""
-    return keys.address(key, keys.Stream.BATCHES, round, client)
+def calibrate(subnet: Subnet, data: ClientData, plan: BatchPlan) -> PyTree:
+    """Averages the moments of static norms over batches of training data (HeteroFL's sBN).
+
+    Args:
+      subnet: the subnet to calibrate.
+      data: training examples.
+      plan: batches.
+
+    Returns:
+      Mean over the batches of each norm's batch mean and variance.
+
+    References:
+      HeteroFL, arXiv 2010.01264.
+    """
+
+    def moments(t: jax.Array) -> PyTree:
+        inputs = jnp.asarray(data.inputs)[plan.rows[t]]
+        return subnet.forward(subnet.params, inputs, valid=plan.valid[t], train=True)[1]
+
+    def step(t: jax.Array, total: PyTree) -> PyTree:
+        return jax.tree.map(jnp.add, total, moments(t))
+
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(moments, 0))
+    total = jax.lax.fori_loop(0, plan.used, step, zeros)
+    return jax.tree.map(lambda x: x / jnp.maximum(plan.used, 1), total)
+
+
+def _no_metrics() -> ClientMetrics:
+    """Returns sums over nothing."""
+    return ClientMetrics(jnp.float32(0), jnp.int32(0), jnp.int32(0), jnp.int32(0))

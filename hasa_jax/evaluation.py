@@ -9,20 +9,19 @@ import math
 import jax
 import numpy as np
 
-from hasa_jax import client as local
-from hasa_jax.base import (
-    ClientData,
-    ClientMetrics,
-    Cohort,
-    FederatedAlgorithm,
-    ServerState,
-    Subnet,
-)
+from hasa_jax.algorithm import FederatedAlgorithm
+from hasa_jax.base import ClientData, ClientMetrics, Cohort, ServerState
 
 
-@functools.partial(jax.jit, static_argnames="algorithm")
+@functools.partial(jax.jit, static_argnames=("algorithm", "whole"))
 def evaluate(
-    algorithm: FederatedAlgorithm, state: ServerState, data: ClientData, cohort: Cohort
+    algorithm: FederatedAlgorithm,
+    state: ServerState,
+    data: ClientData,
+    train: ClientData,
+    cohort: Cohort,
+    *,
+    whole: bool = False,
 ) -> ClientMetrics:
     """Evaluates every client's own subnet on that client's own examples.
 
@@ -30,21 +29,15 @@ def evaluate(
       algorithm: supplies extraction and execution (static).
       state: the server's state; the subnets are those of its current round.
       data: one split of all clients.
+      train: training examples of all clients, which calibrate static norms, tell a client's own
+        classes, and inform extractions that look at data.
       cohort: clients and their widths; full widths evaluate the supernet.
+      whole: whether to evaluate on all classes even where the objective hides absent ones.
 
     Returns:
       Sums over examples `[C]`, in cohort order.
     """
-
-    def evaluate_client(subnet: Subnet, client: jax.Array, weight: jax.Array, num_batches: int):
-        del weight
-        plan = local.sequential_batches(data, client, num_batches, algorithm.batch_size)
-        return (), local.evaluate(subnet, data, plan)
-
-    _, metrics = algorithm.execution.run(
-        evaluate_client, state.params, cohort, state.round, state.key
-    )
-    return metrics
+    return algorithm.evaluate(state, data, train, cohort, whole)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,8 @@ class Stream(enum.IntEnum):
     ORDER = 6
     DROPOUT = 7
     SCORE = 8
+    CALIBRATION = 9
+    STEPS = 10
 
 
 def address(

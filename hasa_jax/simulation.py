@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax import evaluation
+from hasa_jax import cohorts, evaluation
+from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import Allocation
 from hasa_jax.base import (
     ClientData,
     ClientMetrics,
     Cohort,
-    FederatedAlgorithm,
     FederatedDataset,
     Params,
     ServerState,
     UserError,
 )
+from hasa_jax.stopwatch import stopwatch
 from hasa_jax.tracking import Writer
 
-CLIENT_WEIGHTS = ("examples", "uniform")
-"""A client's weight in the server's mean: its number of training examples, or 1."""
 
-
-@functools.partial(jax.jit, static_argnames=("algorithm", "num_rounds"))
+@functools.partial(jax.jit, static_argnames="algorithm")
 def scan_rounds(
     algorithm: FederatedAlgorithm,
     state: ServerState,
     data: ClientData,
-    cohort: Cohort,
-    num_rounds: int,
+    stretch: Cohort,
 ) -> tuple[ServerState, ClientMetrics]:
     """Runs rounds in one `lax.scan`, without a word to the host.
 
@@ -46,17 +40,16 @@ def scan_rounds(
       algorithm: supplies the round (static).
       state: the server's state before the first of the rounds.
       data: training examples of all clients.
-      cohort: the clients of every round.
-      num_rounds: how many (static).
+      stretch: the clients of each round, stacked: leaves `[R, C]`, blocks of one layout.
 
     Returns:
-      The state afterwards, and training metrics `[num_rounds, C]`.
+      The state afterwards, and training metrics `[R, C]`.
     """
 
-    def body(state: ServerState, _: None) -> tuple[ServerState, ClientMetrics]:
+    def body(state: ServerState, cohort: Cohort) -> tuple[ServerState, ClientMetrics]:
         return algorithm.round(state, data, cohort)
 
-    return jax.lax.scan(body, state, None, length=num_rounds)
+    return jax.lax.scan(body, state, stretch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +74,7 @@ def run(
     *,
     key: jax.Array,
     num_rounds: int,
+    clients_per_round: int = 0,
     eval_every: int = 1,
     client_weights: str = "examples",
     tail_fraction: float = 0.25,
@@ -89,9 +83,9 @@ def run(
 ) -> History:
     """Trains for some rounds, evaluating as it goes.
 
-    All clients take part in every round. Every `eval_every` rounds, and after the last one,
-    each client's own subnet is evaluated on its own validation and test examples, and the
-    whole supernet beside it (splits `supernet_validation` and `supernet_test`).
+    Every `eval_every` rounds, and after the last one, each client's own subnet is evaluated on
+    its own validation and test examples, and the whole supernet beside it (splits
+    `supernet_validation` and `supernet_test`).
 
     Args:
       algorithm: from `partial_training`; runs that share it share compiled programs.
@@ -99,6 +93,7 @@ def run(
       allocation: every client's width.
       key: root key of the run; it is not consumed.
       num_rounds: rounds to train.
+      clients_per_round: clients drawn for each round, without replacement; 0 for all.
       eval_every: rounds between evaluations.
       client_weights: `examples` or `uniform`.
       tail_fraction: share of clients that the tail accuracy averages over.
@@ -111,43 +106,42 @@ def run(
       far and leave evaluation out.
 
     Raises:
-      UserError: for a count below one, an unknown weighting, or training that diverged.
+      UserError: for a count out of range, an unknown weighting, or training that diverged.
     """
-    for name, value in (("num_rounds", num_rounds), ("eval_every", eval_every)):
-        if value < 1:
-            raise UserError(f"{name} is {value}: it must be at least 1")
-    num_examples = dataset.train.num_examples
-    if client_weights not in CLIENT_WEIGHTS:
-        raise UserError(
-            f"unknown client weights {client_weights!r}: use one of {', '.join(CLIENT_WEIGHTS)}"
-        )
-    weights = num_examples if client_weights == "examples" else np.ones_like(num_examples)
-    cohort = algorithm.execution.place(
-        allocation.units, num_examples, weights, algorithm.batch_size
+    _check_counts(allocation, num_rounds, clients_per_round, eval_every, client_weights)
+    draw = functools.partial(
+        cohorts.draw,
+        algorithm,
+        dataset.train,
+        allocation,
+        key,
+        clients_per_round,
+        client_weights,
     )
-    checks = _lay_out_checks(algorithm, dataset, allocation)
     state = algorithm.init(key)
     train = jax.device_put(dataset.train)
     metrics: list[dict[str, Any]] = []
     summary: list[dict[str, Any]] = []
     seconds = {"train_seconds": 0.0, "compile_seconds": 0.0}
+    checks: list[_Check] = []
     done = 0
     while done < num_rounds:
-        block = min(eval_every, num_rounds - done)
-        with _timer() as timer:
-            state, _ = jax.block_until_ready(
-                scan_rounds(algorithm, state, train, cohort, num_rounds=block)
-            )
-        _check_finite(state.params, done + 1, done + block)
+        first, done = done, min(done + eval_every, num_rounds)
+        with stopwatch() as timer:
+            for stretch in cohorts.stretches([draw(round) for round in range(first, done)]):
+                state, _ = scan_rounds(algorithm, state, train, stretch)
+            jax.block_until_ready(state)
+        _check_finite(state.params, first + 1, done)
         seconds["train_seconds"] += timer["wall"] - timer["compile"]
         seconds["compile_seconds"] += timer["compile"]
-        done += block
 
+        if allocation.redraw or not checks:
+            checks = _lay_out_checks(algorithm, dataset, allocation.units_at(done - 1))
         front = {**(labels or {}), "round": done}
         rows = [
             row
             for check in checks
-            for row in _client_rows(front, algorithm, state, check, dataset.client_names)
+            for row in _client_rows(front, algorithm, state, train, check, dataset.client_names)
         ]
         result = evaluation.summarize(
             np.array([row["accuracy"] for row in rows if row["split"] == "test"]),
@@ -161,6 +155,27 @@ def run(
             writer.write("metrics", rows)
             writer.write("summary", [line])
     return History(state, metrics, summary)
+
+
+def _check_counts(
+    allocation: Allocation,
+    num_rounds: int,
+    clients_per_round: int,
+    eval_every: int,
+    client_weights: str,
+) -> None:
+    """Refuses arguments of `run` that are out of range."""
+    for name, value in (("num_rounds", num_rounds), ("eval_every", eval_every)):
+        if value < 1:
+            raise UserError(f"{name} is {value}: it must be at least 1")
+    able = int(allocation.takes_part.sum())
+    if not 0 <= clients_per_round <= able:
+        raise UserError(
+            f"clients_per_round is {clients_per_round}: {able} clients take part, and 0 means all"
+        )
+    known = cohorts.CLIENT_WEIGHTS
+    if client_weights not in known:
+        raise UserError(f"unknown client weights {client_weights!r}: use one of {', '.join(known)}")
 
 
 def _check_finite(params: Params, first: int, last: int) -> None:
@@ -182,17 +197,17 @@ class _Check(NamedTuple):
 
 
 def _lay_out_checks(
-    algorithm: FederatedAlgorithm, dataset: FederatedDataset, allocation: Allocation
+    algorithm: FederatedAlgorithm, dataset: FederatedDataset, units: np.ndarray
 ) -> list[_Check]:
     """Lays out every split at the clients' own widths and at full width."""
     finest = max(algorithm.model.groups.values())
-    full = np.full_like(allocation.units, finest)
+    full, clients = np.full_like(units, finest), np.arange(len(units))
     checks = []
-    for prefix, kept in (("", allocation.units), ("supernet_", full)):
+    for prefix, kept in (("", units), ("supernet_", full)):
         for split, data in (("validation", dataset.validation), ("test", dataset.test)):
             sizes, widths = data.num_examples, kept / finest
             cohort = algorithm.execution.place(
-                kept, sizes, np.ones(len(kept)), algorithm.batch_size
+                clients, kept, np.ones(len(kept)), sizes, algorithm.batch_size
             )
             checks.append(_Check(prefix + split, jax.device_put(data), cohort, sizes, widths))
     return checks
@@ -202,11 +217,14 @@ def _client_rows(
     front: Mapping[str, Any],
     algorithm: FederatedAlgorithm,
     state: ServerState,
+    train: ClientData,
     check: _Check,
     names: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Evaluates one split; a row for each client, in client order."""
-    sums = evaluation.evaluate(algorithm, state, check.data, check.cohort)
+    # A client's own subnet is for its own classes; the supernet is for all.
+    whole = check.split.startswith("supernet_")
+    sums = evaluation.evaluate(algorithm, state, check.data, train, check.cohort, whole=whole)
     scores = evaluation.per_client(sums, check.cohort)
     return [
         {
@@ -232,23 +250,5 @@ def _summary_columns(result: evaluation.Summary, allocation: Allocation) -> dict
         "budget_width": ledger.width,
         "budget_params": ledger.params,
         "budget_macs": ledger.macs,
+        "budget_executed": ledger.executed,
     }
-
-
-@contextlib.contextmanager
-def _timer() -> Iterator[dict[str, float]]:
-    """Measures wall seconds, and how many of them went into tracing and compiling."""
-    seconds = {"wall": 0.0, "compile": 0.0}
-
-    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
-        del kwargs
-        if event.startswith("/jax/core/compile/"):
-            seconds["compile"] += duration_secs
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    start = time.perf_counter()
-    try:
-        yield seconds
-    finally:
-        seconds["wall"] = time.perf_counter() - start
-        jax.monitoring.unregister_event_duration_listener(listen)

@@ -2,7 +2,8 @@
 
 Every axis of every parameter carries a logical name or `None`. Axes of one name form a
 *unit group*: they share one choice of units. A subnet of `k` units keeps, in each group,
-the units of rank below `k`. Nothing here knows an architecture.
+the units of rank below `k`. Two names are of axes with a row for each class or token, which
+belong to no group. Nothing here knows an architecture.
 
 `params`, `shapes` and `axes` are trees of one structure; a leaf of `axes` is a tuple of
 names, one for each axis of the parameter.
@@ -10,16 +11,18 @@ names, one for each axis of the parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from hasa_jax.base import Params, PyTree, UserError
+from hasa_jax.base import Params, PyTree, Shape, UserError
+from hasa_jax.supernet import Extraction, Model, OrderFn, Sizes
 
-Sizes = Mapping[str, int]
-"""Units kept in every group."""
+ROW_AXES = ("classes", "tokens")
+"""Names of axes with a row for each class or token of the data: named, but never cut."""
 
 
 def is_names(leaf: object) -> bool:
@@ -54,7 +57,9 @@ def group_sizes(shapes: PyTree, axes: PyTree) -> dict[str, int]:
                 f"parameter {where} has {len(leaf.shape)} axes but {len(names)} axis names {names}"
             )
         for name, size in zip(names, leaf.shape, strict=True):
-            if name is not None and sizes.setdefault(name, size) != size:
+            if name in (None, *ROW_AXES):
+                continue
+            if sizes.setdefault(name, size) != size:
                 raise UserError(
                     f"parameter {where}: an axis of unit group {name!r} has {size} units, "
                     f"another has {sizes[name]}; give the axes different names"
@@ -83,12 +88,62 @@ def sizes_of_units(groups: Sizes, units: int) -> dict[str, int]:
 
 def narrow_shape(names: tuple, shape: tuple[int, ...], sizes: Sizes) -> tuple[int, ...]:
     """Returns the shape that a parameter has in a subnet of the given sizes."""
-    return tuple(
-        dim if name is None else sizes[name] for name, dim in zip(names, shape, strict=True)
-    )
+    return tuple(sizes.get(name, dim) for name, dim in zip(names, shape, strict=True))
 
 
-def masks(shapes: PyTree, axes: PyTree, ranks: Mapping, sizes: Mapping) -> PyTree:
+def by_width(model: Model, kept: int) -> Shape:
+    """Returns the shape of the subnet whose largest group keeps `kept` units, at full depth."""
+    width = kept / max(model.groups.values())
+    return Shape(width, tuple(sizes_of_units(model.groups, kept).items()), model.num_exits)
+
+
+def width_of(model: Model, sizes: Sizes) -> jax.Array:
+    """Returns the width that sizes come to: the fraction kept of the largest group."""
+    finest = max(model.groups, key=lambda group: model.groups[group])
+    return jnp.asarray(sizes[finest], jnp.float32) / model.groups[finest]
+
+
+def draw_sizes(key: jax.Array, model: Model, levels: Sequence[float], own: Sizes) -> Sizes:
+    """Draws the sizes of one step of ordered dropout, uniformly.
+
+    The choice is between the levels that are narrower than the client's subnet, and the whole
+    subnet: `p ~ U({p in P: p < p_max} + {p_max})`.
+
+    Args:
+      key: consumed.
+      model: the supernet.
+      levels: the widths `P`, rising.
+      own: sizes of the client's subnet.
+
+    Returns:
+      `{group: k}`, int32 scalars.
+
+    References:
+      FjORD, arXiv 2102.13451.
+    """
+    shapes = [dict(by_width(model, units_of_width(model, level)).sizes) for level in levels]
+    finest = max(model.groups, key=lambda group: model.groups[group])
+    narrower = sum(jnp.int32(sizes[finest] < own[finest]) for sizes in shapes)
+    drawn = jax.random.randint(key, (), 0, narrower + 1)
+
+    def choose(group: str) -> jax.Array:
+        table = jnp.array([sizes[group] for sizes in shapes], jnp.int32)
+        return jnp.where(drawn < narrower, table[drawn], jnp.int32(own[group]))
+
+    return {group: choose(group) for group in own}
+
+
+def units_of_width(model: Model, width: float) -> int:
+    """Returns `max(1, ceil(width H))`, free of binary fractions, as published methods round."""
+    return max(1, math.ceil(width * max(model.groups.values()) - 1e-9))
+
+
+def ranked(order: OrderFn) -> Extraction:
+    """Makes an extraction that cuts widths alone, of a function that ranks units."""
+    return Extraction(shape=by_width, order=order)
+
+
+def masks(shapes: PyTree, axes: PyTree, ranks: Mapping, sizes: Sizes) -> PyTree:
     """Builds 0/1 masks of the coordinates that a subnet holds.
 
     Args:
@@ -100,13 +155,30 @@ def masks(shapes: PyTree, axes: PyTree, ranks: Mapping, sizes: Mapping) -> PyTre
     Returns:
       Float masks; an axis that is never cut has size 1, so they broadcast to the parameters.
     """
-    kept = {group: (ranks[group] < sizes[group]).astype(jnp.float32) for group in ranks}
+    return outer(
+        shapes,
+        axes,
+        {group: (ranks[group] < sizes[group]).astype(jnp.float32) for group in ranks},
+    )
+
+
+def outer(shapes: PyTree, axes: PyTree, kept: Mapping) -> PyTree:
+    """Multiplies 0/1 vectors along the axes of their name into a mask of each parameter.
+
+    Args:
+      shapes: parameters (or their shapes).
+      axes: tree of axis names.
+      kept: `{name: 0/1 [U]}`; axes of other names are kept whole.
+
+    Returns:
+      Float masks, of size 1 along the other axes.
+    """
 
     def mask(names, leaf):
         ndim = len(leaf.shape)
         product = jnp.ones((1,) * ndim, jnp.float32)
         for axis, name in enumerate(names):
-            if name is not None:
+            if name in kept:
                 shape = tuple(-1 if other == axis else 1 for other in range(ndim))
                 product = product * kept[name].reshape(shape)
         return product
@@ -130,7 +202,7 @@ def gather(params: Params, axes: PyTree, ranks: Mapping, sizes: Sizes) -> Params
 
     def take(names, leaf):
         for axis, name in enumerate(names):
-            if name is not None:
+            if name in chosen:
                 leaf = jnp.take(leaf, chosen[name], axis=axis, indices_are_sorted=False)
         return leaf
 
@@ -154,7 +226,7 @@ def scatter(narrow: Params, axes: PyTree, ranks: Mapping) -> Params:
 
     def put(names, leaf):
         for axis, name in enumerate(names):
-            if name is not None:
+            if name in ranks:
                 leaf = jnp.take(leaf, ranks[name], axis=axis, mode="fill", fill_value=0)
         return leaf
 

@@ -6,11 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import hasa_jax as hj
-from hasa_jax import client
-from hasa_jax.base import Subnet
-from hasa_jax.execution.placement import by_width
-from hasa_jax.models import LSTM
+from hasa_jax import batches, client
+from hasa_jax.execution.placement import by_shape
+from hasa_jax.models import CNN, LSTM, ResNet18, Transformer
+from hasa_jax.models import MLP as Perceptron
+from hasa_jax.supernet import Context, Subnet
 
+KEY = jax.random.key(0)
 NUM_CLASSES = 5
 LENGTH = 6
 
@@ -44,6 +46,47 @@ def lstm(hidden=16, **fields):
 
 MODELS = {"mlp": mlp, "lstm": lstm}
 
+STAGES = {"stage1": 5, "stage2": 5, "stage3": 6, "stage4": 9}
+HEADS = {"embed": 8, "heads": 2, "head_dim": 5, "feedforward": 10, "layers": 2}
+
+
+def perceptron(**fields):
+    module = Perceptron(NUM_CLASSES, **{"hidden": 9, **fields})
+    return hj.from_linen(module, np.zeros((1, 2, 3), np.float32))
+
+
+def cnn(**fields):
+    module = CNN(NUM_CLASSES, **{**STAGES, **fields})
+    return hj.from_linen(module, np.zeros((1, 8, 9, 3), np.float32))
+
+
+def resnet18(**fields):
+    module = ResNet18(NUM_CLASSES, **{**STAGES, **fields})
+    return hj.from_linen(module, np.zeros((1, 8, 8, 3), np.float32))
+
+
+def transformer(**fields):
+    fields = {**HEADS, "max_length": LENGTH + 1, **fields}
+    module = Transformer(NUM_CLASSES + 2, NUM_CLASSES, **fields)
+    return hj.from_linen(module, np.zeros((1, LENGTH), np.int32))
+
+
+TWO_EXITS = {"exits": 2, "exit_blocks": (1, 2)}
+SUPERNETS = {
+    **MODELS,
+    "lstm two exits": lambda: lstm(hidden=8, layers=2, scaler="train", **TWO_EXITS),
+    "perceptron": lambda: perceptron(norm="layer", scaler="always"),
+    "perceptron two exits": lambda: perceptron(norm="batch", **TWO_EXITS),
+    "cnn static": lambda: cnn(norm="static", scaler="train"),
+    "cnn group": lambda: cnn(norm="group"),
+    "cnn layer, two exits": lambda: cnn(norm="layer", exits=2, exit_blocks=(2, 4)),
+    "cnn none": lambda: cnn(norm="none", scaler="always"),
+    "resnet18 static": lambda: resnet18(norm="static"),
+    "resnet18 group, two exits": lambda: resnet18(norm="group", exits=2, exit_blocks=(3, 4)),
+    "transformer": lambda: transformer(scaler="train", **TWO_EXITS),
+    "transformer classifier": lambda: transformer(causal=False, **TWO_EXITS),
+}
+
 
 def client_data(sizes=(7, 30, 12, 1), kind="mlp", seed=0):
     """Clients of the given sizes; labels follow the inputs, so that there is something to learn."""
@@ -69,14 +112,17 @@ def dataset(sizes=(7, 30, 12, 3), kind="mlp"):
     return hj.FederatedDataset(*splits, names)
 
 
-def cohort(model, data, units, weights=None, batch_size=4):
+def cohort(model, data, units, weights=None, batch_size=4, extraction=None):
     units = np.asarray(units)
     weights = data.num_examples if weights is None else np.asarray(weights)
-    return by_width(model, units, data.num_examples, weights, batch_size)
+    everyone = np.arange(len(units))
+    extraction = extraction or hj.EXTRACTIONS["prefix"]()
+    sizes = data.num_examples
+    return by_shape(model, extraction, everyone, units, weights, sizes, batch_size)
 
 
 # Eager JAX is slow enough to matter in a test suite.
-jitted_batches = jax.jit(client.shuffled_batches, static_argnums=(3, 4, 5))
+jitted_batches = jax.jit(batches.shuffled_batches, static_argnums=(3, 4, 5))
 
 
 def jitted_training(model, params, data, plan, optimizer):
@@ -85,11 +131,18 @@ def jitted_training(model, params, data, plan, optimizer):
     def train(params, plan):
         subnet = Subnet(
             params=params,
-            apply=lambda p, x, *, train: model.apply(p, x, width=1.0, train=train),
+            forward=lambda p, x, *, valid, train, sizes=None: model.apply(
+                p, x, Context(valid=valid, train=train)
+            ),
+            confine=lambda change: change,
             insert=lambda update: update,
             masks=jax.tree.map(jnp.ones_like, params),
+            sizes=model.groups,
+            exits=model.num_exits,
         )
-        return client.local_training(subnet, data, plan, optimizer)
+        turn = client.LocalTurn(plan, KEY, jnp.int32(0), None, jnp.float32(1))
+        rule = client.LocalRule(optimizer, hj.OBJECTIVES["cross_entropy"]())
+        return client.local_training(subnet, data, turn, rule)
 
     return jax.jit(train)(params, plan)
 

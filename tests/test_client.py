@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax import client, losses
+from hasa_jax import batches, client, losses
 from tests import small
 
 KEY = jax.random.key(3)
@@ -31,7 +31,7 @@ def test_epochs_and_clients_have_orders_of_their_own():
     data = small.client_data(sizes=(30, 30))
     first = np.asarray(plan(data, 0, epochs=2).rows)
     assert not np.array_equal(first[:8], first[10:18])
-    other = np.asarray(plan(data, 1, epochs=2, key=client.batch_key(KEY, 0, 1)).rows) - 30
+    other = np.asarray(plan(data, 1, epochs=2, key=batches.batch_key(KEY, 0, 1)).rows) - 30
     assert not np.array_equal(first, other)
 
 
@@ -46,7 +46,7 @@ def test_padding_does_not_touch_the_order():
 def test_order_depends_on_seed_round_and_client():
     addresses = [(seed, r, c) for seed in (0, 1) for r in (0, 1) for c in (0, 1)]
     words = {
-        tuple(np.asarray(jax.random.key_data(client.batch_key(jax.random.key(s), r, c))))
+        tuple(np.asarray(jax.random.key_data(batches.batch_key(jax.random.key(s), r, c))))
         for s, r, c in addresses
     }
     assert len(words) == len(addresses)
@@ -92,8 +92,8 @@ def test_a_client_smaller_than_a_batch_trains_on_all_its_data():
     assert int(sums.count) == 3
 
     def mean_loss(p):
-        logits = model.apply(p, data.inputs[:3], width=1.0, train=True)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, data.targets[:3]).mean()
+        logits, _ = model.apply(p, data.inputs[:3], hj.Context(train=True))
+        return optax.softmax_cross_entropy_with_integer_labels(logits[-1], data.targets[:3]).mean()
 
     expected = jax.tree.map(jnp.negative, jax.grad(mean_loss)(params))
     small.assert_trees_close(update, expected, atol=1e-6)

@@ -8,21 +8,29 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PLUGINS = frozenset({"heterogeneity", "allocation", "extraction", "models", "datasets"})
+PLUGINS = frozenset(
+    {"heterogeneity", "allocation", "extraction", "models", "datasets", "objectives"}
+)
 
 # From the bottom to the top: a module imports from lower layers, or from its own package.
 LAYERS = (
     {"base"},
+    {"supernet"},
     {"keys"},
     {"losses"},
+    {"batches"},
     {"units"},
     {"costs"},
     {"budget"},
     {"aggregation"},
+    {"rows"},
     PLUGINS,
     {"client"},
     {"execution"},
     {"algorithm"},
+    {"methods"},
+    {"cohorts"},
+    {"stopwatch"},
     {"evaluation"},
     {"checkpoint"},
     {"tracking"},

@@ -33,7 +33,8 @@ def allocation_of(algorithm, dataset, policy="hasa", seed=8, **knobs):
 def test_scan_equals_a_loop_of_rounds():
     algorithm, data = algorithm_of(server_optimizer=optax.adam(0.1)), small.client_data()
     cohort = small.cohort(algorithm.model, data, UNITS)
-    scanned, metrics = hj.scan_rounds(algorithm, algorithm.init(KEY), data, cohort, num_rounds=3)
+    thrice = jax.tree.map(lambda x: np.stack([x] * 3), cohort)
+    scanned, metrics = hj.scan_rounds(algorithm, algorithm.init(KEY), data, thrice)
     looped = algorithm.init(KEY)
     step = jax.jit(algorithm.round)
     for _ in range(3):

@@ -2,12 +2,16 @@
 
 from hasa_jax.datasets.arrays import from_arrays
 from hasa_jax.datasets.fingerprint import fingerprint
-from hasa_jax.datasets.next_word import Vocabulary
+from hasa_jax.datasets.synthetic_images import synthetic_images
 from hasa_jax.datasets.synthetic_titles import synthetic_titles
+from hasa_jax.datasets.synthetic_topics import synthetic_topics
 from hasa_jax.datasets.titles import titles
+from hasa_jax.datasets.vocabulary import Vocabulary
 
 DATASETS = {
+    "synthetic_images": synthetic_images,
     "synthetic_titles": synthetic_titles,
+    "synthetic_topics": synthetic_topics,
     "titles": titles,
 }
 
@@ -16,6 +20,8 @@ __all__ = [
     "Vocabulary",
     "fingerprint",
     "from_arrays",
+    "synthetic_images",
     "synthetic_titles",
+    "synthetic_topics",
     "titles",
 ]

@@ -10,7 +10,7 @@ from hasa_jax.base import FederatedDataset
 
 
 def fingerprint(dataset: FederatedDataset) -> str:
-    """Hashes everything that a dataset holds.
+    """Hashes the examples of a dataset, and which client has which.
 
     Args:
       dataset: arrays on the host or on a device.

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import collections
-import dataclasses
-import functools
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 
-from hasa_jax.base import IGNORED, UNKNOWN, FederatedDataset, UserError
-from hasa_jax.datasets.splits import Split, assemble, split_clients
-
-FIRST_WORD_ID = 2
-"""Input id of the most frequent word; words follow by falling frequency."""
-
-# An input id is the class of the word plus two, for the two special targets as well.
-UNKNOWN_ID = UNKNOWN + FIRST_WORD_ID
-"""Input id of every out-of-vocabulary word: 1."""
-
-PADDING_ID = IGNORED + FIRST_WORD_ID
-"""Input id after the last word of a text: 0."""
+from hasa_jax.base import FederatedDataset
+from hasa_jax.datasets.arguments import at_least
+from hasa_jax.datasets.splits import assemble, split_clients
+from hasa_jax.datasets.vocabulary import (
+    FIRST_WORD_ID,
+    PADDING_ID,
+    Vocabulary,
+    build_vocabulary,
+    pad,
+)
 
 # A letter must follow the bracket, so that "a < b" stays; quoted values may hold a ">".
 _TAG = re.compile(r"""</?[a-zA-Z](?:[^<>"']|"[^"]*"|'[^']*')*>""")
@@ -62,30 +57,6 @@ def tokenize(text: str) -> list[str]:
     return [word for word in words if word]
 
 
-@dataclasses.dataclass(frozen=True)
-class Vocabulary:
-    """The known words, most frequent first.
-
-    Attributes:
-      words: `K` words; class k and input id `k + 2` are `words[k]`.
-    """
-
-    words: tuple[str, ...]
-
-    @functools.cached_property
-    def _ids(self) -> dict[str, int]:
-        return {word: i for i, word in enumerate(self.words, FIRST_WORD_ID)}
-
-    def encode(self, words: Iterable[str]) -> np.ndarray:
-        """Returns the input ids of words `[n]`, int32; unknown words become `UNKNOWN_ID`."""
-        return np.array([self._ids.get(word, UNKNOWN_ID) for word in words], np.int32)
-
-    def decode(self, ids: Iterable[int]) -> list[str]:
-        """Returns the words of input ids `[n]`, with `<padding>` and `<unknown>` as they are."""
-        names = ("<padding>", "<unknown>", *self.words)
-        return [names[i] for i in ids]
-
-
 def build(
     titles: Mapping[str, Sequence[Sequence[str]]],
     key: jax.Array,
@@ -113,52 +84,21 @@ def build(
     Raises:
       UserError: for arguments out of range, too few clients or titles, no word left.
     """
-    for name, value, least in (
-        ("vocab_size", vocab_size, 0),
-        ("min_count", min_count, 1),
-        ("max_length", max_length, 1),
-    ):
-        if value < least:
-            raise UserError(f"{name} is {value}: it must be at least {least}")
+    at_least(1, max_length=max_length)
     counts = {name: len(texts) for name, texts in titles.items()}
     splits = split_clients(counts, key, "titles of two or more words")
-    vocabulary = _vocabulary(titles, splits, vocab_size, min_count)
+    vocabulary = build_vocabulary(titles, splits, vocab_size, min_count)
     encoded = {
         name: _examples([vocabulary.encode(text) for text in texts], max_length)
         for name, texts in titles.items()
     }
-    return assemble(encoded, splits, len(vocabulary.words)), vocabulary
-
-
-def _vocabulary(
-    titles: Mapping[str, Sequence[Sequence[str]]],
-    splits: Sequence[Split],
-    vocab_size: int,
-    min_count: int,
-) -> Vocabulary:
-    """Returns the frequent words of all training titles."""
-    counts = collections.Counter(
-        word
-        for texts, (train, _, _) in zip(titles.values(), splits, strict=True)
-        for row in train
-        for word in texts[int(row)]
-    )
-    # Ties are broken by the alphabet: the order of clients and titles must not matter.
-    ranked = sorted(counts, key=lambda word: (-counts[word], word))
-    words = [word for word in ranked if counts[word] >= min_count]
-    if not words:
-        raise UserError(
-            f"no word occurs {min_count} times in the training titles: lower --min_count"
-        )
-    return Vocabulary(tuple(words[: vocab_size or None]))
+    dataset = assemble(encoded, splits, len(vocabulary.words), vocabulary.num_tokens)
+    return dataset, vocabulary
 
 
 def _examples(encoded: Sequence[np.ndarray], max_length: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns inputs `[n, T]` and targets `[n, T]` of titles of input ids."""
-    ids = np.full((len(encoded), max_length + 1), PADDING_ID, np.int32)
-    for row, title in zip(ids, encoded, strict=True):
-        kept = title[: max_length + 1]
-        row[: len(kept)] = kept
+    ids = pad(encoded, max_length + 1)
     inputs, next_ids = ids[:, :-1].copy(), ids[:, 1:]
     # The last kept word predicts nothing, so it is no input either.
     inputs[next_ids == PADDING_ID] = PADDING_ID

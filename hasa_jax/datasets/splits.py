@@ -82,6 +82,7 @@ def assemble(
     clients: Mapping[str, tuple[np.ndarray, np.ndarray]],
     splits: Sequence[Split],
     num_classes: int,
+    num_tokens: int = 0,
 ) -> FederatedDataset:
     """Lays the split rows of all clients end to end.
 
@@ -89,6 +90,7 @@ def assemble(
       clients: inputs `[n, ...]` and targets `[n]` or `[n, T]` of each client, by name.
       splits: rows of train, validation and test of each client, in the same order.
       num_classes: number of classes `K`.
+      num_tokens: token ids of the inputs are below it; 0 if inputs are no tokens.
 
     Returns:
       The dataset; client order is the order of `clients`.
@@ -104,4 +106,4 @@ def assemble(
             num_classes=num_classes,
         )
 
-    return FederatedDataset(gather(0), gather(1), gather(2), tuple(clients))
+    return FederatedDataset(gather(0), gather(1), gather(2), tuple(clients), num_tokens)

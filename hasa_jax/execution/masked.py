@@ -1,4 +1,4 @@
-"""Masked execution: every subnet at full width with zeros outside it, in one `vmap`.
+"""Masked execution: every subnet at full width with zeros outside it.
 
 The reference: any width, any extraction method, one program whatever the widths are. A
 narrow client costs what a wide one costs.
@@ -11,43 +11,47 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from hasa_jax import keys, units
-from hasa_jax.base import ClientFn, Cohort, Execution, Model, OrderFn, Params, PyTree, Subnet
+from hasa_jax.base import Cohort, PyTree
+from hasa_jax.execution.interface import BroadcastFn, ClientFn, Execution
+from hasa_jax.execution.mapping import sum_over_clients
 from hasa_jax.execution.placement import one_block
+from hasa_jax.execution.subnets import masked_subnet
+from hasa_jax.supernet import Extraction, Model
 
 
-def masked(model: Model, order: OrderFn) -> Execution:
+def masked(model: Model, extraction: Extraction, clients_at_once: int | None = None) -> Execution:
     """Builds masked execution.
 
     Args:
       model: the supernet.
-      order: ranks the units of every group; a client keeps the lowest.
+      extraction: which part of it a client holds.
+      clients_at_once: clients in one `vmap`; None for all of a cohort.
 
     Returns:
       The execution.
     """
 
-    def run(
-        client_fn: ClientFn, params: Params, cohort: Cohort, round: jax.Array, key: jax.Array
-    ) -> tuple[PyTree, PyTree]:
+    def run(client_fn: ClientFn, broadcast: BroadcastFn, cohort: Cohort) -> tuple[PyTree, PyTree]:
         num_batches = max(block.num_batches for block in cohort.blocks)
+        prepared = None
+        if extraction.prepare is not None:
+            # What is the same for all clients is computed once, outside the map over them.
+            prepared = extraction.prepare(broadcast(jnp.int32(0)).params, model)
 
-        def one_client(client, width, sizes, weight):
-            client_key = keys.address(key, keys.Stream.ORDER, round, client)
-            ranks = order(params, model.groups, round, client_key)
-            masks = units.masks(model.shapes, model.axes, ranks, sizes)
-            hide = functools.partial(jax.tree.map, jnp.multiply, masks)
-            subnet = Subnet(
-                params=params,
-                apply=lambda p, x, *, train: model.apply(hide(p), x, width=width, train=train),
-                insert=hide,
-                masks=masks,
+        def one_client(slot: Cohort) -> tuple[PyTree, PyTree]:
+            subnet = masked_subnet(
+                model,
+                extraction,
+                broadcast(jnp.asarray(slot.index)),
+                slot.sizes,
+                width=jnp.asarray(slot.widths),
+                exits=jnp.asarray(slot.exits),
+                prepared=prepared,
             )
-            return client_fn(subnet, client, weight, num_batches)
+            return client_fn(
+                subnet, jnp.asarray(slot.index), jnp.asarray(slot.weights), num_batches
+            )
 
-        sums, outputs = jax.vmap(one_client)(
-            cohort.index, cohort.widths, cohort.sizes, cohort.weights
-        )
-        return jax.tree.map(lambda x: jnp.sum(x, axis=0), sums), outputs
+        return sum_over_clients(one_client, jax.tree.map(jnp.asarray, cohort), clients_at_once)
 
-    return Execution(functools.partial(one_block, model), run)
+    return Execution(functools.partial(one_block, model, extraction), run)

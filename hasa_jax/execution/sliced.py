@@ -1,4 +1,4 @@
-"""Sliced execution: truly narrow parameters, one `vmap` for each block of equal width.
+"""Sliced execution: truly narrow parameters, clients of equal width together.
 
 Compute follows the budget. Widths decide shapes, so a cohort of other widths or block sizes
 is another compiled program; all blocks of a cohort are one program.
@@ -11,63 +11,53 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from hasa_jax import keys, units
-from hasa_jax.base import (
-    Block,
-    ClientFn,
-    Cohort,
-    Execution,
-    Model,
-    OrderFn,
-    Params,
-    PyTree,
-    Subnet,
-)
-from hasa_jax.execution.placement import by_width
+from hasa_jax.base import Block, Cohort, PyTree, UserError
+from hasa_jax.execution.interface import BroadcastFn, ClientFn, Execution
+from hasa_jax.execution.mapping import sum_over_clients
+from hasa_jax.execution.placement import by_shape
+from hasa_jax.execution.subnets import sliced_subnet
+from hasa_jax.supernet import Extraction, Model
 
 
-def sliced(model: Model, order: OrderFn) -> Execution:
+def sliced(model: Model, extraction: Extraction, clients_at_once: int | None = None) -> Execution:
     """Builds sliced execution.
 
     Args:
       model: the supernet.
-      order: ranks the units of every group; a client keeps the lowest.
+      extraction: ranks the units of every group; a client keeps the lowest.
+      clients_at_once: clients in one `vmap`; None for all of a block.
 
     Returns:
       The execution.
+
+    Raises:
+      UserError: if the extraction keeps single parameters, which leave nothing to slice.
     """
+    if extraction.order is None:
+        raise UserError(
+            "sliced execution cuts whole units, but this extraction keeps single parameters: "
+            "use masked execution, or an extraction that ranks units"
+        )
 
-    def run(
-        client_fn: ClientFn, params: Params, cohort: Cohort, round: jax.Array, key: jax.Array
-    ) -> tuple[PyTree, PyTree]:
-        def run_block(block: Block, index: jax.Array, weights: jax.Array):
-            sizes = dict(block.sizes)
-            apply = model.narrow(sizes)
-
-            def one_client(client, weight):
-                client_key = keys.address(key, keys.Stream.ORDER, round, client)
-                ranks = order(params, model.groups, round, client_key)
-                subnet = Subnet(
-                    params=units.gather(params, model.axes, ranks, sizes),
-                    apply=lambda p, x, *, train: apply(p, x, width=block.width, train=train),
-                    insert=lambda update: units.scatter(update, model.axes, ranks),
-                    masks=units.masks(model.shapes, model.axes, ranks, sizes),
-                )
+    def run(client_fn: ClientFn, broadcast: BroadcastFn, cohort: Cohort) -> tuple[PyTree, PyTree]:
+        def run_block(block: Block, clients: tuple[jax.Array, jax.Array]):
+            def one_client(slot: tuple[jax.Array, jax.Array]) -> tuple[PyTree, PyTree]:
+                client, weight = slot
+                subnet = sliced_subnet(model, extraction, broadcast(client), block.shape)
                 return client_fn(subnet, client, weight, block.num_batches)
 
-            sums, outputs = jax.vmap(one_client)(index, weights)
-            return jax.tree.map(lambda x: jnp.sum(x, axis=0), sums), outputs
+            return sum_over_clients(one_client, clients, clients_at_once)
 
-        index, weights = jnp.asarray(cohort.index), jnp.asarray(cohort.weights)
+        slots = (jnp.asarray(cohort.index), jnp.asarray(cohort.weights))
         results, start = [], 0
         for block in cohort.blocks:
-            slots = slice(start, start + block.size)
-            results.append(run_block(block, index[slots], weights[slots]))
-            start += block.size
+            stop = start + block.size
+            results.append(run_block(block, (slots[0][start:stop], slots[1][start:stop])))
+            start = stop
         sums, outputs = zip(*results, strict=True)
         return (
             jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *sums),
             jax.tree.map(lambda *parts: jnp.concatenate(parts), *outputs),
         )
 
-    return Execution(functools.partial(by_width, model), run)
+    return Execution(functools.partial(by_shape, model, extraction), run)

@@ -1,7 +1,33 @@
-"""Which units a width keeps: each method ranks the units of every group."""
+"""Which part of the supernet each client holds."""
 
+import functools
+
+from hasa_jax.extraction.depth_width import depth_width
+from hasa_jax.extraction.importance import importance
+from hasa_jax.extraction.neuron_importance import neuron_importance
+from hasa_jax.extraction.ordered_dropout import ordered_dropout
 from hasa_jax.extraction.prefix import prefix
+from hasa_jax.extraction.random import random
+from hasa_jax.extraction.rolling import rolling
 
-EXTRACTIONS = {"prefix": prefix}
+EXTRACTIONS = {
+    "depth_width": depth_width,
+    "importance": importance,
+    "neuron_importance": neuron_importance,
+    "ordered_dropout": ordered_dropout,
+    "prefix": prefix,
+    "pruning_greedy": functools.partial(importance, greedy=True),
+    "random": random,
+    "rolling": rolling,
+}
 
-__all__ = ["EXTRACTIONS", "prefix"]
+__all__ = [
+    "EXTRACTIONS",
+    "depth_width",
+    "importance",
+    "neuron_importance",
+    "ordered_dropout",
+    "prefix",
+    "random",
+    "rolling",
+]

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import jax
 import jax.numpy as jnp
 
-from hasa_jax.base import OrderFn, Params
+from hasa_jax import units
+from hasa_jax.supernet import Broadcast, Extraction
 
 
-def prefix() -> OrderFn:
+def prefix() -> Extraction:
     """Ranks the units by their position, always: nested subnets, `idx = {0, ..., k - 1}`.
 
     Returns:
-      An `OrderFn`.
+      An `Extraction`.
 
     References:
       HeteroFL, arXiv 2010.01264; the extraction of HASA, arXiv 2606.07621.
     """
+    return units.ranked(by_position)
 
-    def order(
-        params: Params, groups: Mapping[str, int], round: jax.Array, key: jax.Array
-    ) -> dict[str, jax.Array]:
-        del params, round, key
-        return {name: jnp.arange(size) for name, size in groups.items()}
 
-    return order
+def by_position(broadcast: Broadcast) -> dict[str, jax.Array]:
+    """Ranks the units of every group by their position: an `OrderFn`."""
+    return {name: jnp.arange(size) for name, size in broadcast.model.groups.items()}

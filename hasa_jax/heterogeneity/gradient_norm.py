@@ -10,8 +10,9 @@ import numpy as np
 import optax
 
 from hasa_jax import keys
-from hasa_jax.base import ClientData, Model, Params, ScoreFn
+from hasa_jax.base import ClientData, Params
 from hasa_jax.losses import score_batch
+from hasa_jax.supernet import Context, Model, ScoreFn
 
 
 def gradient_norm(batch_size: int = 64) -> ScoreFn:
@@ -28,8 +29,8 @@ def gradient_norm(batch_size: int = 64) -> ScoreFn:
         params = model.init(keys.address(key, keys.Stream.SCORE))
 
         def summed_loss(params: Params, inputs: jax.Array, targets: jax.Array, valid: jax.Array):
-            logits = model.apply(params, inputs, width=1.0, train=False)
-            sums = score_batch(logits, targets, valid)
+            logits, _ = model.apply(params, inputs, Context(valid=valid))
+            sums = score_batch(logits[-1], targets, valid)
             return sums.loss, sums.loss_count
 
         gradient = jax.jit(jax.grad(summed_loss, has_aux=True))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from hasa_jax.base import ClientData, Model, ScoreFn
+from hasa_jax.base import ClientData
 from hasa_jax.heterogeneity.counts import label_counts, smoothed
+from hasa_jax.supernet import Model, ScoreFn
 
 
 def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:

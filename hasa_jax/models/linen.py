@@ -9,27 +9,28 @@ from typing import Any
 
 import flax.errors
 import flax.linen as nn
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from hasa_jax import units
-from hasa_jax.base import ApplyFn, Model, Params, PyTree, UserError
+from hasa_jax.base import Params, PyTree, UserError
+from hasa_jax.supernet import ApplyFn, Context, Model
 
 
 def from_linen(module: nn.Module, example: jax.Array | np.ndarray) -> Model:
     """Makes a supernet of any linen module whose parameters name their axes.
 
     Give each parameter's initializer its axis names by `nn.with_logical_partitioning(init,
-    names)`, where a name is a *field of the module* that holds the number of units, and
-    `None` marks an axis that is never cut. The narrow subnet is then the same module with
-    smaller fields: `module.clone(hidden=k)`. A parameter without names is never cut.
-
-    `__call__` takes the inputs `[B, ...]`; if it also has parameters named `width` (fraction
-    of units kept) or `train`, it is given them.
+    names)`. An axis name is the module field that holds its number of units, so that the same
+    class builds every narrower network; `field/anything` is a unit group of its own with the
+    same number. `classes` and `tokens` name axes with a row for each class or token, which are
+    never cut. If `__call__` has an argument `context`, it is given the `Context`. A module with
+    early exits has a field `exits`, builds that many, and returns a tuple of logits.
 
     Args:
-      module: the module at full width.
+      module: the module at full size.
       example: inputs of any batch size `[B, ...]`; only shape and dtype are used.
 
     Returns:
@@ -40,83 +41,131 @@ def from_linen(module: nn.Module, example: jax.Array | np.ndarray) -> Model:
         parameter shapes of a narrower module, or the module keeps state or draws randomness.
     """
     inputs = jax.ShapeDtypeStruct((1, *example.shape[1:]), example.dtype)
-
-    def init_boxed(key: jax.Array) -> PyTree:
-        zeros = jnp.zeros(inputs.shape, inputs.dtype)
-        return module.init(key, zeros, **_keywords(module, width=1.0, train=False))
-
-    boxed = jax.eval_shape(init_boxed, jax.random.key(0))
-    if set(boxed) != {"params"}:
-        others = ", ".join(sorted(set(boxed) - {"params"})) or "no parameters"
-        raise UserError(
-            f"{type(module).__name__} has the collections [{others}]; only params are supported"
-        )
+    num_exits = getattr(module, "exits", 1)
+    if not (isinstance(num_exits, int) and num_exits >= 1):
+        raise UserError(f"{type(module).__name__} has {num_exits!r} exits: it needs 1 or more")
+    boxed = _abstract_variables(module, inputs)
     shapes = nn.meta.unbox(boxed)["params"]
-    specs = nn.get_partition_spec(boxed)["params"]
     axes = jax.tree.map(
         lambda spec, leaf: tuple(spec) or (None,) * len(leaf.shape),
-        specs,
+        nn.get_partition_spec(boxed)["params"],
         shapes,
         is_leaf=lambda leaf: isinstance(leaf, jax.sharding.PartitionSpec),
     )
     groups = units.group_sizes(shapes, axes)
-    if not groups:
-        raise UserError(f"{type(module).__name__} names no axis that can be cut")
-    for name, size in groups.items():
-        if getattr(module, name, None) != size:
-            raise UserError(
-                f"axis name {name!r} ({size} units) must be a field of {type(module).__name__} "
-                f"that holds its number of units; it holds {getattr(module, name, 'nothing')}"
-            )
+    _check_fields(module, groups)
 
-    def narrow(sizes: Mapping[str, int]) -> ApplyFn:
-        return _apply_fn(_narrowed(module, sizes))
+    def narrow(sizes: Mapping[str, int], exits: int) -> ApplyFn:
+        return _apply_fn(_narrowed(module, sizes, exits))
 
     half = {name: -(-size // 2) for name, size in groups.items()}
-    _check_narrow(_narrowed(module, half), inputs, shapes, axes, half)
-    try:
-        jax.eval_shape(lambda p, x: _apply_fn(module)(p, x, width=1.0, train=True), shapes, inputs)
-    except flax.errors.InvalidRngError:
-        raise UserError(
-            f"{type(module).__name__} draws random numbers while training (dropout?): modules "
-            "must be deterministic"
-        ) from None
+    _check_narrow(_narrowed(module, half, num_exits), inputs, shapes, axes, half)
+
+    def init(key: jax.Array) -> Params:
+        zeros = jnp.zeros(inputs.shape, inputs.dtype)
+        return nn.meta.unbox(module.init(key, zeros, **_context(module, Context())))["params"]
+
     return Model(
-        init=lambda key: nn.meta.unbox(init_boxed(key))["params"],
+        init=init,
         apply=_apply_fn(module),
         narrow=narrow,
         shapes=shapes,
         axes=axes,
+        depths=_depths(module, num_exits, inputs, shapes),
         groups=groups,
+        num_exits=num_exits,
+        has_moments=bool(_abstract_moments(module, shapes, inputs)),
         input_shape=inputs.shape[1:],
         input_dtype=inputs.dtype,
     )
 
 
-def _narrowed(module: nn.Module, sizes: Mapping[str, int]) -> nn.Module:
-    """Returns the same module with other numbers of units."""
-    fields: dict[str, Any] = dict(sizes)
+def _context(module: nn.Module, context: Context) -> dict[str, Any]:
+    """Returns the context as a keyword, if the module's `__call__` asks for it."""
+    wanted = "context" in inspect.signature(type(module).__call__).parameters
+    return {"context": context} if wanted else {}
+
+
+def _abstract_variables(module: nn.Module, inputs: jax.ShapeDtypeStruct) -> PyTree:
+    """Returns shapes of the parameters, in their boxes of axis names."""
+    init = functools.partial(module.init, **_context(module, Context()))
+    boxed = jax.eval_shape(init, jax.random.key(0), inputs)
+    others = ", ".join(sorted(set(boxed) - {"params", "batch_moments"}))
+    if others or "params" not in boxed:
+        raise UserError(
+            f"{type(module).__name__} has the collections [{others or 'no parameters'}]; only "
+            "params are supported"
+        )
+    return boxed
+
+
+def _check_fields(module: nn.Module, groups: Mapping[str, int]) -> None:
+    """Refuses axis names that do not say which field sizes them."""
+    if not groups:
+        raise UserError(f"{type(module).__name__} names no axis that can be cut")
+    for name, size in groups.items():
+        field = name.split("/")[0]
+        if getattr(module, field, None) != size:
+            raise UserError(
+                f"axis name {name!r} ({size} units) must be a field of {type(module).__name__} "
+                f"that holds its number of units; it holds {getattr(module, field, 'nothing')}"
+            )
+
+
+def _narrowed(module: nn.Module, sizes: Mapping[str, int], exits: int) -> nn.Module:
+    """Returns the same module with other numbers of units and exits."""
+    fields: dict[str, Any] = {}
+    for name, size in sizes.items():
+        field = name.split("/")[0]
+        if fields.setdefault(field, size) != size:
+            raise UserError(f"groups of the field {field!r} have different sizes: {dict(sizes)}")
+    if hasattr(module, "exits"):
+        fields["exits"] = exits
     return module.clone(**fields)
 
 
-def _keywords(module: nn.Module, *, width: float | jax.Array, train: bool) -> dict[str, Any]:
-    """Returns those of `width` and `train` that the module's `__call__` asks for."""
-    wanted = inspect.signature(type(module).__call__).parameters
-    offered = {"width": width, "train": train}
-    return {name: value for name, value in offered.items() if name in wanted}
+def _depths(
+    module: nn.Module, num_exits: int, inputs: jax.ShapeDtypeStruct, shapes: PyTree
+) -> PyTree:
+    """Finds the first exit that uses each parameter: a shallower module does not build it."""
+    flat = flax.traverse_util.flatten_dict(shapes)
+    depths = dict.fromkeys(flat, num_exits)
+    for exits in range(num_exits - 1, 0, -1):
+        fields: dict[str, Any] = {"exits": exits}
+        shallow = _abstract_variables(module.clone(**fields), inputs)["params"]
+        for path in flax.traverse_util.flatten_dict(nn.meta.unbox(shallow)):
+            depths[path] = exits
+    return flax.traverse_util.unflatten_dict(depths)
 
 
 def _apply_fn(module: nn.Module) -> ApplyFn:
-    """Returns the module's forward pass, giving it the keywords that it asks for."""
+    """Returns the module's forward pass, giving it the context if it asks for it."""
 
     def apply(
-        params: Params, inputs: jax.Array, *, width: float | jax.Array, train: bool
-    ) -> jax.Array:
-        keywords = _keywords(module, width=width, train=train)
-        logits: Any = module.apply({"params": params}, inputs, **keywords)
-        return logits
+        params: Params, inputs: Any, context: Context, moments: PyTree | None = None
+    ) -> tuple[tuple[jax.Array, ...], PyTree]:
+        variables = (
+            {"params": params} if moments is None else {"params": params, "moments": moments}
+        )
+        output, state = module.apply(
+            variables, inputs, **_context(module, context), mutable=["batch_moments"]
+        )
+        logits: Any = output if isinstance(output, tuple) else (output,)
+        return logits, state.get("batch_moments", {})
 
     return apply
+
+
+def _abstract_moments(module: nn.Module, shapes: PyTree, inputs: jax.ShapeDtypeStruct) -> PyTree:
+    """Returns the shapes of the module's moments, after a training step in the abstract."""
+    try:
+        step = functools.partial(_apply_fn(module), context=Context(train=True))
+        return jax.eval_shape(step, shapes, inputs)[1]
+    except flax.errors.InvalidRngError:
+        raise UserError(
+            f"{type(module).__name__} draws random numbers while training (dropout?): modules "
+            "must be deterministic"
+        ) from None
 
 
 def _check_narrow(
@@ -127,8 +176,7 @@ def _check_narrow(
     sizes: Mapping[str, int],
 ) -> None:
     """Refuses a module whose narrow parameters are not what its axis names say."""
-    init = functools.partial(module.init, **_keywords(module, width=1.0, train=False))
-    actual = nn.meta.unbox(jax.eval_shape(init, jax.random.key(0), inputs))["params"]
+    actual = nn.meta.unbox(_abstract_variables(module, inputs))["params"]
 
     def compare(path, names, full, leaf):
         expected = units.narrow_shape(names, full.shape, sizes)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from hasa_jax.models.layers import WHOLE, exit_places, joined, parameter, scale
+from hasa_jax.supernet import Context
 
 
 def _zero_but_forget(key: jax.Array, shape: tuple[int, int], dtype=jnp.float32) -> jax.Array:
@@ -16,7 +17,7 @@ def _zero_but_forget(key: jax.Array, shape: tuple[int, int], dtype=jnp.float32) 
 
 
 class LSTM(nn.Module):
-    """One-layer LSTM language model.
+    """LSTM language model.
 
     Gate kernels are `(in, 4, hidden)`, so that one axis name cuts all four gates alike.
 
@@ -24,9 +25,13 @@ class LSTM(nn.Module):
       num_tokens: input ids (vocabulary, padding and out-of-vocabulary).
       num_classes: words that can be predicted, `K`; never cut.
       embed_dim: size of the embedding; never cut.
-      hidden: units of the LSTM; the one unit group.
-      scaler: whether to divide the hidden state by the subnet's width while training, so
-        that its sum into the logits is as large as the supernet's (HeteroFL's scaler).
+      hidden: units of every LSTM layer; the unit group `hidden`, or with several layers
+        `hidden/0`, `hidden/1`, ...
+      layers: LSTM layers.
+      scaler: when to divide each layer's output by the subnet's width, so that sums over it
+        are as large as the supernet's; one of `layers.SCALERS`.
+      exits: exits built, the first ones of `exit_blocks`.
+      exit_blocks: layers below every exit; empty for one exit, at full depth.
 
     References:
       Long short-term memory, Hochreiter and Schmidhuber 1997; scaler: arXiv 2010.01264.
@@ -36,55 +41,63 @@ class LSTM(nn.Module):
     num_classes: int
     embed_dim: int = 128
     hidden: int = 256
-    scaler: bool = False
+    layers: int = 1
+    scaler: str = "none"
+    exits: int = 1
+    exit_blocks: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(
-        self, tokens: jax.Array, *, width: float | jax.Array = 1.0, train: bool = False
-    ) -> jax.Array:
+        self, tokens: jax.Array, context: Context = WHOLE
+    ) -> jax.Array | tuple[jax.Array, ...]:
         """Predicts the next word at every position.
 
         Args:
           tokens: input ids `[B, T]`.
-          width: fraction of units kept, for the scaler.
-          train: whether this is a training step.
+          context: its width is for the scaler.
 
         Returns:
-          Logits `[B, T, K]`.
+          Logits `[B, T, K]`, a tuple of them if there are several exits.
+
+        Raises:
+          UserError: if `scaler` or the exits are invalid.
         """
-        fan_in = nn.initializers.variance_scaling(1.0, "fan_in", "uniform", 0, (1, 2))
-
-        def parameter(name, init, names, shape) -> Any:
-            return self.param(name, nn.with_logical_partitioning(init, names), shape)
-
+        places = exit_places(self.exits, self.exit_blocks, self.layers)
         embedding = parameter(
+            self,
             "embedding",
             nn.initializers.normal(0.1),
-            (None, None),
+            ("tokens", None),
             (self.num_tokens, self.embed_dim),
         )
-        input_kernel = parameter(
-            "input_kernel", fan_in, (None, None, "hidden"), (self.embed_dim, 4, self.hidden)
-        )
-        hidden_kernel = parameter(
-            "hidden_kernel", fan_in, ("hidden", None, "hidden"), (self.hidden, 4, self.hidden)
-        )
-        gate_bias = parameter("gate_bias", _zero_but_forget, (None, "hidden"), (4, self.hidden))
-        head_kernel = parameter(
-            "head_kernel",
-            nn.initializers.lecun_uniform(),
-            ("hidden", None),
-            (self.hidden, self.num_classes),
-        )
-        head_bias = parameter("head_bias", nn.initializers.zeros, (None,), (self.num_classes,))
-
         # Time first: the scan reads one contiguous slice a step.
-        embedded = embedding[tokens.T]
-        driven = jnp.einsum("tbe,egh->tbgh", embedded, input_kernel) + gate_bias[None, None]
-        states = _run(driven, hidden_kernel)
-        if self.scaler and train:
-            states = states / width
-        return jnp.einsum("tbh,hk->btk", states, head_kernel) + head_bias[None, None]
+        states, below = embedding[tokens.T], None
+        logits: list[jax.Array] = []
+        for layer in range(places[-1]):
+            group = f"hidden/{layer}" if self.layers > 1 else "hidden"
+            states = scale(self._layer(layer, states, (below, group)), context, self.scaler)
+            below = group
+            if layer + 1 in places:
+                suffix = f"_{len(logits) + 1}" if logits else ""
+                names, shape = (group, "classes"), (self.hidden, self.num_classes)
+                init = nn.initializers.lecun_uniform()
+                kernel = parameter(self, f"head_kernel{suffix}", init, names, shape)
+                init = nn.initializers.zeros
+                bias = parameter(self, f"head_bias{suffix}", init, names[1:], shape[1:])
+                logits.append(jnp.einsum("tbh,hk->btk", states, kernel) + bias[None, None])
+        return joined(logits)
+
+    def _layer(self, layer: int, inputs: jax.Array, names: tuple[str | None, str]) -> jax.Array:
+        """Runs one layer over inputs `[T, B, in]`; returns states `[T, B, H]`."""
+        below, group = names
+        suffix = f"_{layer + 1}" if layer else ""
+        fan_in = nn.initializers.variance_scaling(1.0, "fan_in", "uniform", 0, (1, 2))
+        shape = (inputs.shape[-1], 4, self.hidden)
+        kernel = parameter(self, f"input_kernel{suffix}", fan_in, (below, None, group), shape)
+        shape = (self.hidden, 4, self.hidden)
+        hidden = parameter(self, f"hidden_kernel{suffix}", fan_in, (group, None, group), shape)
+        bias = parameter(self, f"gate_bias{suffix}", _zero_but_forget, (None, group), shape[1:])
+        return _run(jnp.einsum("tbe,egh->tbgh", inputs, kernel) + bias[None, None], hidden)
 
 
 def _run(driven: jax.Array, hidden_kernel: jax.Array) -> jax.Array:

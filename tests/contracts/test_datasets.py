@@ -1,6 +1,7 @@
 """What every dataset of the table promises."""
 
 import csv
+import inspect
 
 import jax
 import numpy as np
@@ -27,7 +28,9 @@ def csv_path(tmp_path_factory):
 def make(request, csv_path):
     # Arguments that a dataset cannot do without, and small sizes.
     arguments = {
+        "synthetic_images": {"num_images": 300},
         "synthetic_titles": {"num_titles": 300, "max_length": 9},
+        "synthetic_topics": {"num_titles": 300, "max_length": 9},
         "titles": {"data_path": csv_path, "max_length": 9},
     }[request.param]
     return lambda seed: DATASETS[request.param](jax.random.key(seed), **arguments)
@@ -68,13 +71,32 @@ def test_targets_are_classes_or_the_two_special_ones(data):
         assert (part.targets.reshape(len(part.targets), -1) != IGNORED).any(-1).all()
 
 
+def test_inputs_are_tokens_or_finite_numbers(data):
+    for part in parts(data):
+        if data.num_tokens:
+            assert part.inputs.dtype == np.int32
+            assert part.inputs.min() >= 0
+            assert part.inputs.max() < data.num_tokens
+            # Padding comes after the words, and every text has a word.
+            assert (np.diff((part.inputs == 0).astype(int), axis=-1) >= 0).all()
+            assert (part.inputs[:, 0] > 0).all()
+        else:
+            assert np.isfinite(part.inputs).all()
+
+
 def test_inputs_are_padded_where_targets_are(data):
     for part in parts(data):
         if part.targets.ndim == 2 and part.inputs.shape == part.targets.shape:
             np.testing.assert_array_equal(part.inputs == 0, part.targets == IGNORED)
-            assert part.inputs.min() >= 0
-            assert part.inputs.max() < part.num_classes + 2
+            assert data.num_tokens == part.num_classes + 2
 
 
 def test_same_key_same_bytes(make, data):
     assert fingerprint(make(0)) == fingerprint(data) != fingerprint(make(1))
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_everything_but_the_key_goes_by_name(name):
+    key, *others = inspect.signature(DATASETS[name]).parameters.values()
+    assert key.name == "key"
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in others)

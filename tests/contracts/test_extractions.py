@@ -1,5 +1,9 @@
-"""What every ranking of units promises."""
+"""What every extraction promises."""
 
+import functools
+import itertools
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,55 +12,201 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax import units
+from hasa_jax.supernet import Broadcast
 from tests import small
 
 KEY = jax.random.key(4)
 
+VARIANTS = {
+    **hj.EXTRACTIONS,
+    "importance by layer": functools.partial(hj.EXTRACTIONS["importance"], threshold="layer"),
+    "importance by stage": functools.partial(hj.EXTRACTIONS["importance"], threshold="stage"),
+    "importance by fisher": functools.partial(hj.EXTRACTIONS["importance"], measure="fisher"),
+    "neurons by taylor": functools.partial(hj.EXTRACTIONS["neuron_importance"], measure="taylor"),
+    "random shared": functools.partial(hj.EXTRACTIONS["random"], shared=True),
+    "rolling by 5": functools.partial(hj.EXTRACTIONS["rolling"], step=5),
+}
+RANKED = sorted(name for name in VARIANTS if VARIANTS[name]().order is not None)
+PARAMETER_WISE = sorted(name for name in VARIANTS if VARIANTS[name]().mask is not None)
 
-@pytest.mark.parametrize("name", sorted(hj.EXTRACTIONS))
-@pytest.mark.parametrize("round", [0, 7])
-def test_ranks_are_permutations_and_repeatable(name, round):
-    model = small.mlp()
-    order = hj.EXTRACTIONS[name]()
-    params = model.init(KEY)
-    ranks, again = (order(params, model.groups, jnp.int32(round), KEY) for _ in range(2))
+
+class TwoExits(nn.Module):
+    """Two hidden layers of different sizes, with an exit after each."""
+
+    first: int = 12
+    second: int = 8
+    exits: int = 2
+
+    @nn.compact
+    def __call__(self, inputs):
+        def dense(name, size, names):
+            kernel = nn.with_logical_partitioning(nn.initializers.lecun_normal(), names)
+            bias = nn.with_logical_partitioning(nn.initializers.normal(0.1), names[1:])
+            return nn.Dense(size, kernel_init=kernel, bias_init=bias, name=name)
+
+        hidden = nn.relu(dense("first", self.first, (None, "first"))(inputs))
+        logits = (dense("exit", small.NUM_CLASSES, ("first", "classes"))(hidden),)
+        if self.exits > 1:
+            hidden = nn.relu(dense("second", self.second, ("first", "second"))(hidden))
+            logits += (dense("head", small.NUM_CLASSES, ("second", "classes"))(hidden),)
+        return logits
+
+
+@functools.cache
+def two_exits():
+    model = hj.from_linen(TwoExits(), np.zeros((1, 4), np.float32))
+    return model, model.init(KEY)
+
+
+def sent(params, client=3, round=7):
+    """A broadcast to a client of which 3 examples are sampled, 4 being the most."""
+    model, _ = two_exits()
+    scales = jnp.array([0.5, -2.0, 1.0, 0.0]) + jnp.float32(client) * jnp.array([1, 1, 1, 0])
+
+    def sample_loss(params, positions):
+        total = sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(params))
+        return scales[positions] * total
+
+    return Broadcast(
+        model, params, jnp.int32(round), jnp.int32(client), KEY, sample_loss, jnp.int32(3), 4
+    )
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_it_keeps_units_or_parameters(name):
+    extraction = VARIANTS[name]()
+    assert (extraction.order is None) != (extraction.mask is None)
+    assert extraction.prepare is None or extraction.mask is not None
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_shapes_grow_to_the_whole(name):
+    model, params = two_exits()
+    extraction = VARIANTS[name]()
+    shapes = [extraction.shape(model, kept) for kept in range(1, 13)]
+    for small_one, large_one in itertools.pairwise(shapes):
+        assert 0 < small_one.width <= large_one.width
+        assert 1 <= small_one.exits <= large_one.exits
+        for (group, kept), (other, more) in zip(small_one.sizes, large_one.sizes, strict=True):
+            assert group == other
+            assert 1 <= kept <= more
+    assert hash(shapes[-1]) == hash(extraction.shape(model, 12))
+    assert (shapes[-1].width, shapes[-1].exits) == (1.0, 2)
+    whole = dict(shapes[-1].sizes)
+    if extraction.order is not None:
+        assert whole == dict(model.groups)
+    else:
+        assert sum(whole.values()) == sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize("name", RANKED)
+def test_ranks_are_permutations_and_repeatable(name):
+    model, params = two_exits()
+    order = VARIANTS[name]().order
+    mapped = jax.jit(jax.vmap(lambda client, round: order(sent(params, client, round))))
+    ranks = mapped(jnp.array([0, 3, 3]), jnp.array([0, 7, 7]))
+    alone = order(sent(params))
+    assert set(ranks) == set(model.groups)
     for group, size in model.groups.items():
-        np.testing.assert_array_equal(np.sort(ranks[group]), np.arange(size))
-        np.testing.assert_array_equal(ranks[group], again[group])
+        everyone = np.tile(np.arange(size), (3, 1))
+        np.testing.assert_array_equal(np.sort(ranks[group], axis=1), everyone)
+        np.testing.assert_array_equal(ranks[group][1], ranks[group][2])
+        np.testing.assert_array_equal(ranks[group][1], alone[group])
 
 
-@pytest.mark.parametrize("name", sorted(hj.EXTRACTIONS))
+@pytest.mark.parametrize("name", RANKED)
 def test_counts_nesting_and_full_width(name):
-    model = small.mlp()
-    ranks = hj.EXTRACTIONS[name]()(model.init(KEY), model.groups, jnp.int32(0), KEY)
+    model, params = two_exits()
+    extraction = VARIANTS[name]()
+    ranks = extraction.order(sent(params))
     previous = None
     for kept in range(1, 13):
-        sizes = units.sizes_of_units(model.groups, kept)
+        sizes = dict(extraction.shape(model, kept).sizes)
         masks = units.masks(model.shapes, model.axes, ranks, sizes)
-        assert masks["Dense_0"]["bias"].sum() == sizes["first"]
-        assert masks["Dense_1"]["kernel"].sum() == sizes["first"] * sizes["second"]
+        assert masks["first"]["bias"].sum() == sizes["first"]
+        assert masks["second"]["kernel"].sum() == sizes["first"] * sizes["second"]
         if previous is not None:
             jax.tree.map(lambda a, b: np.testing.assert_array_less(a, b + 0.5), previous, masks)
         previous = masks
     assert all(np.all(mask == 1) for mask in jax.tree.leaves(previous))
 
 
-@pytest.mark.parametrize("execution", sorted(hj.EXECUTIONS))
-@pytest.mark.parametrize("name", sorted(hj.EXTRACTIONS))
-def test_every_execution_agrees_with_masked(name, execution):
-    model, data = small.lstm(), small.client_data(kind="lstm")
-    cohort = small.cohort(model, data, [16, 4, 9, 7])
-    states = [
-        jax.jit(algorithm.round)(algorithm.init(KEY), data, cohort)[0].params
-        for algorithm in (
-            hj.partial_training(
-                model,
-                execution=hj.EXECUTIONS[kind],
-                order=hj.EXTRACTIONS[name](),
-                client_optimizer=optax.adam(0.01),
-                batch_size=4,
-            )
-            for kind in ("masked", execution)
+def mask_function(name):
+    """Returns `(params, client, sizes) -> (masks, effective params, gradient of ones)`."""
+    model, _ = two_exits()
+    extraction = VARIANTS[name]()
+
+    @jax.jit
+    def evaluate(params, client, sizes):
+        prepared = extraction.prepare and extraction.prepare(params, model)
+        choice = extraction.mask(sent(params, client), sizes, prepared)
+        effective, pull_back = jax.vjp(choice.view, params)
+        return choice.masks, effective, *pull_back(jax.tree.map(jnp.ones_like, params))
+
+    return extraction, evaluate
+
+
+@pytest.mark.parametrize("name", PARAMETER_WISE)
+def test_parameter_counts_nesting_and_gradients(name):
+    model, params = two_exits()
+    extraction, evaluate = mask_function(name)
+    previous = jax.tree.map(jnp.zeros_like, params)
+    for kept in (1, 5, 11, 12):
+        sizes = dict(extraction.shape(model, kept).sizes)
+        masks, effective, gradient = evaluate(params, 3, sizes)
+        assert sum(mask.sum() for mask in jax.tree.leaves(masks)) == sum(sizes.values())
+        jax.tree.map(lambda a, b: np.testing.assert_array_less(a, b + 0.5), previous, masks)
+        small.assert_trees_equal(effective, jax.tree.map(jnp.multiply, params, masks))
+        jax.tree.map(lambda g, m: np.testing.assert_array_equal(g != 0, m), gradient, masks)
+        previous = masks
+    small.assert_trees_equal(effective, params)
+    small.assert_trees_equal(gradient, jax.tree.map(jnp.ones_like, params))
+
+
+@pytest.mark.parametrize("name", PARAMETER_WISE)
+def test_parameter_masks_of_a_cohort_are_those_of_its_clients(name):
+    model, params = two_exits()
+    extraction, evaluate = mask_function(name)
+    sizes = [dict(extraction.shape(model, kept).sizes) for kept in (3, 9)]
+    stacked = jax.tree.map(lambda *leaves: jnp.array(leaves), *sizes)
+    together = jax.vmap(evaluate, (None, 0, 0))(params, jnp.array([3, 5]), stacked)
+    for slot, client in enumerate((3, 5)):
+        alone = evaluate(params, client, sizes[slot])
+        small.assert_trees_close(
+            [leaf[slot] for leaf in jax.tree.leaves(together)], jax.tree.leaves(alone)
         )
-    ]
-    small.assert_trees_close(*states, atol=1e-5)
+
+
+def trained(execution, name):
+    model, _ = two_exits()
+    data, extraction = small.client_data(), VARIANTS[name]()
+    algorithm = hj.partial_training(
+        model,
+        execution=hj.EXECUTIONS[execution],
+        extraction=extraction,
+        objective=hj.OBJECTIVES["multi_exit" if extraction.all_exits else "cross_entropy"](),
+        client_optimizer=optax.adam(0.01),
+        batch_size=4,
+    )
+    cohort = algorithm.execution.place(
+        np.arange(4), np.array([12, 3, 9, 6]), data.num_examples, data.num_examples, 4
+    )
+    return jax.jit(algorithm.round)(algorithm.init(KEY), data, cohort)[0].params
+
+
+@functools.cache
+def trained_masked(name):
+    return trained("masked", name)
+
+
+@pytest.mark.parametrize("execution", sorted({*hj.EXECUTIONS} - {"masked"}))
+@pytest.mark.parametrize("name", RANKED)
+def test_every_execution_agrees_with_masked(name, execution):
+    small.assert_trees_close(trained(execution, name), trained_masked(name), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", PARAMETER_WISE)
+def test_single_parameters_are_masked_only(name):
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(trained_masked(name)))
+    with pytest.raises(hj.UserError, match="single parameters"):
+        trained("sliced", name)

@@ -1,0 +1,216 @@
+"""From flags to data sets, models, algorithms and allocations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from experiments.app import numbers
+from experiments.flags import FLAGS
+from hasa_jax import (
+    DATASETS,
+    EXECUTIONS,
+    EXTRACTIONS,
+    METHODS,
+    MODELS,
+    OBJECTIVES,
+    POLICIES,
+    SCORES,
+    UNBUDGETED,
+    Allocation,
+    FederatedAlgorithm,
+    FederatedDataset,
+    UserError,
+    allocate,
+    from_linen,
+    partial_training,
+)
+from hasa_jax.models.layers import spread_exits
+
+_SERVER_OPTIMIZERS = {"adam": optax.adam, "sgd": optax.sgd, "yogi": optax.yogi}
+
+
+def choice(method: str, name: str) -> Any:
+    """Returns a flag of the user's, or what the method says where it is not given."""
+    value = FLAGS[name].value
+    return getattr(METHODS[method], name) if value is None else value
+
+
+def build_dataset(seed: int) -> FederatedDataset:
+    """Builds the flagged data set, giving its builder the flags that it takes."""
+    builder = DATASETS[FLAGS.dataset]
+    if FLAGS.dataset == "titles" and not FLAGS.data_path:
+        raise UserError("--dataset=titles reads a CSV file: name it with --data_path")
+    names = set(inspect.signature(builder).parameters) - {"key"}
+    return builder(jax.random.key(seed), **{name: FLAGS[name].value for name in sorted(names)})
+
+
+def build_algorithm(dataset: FederatedDataset, method: str, execution: str) -> FederatedAlgorithm:
+    """Builds the flagged model, and a method on it, for a data set of this shape."""
+    return partial_training(
+        from_linen(_module(dataset, method), dataset.train.inputs),
+        extraction=EXTRACTIONS[choice(method, "extraction")](**_extraction_options(method)),
+        objective=OBJECTIVES[choice(method, "objective")](**_objective_options(method)),
+        execution=EXECUTIONS[execution],
+        client_optimizer=_client_optimizer(),
+        server_optimizer=_SERVER_OPTIMIZERS[FLAGS.server_optimizer](FLAGS.server_lr),
+        schedule=_schedule(),
+        aggregation=choice(method, "aggregation"),
+        label_split=choice(method, "label_split"),
+        proximal=FLAGS.proximal,
+        local_epochs=FLAGS.local_epochs,
+        batch_size=FLAGS.batch_size,
+        clients_at_once=FLAGS.clients_at_once or None,
+    )
+
+
+def _module(dataset: FederatedDataset, method: str) -> nn.Module:
+    """Builds the flagged supernet; refuses one that the data does not fit."""
+    name, train = FLAGS.model, dataset.train
+    next_word = train.targets.ndim == 2
+    fits = {
+        "lstm": next_word,
+        "transformer": dataset.num_tokens > 0,
+        "mlp": not dataset.num_tokens,
+        "cnn": train.inputs.ndim == 4,
+        "resnet18": train.inputs.ndim == 4,
+    }
+    if not fits[name]:
+        fitting = ", ".join(model for model, fit in fits.items() if fit)
+        raise UserError(f"--model={name} does not fit --dataset={FLAGS.dataset}: use {fitting}")
+    stages = len(_STAGES) if name in ("cnn", "resnet18") else FLAGS.layers
+    if FLAGS.exits > stages:
+        raise UserError(f"--exits={FLAGS.exits} but --model={name} has depth {stages} here")
+    fields: dict[str, Any] = {
+        "num_classes": train.num_classes,
+        "scaler": choice(method, "scaler"),
+        "exits": FLAGS.exits,
+        "exit_blocks": spread_exits(FLAGS.exits, stages),
+    }
+    if name in ("lstm", "transformer"):
+        fields["num_tokens"] = dataset.num_tokens
+    if name in ("mlp", "cnn", "resnet18"):
+        fields["norm"] = choice(method, "norm")
+    if name in ("lstm", "mlp"):
+        fields |= {"hidden": FLAGS.hidden_dim, "layers": FLAGS.layers}
+    if name == "lstm":
+        fields["embed_dim"] = FLAGS.embed_dim
+    if name in ("cnn", "resnet18"):
+        # As published, every stage has twice the units of the one before.
+        fields |= {stage: FLAGS.hidden_dim * 2**depth for depth, stage in enumerate(_STAGES)}
+    if name == "transformer":
+        fields |= {
+            "embed": FLAGS.embed_dim,
+            "heads": FLAGS.heads,
+            "head_dim": FLAGS.head_dim,
+            "feedforward": FLAGS.feedforward_dim,
+            "layers": FLAGS.layers,
+            "causal": next_word,
+            "max_length": train.inputs.shape[1],
+        }
+    return MODELS[name](**fields)
+
+
+_STAGES = ("stage1", "stage2", "stage3", "stage4")
+
+
+def _extraction_options(method: str) -> dict[str, Any]:
+    """Returns the flagged options of a method's extraction."""
+    options: dict[str, dict[str, Any]] = {
+        "rolling": {"step": FLAGS.rolling_step},
+        "random": {"shared": FLAGS.shared_units},
+        "ordered_dropout": {
+            "levels": tuple(numbers("dropout_levels")),
+            "teacher": choice(method, "objective") == "self_distillation",
+        },
+        "depth_width": {"widths": numbers("exit_widths") or None},
+        "importance": {"threshold": FLAGS.threshold, "measure": FLAGS.measure},
+        "pruning_greedy": {"threshold": FLAGS.threshold},
+        "neuron_importance": {"measure": FLAGS.measure},
+    }
+    return options.get(choice(method, "extraction"), {})
+
+
+def _objective_options(method: str) -> dict[str, Any]:
+    """Returns the flagged options of a method's objective."""
+    if choice(method, "objective") != "multi_exit":
+        return {}
+    return {
+        "distillation": FLAGS.distillation,
+        "temperature": FLAGS.temperature,
+        "first_round": FLAGS.num_rounds // 4,
+        "detach_teacher": FLAGS.detach_teacher,
+    }
+
+
+def _client_optimizer() -> optax.GradientTransformation:
+    """Builds the flagged local optimizer."""
+    parts: list[optax.GradientTransformation] = []
+    if FLAGS.client_clip_norm:
+        parts.append(optax.clip_by_global_norm(FLAGS.client_clip_norm))
+    if FLAGS.client_optimizer == "adam":
+        parts.append(optax.scale_by_adam(eps=FLAGS.client_adam_eps))
+        if FLAGS.client_weight_decay:
+            parts.append(optax.add_decayed_weights(FLAGS.client_weight_decay))
+    else:
+        if FLAGS.client_weight_decay:
+            parts.append(optax.add_decayed_weights(FLAGS.client_weight_decay))
+        if FLAGS.client_momentum:
+            parts.append(optax.trace(FLAGS.client_momentum))
+    return optax.chain(*parts, optax.scale_by_learning_rate(FLAGS.client_lr))
+
+
+def _schedule() -> Any:
+    """Builds the flagged factor on the clients' learning rate, by round."""
+    milestones, decay = numbers("lr_milestones"), FLAGS.lr_decay
+
+    def schedule(round: jax.Array) -> jax.Array:
+        passed = sum(jnp.float32(round >= milestone) for milestone in milestones)
+        return jnp.float32(decay) ** passed
+
+    return schedule if milestones else None
+
+
+def build_allocation(
+    dataset: FederatedDataset, algorithm: FederatedAlgorithm, policy: str, seed: int
+) -> Allocation:
+    """Decides the widths of a policy from the training data of one seed."""
+    key = jax.random.key(seed)
+    capacities = numbers("capacities") or None
+    if policy == "capacity" and capacities is None:
+        raise UserError("policy capacity follows the devices' widths: list them in --capacities")
+    return allocate(
+        dataset.train,
+        algorithm.model,
+        policy={**POLICIES, **UNBUDGETED}[policy](**_policy_options(policy)),
+        scores=SCORES[FLAGS.score]()(dataset.train, algorithm.model, key),
+        key=key,
+        extraction=algorithm.extraction,
+        budgeted=policy in POLICIES,
+        dynamic=FLAGS.dynamic,
+        budget=FLAGS.budget,
+        budget_unit=FLAGS.budget_unit,
+        budget_projection=FLAGS.budget_projection,
+        w_min=FLAGS.w_min,
+        w_max=FLAGS.w_max,
+        capacities=capacities,
+    )
+
+
+def _policy_options(policy: str) -> Mapping[str, Any]:
+    """Returns the flagged options of a policy."""
+    if policy == "fixed":
+        return {"widths": numbers("widths")}
+    if policy == "levels":
+        return {
+            "widths": numbers("levels"),
+            "proportions": numbers("level_proportions") or None,
+            "draw": FLAGS.dynamic,
+        }
+    return {}

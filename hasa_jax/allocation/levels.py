@@ -1,0 +1,63 @@
+"""Published size levels: clients dealt over a few widths in given proportions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from hasa_jax import keys
+from hasa_jax.base import ClientStats, UserError
+from hasa_jax.budget import AllocateFn, Budget
+
+
+def levels(
+    widths: Sequence[float] = (1.0, 0.5, 0.25, 0.125, 0.0625),
+    proportions: Sequence[float] | None = None,
+    *,
+    draw: bool = False,
+) -> AllocateFn:
+    """Deals clients over levels; it follows no budget, the ledger says what it costs.
+
+    `fix`: the first block of client ids gets the first level, and so on; what rounding leaves
+    gets the last one. `dynamic` (`draw`): every client's level is drawn in these proportions,
+    anew each round if the allocation is dynamic.
+
+    Args:
+      widths: the levels, HeteroFL's a to e if not given.
+      proportions: of clients at each level; equal if None.
+      draw: whether to draw levels instead of dealing them in blocks.
+
+    Returns:
+      An `AllocateFn`.
+
+    Raises:
+      UserError: if the two lists do not fit each other.
+
+    References:
+      HeteroFL, arXiv 2010.01264.
+    """
+    listed = np.asarray(widths, np.float64)
+    parts = np.ones(len(listed)) if proportions is None else np.asarray(proportions, np.float64)
+    if not len(listed) or not ((listed > 0) & (listed <= 1)).all():
+        raise UserError(f"levels must be widths in (0, 1], not {listed.tolist()}")
+    if len(parts) != len(listed) or not ((parts >= 0).all() and parts.sum() > 0):
+        raise UserError(
+            f"{len(parts)} proportions for {len(listed)} levels: give one a level, none "
+            "negative, at least one above 0"
+        )
+    parts = parts / parts.sum()
+
+    def allocate(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
+        del budget
+        count = len(stats.num_examples)
+        if draw:
+            generator = keys.generator(keys.address(key, keys.Stream.ALLOCATION))
+            return listed[generator.choice(len(listed), size=count, p=parts)]
+        # A binary fraction may fall short of the whole number that it stands for.
+        ends = np.floor(np.cumsum(parts) * count + 1e-9)
+        level = np.searchsorted(ends, np.arange(count), side="right")
+        return listed[np.minimum(level, len(listed) - 1)]
+
+    return allocate

@@ -1,0 +1,107 @@
+"""Images of invented patterns: the image dataset that needs no file.
+
+Every class has a pattern of long waves. An image shows its class's pattern shifted and at some
+contrast, under a random pattern of the same waves that means nothing, and under noise: classes
+can be learned, but not from one pixel, and not perfectly.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import jax
+import numpy as np
+
+from hasa_jax import keys
+from hasa_jax.base import FederatedDataset
+from hasa_jax.datasets.arguments import at_least
+from hasa_jax.datasets.skew import client_sizes, label_mixtures
+from hasa_jax.datasets.splits import assemble, split_clients
+
+_CHANNELS = 3
+_MOST_WAVES = 2  # Per image side; the fewer, the more alike are neighbouring pixels.
+_SHIFTS = 4  # Images shift by up to one part in so many of their side, either way.
+_CONTRASTS = (0.6, 1.4)
+_CLUTTER = 1.0  # Standard deviation of the meaningless pattern; the class's has 1.
+_NOISE = 1.0  # Standard deviation of what every pixel adds on its own.
+
+
+def synthetic_images(
+    key: jax.Array,
+    *,
+    num_images: int = 2000,
+    image_size: int = 8,
+    num_classes: int = 10,
+    num_clients: int = 10,
+    heterogeneity: float = 0.5,
+) -> FederatedDataset:
+    """Invents images for classification by clients that see the classes unequally often.
+
+    Args:
+      key: root key of the run; it is not consumed.
+      num_images: images of all clients together, at least ten a client. Above that,
+        client i gets `1 / (i + 1)` parts.
+      image_size: pixels of a side, at least 4.
+      num_classes: number of classes `K`, at least 2.
+      num_clients: number of clients `N`, at least 2.
+      heterogeneity: `h` in [0, 1]; 0 gives all clients all classes alike, 1 each a single
+        class; see `skew.label_mixtures`.
+
+    Returns:
+      The dataset: inputs `[D, image_size, image_size, 3]` float32 with mean 0 and variance 1
+      in expectation, targets `[D]`.
+
+    Raises:
+      UserError: for arguments out of range.
+
+    References:
+      The Dirichlet label skew is that of `skew.label_mixtures`.
+    """
+    at_least(2, num_classes=num_classes)
+    at_least(4, image_size=image_size)
+    sizes = client_sizes(num_clients, num_images=num_images)
+    # Patterns come first, so that they are the same for any clients.
+    generator = keys.generator(keys.address(key, keys.Stream.DATA))
+    patterns = _patterns(num_classes, image_size, generator)
+    mixtures = label_mixtures(num_clients, num_classes, heterogeneity, generator)
+    clients = {}
+    for i, (size, mixture) in enumerate(zip(sizes, mixtures, strict=True)):
+        # Client 0 of this stream's address is what all clients share.
+        generator = keys.generator(keys.address(key, keys.Stream.DATA, client=i + 1))
+        labels = generator.choice(num_classes, size, p=mixture).astype(np.int32)
+        clients[f"client_{i}"] = _images(patterns[labels], generator), labels
+    splits = split_clients({name: len(pair[1]) for name, pair in clients.items()}, key, "images")
+    return assemble(clients, splits, num_classes)
+
+
+def _patterns(count: int, size: int, generator: np.random.Generator) -> np.ndarray:
+    """Returns `[count, size, size, 3]` sums of waves; every channel has mean 0, variance 1."""
+    frequencies = range(-_MOST_WAVES, _MOST_WAVES + 1)
+    # A wave and its opposite are one wave: half of the plane has them all.
+    waves = np.array([f for f in itertools.product(frequencies, repeat=2) if f > (0, 0)])
+    at = np.arange(size) / size
+    phases = 2 * np.pi * (waves[:, 0, None, None] * at[:, None] + waves[:, 1, None, None] * at)
+    basis = np.concatenate([np.cos(phases), np.sin(phases)]).reshape(-1, size * size)
+    # Amplitudes fall with frequency, as in natural images.
+    falling = np.tile(1 / np.hypot(*waves.T), 2)
+    amplitudes = falling * generator.standard_normal((count, _CHANNELS, len(basis)))
+    pixels = amplitudes @ basis
+    pixels /= pixels.std(-1, keepdims=True)
+    return np.moveaxis(pixels, 1, -1).reshape(count, size, size, _CHANNELS)
+
+
+def _images(patterns: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Turns the patterns `[n, size, size, 3]` of images' classes into the images."""
+    count, size = patterns.shape[:2]
+    reach = size // _SHIFTS
+    shifts = generator.integers(-reach, reach + 1, (2, count, 1))
+    # Waves come round: what leaves the image on one side enters it on the other.
+    rows, columns = (np.arange(size) + shifts) % size
+    shifted = patterns[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    low, high = _CONTRASTS
+    images = generator.uniform(low, high, (count, 1, 1, 1)) * shifted
+    images += _CLUTTER * _patterns(count, size, generator)
+    images += _NOISE * generator.standard_normal(patterns.shape)
+    # The mean square of the contrasts is (low^2 + low high + high^2) / 3.
+    variance = (low**2 + low * high + high**2) / 3 + _CLUTTER**2 + _NOISE**2
+    return (images / np.sqrt(variance)).astype(np.float32)

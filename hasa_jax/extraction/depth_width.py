@@ -1,0 +1,72 @@
+"""Depth and width: smaller subnets have fewer exits as well as fewer units."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+from hasa_jax.base import Shape, UserError
+from hasa_jax.extraction.prefix import by_position
+from hasa_jax.supernet import Extraction, Model
+
+# By number of exits, 4 being the published widths of ResNet110.
+_WIDTHS = {3: (0.7, 0.75, 1.0), 4: (0.7, 0.7, 0.75, 1.0)}
+
+
+def depth_width(widths: Sequence[float] | None = None) -> Extraction:
+    """Keeps a prefix of the units and of the exits; a client trains all its exits.
+
+    Level l of E has l exits and the width `r_l`. Of H sizes, the k-th with
+    `(l - 1) / E < k / H <= l / E` has l exits and the width
+    `r_{l-1} + (r_l - r_{l-1}) (E k / H - (l - 1))`, `r_0` being 0, so that `k = l H / E` is
+    exactly level l. A group of U units keeps `floor(r U)` of them, one at least.
+
+    Args:
+      widths: `r_1, ..., r_E`, never falling, the last one 1. By default .7, .7, .75, 1 for four
+        exits, .7, .75, 1 for three, and evenly spread from .7 to 1 for other numbers.
+
+    Returns:
+      An `Extraction`; its `shape` raises a `UserError` for a model without early exits, or with
+      another number of exits than widths.
+
+    Raises:
+      UserError: if the widths fall, leave (0, 1] or do not end in 1.
+
+    References:
+      ScaleFL, Ilhan, Su and Liu, CVPR 2023.
+    """
+    if widths is not None:
+        widths = tuple(float(width) for width in widths)
+        falls = not all(low <= high for low, high in itertools.pairwise(widths))
+        if not widths or falls or widths[0] <= 0 or widths[-1] != 1:
+            raise UserError(f"widths must never fall within (0, 1] and end in 1, but are {widths}")
+
+    def shape(model: Model, kept: int) -> Shape:
+        rising = _level_widths(widths, model.num_exits)
+        # Rational arithmetic: a binary fraction may lose a unit of a whole product.
+        position = Fraction(model.num_exits * kept, max(model.groups.values()))
+        exits = math.ceil(position)
+        below, above = rising[exits - 1 : exits + 1]
+        width = below + (above - below) * (position - (exits - 1))
+        sizes = {name: max(1, math.floor(width * size)) for name, size in model.groups.items()}
+        return Shape(float(width), tuple(sizes.items()), exits)
+
+    return Extraction(shape=shape, order=by_position, all_exits=True)
+
+
+def _level_widths(widths: Sequence[float] | None, num_exits: int) -> list[Fraction]:
+    """Returns `r_0 = 0, r_1, ..., r_E` as the decimals they are written as."""
+    if num_exits == 1:
+        raise UserError(
+            "depth_width needs a model with early exits, and this one has none: use an extraction "
+            "that cuts widths alone, such as prefix, or give the model more exits"
+        )
+    widths = widths or _WIDTHS.get(num_exits)
+    if widths is None:
+        steps = [Fraction(level, num_exits - 1) for level in range(num_exits)]
+        return [Fraction(0), *(Fraction("0.7") + Fraction("0.3") * step for step in steps)]
+    if len(widths) != num_exits:
+        raise UserError(f"depth_width has {len(widths)} widths but the model has {num_exits} exits")
+    return [Fraction(0), *(Fraction(str(width)) for width in widths)]

@@ -1,0 +1,87 @@
+"""Measures of importance: a non-negative score for every parameter of the supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from hasa_jax.base import Params, PyTree, UserError
+from hasa_jax.supernet import Broadcast
+
+MeasureFn = Callable[[Broadcast], PyTree]
+"""`broadcast -> scores >= 0`, shaped like the params; larger means more important."""
+
+
+def magnitude(broadcast: Broadcast) -> PyTree:
+    """Scores a parameter by `|theta|`, the same for all clients."""
+    return jax.tree.map(jnp.abs, broadcast.params)
+
+
+def gradient(broadcast: Broadcast) -> PyTree:
+    """Scores a parameter by `|g|`, g being the gradient of the mean loss of the sample."""
+    return jax.tree.map(jnp.abs, _mean_gradient(broadcast))
+
+
+def taylor(broadcast: Broadcast) -> PyTree:
+    """Scores a parameter by `|g theta|`: what the loss changes by without it, to first order.
+
+    References:
+      SNIP, arXiv 1810.02340.
+    """
+    return jax.tree.map(
+        lambda slope, leaf: jnp.abs(slope * leaf), _mean_gradient(broadcast), broadcast.params
+    )
+
+
+def fisher(broadcast: Broadcast) -> PyTree:
+    """Scores a parameter by `mean_x g_x^2` over the examples x of the sample.
+
+    One example at a time, so memory stays that of one gradient.
+
+    References:
+      Fisher pruning, arXiv 1801.05787.
+    """
+
+    def loss(params: Params, position: jax.Array) -> jax.Array:
+        return jnp.sum(broadcast.sample_loss(params, position[None]))
+
+    def add(total: PyTree, position: jax.Array):
+        slopes = jax.grad(loss)(broadcast.params, position)
+        return jax.tree.map(lambda old, slope: old + jnp.square(slope), total, slopes), None
+
+    zeros = jax.tree.map(jnp.zeros_like, broadcast.params)
+    total, _ = jax.lax.scan(add, zeros, jnp.arange(broadcast.sample_capacity))
+    return jax.tree.map(lambda leaf: leaf / jnp.maximum(broadcast.sample_size, 1), total)
+
+
+def _mean_gradient(broadcast: Broadcast) -> PyTree:
+    """Returns the gradient of the client's mean loss over its sample."""
+
+    def loss(params: Params) -> jax.Array:
+        losses = broadcast.sample_loss(params, jnp.arange(broadcast.sample_capacity))
+        return jnp.sum(losses) / jnp.maximum(broadcast.sample_size, 1)
+
+    return jax.grad(loss)(broadcast.params)
+
+
+MEASURES: dict[str, MeasureFn] = {
+    "fisher": fisher,
+    "gradient": gradient,
+    "magnitude": magnitude,
+    "taylor": taylor,
+}
+
+
+def check_measure(measure: str) -> None:
+    """Refuses names that are no measure.
+
+    Args:
+      measure: its name.
+
+    Raises:
+      UserError: if there is no such measure.
+    """
+    if measure not in MEASURES:
+        raise UserError(f"unknown measure {measure!r}: use one of {', '.join(MEASURES)}")

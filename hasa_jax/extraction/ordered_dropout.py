@@ -1,0 +1,38 @@
+"""Ordered dropout: a prefix from which every step trains a narrower prefix."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from hasa_jax import units
+from hasa_jax.base import UserError
+from hasa_jax.extraction.prefix import by_position
+from hasa_jax.supernet import Extraction
+
+
+def ordered_dropout(
+    levels: Sequence[float] = (0.2, 0.4, 0.6, 0.8, 1.0), teacher: bool = False
+) -> Extraction:
+    """Keeps a prefix of the client's width; each step draws one of the levels within it.
+
+    The step's width is `p ~ Uniform{p in levels, p <= p_max}`, `p_max` being the client's.
+
+    Args:
+      levels: fractions of units, rising.
+      teacher: whether each step also runs the client's whole subnet, for self-distillation.
+
+    Returns:
+      An `Extraction`.
+
+    Raises:
+      UserError: if the levels do not rise within (0, 1].
+
+    References:
+      FjORD, arXiv 2102.13451.
+    """
+    levels = tuple(float(level) for level in levels)
+    rising = all(low < high for low, high in itertools.pairwise(levels))
+    if not (levels and rising and levels[0] > 0 and levels[-1] <= 1):
+        raise UserError(f"levels of ordered dropout must rise within (0, 1], but are {levels}")
+    return Extraction(shape=units.by_width, order=by_position, levels=levels, teacher=teacher)

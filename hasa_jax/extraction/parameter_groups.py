@@ -1,0 +1,125 @@
+"""Groups of single parameters: their names, counts, and the order within a group.
+
+The counterpart of unit groups for extractions that keep single parameters. A tree of groups
+is shaped like the params and has a name for each leaf; leaves of one name share a threshold.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+
+from hasa_jax import costs, units
+from hasa_jax.base import PyTree, Shape, UserError
+from hasa_jax.supernet import Model
+
+THRESHOLDS = ("model", "stage", "layer")
+"""What makes a group: the whole model, a top-level module, or each array."""
+
+WHOLE = ""
+"""The name of parameters that belong to no group: they are in every subnet."""
+
+
+def parameter_groups(model: Model, threshold: str) -> PyTree:
+    """Names the group of every parameter: `WHOLE` for those of norms.
+
+    Args:
+      model: the supernet; a module is a norm if its name contains `norm`.
+      threshold: one of `THRESHOLDS`.
+
+    Returns:
+      A tree of groups.
+
+    Raises:
+      UserError: if nothing is left that can be cut.
+    """
+
+    def name(path, leaf):
+        del leaf
+        where = jax.tree_util.keystr(path, simple=True, separator="/")
+        stage, *rest = where.split("/")
+        if any("norm" in part.lower() for part in (stage, *rest)):
+            return WHOLE
+        return {"model": "model", "stage": stage, "layer": where}[threshold]
+
+    groups = jax.tree_util.tree_map_with_path(name, model.shapes)
+    if not any(jax.tree.leaves(groups)):
+        raise UserError("every parameter of the model belongs to a norm: there is nothing to cut")
+    return groups
+
+
+@functools.cache
+def shape_by_count(model: Model, kept: int, threshold: str) -> Shape:
+    """Returns what a subnet keeps if it is as large as the structured one of `kept` units.
+
+    `gamma` is the share of all parameters that `units.by_width` keeps; a group of D parameters
+    keeps `floor(gamma D)` of them, one at least.
+
+    The shape of every size is computed once.
+
+    Args:
+      model: the supernet.
+      kept: units kept in the largest unit group, in [1, H].
+      threshold: one of `THRESHOLDS`.
+
+    Returns:
+      A shape of full width and depth, whose sizes are those of parameter groups.
+    """
+    count = costs.parameter_count(model, dict(units.by_width(model, kept).sizes))
+    whole = costs.parameter_count(model, model.groups)
+    totals: dict[str, int] = {}
+    groups = jax.tree.leaves(parameter_groups(model, threshold))
+    for name, leaf in zip(groups, jax.tree.leaves(model.shapes), strict=True):
+        if name != WHOLE:
+            totals[name] = totals.get(name, 0) + math.prod(leaf.shape)
+    sizes = {name: max(1, total * count // whole) for name, total in sorted(totals.items())}
+    return Shape(1.0, tuple(sizes.items()), model.num_exits)
+
+
+def join(values: PyTree, groups: PyTree) -> dict[str, jax.Array]:
+    """Concatenates the values of every group.
+
+    Args:
+      values: shaped like the params.
+      groups: tree of groups.
+
+    Returns:
+      `{group: [D]}`, in the order of the tree; without `WHOLE`.
+    """
+    parts: dict[str, list[jax.Array]] = {}
+    for name, leaf in zip(jax.tree.leaves(groups), jax.tree.leaves(values), strict=True):
+        if name != WHOLE:
+            parts.setdefault(name, []).append(leaf.reshape(-1))
+    return {name: jnp.concatenate(part) for name, part in parts.items()}
+
+
+def rank_falling(scores: PyTree, groups: PyTree) -> PyTree:
+    """Ranks single parameters within their group by falling score; ties go to the first.
+
+    Args:
+      scores: shaped like the params.
+      groups: tree of groups.
+
+    Returns:
+      Ranks, int32, shaped like the params; 0 in leaves of no group.
+    """
+
+    def rank(flat: jax.Array) -> jax.Array:
+        positions = jnp.argsort(-flat, stable=True)
+        places = jnp.arange(flat.size, dtype=jnp.int32)
+        return jnp.zeros_like(places).at[positions].set(places, unique_indices=True)
+
+    joined = {name: rank(flat) for name, flat in join(scores, groups).items()}
+    ends = dict.fromkeys(joined, 0)
+
+    def cut(name, leaf):
+        if name == WHOLE:
+            return jnp.zeros(leaf.shape, jnp.int32)
+        ends[name] += leaf.size
+        return joined[name][ends[name] - leaf.size : ends[name]].reshape(leaf.shape)
+
+    # The order of visits is that of `join`.
+    return jax.tree.map(cut, groups, scores)

@@ -1,0 +1,226 @@
+"""Layers that the supernets share: scalers, norms over kept units, affine maps, early exits.
+
+Each layer gives the same result in a narrow module and in a wider one whose other units are
+zero, the `Context` telling which units are kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hasa_jax.base import UserError
+from hasa_jax.supernet import Context
+
+NORMS = ("static", "batch", "group", "layer", "none")
+"""Kinds of `Norm`."""
+
+SCALERS = ("none", "train", "always")
+"""When `scale` divides by the width."""
+
+WHOLE = Context()
+"""Nothing cut, not training."""
+
+Names = tuple[str | None, ...]
+
+_EPSILON = 1e-5
+_NORM_GROUPS = 4
+
+uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""Kernels within 1 / sqrt(fan in), as in the code of HeteroFL."""
+
+
+def parameter(module: nn.Module, name: str, init: Any, names: Names, shape: tuple[int, ...]) -> Any:
+    """Declares a parameter of a module whose axes have the given logical names."""
+    return module.param(name, nn.with_logical_partitioning(init, names), shape)
+
+
+def spread_exits(exits: int, depth: int) -> tuple[int, ...]:
+    """Spreads exits evenly over the blocks of a model; the last one is at full depth.
+
+    Args:
+      exits: how many.
+      depth: blocks of the model.
+
+    Returns:
+      The number of blocks below each exit, for a model's `exit_blocks`.
+
+    Raises:
+      UserError: if there are more exits than blocks, or none.
+    """
+    if not 1 <= exits <= depth:
+        raise UserError(f"{exits} exits do not fit {depth} blocks: ask for 1 to {depth}")
+    return tuple(depth * number // exits for number in range(1, exits + 1))
+
+
+def exit_places(exits: int, exit_blocks: tuple[int, ...], depth: int) -> tuple[int, ...]:
+    """Returns how many blocks lie below each of the first `exits` exits.
+
+    Args:
+      exits: how many exits a module builds.
+      exit_blocks: blocks below every exit of the supernet; empty for one at full depth.
+      depth: blocks of the supernet.
+
+    Returns:
+      The first `exits` of `exit_blocks`.
+
+    Raises:
+      UserError: if the places do not rise to the full depth, or are fewer than `exits`.
+    """
+    places = tuple(exit_blocks) or (depth,)
+    if sorted({*places, 0}) != [0, *places] or places[-1] != depth:
+        raise UserError(f"exit_blocks={places} must rise from 1 or more to the depth {depth}")
+    if not 1 <= exits <= len(places):
+        raise UserError(f"exits={exits} but exit_blocks={places} has places for {len(places)}")
+    return places[:exits]
+
+
+def joined(logits: list[jax.Array]) -> jax.Array | tuple[jax.Array, ...]:
+    """Returns the logits of one exit alone, or those of several as a tuple."""
+    return logits[0] if len(logits) == 1 else tuple(logits)
+
+
+def scale(inputs: jax.Array, context: Context, scaler: str) -> jax.Array:
+    """Divides activations by the fraction of units kept, so that sums keep their size.
+
+    Args:
+      inputs: activations of any shape.
+      context: its `width` is the divisor.
+      scaler: `none`, `train` (in training steps only) or `always`.
+
+    Returns:
+      The scaled activations.
+
+    Raises:
+      UserError: if the scaler is unknown.
+
+    References:
+      arXiv 2010.01264 (`train`), CVPR 2023 ScaleFL (`always`).
+    """
+    if scaler not in SCALERS:
+        raise UserError(f"unknown scaler {scaler!r}: use one of {', '.join(SCALERS)}")
+    active = scaler == "always" or (scaler == "train" and context.train)
+    return inputs / context.width if active else inputs
+
+
+def kept_units(context: Context, group: str, units: int) -> tuple[jax.Array, int | jax.Array]:
+    """Returns the ranks of a group's units `[U]` and how many of them are kept."""
+    if context.ranks is None or context.sizes is None or group not in context.ranks:
+        return jnp.arange(units), units
+    return context.ranks[group], context.sizes[group]
+
+
+def along_last(values: jax.Array, like: jax.Array) -> jax.Array:
+    """Reshapes `[U]` to broadcast against `[..., U]`."""
+    return values.reshape((1,) * (like.ndim - 1) + (-1,))
+
+
+class Norm(nn.Module):
+    """A norm over channels with a gain and a shift for each of them.
+
+    Attributes:
+      group: unit group of the channels.
+      units: channels, `U`.
+      kind: `batch` normalises every channel by the batch's own moments, in evaluation too;
+        `static` does so in training and by calibrated moments, if given, in evaluation;
+        `group` and `layer` normalise an example over 4 and 1 groups of its kept channels and
+        all positions; `none` does nothing.
+
+    References:
+      arXiv 1502.03167 (batch), 2010.01264 (static), 1803.08494 (group), 1607.06450 (layer).
+    """
+
+    group: str
+    units: int
+    kind: str
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, context: Context = WHOLE) -> jax.Array:
+        """Normalises.
+
+        Args:
+          inputs: `[B, ..., U]`, zero in channels that are not kept.
+          context: which channels are kept and which examples count.
+
+        Returns:
+          The same shape, zero in channels whose gain and shift are zero.
+
+        Raises:
+          UserError: if the kind is unknown.
+        """
+        if self.kind not in NORMS:
+            raise UserError(f"unknown norm {self.kind!r}: use one of {', '.join(NORMS)}")
+        if self.kind == "none":
+            return inputs
+        if self.kind in ("static", "batch"):
+            normal = self._by_batch(inputs, context)
+        else:
+            normal = self._by_example(inputs, context)
+        gain = parameter(self, "gain", nn.initializers.ones, (self.group,), (self.units,))
+        shift = parameter(self, "shift", nn.initializers.zeros, (self.group,), (self.units,))
+        return normal * along_last(gain, inputs) + along_last(shift, inputs)
+
+    def _by_batch(self, inputs: jax.Array, context: Context) -> jax.Array:
+        """Normalises each channel over the batch's valid examples and all positions."""
+        if self.kind == "static" and not context.train and self.has_variable("moments", "mean"):
+            mean: Any = self.get_variable("moments", "mean")
+            variance: Any = self.get_variable("moments", "var")
+            mean = along_last(mean, inputs)
+        else:
+            examples = inputs.shape[0]
+            valid = jnp.ones(examples, bool) if context.valid is None else context.valid
+            weights = valid.astype(inputs.dtype).reshape((-1,) + (1,) * (inputs.ndim - 1))
+            positions = inputs.size // (examples * self.units)
+            count = jnp.maximum(jnp.sum(weights) * positions, 1)
+            axes = tuple(range(inputs.ndim - 1))
+            mean = jnp.sum(inputs * weights, axes, keepdims=True) / count
+            variance = jnp.sum(jnp.square(inputs - mean) * weights, axes) / count
+            if self.kind == "static":
+                unbiased = variance * (count / jnp.maximum(count - 1, 1))
+                for name, value in (("mean", mean.reshape(-1)), ("var", unbiased)):
+                    self.sow("batch_moments", name, value, reduce_fn=lambda _, new: new)
+        return (inputs - mean) * jax.lax.rsqrt(along_last(variance, inputs) + _EPSILON)
+
+    def _by_example(self, inputs: jax.Array, context: Context) -> jax.Array:
+        """Normalises each example over groups of kept channels, neighbours in rank."""
+        groups = _NORM_GROUPS if self.kind == "group" else 1
+        ranks, kept = kept_units(context, self.group, self.units)
+        member = (ranks * groups // kept)[None] == jnp.arange(groups)[:, None]
+        member = (member & (ranks < kept)[None]).astype(inputs.dtype)[None]  # [1, G, U]
+        positions = inputs.size // (inputs.shape[0] * self.units)
+        counts = jnp.maximum(jnp.sum(member, axis=2) * positions, 1)  # [1, G]
+        axes = tuple(range(1, inputs.ndim - 1))
+
+        def averaged(values):
+            """Averages `[B, ..., U]` over each group, for each of its channels."""
+            means = jnp.sum(jnp.sum(values, axes)[:, None] * member, axis=2) / counts
+            spread = jnp.sum(means[:, :, None] * member, axis=1)
+            return spread.reshape(inputs.shape[0], *(1,) * len(axes), self.units)
+
+        # A channel that is not kept has mean and variance zero here, and a gain of zero.
+        centred = inputs - averaged(inputs)
+        return centred * jax.lax.rsqrt(averaged(jnp.square(centred)) + _EPSILON)
+
+
+class Dense(nn.Module):
+    """An affine map of the last axis.
+
+    Attributes:
+      features: outputs.
+      names: axis names of the kernel `(in, features)`.
+    """
+
+    features: int
+    names: tuple[str | None, str | None]
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """Maps `[..., in]` to `[..., features]`."""
+        shape = (inputs.shape[-1], self.features)
+        kernel = parameter(self, "kernel", uniform, self.names, shape)
+        bias = parameter(self, "bias", nn.initializers.zeros, self.names[1:], shape[1:])
+        outputs = jnp.einsum("...i,io->...o", inputs, kernel)
+        return outputs + along_last(bias, outputs)

@@ -1,0 +1,135 @@
+"""Pre-norm Transformer encoder, for the next word or the class of a text."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hasa_jax.base import UserError
+from hasa_jax.models.attention import Attention
+from hasa_jax.models.layers import (
+    WHOLE,
+    Dense,
+    Norm,
+    exit_places,
+    joined,
+    parameter,
+    scale,
+)
+from hasa_jax.supernet import Context
+
+PADDING = 0
+"""The token id that stands for no token."""
+
+_embedding = nn.initializers.normal(0.1)
+
+
+class Transformer(nn.Module):
+    """Encoder of tokens with learned positions; padding (id 0) is never attended to.
+
+    The residual stream is the group `embed`; every layer l has its own groups `head_dim/l`
+    and `feedforward/l`. BERT-base has the sizes embed 768, 12 heads of 64, feedforward 3072
+    and 12 layers.
+
+    Attributes:
+      num_tokens: input ids (vocabulary, padding and out-of-vocabulary).
+      num_classes: classes or words that can be predicted, `K`; never cut.
+      embed: units of the residual stream.
+      heads: attention heads; all are kept.
+      head_dim: units of every head.
+      feedforward: hidden units of every feed-forward part.
+      layers: layers.
+      causal: whether to predict the next word everywhere, or else one class of the text.
+      max_length: positions, at least `T`.
+      scaler: when to divide by the width, after every linear map but the heads; one of
+        `layers.SCALERS`.
+      exits: exits built, the first ones of `exit_blocks`.
+      exit_blocks: layers below every exit; empty for one exit, at full depth.
+
+    References:
+      arXiv 1706.03762; the cut and the scaler: arXiv 2010.01264.
+    """
+
+    num_tokens: int
+    num_classes: int
+    embed: int = 256
+    heads: int = 8
+    head_dim: int = 32
+    feedforward: int = 512
+    layers: int = 4
+    causal: bool = True
+    max_length: int = 512
+    scaler: str = "none"
+    exits: int = 1
+    exit_blocks: tuple[int, ...] = ()
+
+    @nn.compact
+    def __call__(
+        self, tokens: jax.Array, context: Context = WHOLE
+    ) -> jax.Array | tuple[jax.Array, ...]:
+        """Predicts the next word at every position, or the class of the text.
+
+        Args:
+          tokens: input ids `[B, T]`.
+          context: which units are kept and their share.
+
+        Returns:
+          Logits `[B, T, K]` if causal, else `[B, K]`; a tuple of them if there are several exits.
+
+        Raises:
+          UserError: if texts are longer than `max_length`, or `scaler` or the exits are invalid.
+        """
+        length = tokens.shape[1]
+        if length > self.max_length:
+            raise UserError(f"texts of {length} tokens but max_length={self.max_length}")
+        places = exit_places(self.exits, self.exit_blocks, self.layers)
+        present = tokens != PADDING
+        allowed = jnp.broadcast_to(present[:, None], (*tokens.shape, length))
+        if self.causal:
+            allowed = allowed & jnp.tri(length, dtype=bool)[None]
+
+        shapes = (self.num_tokens, self.embed), (self.max_length, self.embed)
+        embedding = parameter(self, "embedding", _embedding, ("tokens", "embed"), shapes[0])
+        positions = parameter(self, "positions", _embedding, (None, "embed"), shapes[1])
+        states = scale(embedding[tokens] + positions[None, :length], context, self.scaler)
+        logits: list[jax.Array] = []
+        head = None
+        for layer in range(places[-1]):
+            states = self._layer(layer, states, allowed, context)
+            if layer + 1 in places:
+                number = len(logits) + 1
+                if head is None or not self.causal:
+                    name = "decoder" if self.causal else f"head_{number}"
+                    head = Dense(self.num_classes, ("embed", "classes"), name=name)
+                outputs = self._norm(f"head_norm_{number}", states, context)
+                logits.append(head(outputs if self.causal else _pooled(outputs, present)))
+        return joined(logits)
+
+    def _layer(
+        self, layer: int, states: jax.Array, allowed: jax.Array, context: Context
+    ) -> jax.Array:
+        """Adds the attention and the feed-forward part of a layer to states `[B, T, U]`."""
+        name = f"layer_{layer + 1}"
+        attention = Attention(
+            self.heads, self.head_dim, f"head_dim/{layer}", self.scaler, name=f"{name}_attention"
+        )
+        normal = self._norm(f"{name}_attention_norm", states, context)
+        states = states + attention(normal, allowed, context)
+        group = f"feedforward/{layer}"
+        enter = Dense(self.feedforward, ("embed", group), name=f"{name}_enter")
+        leave = Dense(self.embed, (group, "embed"), name=f"{name}_leave")
+        normal = self._norm(f"{name}_feedforward_norm", states, context)
+        hidden = nn.gelu(scale(enter(normal), context, self.scaler))
+        return states + scale(leave(hidden), context, self.scaler)
+
+    def _norm(self, name: str, states: jax.Array, context: Context) -> jax.Array:
+        """Normalises each position of states `[B, T, U]` by itself."""
+        norm = Norm("embed", self.embed, "layer", name=name)
+        return norm(states.reshape(-1, self.embed), context).reshape(states.shape)
+
+
+def _pooled(states: jax.Array, present: jax.Array) -> jax.Array:
+    """Averages states `[B, T, U]` over the positions that are present `[B, T]`."""
+    weights = present.astype(states.dtype)[:, :, None]
+    return jnp.sum(states * weights, axis=1) / jnp.maximum(jnp.sum(weights, axis=1), 1)
