@@ -53,9 +53,12 @@ def build_dataset(seed: int) -> FederatedDataset:
 
 def build_algorithm(dataset: FederatedDataset, method: str, execution: str) -> FederatedAlgorithm:
     """Builds the flagged model, and a method on it, for a data set of this shape."""
+    extraction = EXTRACTIONS[choice(method, "extraction")](**_extraction_options(method))
+    if execution == "auto":
+        execution = "sliced" if extraction.order else "masked"
     return partial_training(
         from_linen(_module(dataset, method), dataset.train.inputs),
-        extraction=EXTRACTIONS[choice(method, "extraction")](**_extraction_options(method)),
+        extraction=extraction,
         objective=OBJECTIVES[choice(method, "objective")](**_objective_options(method)),
         execution=EXECUTIONS[execution],
         client_optimizer=_client_optimizer(),

@@ -107,9 +107,10 @@ flags.DEFINE_float("w_max", 0.8, "Widest width.")
 flags.DEFINE_enum(
     "execution",
     "masked",
-    sorted(EXECUTIONS),
+    ("auto", *sorted(EXECUTIONS)),
     "masked: one program for all widths, at the cost of full ones; sliced: compute follows the "
-    "budget, at the cost of compiling each width.",
+    "budget, at the cost of compiling each width; auto: sliced where the method cuts units, masked "
+    "where it keeps single parameters.",
 )
 flags.DEFINE_integer("clients_at_once", 0, "Clients in one vmap; 0: one on CPUs, else all.", 0)
 

@@ -55,14 +55,14 @@ def perceptron(**fields):
     return hj.from_linen(module, np.zeros((1, 2, 3), np.float32))
 
 
-def cnn(**fields):
+def cnn(side=8, **fields):
     module = CNN(NUM_CLASSES, **{**STAGES, **fields})
-    return hj.from_linen(module, np.zeros((1, 8, 9, 3), np.float32))
+    return hj.from_linen(module, np.zeros((1, side, side + 1, 3), np.float32))
 
 
-def resnet18(**fields):
+def resnet18(side=8, **fields):
     module = ResNet18(NUM_CLASSES, **{**STAGES, **fields})
-    return hj.from_linen(module, np.zeros((1, 8, 8, 3), np.float32))
+    return hj.from_linen(module, np.zeros((1, side, side, 3), np.float32))
 
 
 def transformer(**fields):

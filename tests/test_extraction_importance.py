@@ -1,5 +1,6 @@
 """Extractions of single parameters, and the measures that choose them."""
 
+import dataclasses
 from fractions import Fraction
 
 import flax.linen as nn
@@ -12,6 +13,7 @@ import hasa_jax as hj
 from hasa_jax.extraction import importance
 from hasa_jax.extraction.importance import cut_below
 from hasa_jax.extraction.measures import MEASURES
+from hasa_jax.extraction.parameter_groups import name_groups
 from hasa_jax.supernet import Broadcast
 from tests import small
 
@@ -120,6 +122,20 @@ def test_layer_and_stage_thresholds_keep_their_own_counts():
     sizes = dict(importance("stage").shape(model, 6).sizes)
     masks = choose(importance("stage"), model, params, sizes).masks
     assert {name: flat(masks[name]).sum() for name in masks} == sizes
+
+
+def test_stages_are_told_by_the_first_two_words():
+    names = ("conv", "stage_1_block_1", "stage_1_block_2", "stage_2_block_1", "head_norm_1")
+    shapes = {name: {"kernel": jax.ShapeDtypeStruct((2,), np.float32)} for name in names}
+    model = dataclasses.replace(small.mlp(), shapes=shapes)
+    groups = jax.tree.leaves(name_groups(model, "stage"))
+    assert groups == ["conv", "", "stage_1", "stage_1", "stage_2"]
+
+
+def test_a_model_of_norms_alone_is_refused():
+    shapes = {"norm_1": {"gain": jax.ShapeDtypeStruct((2,), np.float32)}}
+    with pytest.raises(hj.UserError, match="nothing to cut"):
+        name_groups(dataclasses.replace(small.mlp(), shapes=shapes), "model")
 
 
 def test_sizes_are_those_of_the_structured_subnet():

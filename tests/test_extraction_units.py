@@ -174,6 +174,8 @@ def test_depth_width_loses_no_unit_to_binary_fractions():
     assert int(100 * 0.29) == 28
     shape = depth_width((0.29, 1)).shape(with_exits(2, first=100), 50)
     assert dict(shape.sizes)["first"] == 29
+    shape = depth_width((2 / 3, 1)).shape(with_exits(2, first=60), 30)
+    assert dict(shape.sizes)["first"] == 40
 
 
 def test_depth_width_refuses_models_that_do_not_fit():

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 import hasa_jax as hj
+from hasa_jax import costs, units
+from hasa_jax.extraction.prefix import prefix
+from hasa_jax.models import ResNet18, Transformer
+from hasa_jax.supernet import Context
 from tests import small
 
 
@@ -71,15 +75,74 @@ def test_refusals(module, match):
 
 
 def test_the_scaler_is_for_training_only():
-    model = small.lstm(scaler=True)
+    model = small.lstm(scaler="train")
     params = model.init(jax.random.key(0))
     tokens = np.full((2, small.LENGTH), 3, np.int32)
-    whole = model.apply(params, tokens, width=1.0, train=True)
-    half = model.apply(params, tokens, width=0.5, train=True)
-    asked = model.apply(params, tokens, width=0.5, train=False)
-    np.testing.assert_array_equal(asked, whole)
+
+    def logits(**context):
+        return model.apply(params, tokens, Context(**context))[0][0]
+
+    whole, half = logits(width=1.0, train=True), logits(width=0.5, train=True)
+    np.testing.assert_array_equal(logits(width=0.5), whole)
     bias = params["head_bias"][None, None]
     np.testing.assert_allclose(half - bias, 2 * (whole - bias), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [(512, 11_172_170), (256, 2_796_714), (128, 701_018), (64, 176_178), (32, 44_510)],
+)
+def test_resnet18_has_the_published_parameters(level, expected):
+    """Those of HeteroFL's levels a to e on CIFAR-10, all tensors counted."""
+    model = hj.from_linen(ResNet18(10, norm="batch"), np.zeros((1, 8, 8, 3), np.float32))
+    sizes = units.sizes_of_units(model.groups, level)
+    assert costs.parameter_count(model, sizes) == expected
+    narrow = ResNet18(10, *(sizes[f"stage{stage}"] for stage in (1, 2, 3, 4)), norm="batch")
+    shapes = hj.from_linen(narrow, np.zeros((1, 8, 8, 3), np.float32)).shapes
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == expected
+
+
+def test_transformer_reaches_bert_base():
+    module = Transformer(
+        30_522, 4, embed=768, heads=12, head_dim=64, feedforward=3072, layers=12, causal=False
+    )
+    shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 8), jnp.int32))
+    layers = 12 * 7_087_872  # Without the norm of the embeddings: norms come first here.
+    ends = (30_522 + 512) * 768 + 2 * 768 + 768 * 4 + 4
+    leaves = jax.tree.leaves(nn.meta.unbox(shapes))
+    assert sum(leaf.size for leaf in leaves) == layers + ends
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_transformer_ignores_padding_and_the_future(causal):
+    model = small.transformer(causal=causal)
+    params = model.init(jax.random.key(0))
+    tokens = jnp.array([[3, 4, 2, 0, 0, 0], [3, 4, 5, 6, 0, 0], [0, 0, 0, 0, 0, 0]])
+    logits = model.apply(params, tokens, Context())[0][0]
+    assert np.isfinite(logits).all()
+    short = model.apply(params, tokens[:1, :3], Context())[0][0]
+    if causal:
+        np.testing.assert_allclose(logits[:1, :3], short, atol=1e-5)
+        np.testing.assert_allclose(logits[0, :2], logits[1, :2], atol=1e-5)
+        assert not np.allclose(logits[0, 2], logits[1, 2], atol=1e-3)
+    else:
+        np.testing.assert_allclose(logits[:1], short, atol=1e-5)
+
+
+def test_exits_share_the_decoder_only_of_words():
+    words = small.transformer(**small.TWO_EXITS)
+    assert words.depths["decoder"]["kernel"] == 1
+    classes = small.transformer(causal=False, **small.TWO_EXITS)
+    assert [classes.depths[f"head_{number}"]["kernel"] for number in (1, 2)] == [1, 2]
+
+
+def test_inputs_that_do_not_fit_are_refused():
+    with pytest.raises(hj.UserError, match="8 x 8 or more"):
+        small.cnn(side=4)
+    with pytest.raises(hj.UserError, match="texts of 6 tokens but max_length=5"):
+        small.transformer(max_length=5)
+    with pytest.raises(hj.UserError, match="exits=2 but exit_blocks"):
+        small.perceptron(exits=2)
 
 
 def test_macs_refuse_loops_of_unknown_length():
@@ -92,14 +155,10 @@ def test_macs_refuse_loops_of_unknown_length():
             return jax.lax.while_loop(lambda y: y.sum() < 0, lambda y: y + 1, x)
 
     model = hj.from_linen(Looping(), np.zeros((1, 3), np.float32))
-    from hasa_jax import costs
-
     with pytest.raises(hj.UserError, match="while_loop"):
-        costs.cost_table(model, "macs")
+        costs.cost_table(model, prefix(), "macs")
 
 
 def test_a_group_of_one_unit_is_legal():
-    from hasa_jax import costs
-
     model = small.mlp(first=1, second=12)
-    assert costs.cost_table(model, "macs")[-1] == 1
+    assert costs.cost_table(model, prefix(), "macs")[-1] == 1

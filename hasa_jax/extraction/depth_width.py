@@ -57,7 +57,7 @@ def depth_width(widths: Sequence[float] | None = None) -> Extraction:
 
 
 def _level_widths(widths: Sequence[float] | None, num_exits: int) -> list[Fraction]:
-    """Returns `r_0 = 0, r_1, ..., r_E` as the decimals they are written as."""
+    """Returns `r_0 = 0, r_1, ..., r_E` as the simple fractions that they stand for."""
     if num_exits == 1:
         raise UserError(
             "depth_width needs a model with early exits, and this one has none: use an extraction "
@@ -69,4 +69,4 @@ def _level_widths(widths: Sequence[float] | None, num_exits: int) -> list[Fracti
         return [Fraction(0), *(Fraction("0.7") + Fraction("0.3") * step for step in steps)]
     if len(widths) != num_exits:
         raise UserError(f"depth_width has {len(widths)} widths but the model has {num_exits} exits")
-    return [Fraction(0), *(Fraction(str(width)) for width in widths)]
+    return [Fraction(0), *(Fraction(width).limit_denominator(10**6) for width in widths)]

@@ -31,8 +31,8 @@ def importance(
     `parameter_groups.shape_by_count`.
 
     Args:
-      threshold: what shares one: the whole `model`, a `stage` (a top-level module), or a `layer`
-        (each array).
+      threshold: what shares one: the whole `model`, a `stage` or a `layer`, as defined by
+        `parameter_groups.THRESHOLDS`.
       measure: of `measures.MEASURES`; all but `magnitude` score on each client's own data.
       greedy: whether masks by magnitude stay for the round too, with plain gradients.
 
@@ -52,7 +52,7 @@ def importance(
     shape = functools.partial(parameter_groups.shape_by_count, threshold=threshold)
 
     def sort_magnitudes(params: Params, model: Model) -> dict[str, jax.Array]:
-        groups = parameter_groups.parameter_groups(model, threshold)
+        groups = parameter_groups.name_groups(model, threshold)
         joined = parameter_groups.join(jax.tree.map(jnp.abs, params), groups)
         return {name: jnp.sort(flat, descending=True) for name, flat in joined.items()}
 
@@ -63,7 +63,7 @@ def importance(
         }
         # A threshold of 0 cuts nothing and leaves the gradient as it is.
         thresholds[parameter_groups.WHOLE] = jnp.float32(0)
-        groups = parameter_groups.parameter_groups(broadcast.model, threshold)
+        groups = parameter_groups.name_groups(broadcast.model, threshold)
         taus = jax.tree.map(thresholds.__getitem__, groups)
         masks = jax.tree.map(
             lambda leaf, tau: (jnp.abs(leaf) >= tau).astype(leaf.dtype), broadcast.params, taus
@@ -71,11 +71,11 @@ def importance(
         return ParameterMask(lambda params: jax.tree.map(cut_below, params, taus), masks)
 
     def rank_magnitudes(params: Params, model: Model) -> PyTree:
-        groups = parameter_groups.parameter_groups(model, threshold)
+        groups = parameter_groups.name_groups(model, threshold)
         return parameter_groups.rank_falling(jax.tree.map(jnp.abs, params), groups)
 
     def mask_best(broadcast: Broadcast, sizes: Sizes, prepared: PyTree) -> ParameterMask:
-        groups = parameter_groups.parameter_groups(broadcast.model, threshold)
+        groups = parameter_groups.name_groups(broadcast.model, threshold)
         ranks = prepared
         if measure != "magnitude":
             ranks = parameter_groups.rank_falling(MEASURES[measure](broadcast), groups)

@@ -17,17 +17,18 @@ from hasa_jax.base import PyTree, Shape, UserError
 from hasa_jax.supernet import Model
 
 THRESHOLDS = ("model", "stage", "layer")
-"""What makes a group: the whole model, a top-level module, or each array."""
+"""What makes a group: the whole model; top-level modules whose names share their first two words,
+such as `stage_1_block_1` and `stage_1_block_2`; or each array."""
 
 WHOLE = ""
 """The name of parameters that belong to no group: they are in every subnet."""
 
 
-def parameter_groups(model: Model, threshold: str) -> PyTree:
+def name_groups(model: Model, threshold: str) -> PyTree:
     """Names the group of every parameter: `WHOLE` for those of norms.
 
     Args:
-      model: the supernet; a module is a norm if its name contains `norm`.
+      model: the supernet; parameters with `norm` in their path are those of norms.
       threshold: one of `THRESHOLDS`.
 
     Returns:
@@ -40,9 +41,9 @@ def parameter_groups(model: Model, threshold: str) -> PyTree:
     def name(path, leaf):
         del leaf
         where = jax.tree_util.keystr(path, simple=True, separator="/")
-        stage, *rest = where.split("/")
-        if any("norm" in part.lower() for part in (stage, *rest)):
+        if "norm" in where.lower():
             return WHOLE
+        stage = "_".join(where.split("/")[0].split("_")[:2])
         return {"model": "model", "stage": stage, "layer": where}[threshold]
 
     groups = jax.tree_util.tree_map_with_path(name, model.shapes)
@@ -71,7 +72,7 @@ def shape_by_count(model: Model, kept: int, threshold: str) -> Shape:
     count = costs.parameter_count(model, dict(units.by_width(model, kept).sizes))
     whole = costs.parameter_count(model, model.groups)
     totals: dict[str, int] = {}
-    groups = jax.tree.leaves(parameter_groups(model, threshold))
+    groups = jax.tree.leaves(name_groups(model, threshold))
     for name, leaf in zip(groups, jax.tree.leaves(model.shapes), strict=True):
         if name != WHOLE:
             totals[name] = totals.get(name, 0) + math.prod(leaf.shape)

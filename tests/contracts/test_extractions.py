@@ -179,7 +179,7 @@ def test_parameter_masks_of_a_cohort_are_those_of_its_clients(name):
 
 def trained(execution, name):
     model, _ = two_exits()
-    data, extraction = small.client_data(), VARIANTS[name]()
+    data, extraction = small.client_data((7, 8, 6, 5)), VARIANTS[name]()
     algorithm = hj.partial_training(
         model,
         execution=hj.EXECUTIONS[execution],
@@ -189,7 +189,7 @@ def trained(execution, name):
         batch_size=4,
     )
     cohort = algorithm.execution.place(
-        np.arange(4), np.array([12, 3, 9, 6]), data.num_examples, data.num_examples, 4
+        np.arange(4), np.array([12, 5, 5, 12]), data.num_examples, data.num_examples, 4
     )
     return jax.jit(algorithm.round)(algorithm.init(KEY), data, cohort)[0].params
 
@@ -200,7 +200,7 @@ def trained_masked(name):
 
 
 @pytest.mark.parametrize("execution", sorted({*hj.EXECUTIONS} - {"masked"}))
-@pytest.mark.parametrize("name", RANKED)
+@pytest.mark.parametrize("name", sorted({*RANKED} - {"random shared", "rolling by 5"}))
 def test_every_execution_agrees_with_masked(name, execution):
     small.assert_trees_close(trained(execution, name), trained_masked(name), atol=1e-5)
 

@@ -33,6 +33,7 @@ def inputs_of(model, examples=VALID.size):
     return jax.random.normal(KEY, shape)
 
 
+@functools.cache
 def params_of(model):
     """Returns parameters of which none is zero or alike, as trained ones are."""
     params = jax.jit(model.init)(KEY)
@@ -49,23 +50,27 @@ def ranks_of(model):
 
 @functools.partial(jax.jit, static_argnums=0)
 def observe(apply, params, inputs, context):
-    """Returns all that a forward pass yields: in training, in evaluation, and its gradient."""
+    """Returns the logits in training and evaluation (by both kinds of moments), and a gradient."""
 
     def loss(params):
         logits, moments = apply(params, inputs, context.replace(train=True))
-        total = sum(jnp.mean(jnp.sin(exit)) for exit in logits)
-        return total, (logits, moments)
+        losses = [jnp.mean(jnp.sin(exit).reshape(VALID.size, -1), axis=1) for exit in logits]
+        return sum(jnp.vdot(losses, VALID) for losses in losses), (logits, moments)
 
     gradient, (trained, moments) = jax.grad(loss, has_aux=True)(params)
-    own, _ = apply(params, inputs, context)
-    calibrated, _ = apply(params, inputs, context, moments)
-    return (trained, own, calibrated), gradient
+    evaluated = [
+        apply(params, inputs, context, own)[0] for own in (None, moments)[: 2 if moments else 1]
+    ]
+    return (trained, evaluated), gradient
 
 
 def assert_logits_close(actual, expected):
-    for logits in jax.tree.leaves(actual):
-        assert np.isfinite(logits).all()
-    small.assert_trees_close(actual, expected)
+    def check(a, b):
+        assert np.isfinite(a).all()
+        # Examples that do not count are normalised by others' moments, to large numbers.
+        np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-4)
+
+    jax.tree.map(check, actual, expected)
 
 
 def test_axes_cover_every_leaf(model):
@@ -81,20 +86,22 @@ def test_masked_equals_sliced(model):
     """In training and evaluation, with examples that do not count, and in every gradient."""
     finest = max(model.groups.values())
     params, inputs, ranks = params_of(model), inputs_of(model), ranks_of(model)
-    for kept in (finest // 2, finest):
-        sizes = units.sizes_of_units(model.groups, kept)
-        context = Context(width=kept / finest, valid=VALID)
-        masks = units.masks(model.shapes, model.axes, ranks, sizes)
-        hidden = jax.tree.map(jnp.multiply, params, masks)
-        among = context.replace(ranks=ranks, sizes=jax.tree.map(jnp.int32, sizes))
-        masked, masked_gradient = observe(model.apply, hidden, inputs, among)
-        apply = model.narrow(sizes, model.num_exits)
-        narrow = units.gather(params, model.axes, ranks, sizes)
-        sliced, gradient = observe(apply, narrow, inputs, context)
-        assert_logits_close(masked, sliced)
-        # Outside the mask this says that the gradient is zero.
-        wide = units.scatter(gradient, model.axes, ranks)
-        small.assert_trees_close(masked_gradient, wide, atol=1e-5)
+    sizes = units.sizes_of_units(model.groups, finest // 2)
+    context = Context(width=0.5, valid=VALID)
+    masks = units.masks(model.shapes, model.axes, ranks, sizes)
+    hidden = jax.tree.map(jnp.multiply, params, masks)
+    among = context.replace(ranks=ranks, sizes=jax.tree.map(jnp.int32, sizes))
+    masked, masked_gradient = observe(model.apply, hidden, inputs, among)
+    apply = model.narrow(sizes, model.num_exits)
+    narrow = units.gather(params, model.axes, ranks, sizes)
+    sliced, gradient = observe(apply, narrow, inputs, context)
+    assert_logits_close(masked, sliced)
+
+    def check(masked, sliced, mask):
+        np.testing.assert_allclose(masked, sliced, atol=1e-5, rtol=1e-4)
+        assert not np.asarray(masked * (1 - mask)).any()
+
+    jax.tree.map(check, masked_gradient, units.scatter(gradient, model.axes, ranks), masks)
 
 
 def test_full_mask_is_no_mask(model):
@@ -161,11 +168,13 @@ def test_interpolated_macs_equal_traced_macs(model):
         assert table[kept] == traced / full
 
 
+WIDE = {"norm": "none", "stage1": 32, "stage2": 32, "stage3": 32, "stage4": 64}
 LARGE = {
     "mlp": lambda: small.mlp(first=256, second=128),
     "perceptron": lambda: small.perceptron(hidden=128),
-    "cnn": lambda: small.cnn(norm="none", stage1=32, stage2=32, stage3=32, stage4=64),
-    "resnet18": lambda: small.resnet18(norm="none", stage1=32, stage2=32, stage3=64, stage4=64),
+    # Large images, for the compiler leaves out the products with the zeros around them.
+    "cnn": lambda: small.cnn(side=64, **WIDE),
+    "resnet18": lambda: small.resnet18(side=64, **WIDE),
     "transformer": lambda: small.transformer(embed=128, head_dim=64, feedforward=256),
 }
 
@@ -183,7 +192,7 @@ def test_macs_equal_the_compilers_count(kind):
     apply = model.narrow(sizes, 1)
     lowered = jax.jit(lambda p, x: apply(p, x, Context())[0]).lower(narrow, inputs_of(model, 1))
     flops = lowered.compile().cost_analysis()["flops"]
-    assert costs.mac_count(model, sizes) == pytest.approx(flops / 2, rel=0.2)
+    assert costs.mac_count(model, sizes) == pytest.approx(flops / 2, rel=0.15)
 
 
 def test_lstm_macs_by_hand():
