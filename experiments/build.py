@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -16,30 +17,30 @@ from experiments.flags import FLAGS
 from hasa_jax import (
     DATASETS,
     EXECUTIONS,
-    EXTRACTIONS,
     METHODS,
     MODELS,
-    OBJECTIVES,
     POLICIES,
     SCORES,
     UNBUDGETED,
     Allocation,
     FederatedAlgorithm,
     FederatedDataset,
+    Method,
     UserError,
     allocate,
     from_linen,
-    partial_training,
+    methods,
 )
 from hasa_jax.models.layers import spread_exits
 
 _SERVER_OPTIMIZERS = {"adam": optax.adam, "sgd": optax.sgd, "yogi": optax.yogi}
 
 
-def choice(method: str, name: str) -> Any:
-    """Returns a flag of the user's, or what the method says where it is not given."""
-    value = FLAGS[name].value
-    return getattr(METHODS[method], name) if value is None else value
+def build_method(name: str) -> Method:
+    """Returns a published method, with the flags that the user gave in place of its choices."""
+    given = {field: FLAGS[field].value for field in methods.CHOICES}
+    changes = {field: value for field, value in given.items() if value is not None}
+    return dataclasses.replace(METHODS[name], **changes)
 
 
 def build_dataset(seed: int) -> FederatedDataset:
@@ -51,21 +52,22 @@ def build_dataset(seed: int) -> FederatedDataset:
     return builder(jax.random.key(seed), **{name: FLAGS[name].value for name in sorted(names)})
 
 
-def build_algorithm(dataset: FederatedDataset, method: str, execution: str) -> FederatedAlgorithm:
+def build_algorithm(
+    dataset: FederatedDataset, method: Method, execution: str
+) -> FederatedAlgorithm:
     """Builds the flagged model, and a method on it, for a data set of this shape."""
-    extraction = EXTRACTIONS[choice(method, "extraction")](**_extraction_options(method))
     if execution == "auto":
-        execution = "sliced" if extraction.order else "masked"
-    return partial_training(
+        single = method.extraction in ("importance", "pruning_greedy")
+        execution = "masked" if single else "sliced"
+    return methods.build(
+        method,
         from_linen(_module(dataset, method), dataset.train.inputs),
-        extraction=extraction,
-        objective=OBJECTIVES[choice(method, "objective")](**_objective_options(method)),
+        extraction=_extraction_options(method),
+        objective=_objective_options(method),
         execution=EXECUTIONS[execution],
         client_optimizer=_client_optimizer(),
         server_optimizer=_SERVER_OPTIMIZERS[FLAGS.server_optimizer](FLAGS.server_lr),
         schedule=_schedule(),
-        aggregation=choice(method, "aggregation"),
-        label_split=choice(method, "label_split"),
         proximal=FLAGS.proximal,
         local_epochs=FLAGS.local_epochs,
         batch_size=FLAGS.batch_size,
@@ -73,7 +75,7 @@ def build_algorithm(dataset: FederatedDataset, method: str, execution: str) -> F
     )
 
 
-def _module(dataset: FederatedDataset, method: str) -> nn.Module:
+def _module(dataset: FederatedDataset, method: Method) -> nn.Module:
     """Builds the flagged supernet; refuses one that the data does not fit."""
     name, train = FLAGS.model, dataset.train
     next_word = train.targets.ndim == 2
@@ -92,14 +94,14 @@ def _module(dataset: FederatedDataset, method: str) -> nn.Module:
         raise UserError(f"--exits={FLAGS.exits} but --model={name} has depth {stages} here")
     fields: dict[str, Any] = {
         "num_classes": train.num_classes,
-        "scaler": choice(method, "scaler"),
+        "scaler": method.scaler,
         "exits": FLAGS.exits,
         "exit_blocks": spread_exits(FLAGS.exits, stages),
     }
     if name in ("lstm", "transformer"):
         fields["num_tokens"] = dataset.num_tokens
     if name in ("mlp", "cnn", "resnet18"):
-        fields["norm"] = choice(method, "norm")
+        fields["norm"] = method.norm
     if name in ("lstm", "mlp"):
         fields |= {"hidden": FLAGS.hidden_dim, "layers": FLAGS.layers}
     if name == "lstm":
@@ -123,26 +125,26 @@ def _module(dataset: FederatedDataset, method: str) -> nn.Module:
 _STAGES = ("stage1", "stage2", "stage3", "stage4")
 
 
-def _extraction_options(method: str) -> dict[str, Any]:
+def _extraction_options(method: Method) -> dict[str, Any]:
     """Returns the flagged options of a method's extraction."""
     options: dict[str, dict[str, Any]] = {
         "rolling": {"step": FLAGS.rolling_step},
         "random": {"shared": FLAGS.shared_units},
         "ordered_dropout": {
             "levels": tuple(numbers("dropout_levels")),
-            "teacher": choice(method, "objective") == "self_distillation",
+            "teacher": method.objective == "self_distillation",
         },
         "depth_width": {"widths": numbers("exit_widths") or None},
         "importance": {"threshold": FLAGS.threshold, "measure": FLAGS.measure},
         "pruning_greedy": {"threshold": FLAGS.threshold},
         "neuron_importance": {"measure": FLAGS.measure},
     }
-    return options.get(choice(method, "extraction"), {})
+    return options.get(method.extraction, {})
 
 
-def _objective_options(method: str) -> dict[str, Any]:
+def _objective_options(method: Method) -> dict[str, Any]:
     """Returns the flagged options of a method's objective."""
-    if choice(method, "objective") != "multi_exit":
+    if method.objective != "multi_exit":
         return {}
     return {
         "distillation": FLAGS.distillation,

@@ -8,7 +8,8 @@ FLAGS = flags.FLAGS
 def main() -> None:
     """Runs `--methods`, or `--policies` of one method, on `--num_seeds` seeds from `--seed` on."""
     if FLAGS.methods:
-        arms = [study.Arm(method, build.choice(method, "policy")) for method in FLAGS.methods]
+        named = [item.partition(":") for item in FLAGS.methods]
+        arms = [study.Arm(m, policy or build.build_method(m).policy) for m, _, policy in named]
     else:
         arms = [study.Arm(FLAGS.method, policy) for policy in FLAGS.policies]
     study.run_study("compare", arms, range(FLAGS.seed, FLAGS.seed + FLAGS.num_seeds))

@@ -58,7 +58,8 @@ flags.DEFINE_enum(
 flags.DEFINE_list(
     "methods",
     [],
-    "Methods of compare, each with its own policy; differences are taken to the first.",
+    "Methods of compare, each with its own policy or as method:policy; differences are taken to "
+    "the first.",
 )
 flags.DEFINE_enum("policy", None, _ALLOCATIONS, "Allocation of widths; the method's if not given.")
 flags.DEFINE_list(
@@ -198,9 +199,15 @@ def _known_policies(values: list[str]) -> bool:
     return bool(values) and set(values) <= set(_ALLOCATIONS) and len(set(values)) == len(values)
 
 
-@flags.validator("methods", message=f"must be of {','.join(sorted(METHODS))}, each once")
+@flags.validator(
+    "methods",
+    message=f"must be of {','.join(sorted(METHODS))}, each once, or method:policy with a policy "
+    f"of {','.join(_ALLOCATIONS)}",
+)
 def _known_methods(values: list[str]) -> bool:
-    return set(values) <= set(METHODS) and len(set(values)) == len(values)
+    named = [value.partition(":") for value in values]
+    known = all(m in METHODS and (not colon or p in _ALLOCATIONS) for m, colon, p in named)
+    return known and len(set(values)) == len(values)
 
 
 def values_of_the_run() -> dict[str, object]:

@@ -76,8 +76,10 @@ def _build_algorithms(
     dataset: FederatedDataset, arms: Sequence[Arm]
 ) -> dict[str, FederatedAlgorithm]:
     """Builds the algorithm of every method."""
-    methods = dict.fromkeys(arm.method for arm in arms)
-    return {m: build.build_algorithm(dataset, m, FLAGS.execution) for m in methods}
+    return {
+        name: build.build_algorithm(dataset, build.build_method(name), FLAGS.execution)
+        for name in dict.fromkeys(arm.method for arm in arms)
+    }
 
 
 def _allocate_all(
@@ -101,6 +103,7 @@ def _run_one(
     writers: Sequence[Writer],
 ) -> None:
     """Runs one arm on one seed."""
+    method = build.build_method(arm.method)
     run(
         algorithm,
         dataset,
@@ -109,13 +112,13 @@ def _run_one(
         num_rounds=FLAGS.num_rounds,
         clients_per_round=FLAGS.clients_per_round,
         eval_every=FLAGS.eval_every,
-        client_weights=build.choice(arm.method, "client_weights"),
+        client_weights=method.client_weights,
         tail_fraction=FLAGS.tail_fraction,
         labels={
             "method": arm.method,
             "policy": arm.policy,
-            "extraction": build.choice(arm.method, "extraction"),
-            "aggregation": build.choice(arm.method, "aggregation"),
+            "extraction": method.extraction,
+            "aggregation": method.aggregation,
             "seed": seed,
         },
         writers=writers,

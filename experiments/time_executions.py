@@ -21,15 +21,13 @@ _TOLERANCE = 1e-4
 
 def main() -> None:
     """Times `--method` on `--seed` in both execution modes, in one process, in turns."""
-    method, seed = flags.FLAGS.method, flags.FLAGS.seed
+    method, seed = build.build_method(flags.FLAGS.method), flags.FLAGS.seed
     dataset = build.build_dataset(seed)
     train = jax.device_put(dataset.train)
     rounds, ends = {}, {}
     for name in ("masked", "sliced"):
         algorithm = build.build_algorithm(dataset, method, name)
-        allocation = build.build_allocation(
-            dataset, algorithm, build.choice(method, "policy"), seed
-        )
+        allocation = build.build_allocation(dataset, algorithm, method.policy, seed)
         cohort = cohorts.draw(
             algorithm, dataset.train, allocation, jax.random.key(seed), 0, "examples", 0
         )

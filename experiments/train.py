@@ -6,7 +6,7 @@ from experiments import app, build, flags, study
 def main() -> None:
     """Runs `--method` under its policy, or `--policy`, on `--seed`."""
     method = flags.FLAGS.method
-    arm = study.Arm(method, build.choice(method, "policy"))
+    arm = study.Arm(method, build.build_method(method).policy)
     study.run_study("train", [arm], [flags.FLAGS.seed])
 
 

@@ -194,7 +194,7 @@ def _round(
         inserted = subnet.insert(update)
         return aggregating.partial_sum(inserted, masks, weight, aggregation), metrics
 
-    broadcast = _broadcast_fn(model, state, data, parts.batch_size)
+    broadcast = broadcast_fn(model, state, data, parts.batch_size)
     partial, metrics = parts.execution.run(train_client, broadcast, cohort)
     params, opt_state = aggregating.server_update(
         state.params, state.opt_state, partial, parts.server_optimizer, aggregation
@@ -222,11 +222,11 @@ def _evaluate(
         present = None if classes is None else classes[client]
         return (), local.evaluate(subnet, data, plan, moments, present)
 
-    broadcast = _broadcast_fn(parts.model, state, train, parts.batch_size)
+    broadcast = broadcast_fn(parts.model, state, train, parts.batch_size)
     return parts.evaluation.run(evaluate_client, broadcast, cohort)[1]
 
 
-def _broadcast_fn(
+def broadcast_fn(
     model: Model, state: ServerState, data: ClientData, batch_size: int
 ) -> BroadcastFn:
     """Returns what a client's extraction may look at, by client id."""

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from hasa_jax.algorithm import FederatedAlgorithm, partial_training
+from hasa_jax.extraction import EXTRACTIONS
+from hasa_jax.objectives import OBJECTIVES
+from hasa_jax.supernet import Model
 
 CHOICES = (
     "policy",
@@ -94,6 +101,41 @@ METHODS = {
         scaler="always",
     ),
 }
+
+
+def build(
+    method: Method,
+    model: Model,
+    *,
+    extraction: Mapping[str, Any] | None = None,
+    objective: Mapping[str, Any] | None = None,
+    **training: Any,
+) -> FederatedAlgorithm:
+    """Builds the algorithm of a method.
+
+    Policy and weights are the business of `allocate` and `run`, norm and scaler of the model.
+
+    Args:
+      method: the combination.
+      model: the supernet.
+      extraction: options of the method's extraction.
+      objective: options of its objective.
+      **training: arguments of `partial_training`.
+
+    Returns:
+      The algorithm.
+
+    Raises:
+      UserError: for a model or an execution that the method does not fit.
+    """
+    return partial_training(
+        model,
+        extraction=EXTRACTIONS[method.extraction](**(extraction or {})),
+        objective=OBJECTIVES[method.objective](**(objective or {})),
+        aggregation=method.aggregation,
+        label_split=method.label_split,
+        **training,
+    )
 
 
 def describe(method: Method) -> str:

@@ -77,24 +77,29 @@ SUPERNETS = {
     "lstm two exits": lambda: lstm(hidden=8, layers=2, scaler="train", **TWO_EXITS),
     "perceptron": lambda: perceptron(norm="layer", scaler="always"),
     "perceptron two exits": lambda: perceptron(norm="batch", **TWO_EXITS),
-    "cnn static": lambda: cnn(norm="static", scaler="train"),
+    "cnn static": lambda: cnn(side=16, norm="static", scaler="train"),
     "cnn group": lambda: cnn(norm="group"),
     "cnn layer, two exits": lambda: cnn(norm="layer", exits=2, exit_blocks=(2, 4)),
     "cnn none": lambda: cnn(norm="none", scaler="always"),
-    "resnet18 static": lambda: resnet18(norm="static"),
+    "resnet18 static": lambda: resnet18(side=16, norm="static"),
     "resnet18 group, two exits": lambda: resnet18(norm="group", exits=2, exit_blocks=(3, 4)),
     "transformer": lambda: transformer(scaler="train", **TWO_EXITS),
     "transformer classifier": lambda: transformer(causal=False, **TWO_EXITS),
 }
 
 
+# Shape of an example, where it is not a sentence.
+EXAMPLES = {"mlp": (4,), "perceptron": (2, 3), "cnn": (8, 8, 3), "resnet18": (8, 8, 3)}
+
+
 def client_data(sizes=(7, 30, 12, 1), kind="mlp", seed=0):
     """Clients of the given sizes; labels follow the inputs, so that there is something to learn."""
     rng = np.random.default_rng(seed)
     total = sum(sizes)
-    if kind == "mlp":
-        inputs = rng.normal(size=(total, 4)).astype(np.float32)
-        targets = (np.abs(inputs[:, 0] * 3).astype(np.int32)) % NUM_CLASSES
+    if kind in EXAMPLES:
+        inputs = rng.normal(size=(total, *EXAMPLES[kind])).astype(np.float32)
+        first = inputs.reshape(total, -1)[:, 0]
+        targets = (np.abs(first * 3).astype(np.int32)) % NUM_CLASSES
     else:
         words = rng.integers(0, NUM_CLASSES, size=(total, LENGTH + 1))
         lengths = rng.integers(2, LENGTH + 1, size=total)

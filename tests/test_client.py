@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax import batches, client, losses
+from hasa_jax import batches, losses
 from tests import small
 
 KEY = jax.random.key(3)

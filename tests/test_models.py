@@ -54,9 +54,9 @@ class Dropping(nn.Module):
     hidden: int = 4
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x, context):
         x = dense(self.hidden, (None, "hidden"), use_bias=False)(x)
-        return nn.Dropout(0.5, deterministic=not train)(x) @ jnp.ones((self.hidden, 2))
+        return nn.Dropout(0.5, deterministic=not context.train)(x) @ jnp.ones((self.hidden, 2))
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,8 @@ def test_masked_equals_sliced(model):
     assert_logits_close(masked, sliced)
 
     def check(masked, sliced, mask):
-        np.testing.assert_allclose(masked, sliced, atol=1e-5, rtol=1e-4)
+        # Differences of large terms: norms over few examples of one pixel.
+        np.testing.assert_allclose(masked, sliced, atol=2e-5 * float(1 + jnp.abs(sliced).max()))
         assert not np.asarray(masked * (1 - mask)).any()
 
     jax.tree.map(check, masked_gradient, units.scatter(gradient, model.axes, ranks), masks)
