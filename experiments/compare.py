@@ -1,6 +1,7 @@
 """Methods, or policies, times matched seeds: `python -m experiments.compare`."""
 
 from experiments import app, build, flags, study
+from hasa_jax import UserError
 
 FLAGS = flags.FLAGS
 
@@ -8,10 +9,18 @@ FLAGS = flags.FLAGS
 def main() -> None:
     """Runs `--methods`, or `--policies` of one method, on `--num_seeds` seeds from `--seed` on."""
     if FLAGS.methods:
+        if FLAGS["policies"].present:
+            raise UserError(
+                "--policies is for one method; with several --methods, write method:policy"
+            )
         named = [item.partition(":") for item in FLAGS.methods]
         arms = [study.Arm(m, policy or build.build_method(m).policy) for m, _, policy in named]
     else:
+        if FLAGS.policy is not None:
+            raise UserError("--policy is for train or --methods; compare takes --policies")
         arms = [study.Arm(FLAGS.method, policy) for policy in FLAGS.policies]
+    if len(set(arms)) < len(arms):
+        raise UserError("--methods names one method with one policy twice")
     study.run_study("compare", arms, range(FLAGS.seed, FLAGS.seed + FLAGS.num_seeds))
 
 

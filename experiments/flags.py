@@ -151,7 +151,11 @@ flags.DEFINE_float("tail_fraction", 0.25, "Share of clients in the tail.", 0.0, 
 flags.DEFINE_string("workdir", "", "Where results go; runs/<script>-<hash of flags> if empty.")
 flags.DEFINE_bool("tensorboard", False, "Also write TensorBoard events (tracking extra).")
 
-NOT_OF_THE_RUN = frozenset({"workdir", "tensorboard"})
+flags.DEFINE_string(
+    "reference", "", "Row of the table that others are compared with, method or method:policy."
+)
+
+NOT_OF_THE_RUN = frozenset({"workdir", "tensorboard", "reference"})
 """Flags that change no result."""
 
 

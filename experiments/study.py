@@ -10,6 +10,7 @@ import jax
 
 from experiments import build, tables, workdir
 from experiments.flags import FLAGS, values_of_the_run
+from experiments.unused import refuse_unused
 from hasa_jax import Allocation, FederatedAlgorithm, FederatedDataset, run
 from hasa_jax.datasets import fingerprint
 from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer
@@ -35,6 +36,7 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
     Returns:
       The workdir.
     """
+    refuse_unused(arms)
     run_flags = values_of_the_run()
     dataset = build.build_dataset(seeds[0])
     hashes = {seeds[0]: fingerprint(dataset)}

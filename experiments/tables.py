@@ -19,7 +19,7 @@ from hasa_jax.costs import BUDGET_UNITS
 METRICS = ("mean", "worst", "tail")
 SUMMARY_NUMBERS = (
     *(f"{metric}_accuracy" for metric in METRICS),
-    *(f"budget_{name}" for name in ("requested", *BUDGET_UNITS)),
+    *(f"budget_{name}" for name in ("requested", *BUDGET_UNITS, "executed")),
 )
 TEXTS = ("method", "policy", "extraction", "aggregation")
 LABELS = (*TEXTS, "seed", "round")
@@ -107,13 +107,27 @@ def best_round(metrics: Sequence[Row], arm: Arm) -> int:
     return max(sorted(accuracies), key=lambda r: np.mean(accuracies[r]))
 
 
-def table_at(summary: Sequence[Row], round: int, budget_unit: str) -> str:
-    """Makes the table of one round: a line for each arm, compared with the first.
+def find_arm(summary: Sequence[Row], name: str) -> Arm:
+    """Finds a row of the table by `method` or `method:policy`; the first one if empty."""
+    arms = list(dict.fromkeys(map(arm_of, summary)))
+    method, _, policy = name.partition(":")
+    fitting = [arm for arm in arms if arm[0] == (method or arm[0]) and policy in ("", arm[1])]
+    if not fitting:
+        known = ", ".join(":".join(arm) for arm in arms)
+        raise UserError(f"--reference={name} is no row of these results: use one of {known}")
+    return fitting[0]
+
+
+def table_at(
+    summary: Sequence[Row], round: int, budget_unit: str, reference: Arm | None = None
+) -> str:
+    """Makes the table of one round: a line for each arm, compared with one of them.
 
     Args:
       summary: rows of summary.csv, of any rounds.
       round: the round.
       budget_unit: the unit in which rows must agree to be budget-matched.
+      reference: the arm that others are compared with; the first if None.
 
     Returns:
       A Markdown table; accuracies in percent, differences in points.
@@ -122,15 +136,16 @@ def table_at(summary: Sequence[Row], round: int, budget_unit: str) -> str:
     for row in summary:
         if int(row["round"]) == round:
             by_arm.setdefault(arm_of(row), {})[int(row["seed"])] = row
-    reference = next(iter(by_arm.values()))
+    baseline = by_arm[reference or next(iter(by_arm))]
     lines = []
     for arm, rows in by_arm.items():
         cells = list(arm)
         for metric in METRICS:
             values = _column(rows, f"{metric}_accuracy", rows)
             cells.append(_number(values.mean(), interval(values), signed=False))
-        cells += _differences(rows, reference, budget_unit)
-        achieved = [_column(rows, f"budget_{u}", rows).mean() for u in BUDGET_UNITS]
+        cells += _differences(rows, baseline, budget_unit)
+        units = (*BUDGET_UNITS, "executed")
+        achieved = [_column(rows, f"budget_{u}", rows).mean() for u in units]
         requested = float(next(iter(rows.values()))["budget_requested"])
         cells.append(f"{requested:g} → " + " / ".join(f"{a / 100:.3f}" for a in achieved))
         lines.append(cells)
@@ -139,7 +154,7 @@ def table_at(summary: Sequence[Row], round: int, budget_unit: str) -> str:
         "policy",
         *(f"{metric} %" for metric in METRICS),
         *(f"Δ {metric} (p t, p W)" for metric in METRICS),
-        "B → width / params / MACs",
+        "B → width / params / MACs / executed",
     ]
     return tabulate.tabulate(lines, headers, tablefmt="github", disable_numparse=True)
 
@@ -182,11 +197,13 @@ def _number(mean: float, half: float, *, signed: bool) -> str:
     return text if np.isnan(half) else f"{text} ± {half:.2f}"
 
 
-def write(folder: pathlib.Path) -> str:
+def write(folder: pathlib.Path, reference: str = "") -> str:
     """Writes table.md from metrics.csv, summary.csv and the flags in run.json.
 
     Args:
       folder: the workdir.
+      reference: the row that others are compared with; the first one if empty. Rounds are
+        always chosen by the first one.
 
     Returns:
       The text of table.md.
@@ -195,19 +212,19 @@ def write(folder: pathlib.Path) -> str:
     summary = read_rows(folder / "summary.csv", SUMMARY_NUMBERS)
     budget_unit = workdir.read_manifest(folder)["flags"].get("budget_unit", "width")
     first = arm_of(summary[0])
-    name = " with policy ".join(first)
+    compared = find_arm(summary, reference)
     num_seeds = len({row["seed"] for row in summary})
     last = max(int(row["round"]) for row in summary)
     chosen = best_round(metrics, first)
     parts = [
         f"{num_seeds} matched seed{'s' if num_seeds > 1 else ''}. Client test accuracy of each "
         "client's own subnet: mean over seeds ± half the 95 % Student interval. Differences are "
-        f"paired by seed, to {name}; p of the paired t test and of Wilcoxon's.",
-        f"Round {chosen}, the best by mean validation accuracy of {name}:",
-        table_at(summary, chosen, budget_unit),
+        f"paired by seed, to {':'.join(compared)}; p of the paired t test and of Wilcoxon's.",
+        f"Round {chosen}, the best by mean validation accuracy of {':'.join(first)}:",
+        table_at(summary, chosen, budget_unit, compared),
     ]
     if last != chosen:
-        parts += [f"Round {last}, the last:", table_at(summary, last, budget_unit)]
+        parts += [f"Round {last}, the last:", table_at(summary, last, budget_unit, compared)]
     text = "\n\n".join(parts) + "\n"
     (folder / "table.md").write_text(text, encoding="utf-8")
     return text
@@ -215,7 +232,7 @@ def write(folder: pathlib.Path) -> str:
 
 def main() -> None:
     """Rewrites the table of `--workdir`."""
-    print(write(pathlib.Path(flags.FLAGS.workdir)))
+    print(write(pathlib.Path(flags.FLAGS.workdir), flags.FLAGS.reference))
 
 
 if __name__ == "__main__":

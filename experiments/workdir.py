@@ -67,6 +67,9 @@ def _refuse_other_run(
                 "run: name another with --workdir"
             )
         return
+    names = (f"{name}.csv{end}" for name in ("metrics", "summary") for end in ("", ".partial"))
+    if not any((folder / name).exists() for name in names):
+        return  # A run that was refused before its first row.
     found = read_manifest(folder)
     old = {"script": found["script"], **found["flags"]}
     new = {"script": script, **json.loads(json.dumps(run_flags))}

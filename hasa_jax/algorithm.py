@@ -98,12 +98,13 @@ def partial_training(
     _check_parts(model, extraction, objective, aggregation)
     server_optimizer = server_optimizer or optax.sgd(1.0)
     at_once = clients_at_once or default_clients_at_once()
+    calibrated_once = model.has_moments and execution is sliced and clients_at_once is None
     levels = extraction.levels
     parts = _Parts(
         model=model,
         execution=execution(model, extraction, at_once),
-        # Subnets that all clients share are calibrated once if no loop is around them.
-        evaluation=execution(model, extraction, None if model.has_moments else at_once),
+        # A block of narrow subnets that are all alike is calibrated once if no loop is around it.
+        evaluation=execution(model, extraction, None if calibrated_once else at_once),
         rule=local.LocalRule(
             optimizer=client_optimizer or optax.sgd(0.1),
             objective=objective,

@@ -11,7 +11,7 @@ from hasa_jax import keys
 from hasa_jax.base import ClientData
 
 _CALIBRATION_BATCH = 256
-"""Examples in a batch of the calibration pass: large, so that batch moments are steady."""
+"""Most examples in a batch of the calibration pass: large, so that batch moments are steady."""
 
 
 class BatchPlan(NamedTuple):
@@ -107,8 +107,11 @@ def mixed_batches(key: jax.Array, train: ClientData) -> BatchPlan:
     """
     total = train.inputs.shape[0]
     num_batches = -(-total // _CALIBRATION_BATCH)
+    # Batches of even size: moments are averaged over batches, and a tiny one would spoil them.
+    batch_size = -(-total // num_batches)
     order = jax.random.permutation(keys.address(key, keys.Stream.CALIBRATION), total)
-    position = jnp.arange(num_batches * _CALIBRATION_BATCH).reshape(num_batches, -1)
+    # Dealt out in turns, so that sizes differ by one at most.
+    position = jnp.arange(num_batches)[:, None] + num_batches * jnp.arange(batch_size)[None, :]
     valid = position < total
     return BatchPlan(order[jnp.where(valid, position, 0)], valid, jnp.int32(num_batches))
 

@@ -159,7 +159,7 @@ def check_feasible(stats: ClientStats, budget: Budget) -> None:
     most = q @ budget.cost(upper)
     if not least - _TOLERANCE <= budget.target <= most + _TOLERANCE:
         raise UserError(
-            f"budget {budget.target:.4g} ({budget.unit}) is infeasible: widths between "
+            f"budget {budget.target:.4g} ({budget.unit}) is infeasible: sizes between "
             f"{narrowest:.4g} and the caps reach only [{least:.4f}, {most:.4f}]"
         )
 

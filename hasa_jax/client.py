@@ -162,7 +162,8 @@ def calibrate(subnet: Subnet, data: ClientData, plan: BatchPlan) -> PyTree:
 
     def moments(t: jax.Array) -> PyTree:
         inputs = jnp.asarray(data.inputs)[plan.rows[t]]
-        return subnet.forward(subnet.params, inputs, valid=plan.valid[t], train=True)[1]
+        # As in evaluation: a scaler that only acts in training would scale the moments too.
+        return subnet.forward(subnet.params, inputs, valid=plan.valid[t])[1]
 
     def step(t: jax.Array, total: PyTree) -> PyTree:
         return jax.tree.map(jnp.add, total, moments(t))

@@ -27,6 +27,7 @@ class Stream(enum.IntEnum):
     SCORE = 8
     CALIBRATION = 9
     STEPS = 10
+    REDRAW = 11
 
 
 def address(

@@ -136,7 +136,8 @@ def run(
         seconds["compile_seconds"] += timer["compile"]
 
         if allocation.redraw or not checks:
-            checks = _lay_out_checks(algorithm, dataset, allocation.units_at(done - 1))
+            # What the next round would send, as extraction in evaluation does.
+            checks = _lay_out_checks(algorithm, dataset, allocation.units_at(done))
         front = {**(labels or {}), "round": done}
         rows = [
             row
@@ -200,12 +201,14 @@ def _lay_out_checks(
     algorithm: FederatedAlgorithm, dataset: FederatedDataset, units: np.ndarray
 ) -> list[_Check]:
     """Lays out every split at the clients' own widths and at full width."""
-    finest = max(algorithm.model.groups.values())
+    model, shape = algorithm.model, algorithm.extraction.shape
+    finest = max(model.groups.values())
     full, clients = np.full_like(units, finest), np.arange(len(units))
     checks = []
     for prefix, kept in (("", units), ("supernet_", full)):
         for split, data in (("validation", dataset.validation), ("test", dataset.test)):
-            sizes, widths = data.num_examples, kept / finest
+            sizes = data.num_examples
+            widths = np.array([shape(model, int(k)).width for k in kept])
             cohort = algorithm.execution.place(
                 clients, kept, np.ones(len(kept)), sizes, algorithm.batch_size
             )

@@ -128,11 +128,11 @@ class ConsoleWriter:
         if table != "summary":
             return
         for row in rows:
-            run = (row.get("policy"), row.get("seed"))
+            run = (row.get("method"), row.get("policy"), row.get("seed"))
             previous = self._round if run == self._run else 0
             self._run, self._round = run, row["round"]
             text = (
-                f"policy {run[0]}  seed {run[1]}  round {row['round']}  "
+                f"{run[0]} ({run[1]})  seed {run[2]}  round {row['round']}  "
                 f"mean {row['mean_accuracy']:.2%}  worst {row['worst_accuracy']:.2%}  "
                 f"tail {row['tail_accuracy']:.2%}"
             )

@@ -153,7 +153,10 @@ def jitted_training(model, params, data, plan, optimizer):
 
 
 def assert_trees_close(actual, expected, atol=1e-5):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), actual, expected)
+    def close(a, b):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=atol)
+
+    jax.tree.map(close, actual, expected)
 
 
 def assert_trees_equal(actual, expected):

@@ -20,9 +20,12 @@ def plan(data, who, num_batches=10, epochs=1, batch_size=4, key=KEY):
 @pytest.mark.parametrize("who", [0, 1, 2, 3])
 def test_every_example_is_used_once_an_epoch(who):
     data = small.client_data()
-    rows, valid = plan(data, who, epochs=3)
+    rows, valid, used_batches = plan(data, who, epochs=3)
+    each = -(-int(data.num_examples[who]) // 4)
+    assert int(used_batches) == 3 * each
+    assert not np.asarray(valid)[3 * each :].any()
     for epoch in range(3):
-        part = slice(10 * epoch, 10 * (epoch + 1))
+        part = slice(each * epoch, each * (epoch + 1))
         used = np.sort(np.asarray(rows[part])[np.asarray(valid[part])])
         np.testing.assert_array_equal(used, np.arange(data.offsets[who], data.offsets[who + 1]))
 
@@ -30,7 +33,7 @@ def test_every_example_is_used_once_an_epoch(who):
 def test_epochs_and_clients_have_orders_of_their_own():
     data = small.client_data(sizes=(30, 30))
     first = np.asarray(plan(data, 0, epochs=2).rows)
-    assert not np.array_equal(first[:8], first[10:18])
+    assert not np.array_equal(first[:8], first[8:16])
     other = np.asarray(plan(data, 1, epochs=2, key=batches.batch_key(KEY, 0, 1)).rows) - 30
     assert not np.array_equal(first, other)
 

@@ -22,11 +22,13 @@ SMALL = [
     "--eval_every=1",
     "--max_length=6",
 ]
-METRICS = "policy,extraction,aggregation,seed,round,client,num_examples,width,split,loss,accuracy"
+METRICS = (
+    "method,policy,extraction,aggregation,seed,round,client,num_examples,width,split,loss,accuracy"
+)
 SUMMARY = (
-    "policy,extraction,aggregation,seed,round,mean_accuracy,weighted_accuracy,worst_accuracy,"
+    "method,policy,extraction,aggregation,seed,round,mean_accuracy,weighted_accuracy,worst_accuracy,"
     "tail_accuracy,std_accuracy,budget_requested,budget_width,budget_params,budget_macs,"
-    "train_seconds,compile_seconds"
+    "budget_executed,train_seconds,compile_seconds"
 )
 
 
@@ -98,8 +100,8 @@ def test_the_table_is_printed_with_a_row_for_each_policy(results):
     table = (folder / "table.md").read_text(encoding="utf-8")
     assert table in output
     for policy in ("uniform", "hasa", "inverse_hasa"):
-        assert f"| {policy}" in table
-    assert "policy inverse_hasa  seed 1  round 2" in output
+        assert f"| {policy} " in table
+    assert "hasa (inverse_hasa)  seed 1  round 2" in output
 
 
 def test_the_same_command_gives_the_same_bytes(results, tmp_path):
@@ -217,6 +219,21 @@ BAD_INPUT = {
     "workdir of other data": (workdir_of_other_data, "other data"),
     "not a number": (lambda _: ["--tail_fraction=nan"], "finite"),
     "seed too large": (lambda _: ["--seed=4294967296"], "2**32"),
+    "exits": (lambda _: ["--method=scalefl"], "exits"),
+    "single parameters sliced": (
+        lambda _: ["--method=fiarse", "--execution=sliced", "--budget_unit=params"],
+        "single parameters",
+    ),
+    "single parameters by width": (lambda _: ["--method=fiarse"], "state its budget in params"),
+    "model does not fit": (lambda _: ["--model=resnet18"], "use lstm, transformer"),
+    "too many exits": (lambda _: ["--exits=3"], "depth 1"),
+    "teacher without draws": (lambda _: ["--objective=self_distillation"], "go together"),
+    "nobody holds it all": (lambda _: ["--policy=exclusive"], "capacity is 1"),
+    "too large a cohort": (lambda _: ["--clients_per_round=8"], "7 clients"),
+    "momentum of Adam": (lambda _: ["--client_momentum=.9"], "client_optimizer sgd"),
+    "option of another method": (lambda _: ["--rolling_step=2"], "extraction rolling"),
+    "dealt anew": (lambda _: ["--dynamic"], "policy levels or random"),
+    "bad levels": (lambda _: ["--policy=levels", "--levels=1,2"], "(0, 1]"),
     "no capacities": (lambda _: ["--policy=capacity"], "--capacities"),
     "diverging": (lambda _: ["--client_optimizer=sgd", "--client_lr=1e38"], "learning rate"),
     "workdir without manifest": (workdir_without_manifest, "without a run.json"),
@@ -242,6 +259,8 @@ def test_bad_input_ends_in_one_line(case, tmp_path):
 def test_help_lists_the_flags():
     done = run("compare", "--helpshort")
     assert "--budget_projection" in done.stdout
+    for name in ("fedavg", "federated_dropout", "fiarse", "fjord", "fedrolex", "scalefl"):
+        assert f"{name}: " in done.stdout
     assert "Traceback" not in done.stderr
 
 
@@ -262,11 +281,69 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
     assert (tmp_path / "table.md").exists()
 
 
-def test_unknown_policies_of_compare_are_refused():
-    done = run("compare", "--policies=uniform,best")
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--policies=uniform,best"], "policies"),
+        (["--methods=hasa,best"], "methods"),
+        (["--methods=hasa:best"], "methods"),
+        (["--methods=hasa,hasa:hasa"], "twice"),
+        (["--methods=hasa", "--policies=uniform"], "method:policy"),
+        (["--policy=uniform"], "--policies"),
+    ],
+)
+def test_unknown_arms_of_compare_are_refused(arguments, expected):
+    done = run("compare", *arguments)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "policies" in done.stderr
+    assert expected in done.stderr
+
+
+# One command runs any method on any model that it fits, on data that the model fits.
+COMMANDS = {
+    "fjord lstm": ["--method=fjord", "--dropout_levels=.25,.5,1", "--objective=self_distillation"],
+    "scalefl lstm": ["--method=scalefl", "--layers=2", "--exits=2", "--distillation=.05"],
+    "heterofl transformer": ["--method=heterofl", "--model=transformer", "--policy=levels"],
+    "fedrolex mlp": ["--method=fedrolex", "--model=mlp", "--dataset=synthetic_images"],
+    "fiarse topics": [
+        "--method=fiarse",
+        "--model=transformer",
+        "--dataset=synthetic_topics",
+        "--budget_unit=params",
+        "--threshold=layer",
+    ],
+    "dropout cnn, drawn clients": [
+        "--method=federated_dropout",
+        "--model=cnn",
+        "--dataset=synthetic_images",
+        "--clients_per_round=3",
+        "--policy=random",
+        "--dynamic",
+    ],
+}
+
+
+@pytest.mark.parametrize("case", sorted(COMMANDS))
+def test_methods_run_from_the_command_line(case, tmp_path):
+    sizes = ["--num_images=200", "--num_clients=5", "--hidden_dim=4"]
+    done = run("train", *SMALL, *sizes, *COMMANDS[case], f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    rows = without_seconds(tmp_path / "summary.csv")
+    assert [row["round"] for row in rows] == ["1", "2"]
+
+
+def test_methods_of_compare_bring_their_policies(tmp_path):
+    methods = "--methods=fedavg:uniform,hasa,fiarse"
+    done = run(
+        "compare", *SMALL, methods, "--num_seeds=1", "--budget_unit=params", "--budget=.7",
+        "--execution=auto", f"--workdir={tmp_path}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = without_seconds(tmp_path / "summary.csv")
+    arms = dict.fromkeys((row["method"], row["policy"]) for row in rows)
+    assert list(arms) == [("fedavg", "uniform"), ("hasa", "hasa"), ("fiarse", "uniform")]
+    for row in rows:
+        assert float(row["budget_params"]) == pytest.approx(0.7, abs=0.05)
 
 
 def test_compare_runs_on_the_real_file(data_dir, tmp_path):

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 import hasa_jax as hj
+from hasa_jax import cohorts
 from tests import small
 
 KEY = jax.random.key(8)
@@ -127,7 +128,7 @@ def test_evaluation_is_that_of_the_narrow_model(execution):
     data, model = small.client_data(), algorithm.model
     cohort = small.cohort(model, data, UNITS)
     state = algorithm.init(KEY)
-    scores = hj.per_client(hj.evaluate(algorithm, state, data, cohort), cohort)
+    scores = hj.per_client(hj.evaluate(algorithm, state, data, data, cohort), cohort)
     for client, kept in enumerate(UNITS):
         sizes = hj.units.sizes_of_units(model.groups, int(kept))
         ranks = {name: np.arange(size) for name, size in model.groups.items()}
@@ -209,3 +210,71 @@ def test_diverged_training_is_told_not_scored():
             num_rounds=2,
             eval_every=2,
         )
+
+
+def test_cohorts_are_drawn_without_replacement_from_the_seed():
+    algorithm, dataset = algorithm_of(), small.dataset((7, 30, 12, 3, 9, 8))
+    allocation = allocation_of(algorithm, dataset)
+
+    def drawn(seed, round):
+        cohort = cohorts.draw(
+            algorithm, dataset.train, allocation, jax.random.key(seed), 3, "examples", round
+        )
+        return tuple(cohort.index.tolist())
+
+    seen = [drawn(0, round) for round in range(40)]
+    assert all(len(set(clients)) == 3 for clients in seen)
+    assert set().union(*seen) == set(range(6))
+    assert seen[5] == drawn(0, 5)
+    assert [drawn(1, round) for round in range(40)] != seen
+
+
+@pytest.mark.parametrize("execution", sorted(hj.EXECUTIONS))
+def test_drawn_cohorts_train_alike_in_every_execution(execution):
+    dataset = small.dataset((7, 30, 12, 3))
+    ends = []
+    for kind in ("masked", execution):
+        algorithm = algorithm_of(execution=hj.EXECUTIONS[kind])
+        allocation = allocation_of(algorithm, dataset, policy="random", dynamic=True)
+        history = hj.run(
+            algorithm, dataset, allocation, key=KEY, num_rounds=3, eval_every=2, clients_per_round=2
+        )
+        ends.append(history.state.params)
+    small.assert_trees_close(*ends, atol=1e-5)
+
+
+def test_who_takes_no_part_is_evaluated_but_never_trained():
+    algorithm, dataset = algorithm_of(), small.dataset((7, 30, 12, 3))
+    allocation = hj.allocate(
+        dataset.train,
+        algorithm.model,
+        policy=hj.UNBUDGETED["exclusive"](),
+        budgeted=False,
+        scores=np.zeros(4),
+        key=KEY,
+        capacities=[1, 0.5, 1, 0.5],
+    )
+    cohort = cohorts.draw(algorithm, dataset.train, allocation, KEY, 0, "uniform", 0)
+    assert cohort.index.tolist() == [0, 2]
+    history = hj.run(algorithm, dataset, allocation, key=KEY, num_rounds=1)
+    own = [row for row in history.metrics if row["split"] == "test"]
+    assert [row["width"] for row in own] == [1, 0.5, 1, 0.5]
+    with pytest.raises(hj.UserError, match="2 clients take part"):
+        hj.run(algorithm, dataset, allocation, key=KEY, num_rounds=1, clients_per_round=3)
+
+
+@pytest.mark.parametrize("execution", sorted(hj.EXECUTIONS))
+def test_calibration_makes_evaluation_independent_of_the_batch(execution):
+    """Static norm: the mean over mixed training batches, whatever a test batch holds."""
+    data = small.client_data((9, 14, 5), kind="perceptron")
+    losses = {}
+    for norm in ("static", "batch"):
+        for size in (2, 16):
+            algorithm = hj.partial_training(
+                small.perceptron(norm=norm), execution=hj.EXECUTIONS[execution], batch_size=size
+            )
+            cohort = small.cohort(algorithm.model, data, [9, 4, 6], batch_size=size)
+            sums = hj.evaluate(algorithm, algorithm.init(KEY), data, data, cohort)
+            losses[norm, size] = hj.per_client(sums, cohort).loss
+    np.testing.assert_allclose(losses["static", 2], losses["static", 16], atol=1e-5)
+    assert np.abs(losses["batch", 2] - losses["batch", 16]).max() > 1e-3

@@ -13,6 +13,7 @@ from experiments import tables
 def rows(policy, accuracies, budget=0.5, round=3):
     return [
         {
+            "method": "hasa",
             "policy": policy,
             "extraction": "prefix",
             "aggregation": "coverage",
@@ -20,7 +21,7 @@ def rows(policy, accuracies, budget=0.5, round=3):
             "round": str(round),
             **{f"{m}_accuracy": str(a) for m in tables.METRICS},
             "budget_requested": "0.5",
-            **{f"budget_{u}": str(budget) for u in ("width", "params", "macs")},
+            **{f"budget_{u}": str(budget) for u in ("width", "params", "macs", "executed")},
         }
         for seed, a in enumerate(accuracies)
     ]
@@ -64,7 +65,7 @@ def test_rows_of_unequal_budgets_are_not_compared():
 
 def test_the_round_is_chosen_on_the_validation_split_of_the_reference():
     metrics = [
-        {"policy": policy, "split": split, "round": str(r), "accuracy": str(a)}
+        {"method": "hasa", "policy": policy, "split": split, "round": str(r), "accuracy": str(a)}
         for policy, split, r, a in [
             ("uniform", "validation", 1, 0.1),
             ("uniform", "validation", 2, 0.3),
@@ -73,7 +74,7 @@ def test_the_round_is_chosen_on_the_validation_split_of_the_reference():
             ("hasa", "validation", 1, 0.9),
         ]
     ]
-    assert tables.best_round(metrics, "uniform") == 2
+    assert tables.best_round(metrics, ("hasa", "uniform")) == 2
 
 
 def results(folder):
@@ -94,7 +95,7 @@ def test_the_table_of_a_workdir_is_in_the_units_of_its_run(tmp_path):
     assert "+2.00" in tables.write(tmp_path)
     path = tmp_path / "summary.csv"
     path.write_text(
-        path.read_text(encoding="utf-8").replace(",0.5\n", ",0.9\n", 1), encoding="utf-8"
+        path.read_text(encoding="utf-8").replace(",0.5,0.5\n", ",0.9,0.5\n", 1), encoding="utf-8"
     )
     assert "not budget-matched" in tables.write(tmp_path)
 
@@ -107,7 +108,7 @@ def test_the_table_of_a_workdir_is_in_the_units_of_its_run(tmp_path):
         ("run.json", "{", "is damaged"),
         ("run.json", "[1]", "is damaged"),
         ("metrics.csv", "", "has no rows"),
-        ("metrics.csv", "a,b\n1,2\n", "no column 'policy'"),
+        ("metrics.csv", "a,b\n1,2\n", "no column 'method'"),
         ("metrics.csv", b"\xff\xfe", "is damaged"),
         ("summary.csv", "cut", "line 2: column"),
         ("summary.csv", "word", "line 2: column 'round' holds 'x'"),
@@ -120,10 +121,20 @@ def test_damaged_results_are_told(name, content, match, tmp_path):
     if content is None:
         path.unlink()
     elif content == "cut":
-        path.write_text(text.splitlines()[0] + "\nuniform,pre", encoding="utf-8")
+        path.write_text(text.splitlines()[0] + "\nhasa,uniform,pre", encoding="utf-8")
     elif content == "word":
         path.write_text(text.replace(",3,", ",x,"), encoding="utf-8")
     else:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(tables.UserError, match=match):
         tables.write(tmp_path)
+
+
+def test_any_row_can_be_the_reference(tmp_path):
+    results(tmp_path)
+    lines = tables.write(tmp_path, "hasa:hasa").splitlines()
+    uniform, hasa = (line for line in lines if line.startswith("| hasa"))
+    assert "-2.00" in uniform
+    assert hasa.count("reference") == 3
+    with pytest.raises(tables.UserError, match="use one of hasa:uniform, hasa:hasa"):
+        tables.write(tmp_path, "fjord")

@@ -7,6 +7,7 @@ import json
 from hasa_jax import tracking
 
 ROW = {
+    "method": "fjord",
     "policy": "hasa",
     "aggregation": "full",
     "seed": 0,
@@ -69,7 +70,7 @@ def test_console_prints_plain_lines_when_piped(capsys):
     writer.write("summary", [ROW])
     writer.close()
     assert capsys.readouterr().out == (
-        "policy hasa  seed 0  round 2  mean 10.00%  worst 5.00%  tail 33.33%\n"
+        "fjord (hasa)  seed 0  round 2  mean 10.00%  worst 5.00%  tail 33.33%\n"
     )
 
 

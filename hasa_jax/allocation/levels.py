@@ -56,8 +56,8 @@ def levels(
             generator = keys.generator(keys.address(key, keys.Stream.ALLOCATION))
             return listed[generator.choice(len(listed), size=count, p=parts)]
         # A binary fraction may fall short of the whole number that it stands for.
-        ends = np.floor(np.cumsum(parts) * count + 1e-9)
-        level = np.searchsorted(ends, np.arange(count), side="right")
-        return listed[np.minimum(level, len(listed) - 1)]
+        sizes = np.floor(parts * count + 1e-9).astype(int)
+        sizes[-1] += count - sizes.sum()
+        return np.repeat(listed, sizes)
 
     return allocate

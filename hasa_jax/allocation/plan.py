@@ -9,9 +9,12 @@ import jax
 import numpy as np
 
 from hasa_jax import budget as budgets
-from hasa_jax import costs, units
+from hasa_jax import costs, keys, units
 from hasa_jax.base import ClientData, ClientStats, UserError
 from hasa_jax.supernet import Extraction, Model
+
+_LEDGER_ROUNDS = 100
+"""Rounds that the ledger of a dynamic allocation averages over."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,10 +24,11 @@ class Allocation:
     Attributes:
       units: the size that each client trains at, as units of the largest group `[N]`; those of
         round 0 if they are drawn anew each round.
-      widths: the same as a fraction of the supernet `[N]`.
+      widths: the width that this size has under the extraction `[N]`.
       takes_part: which clients are ever trained `[N]`, bool; the others are only evaluated.
       stats: what the policy saw.
-      ledger: requested and achieved budgets, in round 0.
+      ledger: requested and achieved budgets; of a dynamic allocation the mean over its first
+        rounds.
       redraw: `round -> units [N]` of a dynamic allocation, or None.
     """
 
@@ -109,14 +113,18 @@ def allocate(
         return np.array([units.units_of_width(model, width) for width in shown]), widths > 0
 
     def redraw(round: int) -> np.ndarray:
-        return deal(jax.random.fold_in(key, round))[0]
+        return deal(keys.address(key, keys.Stream.REDRAW, round))[0]
 
-    kept, takes_part = deal(jax.random.fold_in(key, 0) if dynamic else key)
+    kept, takes_part = deal(keys.address(key, keys.Stream.REDRAW) if dynamic else key)
     q = budgets.shares(stats) * takes_part
-    achieved = {unit: float(q @ table[kept] / q.sum()) for unit, table in tables.items()}
+    dealt = [redraw(round) for round in range(_LEDGER_ROUNDS)] if dynamic else [kept]
+    achieved = {
+        unit: float(np.mean([q @ table[kept] / q.sum() for kept in dealt]))
+        for unit, table in tables.items()
+    }
     return Allocation(
         units=kept,
-        widths=kept / target.num_units,
+        widths=np.array([extraction.shape(model, int(k)).width for k in kept]),
         takes_part=takes_part,
         stats=stats,
         ledger=budgets.Ledger(budget if budgeted else float("nan"), budget_unit, **achieved),

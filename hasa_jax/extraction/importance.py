@@ -20,7 +20,8 @@ def importance(
 
     By magnitude: `tau` is the k-th largest `|theta|` of the group as broadcast (0 if all are
     kept), and a step computes with `theta * M`, `M = 1[|theta| >= tau]` anew at each step, so
-    what falls below stays out for the round. The gradient also holds how M follows theta:
+    what falls below gets no more gradient in the round, and under SGD stays where it is (an
+    optimizer with memory still carries it on). The gradient also holds how M follows theta:
     `g * M * (1 + 2 tau |theta| / (|theta| + tau)^2)`. Ties with tau are kept as well.
 
     By another measure, or greedily: M is what has the k best scores at the start of the round,

@@ -16,7 +16,8 @@ def ordered_dropout(
 ) -> Extraction:
     """Keeps a prefix of the client's width; each step draws one of the levels within it.
 
-    The step's width is `p ~ Uniform{p in levels, p <= p_max}`, `p_max` being the client's.
+    The step's width is `p ~ Uniform({p in levels: p < p_max} + {p_max})`, `p_max` being the
+    client's: as published where `p_max` is itself one of the levels.
 
     Args:
       levels: fractions of units, rising.

@@ -49,7 +49,7 @@ class CNN(nn.Module):
         """Classifies images.
 
         Args:
-          images: `[B, height, width, channels]`, of at least 8 by 8 pixels.
+          images: `[B, height, width, channels]`, any number type, of at least 8 by 8 pixels.
           context: which channels are kept, their share, and which examples count.
 
         Returns:
@@ -62,7 +62,7 @@ class CNN(nn.Module):
             raise UserError(f"CNN needs images of 8 x 8 or more, not inputs of {images.shape[1:]}")
         places = exit_places(self.exits, self.exit_blocks, _STAGES)
         logits: list[jax.Array] = []
-        state, below = images, None
+        state, below = images.astype(jnp.float32), None
         for stage in range(1, places[-1] + 1):
             group = f"stage{stage}"
             channels = getattr(self, group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from hasa_jax.models.layers import WHOLE, Dense, Norm, exit_places, joined, scale
 from hasa_jax.supernet import Context
@@ -37,7 +38,7 @@ class MLP(nn.Module):
         """Classifies.
 
         Args:
-          inputs: `[B, ...]`, float.
+          inputs: `[B, ...]`, any number type.
           context: which units are kept, their share, and which examples count.
 
         Returns:
@@ -48,7 +49,7 @@ class MLP(nn.Module):
         """
         places = exit_places(self.exits, self.exit_blocks, self.layers)
         logits: list[jax.Array] = []
-        state, below = inputs.reshape(inputs.shape[0], -1), None
+        state, below = inputs.astype(jnp.float32).reshape(inputs.shape[0], -1), None
         for layer in range(places[-1]):
             group = f"hidden/{layer}"
             state = Dense(self.hidden, (below, group), name=f"dense_{layer + 1}")(state)

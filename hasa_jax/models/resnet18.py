@@ -89,7 +89,7 @@ class ResNet18(nn.Module):
         """Classifies images.
 
         Args:
-          images: `[B, height, width, channels]`.
+          images: `[B, height, width, channels]`, any number type.
           context: which channels are kept, their share, and which examples count.
 
         Returns:
@@ -100,7 +100,8 @@ class ResNet18(nn.Module):
         """
         places = exit_places(self.exits, self.exit_blocks, _STAGES)
         logits: list[jax.Array] = []
-        state, below = Conv(self.stage1, (None, "stage1"), name="conv")(images), "stage1"
+        floats = images.astype(jnp.float32)
+        state, below = Conv(self.stage1, (None, "stage1"), name="conv")(floats), "stage1"
         for stage in range(1, places[-1] + 1):
             group = f"stage{stage}"
             channels = getattr(self, group)

@@ -49,7 +49,7 @@ def algorithm_of(name, kind, execution):
         method,
         model_of(method, kind),
         execution=hj.EXECUTIONS[execution],
-        client_optimizer=optax.sgd(0.1),
+        client_optimizer=optax.sgd(0.03),
         batch_size=BATCH,
     )
 
