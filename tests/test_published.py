@@ -325,3 +325,24 @@ def test_clients_randomness_depends_on_the_seed():
         for s in (0, 1)
     ]
     assert small.max_difference(*ends) > 1e-5
+
+
+@pytest.mark.parametrize("name", sorted({*hj.EXTRACTIONS} - {"depth_width", "ordered_dropout"}))
+def test_whole_subnets_make_every_extraction_fedavg(name):
+    """Same split, initialisation and batches; exactly equal once mapped back."""
+    model, data = small.mlp(), small.client_data()
+    _, expected = rounds(model, data, [12] * 4)
+    _, found = rounds(model, data, [12] * 4, extraction=hj.EXTRACTIONS[name]())
+    small.assert_trees_close(found, expected, atol=1e-6)
+
+
+def test_methods_share_their_initialisation():
+    starts = [
+        methods.build(method, small.transformer(scaler=method.scaler, **small.TWO_EXITS))
+        .init(KEY)
+        .params
+        for name, method in hj.METHODS.items()
+        if name != "fedavg"
+    ]
+    for other in starts[1:]:
+        small.assert_trees_equal(starts[0], other)

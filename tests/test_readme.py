@@ -9,6 +9,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.budget import Budget
+from tests.contracts import test_extractions
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +32,18 @@ def test_the_example_policy_is_a_policy():
     widths = names["square_root"]()(stats, goal, None)
     assert widths @ [0.2, 0.8] == pytest.approx(0.5)
     assert widths[1] == pytest.approx(2 * widths[0])
+
+
+def test_the_example_method_passes_the_contract(monkeypatch):
+    source = BLOCKS[2]
+    assert len(source.splitlines()) < 25
+    names = {}
+    exec(compile(source, "README.md", "exec"), names)
+    monkeypatch.setitem(test_extractions.VARIANTS, "personal", names["personal"])
+    test_extractions.test_ranks_are_permutations_and_repeatable("personal")
+    test_extractions.test_counts_nesting_and_full_width("personal")
+    test_extractions.test_shapes_grow_to_the_whole("personal")
+    test_extractions.test_every_execution_agrees_with_masked("personal", "sliced")
 
 
 def test_commands_name_flags_that_exist():

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax import cohorts
+from hasa_jax import batches, cohorts
 from tests import small
 
 KEY = jax.random.key(8)
@@ -134,7 +134,7 @@ def test_evaluation_is_that_of_the_narrow_model(execution):
         ranks = {name: np.arange(size) for name, size in model.groups.items()}
         narrow = hj.units.gather(state.params, model.axes, ranks, sizes)
         rows = slice(data.offsets[client], data.offsets[client + 1])
-        logits = model.narrow(sizes)(narrow, data.inputs[rows], width=1.0, train=False)
+        (logits,), _ = model.narrow(sizes, 1)(narrow, data.inputs[rows], hj.Context())
         hits = np.argmax(logits, -1) == data.targets[rows]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, data.targets[rows])
         assert scores.accuracy[client] == pytest.approx(hits.mean())
@@ -278,3 +278,23 @@ def test_calibration_makes_evaluation_independent_of_the_batch(execution):
             losses[norm, size] = hj.per_client(sums, cohort).loss
     np.testing.assert_allclose(losses["static", 2], losses["static", 16], atol=1e-5)
     assert np.abs(losses["batch", 2] - losses["batch", 16]).max() > 1e-3
+
+
+def test_moments_are_those_of_evaluation_whatever_the_scaler():
+    """A scaler of training alone must not reach the moments that evaluation normalises by."""
+    data, losses = small.client_data((9, 14, 5), kind="perceptron"), {}
+    for scaler in ("none", "train"):
+        model = small.perceptron(norm="static", scaler=scaler)
+        algorithm = hj.partial_training(model, execution=hj.EXECUTIONS["masked"], batch_size=4)
+        cohort = small.cohort(model, data, [9, 3, 5])
+        sums = hj.evaluate(algorithm, algorithm.init(KEY), data, data, cohort)
+        losses[scaler] = hj.per_client(sums, cohort).loss
+    np.testing.assert_allclose(losses["train"], losses["none"], atol=1e-5)
+
+
+def test_calibration_batches_are_even():
+    data = small.client_data((200, 57), kind="perceptron")
+    plan = batches.mixed_batches(KEY, jax.tree.map(np.asarray, data))
+    assert sorted(np.asarray(plan.valid).sum(axis=1).tolist()) == [128, 129]
+    used = np.asarray(plan.rows)[np.asarray(plan.valid)]
+    np.testing.assert_array_equal(np.sort(used), np.arange(257))

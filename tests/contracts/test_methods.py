@@ -35,12 +35,22 @@ def model_of(method, kind):
     return MODELS[kind](**fields)
 
 
+# Pairs of the everyday run on the models that are slow to compile; `slow` has all others.
+EVERYDAY = {
+    "cnn": {"fiarse", "heterofl", "scalefl"},
+    "lstm": set(hj.METHODS),
+    "perceptron": set(hj.METHODS),
+    "resnet18": {"heterofl"},
+    "transformer": {"fiarse", "fjord", "scalefl"},
+}
+
+
 def pairs():
-    """Every method on every model; the deepest model, slow to compile, on the masked norm."""
+    """Every method on every model."""
     for name in sorted(hj.METHODS):
         for kind in sorted(MODELS):
-            slow = kind == "resnet18" and name != "heterofl"
-            yield pytest.param(name, kind, marks=[pytest.mark.slow] if slow else [])
+            marks = [] if name in EVERYDAY[kind] else [pytest.mark.slow]
+            yield pytest.param(name, kind, marks=marks)
 
 
 def algorithm_of(name, kind, execution):
