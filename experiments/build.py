@@ -56,15 +56,12 @@ def build_algorithm(
     dataset: FederatedDataset, method: Method, execution: str
 ) -> FederatedAlgorithm:
     """Builds the flagged model, and a method on it, for a data set of this shape."""
-    if execution == "auto":
-        single = method.extraction in ("importance", "pruning_greedy")
-        execution = "masked" if single else "sliced"
     return methods.build(
         method,
         from_linen(_module(dataset, method), dataset.train.inputs),
         extraction=_extraction_options(method),
         objective=_objective_options(method),
-        execution=EXECUTIONS[execution],
+        execution=None if execution == "auto" else EXECUTIONS[execution],
         client_optimizer=_client_optimizer(),
         server_optimizer=_SERVER_OPTIMIZERS[FLAGS.server_optimizer](FLAGS.server_lr),
         schedule=_schedule(),

@@ -15,7 +15,7 @@ from hasa_jax import aggregation as aggregating
 from hasa_jax import batches, keys, losses, rows, units
 from hasa_jax import client as local
 from hasa_jax.base import ClientData, ClientMetrics, Cohort, Params, ServerState, UserError
-from hasa_jax.execution import sliced
+from hasa_jax.execution import masked, sliced
 from hasa_jax.execution.interface import BroadcastFn, Execution
 from hasa_jax.execution.mapping import default_clients_at_once
 from hasa_jax.extraction import prefix
@@ -52,7 +52,7 @@ def partial_training(
     *,
     extraction: Extraction | None = None,
     objective: Objective | None = None,
-    execution: Callable[..., Execution] = sliced,
+    execution: Callable[..., Execution] | None = None,
     client_optimizer: optax.GradientTransformation | None = None,
     server_optimizer: optax.GradientTransformation | None = None,
     schedule: Callable[[jax.Array], jax.Array] | None = None,
@@ -72,7 +72,8 @@ def partial_training(
       model: the supernet.
       extraction: which part of it a client holds; `prefix()` if None.
       objective: what clients minimise; `cross_entropy()` if None.
-      execution: `masked` or `sliced` (see `hasa_jax.execution`).
+      execution: `masked` or `sliced` (see `hasa_jax.execution`); if None, `sliced` where the
+        extraction ranks units, `masked` where it keeps single parameters.
       client_optimizer: local optimizer, fresh each round; `optax.sgd(0.1)` if None.
       server_optimizer: takes the mean update; `optax.sgd(1.0)`, plain averaging, if None.
       schedule: round -> factor on the clients' learning rate; 1 if None.
@@ -96,6 +97,7 @@ def partial_training(
     """
     extraction, objective = extraction or prefix(), objective or cross_entropy()
     _check_parts(model, extraction, objective, aggregation)
+    execution = execution or (masked if extraction.order is None else sliced)
     server_optimizer = server_optimizer or optax.sgd(1.0)
     at_once = clients_at_once or default_clients_at_once()
     calibrated_once = model.has_moments and execution is sliced and clients_at_once is None
