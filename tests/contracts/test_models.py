@@ -18,7 +18,16 @@ VALID = jnp.array([True, False, True, True, False])
 build = functools.cache(lambda kind: small.SUPERNETS[kind]())
 
 
-@pytest.fixture(params=sorted(small.SUPERNETS))
+# What takes longest to compile, and differs from another one only in parts that are tested there.
+SLOW = {"cnn layer, two exits", "cnn none", "resnet18 group, two exits", "resnet18 static"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(kind, marks=[pytest.mark.slow] if kind in SLOW else [])
+        for kind in sorted(small.SUPERNETS)
+    ]
+)
 def model(request):
     return build(request.param)
 
