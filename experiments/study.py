@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -44,7 +45,8 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
     # A budget that cannot be met is refused before anything is written.
     allocations = _allocate_all(dataset, algorithms, arms, seeds[0])
     folder = workdir.open_workdir(FLAGS.workdir, script, run_flags, hashes)
-    workdir.write_manifest(folder, script, run_flags, hashes)
+    methods = {arm.method: dataclasses.asdict(build.build_method(arm.method)) for arm in arms}
+    workdir.write_manifest(folder, script, run_flags, hashes, methods)
     files = CsvWriter(folder)
     writers: list[Writer] = [files, ConsoleWriter(FLAGS.num_rounds * len(arms) * len(seeds))]
     try:
@@ -61,7 +63,7 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
             for arm, allocation in zip(arms, allocations, strict=True):
                 _run_one(algorithms[arm.method], dataset, allocation, arm, seed, writers)
         files.publish()
-        workdir.write_manifest(folder, script, run_flags, hashes)
+        workdir.write_manifest(folder, script, run_flags, hashes, methods)
     finally:
         for writer in writers:
             writer.close()

@@ -122,11 +122,13 @@ def write_manifest(
     script: str,
     run_flags: Mapping[str, Any],
     data_hashes: Mapping[int, str],
+    methods: Mapping[str, Any],
 ) -> None:
-    """Writes run.json: flags, versions, device, git commit, and a hash of each seed's data."""
+    """Writes run.json: flags, what they make of each method, versions, device, commit, data."""
     manifest = {
         "script": script,
         "flags": run_flags,
+        "methods": methods,
         "versions": {
             "python": platform.python_version(),
             **{name: _version(name) for name in _PACKAGES},

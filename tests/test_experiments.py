@@ -92,6 +92,7 @@ def test_a_workdir_holds_what_it_should(results):
     assert len(without_seconds(folder / "metrics.csv")) == 3 * 2 * 2 * 4 * 7
     manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert manifest["flags"]["hidden_dim"] == 8
+    assert manifest["methods"]["hasa"]["extraction"] == "prefix"
     assert {"jax", "numpy", "python", "hasa_jax"} <= set(manifest["versions"])
     assert set(manifest["data_sha256"]) == {"0", "1"}
     assert len(set(manifest["data_sha256"].values())) == 2
