@@ -60,6 +60,8 @@ def run_app(main: Callable[[], None]) -> None:
             main()
         except (UserError, OSError) as error:
             fail(error)
+        except (MemoryError, OverflowError) as error:
+            fail(f"a size is too large ({error}): lower it")
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise

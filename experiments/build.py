@@ -88,7 +88,10 @@ def _module(dataset: FederatedDataset, method: Method) -> nn.Module:
         raise UserError(f"--model={name} does not fit --dataset={FLAGS.dataset}: use {fitting}")
     stages = len(_STAGES) if name in ("cnn", "resnet18") else FLAGS.layers
     if FLAGS.exits > stages:
-        raise UserError(f"--exits={FLAGS.exits} but --model={name} has depth {stages} here")
+        more = "" if name in ("cnn", "resnet18") else ", or raise --layers"
+        raise UserError(
+            f"--exits={FLAGS.exits} but --model={name} has depth {stages} here: lower --exits{more}"
+        )
     fields: dict[str, Any] = {
         "num_classes": train.num_classes,
         "scaler": method.scaler,

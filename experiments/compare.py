@@ -9,9 +9,9 @@ FLAGS = flags.FLAGS
 def main() -> None:
     """Runs `--methods`, or `--policies` of one method, on `--num_seeds` seeds from `--seed` on."""
     if FLAGS.methods:
-        if FLAGS["policies"].present:
+        if FLAGS["policies"].present or FLAGS["method"].present:
             raise UserError(
-                "--policies is for one method; with several --methods, write method:policy"
+                "--method and --policies are for one method; with --methods, write method:policy"
             )
         named = [item.partition(":") for item in FLAGS.methods]
         arms = [study.Arm(m, policy or build.build_method(m).policy) for m, _, policy in named]

@@ -152,7 +152,10 @@ flags.DEFINE_string("workdir", "", "Where results go; runs/<script>-<hash of fla
 flags.DEFINE_bool("tensorboard", False, "Also write TensorBoard events (tracking extra).")
 
 flags.DEFINE_string(
-    "reference", "", "Row of the table that others are compared with, method or method:policy."
+    "reference",
+    "",
+    "Row of the table that others are compared with, as method:policy, or the method or policy "
+    "that tells it from the others; the first if empty.",
 )
 
 NOT_OF_THE_RUN = frozenset({"workdir", "tensorboard", "reference"})

@@ -38,6 +38,7 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
       The workdir.
     """
     refuse_unused(arms)
+    tables.choose_arm(arms, FLAGS.reference)
     run_flags = values_of_the_run()
     dataset = build.build_dataset(seeds[0])
     hashes = {seeds[0]: fingerprint(dataset)}
@@ -67,7 +68,7 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
     finally:
         for writer in writers:
             writer.close()
-    print(f"\n{tables.write(folder)}\nresults: {folder}")
+    print(f"\n{tables.write(folder, FLAGS.reference)}\nresults: {folder}")
     return folder
 
 

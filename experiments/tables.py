@@ -62,7 +62,10 @@ def read_rows(path: pathlib.Path, numbers: Sequence[str]) -> list[Row]:
             if column not in row:
                 raise UserError(f"{path} has no column {column!r}: it is not a results file")
             try:
-                float(0 if column in TEXTS and row[column] is not None else row[column])
+                if column in ("seed", "round"):
+                    int(row[column])
+                elif column not in TEXTS or row[column] is None:
+                    float(row[column])
             except (TypeError, ValueError):
                 raise UserError(
                     f"{path}, line {number}: column {column!r} holds {row[column]!r}; the file is "
@@ -108,13 +111,30 @@ def best_round(metrics: Sequence[Row], arm: Arm) -> int:
 
 
 def find_arm(summary: Sequence[Row], name: str) -> Arm:
-    """Finds a row of the table by `method` or `method:policy`; the first one if empty."""
-    arms = list(dict.fromkeys(map(arm_of, summary)))
-    method, _, policy = name.partition(":")
-    fitting = [arm for arm in arms if arm[0] == (method or arm[0]) and policy in ("", arm[1])]
-    if not fitting:
+    """Finds the arm of a row of the table by its name; see `choose_arm`."""
+    return choose_arm(list(dict.fromkeys(map(arm_of, summary))), name)
+
+
+def choose_arm(arms: Sequence[Arm], name: str) -> Arm:
+    """Chooses one of several arms by `method:policy`, or by what tells it from the others.
+
+    Args:
+      arms: all of them.
+      name: `method:policy`, a method, or a policy; the first arm if empty.
+
+    Returns:
+      The arm.
+
+    Raises:
+      UserError: if the name fits none of them, or more than one.
+    """
+    if not name:
+        return arms[0]
+    one_method = len({method for method, _ in arms}) == 1
+    fitting = [arm for arm in arms if name in (":".join(arm), arm[1] if one_method else arm[0])]
+    if len(fitting) != 1:
         known = ", ".join(":".join(arm) for arm in arms)
-        raise UserError(f"--reference={name} is no row of these results: use one of {known}")
+        raise UserError(f"--reference={name} is not one row of the results: use one of {known}")
     return fitting[0]
 
 

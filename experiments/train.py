@@ -1,10 +1,14 @@
 """One method, one seed: `python -m experiments.train --method=hasa`."""
 
 from experiments import app, build, flags, study
+from hasa_jax import UserError
 
 
 def main() -> None:
     """Runs `--method` under its policy, or `--policy`, on `--seed`."""
+    for name in ("methods", "policies", "num_seeds", "reference"):
+        if flags.FLAGS[name].present:
+            raise UserError(f"--{name} is for compare; train runs one --method on one --seed")
     method = flags.FLAGS.method
     arm = study.Arm(method, build.build_method(method).policy)
     study.run_study("train", [arm], [flags.FLAGS.seed])

@@ -13,6 +13,7 @@ _NEEDS = {
     "client_momentum": ("client_optimizer", {"sgd"}),
     "client_adam_eps": ("client_optimizer", {"adam"}),
     "norm": ("model", {"mlp", "cnn", "resnet18"}),
+    "layers": ("model", {"lstm", "mlp", "transformer"}),
     "heads": ("model", {"transformer"}),
     "head_dim": ("model", {"transformer"}),
     "feedforward_dim": ("model", {"transformer"}),

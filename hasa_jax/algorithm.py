@@ -12,15 +12,16 @@ import jax.numpy as jnp
 import optax
 
 from hasa_jax import aggregation as aggregating
-from hasa_jax import batches, keys, losses, rows, units
+from hasa_jax import batches, keys, rows, units
 from hasa_jax import client as local
-from hasa_jax.base import ClientData, ClientMetrics, Cohort, Params, ServerState, UserError
+from hasa_jax.base import ClientData, ClientMetrics, Cohort, ServerState, UserError
+from hasa_jax.broadcast import broadcast_fn
 from hasa_jax.execution import masked, sliced
-from hasa_jax.execution.interface import BroadcastFn, Execution
+from hasa_jax.execution.interface import Execution
 from hasa_jax.execution.mapping import default_clients_at_once
 from hasa_jax.extraction import prefix
 from hasa_jax.objectives import cross_entropy
-from hasa_jax.supernet import Broadcast, Context, Extraction, Model, Objective, Subnet
+from hasa_jax.supernet import Extraction, Model, Objective, Subnet
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,22 +97,25 @@ def partial_training(
       arXiv 2606.07621.
     """
     extraction, objective = extraction or prefix(), objective or cross_entropy()
-    _check_parts(model, extraction, objective, aggregation)
+    _check_parts(model, extraction, objective, aggregation, label_split)
     execution = execution or (masked if extraction.order is None else sliced)
     server_optimizer = server_optimizer or optax.sgd(1.0)
     at_once = clients_at_once or default_clients_at_once()
-    calibrated_once = model.has_moments and execution is sliced and clients_at_once is None
     levels = extraction.levels
+    draw = functools.partial(units.draw_sizes, model=model, levels=levels)
+    # Narrow subnets that are all alike are calibrated once if no loop is around them.
+    calibrated_once = model.has_moments and execution is sliced and clients_at_once is None
     parts = _Parts(
         model=model,
         execution=execution(model, extraction, at_once),
-        # A block of narrow subnets that are all alike is calibrated once if no loop is around it.
         evaluation=execution(model, extraction, None if calibrated_once else at_once),
         rule=local.LocalRule(
             optimizer=client_optimizer or optax.sgd(0.1),
             objective=objective,
             proximal=proximal,
-            draw=(lambda key, own: units.draw_sizes(key, model, levels, own)) if levels else None,
+            draw=functools.partial(units.draw_sizes, model=model, levels=levels)
+            if levels
+            else None,
         ),
         server_optimizer=server_optimizer,
         schedule=schedule or (lambda round: jnp.float32(1.0)),
@@ -152,10 +156,12 @@ class _Parts(NamedTuple):
 
 
 def _check_parts(
-    model: Model, extraction: Extraction, objective: Objective, aggregation: str
+    model: Model, extraction: Extraction, objective: Objective, aggregation: str, split: bool
 ) -> None:
     """Refuses parts that do not fit together."""
     aggregating.check(aggregation)
+    if split:
+        rows.row_axes(model)
     # An extraction tells of a model that it does not fit when asked for a shape.
     extraction.shape(model, max(model.groups.values()))
     if extraction.all_exits != objective.all_exits:
@@ -227,34 +233,3 @@ def _evaluate(
 
     broadcast = broadcast_fn(parts.model, state, train, parts.batch_size)
     return parts.evaluation.run(evaluate_client, broadcast, cohort)[1]
-
-
-def broadcast_fn(
-    model: Model, state: ServerState, data: ClientData, batch_size: int
-) -> BroadcastFn:
-    """Returns what a client's extraction may look at, by client id."""
-    offsets = jnp.asarray(data.offsets)
-
-    def broadcast(client: jax.Array) -> Broadcast:
-        start, num_examples = offsets[client], offsets[client + 1] - offsets[client]
-
-        def sample_loss(params: Params, positions: jax.Array) -> jax.Array:
-            valid = positions < num_examples
-            chosen = start + jnp.where(valid, positions, 0)
-            context = Context(valid=valid)
-            logits, _ = model.apply(params, jnp.asarray(data.inputs)[chosen], context)
-            targets = jnp.asarray(data.targets)[chosen]
-            return losses.example_losses(logits[-1], targets, valid)
-
-        return Broadcast(
-            model=model,
-            params=state.params,
-            round=state.round,
-            client=client,
-            key=state.key,
-            sample_loss=sample_loss,
-            sample_size=jnp.minimum(num_examples, batch_size),
-            sample_capacity=batch_size,
-        )
-
-    return broadcast

@@ -25,13 +25,13 @@ class LocalRule(NamedTuple):
       optimizer: local optax transformation, fresh each round.
       objective: what is minimised.
       proximal: FedProx's `mu`; adds `mu / 2 ||theta_i - theta||^2`.
-      draw: `(step key, own sizes) -> sizes` of ordered dropout, or None.
+      draw: `(step key, own=sizes) -> sizes` of ordered dropout, or None.
     """
 
     optimizer: optax.GradientTransformation
     objective: Objective
     proximal: float = 0.0
-    draw: Callable[[jax.Array, Sizes], Sizes] | None = None
+    draw: Callable[..., Sizes] | None = None
 
 
 class LocalTurn(NamedTuple):
@@ -74,7 +74,7 @@ def local_training(
     def loss_fn(params: Params, t: jax.Array) -> tuple[jax.Array, ClientMetrics]:
         rows, valid = plan.rows[t], plan.valid[t]
         inputs, own = jnp.asarray(data.inputs)[rows], subnet.sizes
-        drawn = rule.draw and rule.draw(jax.random.fold_in(turn.key, t), own)
+        drawn = rule.draw and rule.draw(jax.random.fold_in(turn.key, t), own=own)
 
         def forward(sizes: Sizes | None) -> tuple[jax.Array, ...]:
             return subnet.forward(params, inputs, valid=valid, train=True, sizes=sizes)[0]

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax import units
-from hasa_jax.base import ClientData, PyTree
+from hasa_jax.base import ClientData, PyTree, UserError
 from hasa_jax.supernet import Model
 
 
@@ -31,20 +31,29 @@ def present_rows(data: ClientData, model: Model) -> dict[str, jax.Array]:
     Returns:
       `{row axis of the model: [N, rows] bool}`.
     """
+    sources = {"classes": data.targets, "tokens": data.inputs}
+    return {
+        name: _occurrences(data, jnp.asarray(sources[name]), size)
+        for name, size in row_axes(model).items()
+    }
+
+
+def row_axes(model: Model) -> dict[str, int]:
+    """Returns the row axes of a model, `{name: rows}`; raises a `UserError` if it names none."""
     sizes: dict[str, int] = {}
 
     def visit(names: tuple, leaf: jax.ShapeDtypeStruct) -> None:
-        sizes.update(
-            {
-                name: dim
-                for name, dim in zip(names, leaf.shape, strict=True)
-                if name in units.ROW_AXES
-            }
-        )
+        for name, dim in zip(names, leaf.shape, strict=True):
+            if name in units.ROW_AXES:
+                sizes[name] = dim
 
     units.map_with_axes(visit, model.axes, model.shapes)
-    sources = {"classes": data.targets, "tokens": data.inputs}
-    return {name: _occurrences(data, jnp.asarray(sources[name]), sizes[name]) for name in sizes}
+    if not sizes:
+        raise UserError(
+            "label_split weighs the rows of classes and tokens, but this model names no axis "
+            "'classes' or 'tokens': name the output axis of its head 'classes'"
+        )
+    return sizes
 
 
 def row_masks(model: Model, present: Mapping[str, jax.Array]) -> PyTree:

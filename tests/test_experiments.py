@@ -236,6 +236,12 @@ BAD_INPUT = {
     "momentum of Adam": (lambda _: ["--client_momentum=.9"], "client_optimizer sgd"),
     "option of another method": (lambda _: ["--rolling_step=2"], "extraction rolling"),
     "dealt anew": (lambda _: ["--dynamic"], "policy levels or random"),
+    "flags of compare": (lambda _: ["--methods=fjord"], "is for compare"),
+    "infinite proportions": (
+        lambda _: ["--policy=levels", "--levels=1,.5", "--level_proportions=1e308,1e308"],
+        "proportions",
+    ),
+    "batch too large": (lambda _: ["--batch_size=3000000000"], "too large"),
     "bad levels": (lambda _: ["--policy=levels", "--levels=1,2"], "(0, 1]"),
     "no capacities": (lambda _: ["--policy=capacity"], "--capacities"),
     "diverging": (lambda _: ["--client_optimizer=sgd", "--client_lr=1e38"], "learning rate"),
@@ -293,6 +299,8 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
         (["--methods=hasa,hasa:hasa"], "twice"),
         (["--methods=hasa", "--policies=uniform"], "method:policy"),
         (["--policy=uniform"], "--policies"),
+        (["--methods=hasa", "--method=fjord"], "method:policy"),
+        (["--reference=best"], "use one of hasa:uniform"),
     ],
 )
 def test_unknown_arms_of_compare_are_refused(arguments, expected):

@@ -27,6 +27,7 @@ LAYERS = (
     PLUGINS,
     {"client"},
     {"execution"},
+    {"broadcast"},
     {"algorithm"},
     {"methods"},
     {"cohorts"},

@@ -8,6 +8,8 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax import aggregation, losses, methods, units
+from hasa_jax.broadcast import broadcast_fn
+from hasa_jax.extraction.measures import MEASURES
 from hasa_jax.objectives.multi_exit import exit_weight
 from hasa_jax.supernet import LocalStep
 from tests import small
@@ -334,6 +336,21 @@ def test_whole_subnets_make_every_extraction_fedavg(name):
     _, expected = rounds(model, data, [12] * 4)
     _, found = rounds(model, data, [12] * 4, extraction=hj.EXTRACTIONS[name]())
     small.assert_trees_close(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("measure", ["fisher", "gradient", "taylor"])
+def test_measures_see_through_batch_norms(measure):
+    model, data = small.perceptron(norm="batch"), small.client_data(kind="perceptron")
+    state = hj.partial_training(model).init(KEY)
+    sent = broadcast_fn(model, state, data, 4)(jnp.int32(1))
+    scores = MEASURES[measure](sent)
+    for layer in ("dense_1", "dense_2", "head_1"):
+        assert float(jnp.abs(scores[layer]["kernel"]).max()) > 0
+
+
+def test_a_label_split_needs_named_rows():
+    with pytest.raises(hj.UserError, match="'classes'"):
+        hj.partial_training(small.mlp(), label_split=True)
 
 
 def test_methods_share_their_initialisation():

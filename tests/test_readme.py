@@ -22,11 +22,13 @@ def test_the_quickstart_runs(capsys):
     history = names["history"]
     assert [row["round"] for row in history.summary] == [1, 2, 3, 4, 5]
     assert "Ledger" in capsys.readouterr().out
+    exec(compile(BLOCKS[1], "README.md", "exec"), names)
+    assert len(names["history"].summary) == 5
 
 
 def test_the_example_policy_is_a_policy():
     names = {}
-    exec(compile(BLOCKS[1], "README.md", "exec"), names)
+    exec(compile(BLOCKS[2], "README.md", "exec"), names)
     stats = hj.ClientStats(np.array([100, 400]), np.zeros(2), np.full(2, 0.8))
     goal = Budget(0.5, "width", "exact", 0.2, 0.8, np.arange(101) / 100)
     widths = names["square_root"]()(stats, goal, None)
@@ -35,7 +37,7 @@ def test_the_example_policy_is_a_policy():
 
 
 def test_the_example_method_passes_the_contract(monkeypatch):
-    source = BLOCKS[2]
+    source = BLOCKS[3]
     assert len(source.splitlines()) < 25
     names = {}
     exec(compile(source, "README.md", "exec"), names)

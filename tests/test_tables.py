@@ -136,5 +136,10 @@ def test_any_row_can_be_the_reference(tmp_path):
     uniform, hasa = (line for line in lines if line.startswith("| hasa"))
     assert "-2.00" in uniform
     assert hasa.count("reference") == 3
+    assert tables.write(tmp_path, "hasa") == tables.write(tmp_path, "hasa:hasa")
     with pytest.raises(tables.UserError, match="use one of hasa:uniform, hasa:hasa"):
         tables.write(tmp_path, "fjord")
+    two = [("fjord", "uniform"), ("fjord", "levels"), ("hasa", "hasa")]
+    assert tables.choose_arm(two, "hasa") == ("hasa", "hasa")
+    with pytest.raises(tables.UserError, match="not one row"):
+        tables.choose_arm(two, "fjord")

@@ -42,7 +42,7 @@ def levels(
     parts = np.ones(len(listed)) if proportions is None else np.asarray(proportions, np.float64)
     if not len(listed) or not ((listed > 0) & (listed <= 1)).all():
         raise UserError(f"levels must be widths in (0, 1], not {listed.tolist()}")
-    if len(parts) != len(listed) or not ((parts >= 0).all() and parts.sum() > 0):
+    if len(parts) != len(listed) or not ((parts >= 0).all() and 0 < parts.sum() < np.inf):
         raise UserError(
             f"{len(parts)} proportions for {len(listed)} levels: give one a level, none "
             "negative, at least one above 0"

@@ -36,7 +36,8 @@ def sliced(model: Model, extraction: Extraction, clients_at_once: int | None = N
     if extraction.order is None:
         raise UserError(
             "sliced execution cuts whole units, but this extraction keeps single parameters: "
-            "use masked execution, or an extraction that ranks units"
+            "use masked execution (--execution=auto does where it must), or an extraction that "
+            "ranks units"
         )
 
     def run(client_fn: ClientFn, broadcast: BroadcastFn, cohort: Cohort) -> tuple[PyTree, PyTree]:

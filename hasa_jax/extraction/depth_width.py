@@ -12,6 +12,7 @@ from hasa_jax.extraction.prefix import by_position
 from hasa_jax.supernet import Extraction, Model
 
 # By number of exits, 4 being the published widths of ResNet110.
+_NARROWEST = 1e-3
 _WIDTHS = {3: (0.7, 0.75, 1.0), 4: (0.7, 0.7, 0.75, 1.0)}
 
 
@@ -40,8 +41,11 @@ def depth_width(widths: Sequence[float] | None = None) -> Extraction:
     if widths is not None:
         widths = tuple(float(width) for width in widths)
         falls = not all(low <= high for low, high in itertools.pairwise(widths))
-        if not widths or falls or widths[0] <= 0 or widths[-1] != 1:
-            raise UserError(f"widths must never fall within (0, 1] and end in 1, but are {widths}")
+        if not widths or falls or widths[0] < _NARROWEST or widths[-1] != 1:
+            raise UserError(
+                f"widths at exits must never fall within [{_NARROWEST}, 1] and end in 1, but are "
+                f"{widths}"
+            )
 
     def shape(model: Model, kept: int) -> Shape:
         rising = _level_widths(widths, model.num_exits)
@@ -61,7 +65,7 @@ def _level_widths(widths: Sequence[float] | None, num_exits: int) -> list[Fracti
     if num_exits == 1:
         raise UserError(
             "depth_width needs a model with early exits, and this one has none: use an extraction "
-            "that cuts widths alone, such as prefix, or give the model more exits"
+            "that cuts widths alone, such as prefix, or give the model more exits (--exits)"
         )
     widths = widths or _WIDTHS.get(num_exits)
     if widths is None:

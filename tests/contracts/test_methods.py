@@ -7,7 +7,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax import methods
-from hasa_jax.algorithm import broadcast_fn
+from hasa_jax.broadcast import broadcast_fn
 from tests import small
 
 KEY = jax.random.key(21)
