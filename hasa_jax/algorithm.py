@@ -113,9 +113,7 @@ def partial_training(
             optimizer=client_optimizer or optax.sgd(0.1),
             objective=objective,
             proximal=proximal,
-            draw=functools.partial(units.draw_sizes, model=model, levels=levels)
-            if levels
-            else None,
+            draw=draw if levels else None,
         ),
         server_optimizer=server_optimizer,
         schedule=schedule or (lambda round: jnp.float32(1.0)),
