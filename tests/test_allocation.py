@@ -45,7 +45,12 @@ def test_the_ledger_of_no_budget_tells_what_it_costs():
 
 @pytest.mark.parametrize(
     ("proportions", "expected"),
-    [(None, [16, 8, 4, 4]), ([0.5, 0.25, 0.25], [16, 16, 8, 4]), ([0, 0, 1], [4] * 4)],
+    [
+        (None, [16, 8, 4, 4]),
+        ([1e308] * 3, [16, 8, 4, 4]),
+        ([0.5, 0.25, 0.25], [16, 16, 8, 4]),
+        ([0, 0, 1], [4] * 4),
+    ],
 )
 def test_fixed_levels_go_by_blocks_and_the_rest_to_the_last(proportions, expected):
     policy = unbudgeted("levels", widths=[1.0, 0.5, 0.25], proportions=proportions)

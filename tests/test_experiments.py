@@ -237,10 +237,6 @@ BAD_INPUT = {
     "option of another method": (lambda _: ["--rolling_step=2"], "extraction rolling"),
     "dealt anew": (lambda _: ["--dynamic"], "policy levels or random"),
     "flags of compare": (lambda _: ["--methods=fjord"], "is for compare"),
-    "infinite proportions": (
-        lambda _: ["--policy=levels", "--levels=1,.5", "--level_proportions=1e308,1e308"],
-        "proportions",
-    ),
     "batch too large": (lambda _: ["--batch_size=3000000000"], "too large"),
     "bad levels": (lambda _: ["--policy=levels", "--levels=1,2"], "(0, 1]"),
     "no capacities": (lambda _: ["--policy=capacity"], "--capacities"),

@@ -42,11 +42,12 @@ def levels(
     parts = np.ones(len(listed)) if proportions is None else np.asarray(proportions, np.float64)
     if not len(listed) or not ((listed > 0) & (listed <= 1)).all():
         raise UserError(f"levels must be widths in (0, 1], not {listed.tolist()}")
-    if len(parts) != len(listed) or not ((parts >= 0).all() and 0 < parts.sum() < np.inf):
+    if len(parts) != len(listed) or not ((parts >= 0).all() and (parts > 0).any()):
         raise UserError(
             f"{len(parts)} proportions for {len(listed)} levels: give one a level, none "
             "negative, at least one above 0"
         )
+    parts = parts / parts.max()  # Their sum might be too large for a number.
     parts = parts / parts.sum()
 
     def allocate(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
