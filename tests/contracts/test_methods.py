@@ -41,7 +41,7 @@ EVERYDAY = {
     "lstm": {"fedrolex", "fjord"},
     "perceptron": set(hj.METHODS),
     "resnet18": set(),
-    "transformer": {"fiarse", "scalefl"},
+    "transformer": {"fiarse"},
 }
 
 

@@ -19,7 +19,14 @@ build = functools.cache(lambda kind: small.SUPERNETS[kind]())
 
 
 # What takes longest to compile, and differs from another one only in parts that are tested there.
-SLOW = {"cnn layer, two exits", "cnn none", "resnet18 group, two exits", "resnet18 static"}
+SLOW = {
+    "cnn group",
+    "cnn layer, two exits",
+    "cnn none",
+    "resnet18 group, two exits",
+    "resnet18 static",
+    "transformer classifier",
+}
 
 
 @pytest.fixture(
