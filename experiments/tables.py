@@ -110,11 +110,6 @@ def best_round(metrics: Sequence[Row], arm: Arm) -> int:
     return max(sorted(accuracies), key=lambda r: np.mean(accuracies[r]))
 
 
-def find_arm(summary: Sequence[Row], name: str) -> Arm:
-    """Finds the arm of a row of the table by its name; see `choose_arm`."""
-    return choose_arm(list(dict.fromkeys(map(arm_of, summary))), name)
-
-
 def choose_arm(arms: Sequence[Arm], name: str) -> Arm:
     """Chooses one of several arms by `method:policy`, or by what tells it from the others.
 
@@ -232,7 +227,7 @@ def write(folder: pathlib.Path, reference: str = "") -> str:
     summary = read_rows(folder / "summary.csv", SUMMARY_NUMBERS)
     budget_unit = workdir.read_manifest(folder)["flags"].get("budget_unit", "width")
     first = arm_of(summary[0])
-    compared = find_arm(summary, reference)
+    compared = choose_arm(list(dict.fromkeys(map(arm_of, summary))), reference)
     num_seeds = len({row["seed"] for row in summary})
     last = max(int(row["round"]) for row in summary)
     chosen = best_round(metrics, first)
