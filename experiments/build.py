@@ -28,6 +28,7 @@ from hasa_jax import (
     Method,
     UserError,
     allocate,
+    batches,
     from_linen,
     methods,
 )
@@ -68,7 +69,9 @@ def build_algorithm(
         proximal=FLAGS.proximal,
         local_epochs=FLAGS.local_epochs,
         batch_size=FLAGS.batch_size,
-        clients_at_once=FLAGS.clients_at_once or None,
+        client_block=FLAGS.client_block or None,
+        devices=FLAGS.host_devices,
+        positions=batches.usual_positions(dataset.train, FLAGS.batch_size),
     )
 
 

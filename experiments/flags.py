@@ -113,7 +113,8 @@ flags.DEFINE_enum(
     "budget, at the cost of compiling each width; auto: sliced where the method cuts units, masked "
     "where it keeps single parameters.",
 )
-flags.DEFINE_integer("clients_at_once", 0, "Clients in one vmap; 0: one on CPUs, else all.", 0)
+flags.DEFINE_integer("client_block", 0, "Clients in one vmap; 0: one on CPUs, else all.", 0)
+flags.DEFINE_integer("host_devices", 1, "Devices that share a cohort.", 1)
 
 # Model.
 flags.DEFINE_enum("model", "lstm", sorted(MODELS), "Supernet.")

@@ -28,10 +28,10 @@ def main() -> None:
     for name in ("masked", "sliced"):
         algorithm = build.build_algorithm(dataset, method, name)
         allocation = build.build_allocation(dataset, algorithm, method.policy, seed)
-        cohort = cohorts.draw(
-            algorithm, dataset.train, allocation, jax.random.key(seed), 0, "examples", 0
-        )
-        cohort = next(cohorts.stretches([cohort]))
+        possible = cohorts.possible_units(allocation, 1)
+        key = jax.random.key(seed)
+        cohort = cohorts.draw(algorithm, dataset.train, allocation, key, 0, "examples", possible, 0)
+        cohort = cohorts.stacked([cohort])
         start = algorithm.init(jax.random.key(seed))
 
         def one_round(algorithm=algorithm, start=start, cohort=cohort):

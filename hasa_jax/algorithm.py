@@ -17,8 +17,7 @@ from hasa_jax import client as local
 from hasa_jax.base import ClientData, ClientMetrics, Cohort, ServerState, UserError
 from hasa_jax.broadcast import broadcast_fn
 from hasa_jax.execution import masked, sliced
-from hasa_jax.execution.interface import Execution
-from hasa_jax.execution.mapping import default_clients_at_once
+from hasa_jax.execution.interface import Execution, Turn
 from hasa_jax.extraction import prefix
 from hasa_jax.objectives import cross_entropy
 from hasa_jax.supernet import Extraction, Model, Objective, Subnet
@@ -30,10 +29,11 @@ class FederatedAlgorithm:
 
     Attributes:
       init: `key -> ServerState` before round 0.
-      round: `(state, training data, cohort) -> (state, ClientMetrics [C])`.
-      evaluate: `(state, data, training data, cohort, whole) -> ClientMetrics [C]`; `whole`
+      round: `(state, training data, cohort) -> (state, ClientMetrics [P, V, L])`.
+      evaluate: `(state, data, training data, cohort, whole) -> ClientMetrics [P, V, L]`; `whole`
         (static) evaluates on all classes, whatever the objective hides.
-      execution: how training and evaluation run a cohort.
+      execution: how training runs a cohort, and
+      evaluation: how evaluation does.
       extraction: which part of the supernet a client holds.
       model: the supernet.
       batch_size: examples in a local batch.
@@ -43,6 +43,7 @@ class FederatedAlgorithm:
     round: Callable[[ServerState, ClientData, Cohort], tuple[ServerState, ClientMetrics]]
     evaluate: Callable[[ServerState, ClientData, ClientData, Cohort, bool], ClientMetrics]
     execution: Execution
+    evaluation: Execution
     extraction: Extraction
     model: Model
     batch_size: int
@@ -62,7 +63,9 @@ def partial_training(
     proximal: float = 0.0,
     local_epochs: int = 1,
     batch_size: int = 32,
-    clients_at_once: int | None = None,
+    client_block: int | None = None,
+    devices: int = 1,
+    positions: tuple[int, ...] = (),
 ) -> FederatedAlgorithm:
     """Federated averaging in which every client trains a subnet of one supernet.
 
@@ -84,7 +87,10 @@ def partial_training(
       proximal: FedProx's `mu`.
       local_epochs: passes over the client's data in a round.
       batch_size: examples in a local batch.
-      clients_at_once: clients in one `vmap`; by default one on CPUs and all elsewhere.
+      client_block: clients in one `vmap`; by default one on CPUs and all of a size elsewhere.
+      devices: how many share a cohort.
+      positions: from `batches.usual_positions` for data of texts: logits are computed where
+        there are targets, at so many positions of a batch.
 
     Returns:
       The algorithm; build it once and share it between seeds, so that they share programs.
@@ -100,20 +106,23 @@ def partial_training(
     _check_parts(model, extraction, objective, aggregation, label_split)
     execution = execution or (masked if extraction.order is None else sliced)
     server_optimizer = server_optimizer or optax.sgd(1.0)
-    at_once = clients_at_once or default_clients_at_once()
+    if client_block is None and jax.default_backend() == "cpu":
+        # Batched products of small matrices are slower there than the products one by one.
+        client_block = 1
     levels = extraction.levels
     draw = functools.partial(units.draw_sizes, model=model, levels=levels)
-    # Narrow subnets that are all alike are calibrated once if no loop is around them.
-    calibrated_once = model.has_moments and execution is sliced and clients_at_once is None
+    # A calibration that is the same for the clients of a turn is made once for all of them.
+    lanes = None if model.has_moments and execution is sliced else client_block
     parts = _Parts(
         model=model,
-        execution=execution(model, extraction, at_once),
-        evaluation=execution(model, extraction, None if calibrated_once else at_once),
+        execution=execution(model, extraction, client_block, devices),
+        evaluation=execution(model, extraction, lanes, devices),
         rule=local.LocalRule(
             optimizer=client_optimizer or optax.sgd(0.1),
             objective=objective,
             proximal=proximal,
             draw=draw if levels else None,
+            positions=positions if model.picks_positions else (),
         ),
         server_optimizer=server_optimizer,
         schedule=schedule or (lambda round: jnp.float32(1.0)),
@@ -132,6 +141,7 @@ def partial_training(
         round=functools.partial(_round, parts),
         evaluate=functools.partial(_evaluate, parts),
         execution=parts.execution,
+        evaluation=parts.evaluation,
         extraction=extraction,
         model=model,
         batch_size=batch_size,
@@ -182,16 +192,17 @@ def _round(
     classes = rows.present_classes(data) if parts.rule.objective.own_classes else None
     owned = rows.present_rows(data, model) if parts.label_split else None
 
-    def train_client(subnet: Subnet, client: jax.Array, weight: jax.Array, num_batches: int):
+    def train_client(subnet: Subnet, client: jax.Array, weight: jax.Array, shared: Turn):
         key = batches.batch_key(state.key, state.round, client)
         turn = local.LocalTurn(
             plan=batches.shuffled_batches(
-                key, data, client, num_batches, parts.batch_size, parts.local_epochs
+                key, data, client, shared.num_batches, parts.batch_size, parts.local_epochs
             ),
             key=keys.address(state.key, keys.Stream.STEPS, state.round, client),
             round=state.round,
             present=None if classes is None else classes[client],
             scale=parts.schedule(state.round),
+            over_lanes=shared.over_lanes,
         )
         update, metrics = local.local_training(subnet, data, turn, parts.rule)
         masks = subnet.masks
@@ -222,12 +233,14 @@ def _evaluate(
     classes = rows.present_classes(train) if hides else None
     calibration = batches.mixed_batches(state.key, train) if parts.model.has_moments else None
 
-    def evaluate_client(subnet: Subnet, client: jax.Array, weight: jax.Array, num_batches: int):
+    def evaluate_client(subnet: Subnet, client: jax.Array, weight: jax.Array, shared: Turn):
         del weight
-        plan = batches.sequential_batches(data, client, num_batches, parts.batch_size)
+        plan = batches.sequential_batches(data, client, shared.num_batches, parts.batch_size)
         moments = None if calibration is None else local.calibrate(subnet, train, calibration)
         present = None if classes is None else classes[client]
-        return (), local.evaluate(subnet, data, plan, moments, present)
+        positions = parts.rule.positions
+        turn = local.EvaluationTurn(plan, moments, present, positions, shared.over_lanes)
+        return (), local.evaluate(subnet, data, turn)
 
     broadcast = broadcast_fn(parts.model, state, train, parts.batch_size)
     return parts.evaluation.run(evaluate_client, broadcast, cohort)[1]

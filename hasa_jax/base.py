@@ -104,31 +104,35 @@ class Shape(NamedTuple):
     exits: int
 
 
-class Block(NamedTuple):
-    """Consecutive cohort slots that run together; static.
+class Kind(NamedTuple):
+    """What a turn is compiled for; static.
 
     Attributes:
-      size: number of slots.
-      shape: what its clients are computed at.
-      num_batches: batches that its largest client needs to see each example once.
+      shape: what its clients are computed at; at least as large as what they hold.
+      exact: whether they hold all of it, so that nothing needs masking.
     """
 
-    size: int
     shape: Shape
-    num_batches: int
+    exact: bool
 
 
 @flax.struct.dataclass
 class Cohort:
-    """The clients of a round, in slots sorted by block.
+    """The clients of a round, dealt out to devices, turns and lanes.
+
+    A device takes its turns one after the other; the `L` lanes of a turn run together, and are
+    of one kind. `P` devices, `V` turns of a device at most.
 
     Attributes:
-      index: client ids `[C]`, int32.
-      widths: fraction of units kept `[C]`.
-      sizes: what is kept in every group of the extraction, `{group: [C] int32}`.
-      exits: exits of every client's subnet `[C]`, int32.
-      weights: aggregation weights `a` `[C]`; 0 marks a padding slot, which is inert.
-      blocks: how the slots are laid out (static).
+      index: client ids `[P, V, L]`, int32; -1 marks an empty lane.
+      widths: fraction of units kept `[P, V, L]`.
+      sizes: what is kept in every group of the extraction, `{group: [P, V, L] int32}`.
+      exits: exits of every client's subnet `[P, V, L]`, int32.
+      weights: aggregation weights `a` `[P, V, L]`; a client of weight 0 is inert.
+      kind: of every turn, as a position in `kinds` `[P, V]`, int32.
+      turns: turns that each device takes `[P]`, int32; they come first.
+      kinds: what turns are compiled for (static).
+      num_batches: batches that the largest client of all needs for one pass (static).
     """
 
     index: jax.Array | np.ndarray
@@ -136,7 +140,10 @@ class Cohort:
     sizes: Mapping[str, jax.Array | np.ndarray]
     exits: jax.Array | np.ndarray
     weights: jax.Array | np.ndarray
-    blocks: tuple[Block, ...] = flax.struct.field(pytree_node=False)
+    kind: jax.Array | np.ndarray
+    turns: jax.Array | np.ndarray
+    kinds: tuple[Kind, ...] = flax.struct.field(pytree_node=False)
+    num_batches: int = flax.struct.field(pytree_node=False)
 
 
 @flax.struct.dataclass

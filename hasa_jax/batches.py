@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hasa_jax import keys
-from hasa_jax.base import ClientData
+from hasa_jax.base import IGNORED, ClientData
 
 _CALIBRATION_BATCH = 256
 """Most examples in a batch of the calibration pass: large, so that batch moments are steady."""
+
+
+_VECTOR = 16
+"""Numbers of positions are multiples of this."""
 
 
 class BatchPlan(NamedTuple):
@@ -119,3 +126,67 @@ def mixed_batches(key: jax.Array, train: ClientData) -> BatchPlan:
 def batch_key(key: jax.Array, round: jax.Array, client: jax.Array) -> jax.Array:
     """Returns the key that orders a client's examples in a round."""
     return keys.address(key, keys.Stream.BATCHES, round, client)
+
+
+def usual_positions(data: ClientData, batch_size: int) -> tuple[int, ...]:
+    """Returns how many targets batches of texts usually hold, in two steps.
+
+    A client's batch of `B` examples holds about `B m` targets, give or take `sqrt(B) s`, for
+    mean `m` and deviation `s` over its examples. The steps are the client-weighted typical batch,
+    and the largest client's mean with three deviations, both rounded up to whole vectors.
+
+    Args:
+      data: training examples of all clients.
+      batch_size: examples in a batch.
+
+    Returns:
+      Rising numbers below `B T`; empty if targets are no texts, or have no padding.
+    """
+    targets = np.asarray(data.targets)
+    if targets.ndim != 2 or not len(targets):
+        return ()
+    lengths = (targets != IGNORED).sum(axis=1)
+    own = [part for part in np.split(lengths, np.asarray(data.offsets)[1:-1]) if len(part)]
+    means, deviations = (np.array([f(part) for part in own]) for f in (np.mean, np.std))
+    spread = np.sqrt(batch_size) * deviations
+    usual = np.average(batch_size * means + spread, weights=[len(part) for part in own])
+    most = np.max(batch_size * means + 3 * spread)
+    rounded = {int(-(-number // _VECTOR) * _VECTOR) for number in (usual, most)}
+    return tuple(sorted(number for number in rounded if number < batch_size * targets.shape[1]))
+
+
+def at_targets(
+    function: Callable[[jax.Array | None, jax.Array, jax.Array], Any],
+    targets: jax.Array,
+    valid: jax.Array,
+    positions: tuple[int, ...],
+    over_lanes: Callable[[jax.Array], jax.Array],
+) -> Any:
+    """Calls a function of a batch of texts with the positions that have a target, and no others.
+
+    Args:
+      function: `(wanted [Q] or None, targets, valid) -> anything`; see `Context.wanted`.
+      targets: `[B]` or `[B, T]`.
+      valid: which examples count `[B]`, bool.
+      positions: rising choices of `Q`; the first that holds all targets is taken, and if none
+        does, or there is none, the function gets the batch as it is.
+      over_lanes: the largest of a scalar over the clients that run together.
+
+    Returns:
+      What the function returns.
+    """
+    if targets.ndim != 2 or not positions:
+        return function(None, targets, valid)
+    flat = jnp.where(valid[:, None], targets, IGNORED).reshape(-1)
+    taken = flat != IGNORED
+    count = over_lanes(jnp.sum(taken))
+
+    def some(number: int) -> Any:
+        # Positions beyond the last target are out of bounds.
+        wanted = jnp.nonzero(taken, size=number, fill_value=flat.size)[0]
+        there = flat.at[wanted].get(mode="fill", fill_value=IGNORED)
+        return function(wanted, there, wanted < flat.size)
+
+    choices = [functools.partial(some, number) for number in positions]
+    choice = jnp.sum(count > jnp.array(positions))
+    return jax.lax.switch(choice, [*choices, lambda: function(None, targets, valid)])

@@ -5,14 +5,15 @@ Everything here is written for one client; execution maps it over a cohort.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from hasa_jax import losses
+from hasa_jax import batches, losses
 from hasa_jax.base import ClientData, ClientMetrics, Params, PyTree
 from hasa_jax.batches import BatchPlan
 from hasa_jax.supernet import LocalStep, Objective, Sizes, Subnet
@@ -26,12 +27,15 @@ class LocalRule(NamedTuple):
       objective: what is minimised.
       proximal: FedProx's `mu`; adds `mu / 2 ||theta_i - theta||^2`.
       draw: `(step key, own=sizes) -> sizes` of ordered dropout, or None.
+      positions: rising numbers of targets; a batch of texts computes logits at as many
+        positions as the first number that holds its targets, or at all.
     """
 
     optimizer: optax.GradientTransformation
     objective: Objective
     proximal: float = 0.0
     draw: Callable[..., Sizes] | None = None
+    positions: tuple[int, ...] = ()
 
 
 class LocalTurn(NamedTuple):
@@ -43,6 +47,7 @@ class LocalTurn(NamedTuple):
       round: communication round, int32 scalar.
       present: classes of its training data `[K]`, bool, or None.
       scale: factor on every optimizer step, a scalar: the learning-rate schedule over rounds.
+      over_lanes: the largest of a scalar over the clients that run together.
     """
 
     plan: BatchPlan
@@ -50,6 +55,25 @@ class LocalTurn(NamedTuple):
     round: jax.Array
     present: jax.Array | None
     scale: jax.Array
+    over_lanes: Callable[[jax.Array], jax.Array] = lambda value: value
+
+
+class EvaluationTurn(NamedTuple):
+    """One client's turn in an evaluation.
+
+    Attributes:
+      plan: its batches.
+      moments: calibrated moments of static norms, or None.
+      present: classes that the client may predict `[K]`, bool; None for all.
+      positions: as in `LocalRule`.
+      over_lanes: as in `LocalTurn`.
+    """
+
+    plan: BatchPlan
+    moments: PyTree | None
+    present: jax.Array | None
+    positions: tuple[int, ...]
+    over_lanes: Callable[[jax.Array], jax.Array]
 
 
 def local_training(
@@ -71,33 +95,39 @@ def local_training(
     """
     plan = turn.plan
 
-    def loss_fn(params: Params, t: jax.Array) -> tuple[jax.Array, ClientMetrics]:
+    def gradients(params: Params, t: jax.Array) -> tuple[Params, ClientMetrics]:
         rows, valid = plan.rows[t], plan.valid[t]
-        inputs, own = jnp.asarray(data.inputs)[rows], subnet.sizes
-        drawn = rule.draw and rule.draw(jax.random.fold_in(turn.key, t), own=own)
+        inputs, targets = jnp.asarray(data.inputs)[rows], jnp.asarray(data.targets)[rows]
+        drawn = rule.draw and rule.draw(jax.random.fold_in(turn.key, t), own=subnet.sizes)
 
-        def forward(sizes: Sizes | None) -> tuple[jax.Array, ...]:
-            return subnet.forward(params, inputs, valid=valid, train=True, sizes=sizes)[0]
+        def at(wanted: jax.Array | None, targets: jax.Array, valid: jax.Array):
+            def loss_fn(params: Params) -> tuple[jax.Array, ClientMetrics]:
+                forward = functools.partial(
+                    _logits, subnet, params, inputs, valid=plan.valid[t], wanted=wanted
+                )
+                loss, sums = rule.objective.loss(
+                    LocalStep(
+                        forward=forward,
+                        targets=targets,
+                        valid=valid,
+                        drawn=drawn,
+                        exits=subnet.exits,
+                        present=turn.present,
+                        round=turn.round,
+                    )
+                )
+                if rule.proximal:
+                    moved = jax.tree.map(jnp.subtract, params, subnet.params)
+                    loss += 0.5 * rule.proximal * optax.tree.norm(moved, squared=True)
+                return loss, sums
 
-        loss, sums = rule.objective.loss(
-            LocalStep(
-                forward=forward,
-                targets=jnp.asarray(data.targets)[rows],
-                valid=valid,
-                drawn=drawn,
-                exits=subnet.exits,
-                present=turn.present,
-                round=turn.round,
-            )
-        )
-        if rule.proximal:
-            moved = jax.tree.map(jnp.subtract, params, subnet.params)
-            loss += 0.5 * rule.proximal * optax.tree.norm(moved, squared=True)
-        return loss, sums
+            return jax.grad(loss_fn, has_aux=True)(params)
+
+        return batches.at_targets(at, targets, valid, rule.positions, turn.over_lanes)
 
     def step(t: jax.Array, carry):
         params, opt_state, total = carry
-        grads, sums = jax.grad(loss_fn, has_aux=True)(params, t)
+        grads, sums = gradients(params, t)
         steps, new_opt_state = rule.optimizer.update(grads, opt_state, params)
         # Weight decay must not move what the client does not hold.
         steps = subnet.confine(jax.tree.map(lambda s: turn.scale * s, steps))
@@ -107,42 +137,51 @@ def local_training(
         return *new, jax.tree.map(jnp.add, total, sums)
 
     start = (subnet.params, rule.optimizer.init(subnet.params), _no_metrics())
-    params, _, total = jax.lax.fori_loop(0, plan.used, step, start)
+    params, _, total = jax.lax.fori_loop(0, turn.over_lanes(plan.used), step, start)
     return jax.tree.map(jnp.subtract, params, subnet.params), total
+
+
+def _logits(
+    subnet: Subnet, params: Params, inputs: jax.Array, sizes: Sizes | None, **context: Any
+) -> tuple[jax.Array, ...]:
+    """Returns a training step's logits at every exit."""
+    return subnet.forward(params, inputs, train=True, sizes=sizes, **context)[0]
 
 
 def evaluate(
     subnet: Subnet,
     data: ClientData,
-    plan: BatchPlan,
-    moments: PyTree | None = None,
-    present: jax.Array | None = None,
+    turn: EvaluationTurn,
 ) -> ClientMetrics:
     """Sums one client's metrics over its examples.
 
     Args:
       subnet: the client's subnet.
       data: examples of all clients.
-      plan: the client's batches.
-      moments: calibrated moments of static norms, or None.
-      present: classes that the client may predict `[K]`, bool; None for all.
+      turn: the client's batches, and how to score them.
 
     Returns:
       Sums over the client's examples.
     """
+    plan = turn.plan
 
     def step(t: jax.Array, total: ClientMetrics) -> ClientMetrics:
         rows, valid = plan.rows[t], plan.valid[t]
-        outputs, _ = subnet.forward(
-            subnet.params, jnp.asarray(data.inputs)[rows], valid=valid, moments=moments
-        )
-        logits = losses.at_exit(outputs, subnet.exits)
-        if present is not None:
-            logits = losses.hide_classes(logits, present)
-        sums = losses.score_batch(logits, jnp.asarray(data.targets)[rows], valid)
+        inputs, targets = jnp.asarray(data.inputs)[rows], jnp.asarray(data.targets)[rows]
+
+        def at(wanted: jax.Array | None, targets: jax.Array, counted: jax.Array) -> ClientMetrics:
+            outputs, _ = subnet.forward(
+                subnet.params, inputs, valid=valid, moments=turn.moments, wanted=wanted
+            )
+            logits = losses.at_exit(outputs, subnet.exits)
+            if turn.present is not None:
+                logits = losses.hide_classes(logits, turn.present)
+            return losses.score_batch(logits, targets, counted)
+
+        sums = batches.at_targets(at, targets, valid, turn.positions, turn.over_lanes)
         return jax.tree.map(jnp.add, total, sums)
 
-    return jax.lax.fori_loop(0, plan.used, step, _no_metrics())
+    return jax.lax.fori_loop(0, turn.over_lanes(plan.used), step, _no_metrics())
 
 
 def calibrate(subnet: Subnet, data: ClientData, plan: BatchPlan) -> PyTree:

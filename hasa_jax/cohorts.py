@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -23,6 +23,7 @@ def draw(
     key: jax.Array,
     clients_per_round: int,
     client_weights: str,
+    possible: np.ndarray,
     round: int,
 ) -> Cohort:
     """Draws and lays out the cohort of one round.
@@ -34,6 +35,7 @@ def draw(
       key: root key of the run; it is not consumed.
       clients_per_round: clients drawn without replacement; 0 for all that take part.
       client_weights: one of `CLIENT_WEIGHTS`.
+      possible: sizes that clients may have in this run, with repeats.
       round: communication round.
 
     Returns:
@@ -51,24 +53,16 @@ def draw(
         weights[clients],
         num_examples,
         algorithm.batch_size,
+        possible,
     )
 
 
-def stretches(cohorts: Sequence[Cohort]) -> Iterator[Cohort]:
-    """Stacks cohorts of one layout; yields them one by one if their layouts differ.
+def stacked(cohorts: Sequence[Cohort]) -> Cohort:
+    """Stacks the cohorts of consecutive rounds, all of one layout: leaves `[R, ...]`."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *cohorts)
 
-    One by one, a layout that comes again finds its program compiled; stretches of every length
-    would each be a program of their own.
 
-    Args:
-      cohorts: those of consecutive rounds.
-
-    Yields:
-      Cohorts with leaves `[R, C]`.
-    """
-    if len({cohort.blocks for cohort in cohorts}) == 1:
-        groups = [cohorts]
-    else:
-        groups = [[cohort] for cohort in cohorts]
-    for group in groups:
-        yield jax.tree.map(lambda *leaves: np.stack(leaves), *group)
+def possible_units(allocation: Allocation, num_rounds: int) -> np.ndarray:
+    """Returns the sizes that clients have in some round, with repeats."""
+    rounds = range(num_rounds) if allocation.redraw else range(1)
+    return np.concatenate([allocation.units_at(round) for round in rounds])

@@ -35,7 +35,7 @@ def evaluate(
       whole: whether to evaluate on all classes even where the objective hides absent ones.
 
     Returns:
-      Sums over examples `[C]`, in cohort order.
+      Sums over examples `[P, V, L]`, as the cohort's clients.
     """
     return algorithm.evaluate(state, data, train, cohort, whole)
 
@@ -55,8 +55,10 @@ class ClientScores:
 
 def per_client(metrics: ClientMetrics, cohort: Cohort) -> ClientScores:
     """Divides the sums and puts them in client order."""
-    order = np.argsort(np.asarray(cohort.index))
-    sums = jax.tree.map(lambda x: np.asarray(x, np.float64)[order], metrics)
+    index = np.asarray(cohort.index)
+    # Empty lanes have index -1, and sort first.
+    order = np.argsort(index, axis=None, kind="stable")[np.sum(index < 0) :]
+    sums = jax.tree.map(lambda x: np.asarray(x, np.float64).reshape(-1)[order], metrics)
     with np.errstate(invalid="ignore"):
         return ClientScores(sums.loss / sums.loss_count, sums.correct / sums.count)
 

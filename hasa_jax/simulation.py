@@ -40,10 +40,10 @@ def scan_rounds(
       algorithm: supplies the round (static).
       state: the server's state before the first of the rounds.
       data: training examples of all clients.
-      stretch: the clients of each round, stacked: leaves `[R, C]`, blocks of one layout.
+      stretch: the clients of each round, stacked: leaves `[R, ...]`.
 
     Returns:
-      The state afterwards, and training metrics `[R, C]`.
+      The state afterwards, and training metrics `[R, P, V, L]`.
     """
 
     def body(state: ServerState, cohort: Cohort) -> tuple[ServerState, ClientMetrics]:
@@ -117,6 +117,7 @@ def run(
         key,
         clients_per_round,
         client_weights,
+        cohorts.possible_units(allocation, num_rounds + 1),
     )
     state = algorithm.init(key)
     train = jax.device_put(dataset.train)
@@ -128,8 +129,8 @@ def run(
     while done < num_rounds:
         first, done = done, min(done + eval_every, num_rounds)
         with stopwatch() as timer:
-            for stretch in cohorts.stretches([draw(round) for round in range(first, done)]):
-                state, _ = scan_rounds(algorithm, state, train, stretch)
+            stretch = cohorts.stacked([draw(round) for round in range(first, done)])
+            state, _ = scan_rounds(algorithm, state, train, stretch)
             jax.block_until_ready(state)
         _check_finite(state.params, first + 1, done)
         seconds["train_seconds"] += timer["wall"] - timer["compile"]
@@ -209,7 +210,7 @@ def _lay_out_checks(
         for split, data in (("validation", dataset.validation), ("test", dataset.test)):
             sizes = data.num_examples
             widths = np.array([shape(model, int(k)).width for k in kept])
-            cohort = algorithm.execution.place(
+            cohort = algorithm.evaluation.place(
                 clients, kept, np.ones(len(kept)), sizes, algorithm.batch_size
             )
             checks.append(_Check(prefix + split, jax.device_put(data), cohort, sizes, widths))

@@ -29,6 +29,8 @@ class Context:
         kept, the others are zero. None if all units at hand are kept.
       sizes: `{group: k}` beside `ranks`.
       valid: which examples of the batch count in batch statistics `[B]`, bool; None for all.
+      wanted: where the logits are wanted, as flat positions `b T + t` of a batch `[Q]`; None for
+        everywhere. Only models with `picks_positions` are given any.
       train: whether this is a training step (static).
     """
 
@@ -36,13 +38,15 @@ class Context:
     ranks: Mapping[str, jax.Array] | None = None
     sizes: Sizes | None = None
     valid: jax.Array | None = None
+    wanted: jax.Array | None = None
     train: bool = flax.struct.field(pytree_node=False, default=False)
 
 
 class ApplyFn(Protocol):
     """A forward pass: `(params, inputs [B, ...], context, moments) -> (logits, moments)`.
 
-    Logits are a tuple with `[B, ..., K]` for every exit, the last one being the deepest.
+    Logits are a tuple with `[B, ..., K]` for every exit, the last one being the deepest; `[Q, K]`
+    where `context.wanted` says so.
     `moments` in are the calibrated means and variances of static norms, or None to use the
     batch's own; `moments` out are the batch's own, an empty dict if the model has no such norm.
     """
@@ -70,6 +74,7 @@ class Model:
       groups: units of every unit group at full width.
       num_exits: exits, 1 if there is only the last.
       has_moments: whether it has norms that calibration makes static.
+      picks_positions: whether it computes logits at `Context.wanted` alone.
       input_shape: shape of one example, without the batch axis, and
       input_dtype: its dtype.
     """
@@ -83,6 +88,7 @@ class Model:
     groups: Mapping[str, int]
     num_exits: int
     has_moments: bool
+    picks_positions: bool
     input_shape: tuple[int, ...]
     input_dtype: Any
 
@@ -163,7 +169,7 @@ class Extraction:
 class ForwardFn(Protocol):
     """A subnet's forward pass: `(params, inputs, ...) -> (logits of each exit, moments)`.
 
-    `sizes`, if given, are those of a smaller subnet nested in this one.
+    `sizes`, if given, are those of a smaller subnet nested in this one; `wanted` as in `Context`.
     """
 
     def __call__(
@@ -175,6 +181,7 @@ class ForwardFn(Protocol):
         train: bool = False,
         sizes: Sizes | None = None,
         moments: PyTree | None = None,
+        wanted: jax.Array | None = None,
     ) -> tuple[tuple[jax.Array, ...], PyTree]:
         """Runs the forward pass."""
         ...
@@ -210,8 +217,8 @@ class LocalStep:
     Attributes:
       forward: `sizes -> logits of each exit` for the step's batch, at the current parameters;
         None stands for the client's whole subnet.
-      targets: `[B]` or `[B, T]`.
-      valid: which examples count `[B]`, bool.
+      targets: `[B]` or `[B, T]`; or `[Q]`, the targets at some positions of a batch of texts.
+      valid: which examples (or positions) count, bool: `[B]`, or `[Q]`.
       drawn: sizes that ordered dropout drew for this step, None without it.
       exits: exits that the client has, int32 scalar.
       present: which classes occur in the client's training data `[K]`, bool; None unless the

@@ -7,7 +7,6 @@ import numpy as np
 
 import hasa_jax as hj
 from hasa_jax import batches, client
-from hasa_jax.execution.placement import by_shape
 from hasa_jax.models import CNN, LSTM, ResNet18, Transformer
 from hasa_jax.models import MLP as Perceptron
 from hasa_jax.supernet import Context, Subnet
@@ -123,7 +122,8 @@ def cohort(model, data, units, weights=None, batch_size=4, extraction=None):
     everyone = np.arange(len(units))
     extraction = extraction or hj.EXTRACTIONS["prefix"]()
     sizes = data.num_examples
-    return by_shape(model, extraction, everyone, units, weights, sizes, batch_size)
+    execution = hj.EXECUTIONS["sliced"](model, extraction, client_block=1)
+    return execution.place(everyone, units, weights, sizes, batch_size)
 
 
 # Eager JAX is slow enough to matter in a test suite.
@@ -136,8 +136,8 @@ def jitted_training(model, params, data, plan, optimizer):
     def train(params, plan):
         subnet = Subnet(
             params=params,
-            forward=lambda p, x, *, valid, train, sizes=None: model.apply(
-                p, x, Context(valid=valid, train=train)
+            forward=lambda p, x, *, valid, train, sizes, wanted: model.apply(
+                p, x, Context(valid=valid, wanted=wanted, train=train)
             ),
             confine=lambda change: change,
             insert=lambda update: update,

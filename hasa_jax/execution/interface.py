@@ -11,14 +11,41 @@ import numpy as np
 from hasa_jax.base import Cohort, PyTree
 from hasa_jax.supernet import Broadcast, Subnet
 
-ClientFn = Callable[[Subnet, jax.Array, jax.Array, int], tuple[PyTree, PyTree]]
-"""`(subnet, client, weight, num_batches) -> (summed over clients, stacked per client)`."""
+
+class Turn(NamedTuple):
+    """What a client function is told of the turn that its client takes part in.
+
+    Attributes:
+      num_batches: batches that the largest client of all needs for one pass (static).
+      over_lanes: the largest value of a scalar over the clients that run together; the same
+        for all of them, so that a loop or a condition on it stays one.
+    """
+
+    num_batches: int
+    over_lanes: Callable[[jax.Array], jax.Array]
+
+
+ClientFn = Callable[[Subnet, jax.Array, jax.Array, Turn], tuple[PyTree, PyTree]]
+"""`(subnet, client, weight, turn) -> (summed over clients, stacked per client)`."""
 
 BroadcastFn = Callable[[jax.Array], Broadcast]
 """`client -> what its extraction may look at`."""
 
-PlaceFn = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], Cohort]
-"""`(clients [C], k [C], weights [C], num_examples [N], batch_size) -> cohort`."""
+
+class PlaceFn(Protocol):
+    """Lays out a cohort; see `hasa_jax.execution.placement.place`."""
+
+    def __call__(
+        self,
+        clients: np.ndarray,
+        kept: np.ndarray,
+        weights: np.ndarray,
+        num_examples: np.ndarray,
+        batch_size: int,
+        possible: np.ndarray | None = None,
+    ) -> Cohort:
+        """Returns the cohort of clients `[C]`."""
+        ...
 
 
 class RunFn(Protocol):
@@ -27,7 +54,7 @@ class RunFn(Protocol):
     def __call__(
         self, client_fn: ClientFn, broadcast: BroadcastFn, cohort: Cohort
     ) -> tuple[PyTree, PyTree]:
-        """Returns (sums over clients, outputs stacked `[C]`)."""
+        """Returns (sums over clients, outputs stacked `[P, V, L]`)."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Masked execution: every subnet at full width with zeros outside it.
 
-The reference: any width, any extraction method, one program whatever the widths are. A
+The reference: any width, any extraction method, one compiled body whatever the widths are. A
 narrow client costs what a wide one costs.
 """
 
@@ -8,50 +8,42 @@ from __future__ import annotations
 
 import functools
 
-import jax
 import jax.numpy as jnp
 
-from hasa_jax.base import Cohort, PyTree
+from hasa_jax.base import Cohort, Kind, PyTree
 from hasa_jax.execution.interface import BroadcastFn, ClientFn, Execution
-from hasa_jax.execution.mapping import sum_over_clients
-from hasa_jax.execution.placement import one_block
+from hasa_jax.execution.placement import place
 from hasa_jax.execution.subnets import masked_subnet
-from hasa_jax.supernet import Extraction, Model
+from hasa_jax.execution.turns import run_turns
+from hasa_jax.supernet import Extraction, Model, Subnet
 
 
-def masked(model: Model, extraction: Extraction, clients_at_once: int | None = None) -> Execution:
+def masked(
+    model: Model, extraction: Extraction, client_block: int | None = None, devices: int = 1
+) -> Execution:
     """Builds masked execution.
 
     Args:
       model: the supernet.
       extraction: which part of it a client holds.
-      clients_at_once: clients in one `vmap`; None for all of a cohort.
+      client_block: clients in one `vmap`; None for all of a cohort.
+      devices: how many share a cohort.
 
     Returns:
       The execution.
     """
 
     def run(client_fn: ClientFn, broadcast: BroadcastFn, cohort: Cohort) -> tuple[PyTree, PyTree]:
-        num_batches = max(block.num_batches for block in cohort.blocks)
         prepared = None
         if extraction.prepare is not None:
             # What is the same for all clients is computed once, outside the map over them.
             prepared = extraction.prepare(broadcast(jnp.int32(0)).params, model)
 
-        def one_client(slot: Cohort) -> tuple[PyTree, PyTree]:
-            subnet = masked_subnet(
-                model,
-                extraction,
-                broadcast(jnp.asarray(slot.index)),
-                slot.sizes,
-                width=jnp.asarray(slot.widths),
-                exits=jnp.asarray(slot.exits),
-                prepared=prepared,
-            )
-            return client_fn(
-                subnet, jnp.asarray(slot.index), jnp.asarray(slot.weights), num_batches
-            )
+        def subnet(slot: Cohort, kind: Kind) -> Subnet:
+            del kind
+            sent = broadcast(jnp.asarray(slot.index))
+            return masked_subnet(model, extraction, sent, slot, prepared)
 
-        return sum_over_clients(one_client, jax.tree.map(jnp.asarray, cohort), clients_at_once)
+        return run_turns(client_fn, subnet, cohort)
 
-    return Execution(functools.partial(one_block, model, extraction), run)
+    return Execution(functools.partial(place, model, extraction, client_block, devices, True), run)

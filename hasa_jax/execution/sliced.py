@@ -1,31 +1,32 @@
-"""Sliced execution: truly narrow parameters, clients of equal width together.
+"""Sliced execution: truly narrow parameters, clients of equal size together.
 
-Compute follows the budget. Widths decide shapes, so a cohort of other widths or block sizes
-is another compiled program; all blocks of a cohort are one program.
+Compute follows the budget. The sizes that occur in a run decide what is compiled, once.
 """
 
 from __future__ import annotations
 
 import functools
 
-import jax
 import jax.numpy as jnp
 
-from hasa_jax.base import Block, Cohort, PyTree, UserError
+from hasa_jax.base import Cohort, Kind, PyTree, UserError
 from hasa_jax.execution.interface import BroadcastFn, ClientFn, Execution
-from hasa_jax.execution.mapping import sum_over_clients
-from hasa_jax.execution.placement import by_shape
+from hasa_jax.execution.placement import place
 from hasa_jax.execution.subnets import sliced_subnet
-from hasa_jax.supernet import Extraction, Model
+from hasa_jax.execution.turns import run_turns
+from hasa_jax.supernet import Extraction, Model, Subnet
 
 
-def sliced(model: Model, extraction: Extraction, clients_at_once: int | None = None) -> Execution:
+def sliced(
+    model: Model, extraction: Extraction, client_block: int | None = None, devices: int = 1
+) -> Execution:
     """Builds sliced execution.
 
     Args:
       model: the supernet.
       extraction: ranks the units of every group; a client keeps the lowest.
-      clients_at_once: clients in one `vmap`; None for all of a block.
+      client_block: clients in one `vmap`; None to share a cohort out over the sizes.
+      devices: how many share a cohort.
 
     Returns:
       The execution.
@@ -41,24 +42,9 @@ def sliced(model: Model, extraction: Extraction, clients_at_once: int | None = N
         )
 
     def run(client_fn: ClientFn, broadcast: BroadcastFn, cohort: Cohort) -> tuple[PyTree, PyTree]:
-        def run_block(block: Block, clients: tuple[jax.Array, jax.Array]):
-            def one_client(slot: tuple[jax.Array, jax.Array]) -> tuple[PyTree, PyTree]:
-                client, weight = slot
-                subnet = sliced_subnet(model, extraction, broadcast(client), block.shape)
-                return client_fn(subnet, client, weight, block.num_batches)
+        def subnet(slot: Cohort, kind: Kind) -> Subnet:
+            return sliced_subnet(model, extraction, broadcast(jnp.asarray(slot.index)), slot, kind)
 
-            return sum_over_clients(one_client, clients, clients_at_once)
+        return run_turns(client_fn, subnet, cohort)
 
-        slots = (jnp.asarray(cohort.index), jnp.asarray(cohort.weights))
-        results, start = [], 0
-        for block in cohort.blocks:
-            stop = start + block.size
-            results.append(run_block(block, (slots[0][start:stop], slots[1][start:stop])))
-            start = stop
-        sums, outputs = zip(*results, strict=True)
-        return (
-            jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *sums),
-            jax.tree.map(lambda *parts: jnp.concatenate(parts), *outputs),
-        )
-
-    return Execution(functools.partial(by_shape, model, extraction), run)
+    return Execution(functools.partial(place, model, extraction, client_block, devices, False), run)

@@ -9,18 +9,15 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax import units
-from hasa_jax.base import Params, PyTree, Shape
-from hasa_jax.supernet import Broadcast, Context, Extraction, Model, Sizes, Subnet
+from hasa_jax.base import Cohort, Kind, Params, PyTree
+from hasa_jax.supernet import Broadcast, Context, Extraction, Model, Subnet
 
 
 def masked_subnet(
     model: Model,
     extraction: Extraction,
     sent: Broadcast,
-    sizes: Sizes,
-    *,
-    width: jax.Array,
-    exits: jax.Array,
+    slot: Cohort,
     prepared: PyTree,
 ) -> Subnet:
     """Makes a subnet out of the whole supernet's parameters, by zeros.
@@ -29,93 +26,113 @@ def masked_subnet(
       model: the supernet.
       extraction: which part of it the client holds.
       sent: what the extraction may look at.
-      sizes: what the client keeps of every group; may be traced.
-      width: its width, a scalar.
-      exits: its exits, an int32 scalar.
+      slot: the client's slot of the cohort: every entry is a scalar.
       prepared: what `extraction.prepare` returned.
 
     Returns:
       The subnet.
     """
-    ranks = None
+    ranks, own = None, slot.sizes
+    width, exits = jnp.asarray(slot.widths), jnp.asarray(slot.exits)
     if extraction.mask is not None:
-        view, masks = extraction.mask(sent, sizes, prepared)
+        view, masks = extraction.mask(sent, own, prepared)
     else:
         assert extraction.order is not None
         ranks = extraction.order(sent)
-        masks = units.masks(model.shapes, model.axes, ranks, sizes)
+        masks = units.masks(model.shapes, model.axes, ranks, own)
         view = functools.partial(jax.tree.map, jnp.multiply, masks)
     if extraction.all_exits:
         masks = _to_depth(masks, model, exits)
 
     def forward(
-        params: Params, inputs: Any, *, valid=None, train=False, sizes=None, moments=None
+        params: Params,
+        inputs: Any,
+        *,
+        valid=None,
+        train=False,
+        sizes=None,
+        moments=None,
+        wanted=None,
     ) -> tuple[tuple[jax.Array, ...], PyTree]:
         if ranks is None:
-            context = Context(width, None, None, valid, train)
+            context = Context(width, None, None, valid, wanted, train)
             return model.apply(view(params), inputs, context, moments)
         if sizes is None:
-            context = Context(width, ranks, own, valid, train)
+            context = Context(width, ranks, own, valid, wanted, train)
             return model.apply(view(params), inputs, context, moments)
         nested = units.masks(model.shapes, model.axes, ranks, sizes)
-        context = Context(units.width_of(model, sizes), ranks, sizes, valid, train)
+        context = Context(units.width_of(model, sizes), ranks, sizes, valid, wanted, train)
         return model.apply(jax.tree.map(jnp.multiply, nested, params), inputs, context, moments)
 
-    own = sizes
-    confine = functools.partial(_confine, masks)
     return Subnet(
         params=sent.params,
         forward=forward,
-        confine=confine,
+        confine=functools.partial(_confine, masks),
         insert=lambda update: update,
         masks=masks,
-        sizes=sizes,
+        sizes=own,
         exits=exits if extraction.all_exits else model.num_exits,
     )
 
 
-def sliced_subnet(model: Model, extraction: Extraction, sent: Broadcast, shape: Shape) -> Subnet:
+def sliced_subnet(
+    model: Model, extraction: Extraction, sent: Broadcast, slot: Cohort, kind: Kind
+) -> Subnet:
     """Makes a subnet of truly narrow parameters.
 
     Args:
       model: the supernet.
       extraction: ranks the units.
       sent: what the extraction may look at.
-      shape: what the client keeps (static).
+      slot: the client's slot of the cohort: every entry is a scalar.
+      kind: the shape to compute it at, and whether the client holds all of that.
 
     Returns:
       The subnet.
     """
     assert extraction.order is not None
-    ranks = extraction.order(sent)
-    own = dict(shape.sizes)
-    apply = model.narrow(own, shape.exits)
+    ranks, cut = extraction.order(sent), dict(kind.shape.sizes)
+    apply = model.narrow(cut, kind.shape.exits)
     # Inside the narrow network, units stand in the order of their rank.
-    positions = {group: jnp.arange(size) for group, size in own.items()}
-    masks = _to_depth(
-        units.masks(model.shapes, model.axes, ranks, own), model, jnp.int32(shape.exits)
-    )
+    positions = {group: jnp.arange(size) for group, size in cut.items()}
+    own, width, exits = slot.sizes, jnp.asarray(slot.widths), jnp.asarray(slot.exits)
+    if kind.exact:
+        own, width, exits = cut, kind.shape.width, kind.shape.exits
+    narrow = units.gather(sent.params, model.axes, ranks, cut)
     # Parameters of deeper exits ride along unused.
-    used = jax.tree.map(lambda depth: jnp.float32(depth <= shape.exits), model.depths)
+    used = jax.tree.map(lambda depth: jnp.float32(depth <= exits), model.depths)
+    if not kind.exact:
+        held = units.masks(narrow, model.axes, positions, own)
+        used = jax.tree.map(jnp.multiply, held, used)
 
     def forward(
-        params: Params, inputs: Any, *, valid=None, train=False, sizes=None, moments=None
+        params: Params,
+        inputs: Any,
+        *,
+        valid=None,
+        train=False,
+        sizes=None,
+        moments=None,
+        wanted=None,
     ) -> tuple[tuple[jax.Array, ...], PyTree]:
-        context = Context(shape.width, None, None, valid, train)
-        if sizes is not None:
-            nested = units.masks(params, model.axes, positions, sizes)
-            params = jax.tree.map(jnp.multiply, nested, params)
-            context = Context(units.width_of(model, sizes), positions, sizes, valid, train)
-        return apply(params, inputs, context, moments)
+        if sizes is None and kind.exact:
+            return apply(params, inputs, Context(width, None, None, valid, wanted, train), moments)
+        kept = own if sizes is None else sizes
+        kept_width = width if sizes is None else units.width_of(model, sizes)
+        nested = units.masks(params, model.axes, positions, kept)
+        context = Context(kept_width, positions, kept, valid, wanted, train)
+        return apply(jax.tree.map(jnp.multiply, nested, params), inputs, context, moments)
 
     return Subnet(
-        params=units.gather(sent.params, model.axes, ranks, own),
+        params=narrow,
         forward=forward,
         confine=functools.partial(_confine, used),
         insert=lambda update: units.scatter(update, model.axes, ranks),
-        masks=masks,
+        masks=_to_depth(
+            units.masks(model.shapes, model.axes, ranks, own), model, jnp.asarray(exits, jnp.int32)
+        ),
         sizes=own,
-        exits=shape.exits,
+        exits=exits,
     )
 
 

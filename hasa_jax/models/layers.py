@@ -106,6 +106,13 @@ def scale(inputs: jax.Array, context: Context, scaler: str) -> jax.Array:
     return inputs / context.width if active else inputs
 
 
+def at_wanted(states: jax.Array, context: Context) -> jax.Array:
+    """Picks the positions whose logits are wanted: `[B, T, U]` -> `[Q, U]`, or all as they are."""
+    if context.wanted is None:
+        return states
+    return states.reshape(-1, states.shape[-1]).at[context.wanted].get(mode="clip")
+
+
 def kept_units(context: Context, group: str, units: int) -> tuple[jax.Array, int | jax.Array]:
     """Returns the ranks of a group's units `[U]` and how many of them are kept."""
     if context.ranks is None or context.sizes is None or group not in context.ranks:

@@ -75,6 +75,7 @@ def from_linen(module: nn.Module, example: jax.Array | np.ndarray) -> Model:
         groups=groups,
         num_exits=num_exits,
         has_moments=bool(_abstract_moments(module, shapes, inputs)),
+        picks_positions=_picks_positions(module, shapes, inputs),
         input_shape=inputs.shape[1:],
         input_dtype=inputs.dtype,
     )
@@ -166,6 +167,17 @@ def _abstract_moments(module: nn.Module, shapes: PyTree, inputs: jax.ShapeDtypeS
             f"{type(module).__name__} draws random numbers while training (dropout?): modules "
             "must be deterministic"
         ) from None
+
+
+def _picks_positions(module: nn.Module, shapes: PyTree, inputs: jax.ShapeDtypeStruct) -> bool:
+    """Tells whether a module of texts, asked for two positions, computes two rows of logits."""
+    if not _context(module, Context()):
+        return False
+    some = Context(wanted=jnp.zeros(2, jnp.int32))
+    apply = functools.partial(_apply_fn(module), context=some)
+    return all(len(logits.shape) == 2 for logits in jax.eval_shape(apply, shapes, inputs)[0]) and (
+        all(logits.shape[0] == 2 for logits in jax.eval_shape(apply, shapes, inputs)[0])
+    )
 
 
 def _check_narrow(

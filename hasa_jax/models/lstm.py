@@ -6,7 +6,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hasa_jax.models.layers import WHOLE, exit_places, joined, parameter, scale
+from hasa_jax.models.layers import (
+    WHOLE,
+    along_last,
+    at_wanted,
+    exit_places,
+    joined,
+    parameter,
+    scale,
+)
 from hasa_jax.supernet import Context
 
 
@@ -57,7 +65,8 @@ class LSTM(nn.Module):
           context: its width is for the scaler.
 
         Returns:
-          Logits `[B, T, K]`, a tuple of them if there are several exits.
+          Logits `[B, T, K]`, at wanted positions `[Q, K]`; a tuple of them if there are several
+          exits.
 
         Raises:
           UserError: if `scaler` or the exits are invalid.
@@ -84,7 +93,9 @@ class LSTM(nn.Module):
                 kernel = parameter(self, f"head_kernel{suffix}", init, names, shape)
                 init = nn.initializers.zeros
                 bias = parameter(self, f"head_bias{suffix}", init, names[1:], shape[1:])
-                logits.append(jnp.einsum("tbh,hk->btk", states, kernel) + bias[None, None])
+                shown = at_wanted(states.swapaxes(0, 1), context)
+                outputs = jnp.einsum("...h,hk->...k", shown, kernel)
+                logits.append(outputs + along_last(bias, outputs))
         return joined(logits)
 
     def _layer(self, layer: int, inputs: jax.Array, names: tuple[str | None, str]) -> jax.Array:

@@ -12,6 +12,7 @@ from hasa_jax.models.layers import (
     WHOLE,
     Dense,
     Norm,
+    at_wanted,
     exit_places,
     joined,
     parameter,
@@ -75,7 +76,8 @@ class Transformer(nn.Module):
           context: which units are kept and their share.
 
         Returns:
-          Logits `[B, T, K]` if causal, else `[B, K]`; a tuple of them if there are several exits.
+          Logits `[B, T, K]` (at wanted positions `[Q, K]`) if causal, else `[B, K]`; a tuple of
+          them if there are several exits.
 
         Raises:
           UserError: if texts are longer than `max_length`, or `scaler` or the exits are invalid.
@@ -102,7 +104,9 @@ class Transformer(nn.Module):
                 if head is None or not self.causal:
                     name = "decoder" if self.causal else f"head_{number}"
                     head = Dense(self.num_classes, ("embed", "classes"), name=name)
-                outputs = self._norm(f"head_norm_{number}", states, context)
+                # The class of a text is pooled over all its positions.
+                shown = at_wanted(states, context) if self.causal else states
+                outputs = self._norm(f"head_norm_{number}", shown, context)
                 logits.append(head(outputs if self.causal else _pooled(outputs, present)))
         return joined(logits)
 
