@@ -12,7 +12,7 @@ import jax
 from absl import app
 from absl import flags as absl_flags
 
-from experiments import flags
+from experiments import compilation, devices, flags
 from hasa_jax.base import UserError
 
 FLAGS = flags.FLAGS
@@ -57,6 +57,9 @@ def run_app(main: Callable[[], None]) -> None:
         if len(argv) > 1:
             fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
         try:
+            # Both must come before JAX makes anything.
+            devices.split_host(FLAGS.host_devices)
+            compilation.keep_programs(FLAGS.compilation_cache)
             main()
         except (UserError, OSError) as error:
             fail(error)

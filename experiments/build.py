@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from experiments import devices
 from experiments.app import numbers
 from experiments.flags import FLAGS
 from hasa_jax import (
@@ -69,10 +70,20 @@ def build_algorithm(
         proximal=FLAGS.proximal,
         local_epochs=FLAGS.local_epochs,
         batch_size=FLAGS.batch_size,
-        client_block=FLAGS.client_block or None,
-        devices=FLAGS.host_devices,
+        client_block=devices.lanes(FLAGS.client_block),
+        # Seeds that share a program share the devices; each runs its cohorts on one.
+        devices=1 if FLAGS.seeds_per_program > 1 else devices.device_count(FLAGS.host_devices),
         positions=batches.usual_positions(dataset.train, FLAGS.batch_size),
     )
+
+
+def execution_settings() -> dict[str, Any]:
+    """Returns what the flags of execution come to on this machine."""
+    return {
+        "backend": jax.default_backend(),
+        "devices": devices.device_count(FLAGS.host_devices),
+        "client_block": devices.lanes(FLAGS.client_block) or "all",
+    }
 
 
 def _module(dataset: FederatedDataset, method: Method) -> nn.Module:

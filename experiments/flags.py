@@ -114,7 +114,11 @@ flags.DEFINE_enum(
     "where it keeps single parameters.",
 )
 flags.DEFINE_integer("client_block", 0, "Clients in one vmap; 0: one on CPUs, else all.", 0)
-flags.DEFINE_integer("host_devices", 1, "Devices that share a cohort.", 1)
+flags.DEFINE_integer("seeds_per_program", 1, "Seeds that run together, sharing the devices.", 1)
+flags.DEFINE_integer("host_devices", 0, "Devices that share a cohort; 0: all, 1 a CPU core.", 0)
+flags.DEFINE_string(
+    "compilation_cache", None, "Folder of compiled programs; ~/.cache/hasa_jax/xla, none if empty."
+)
 
 # Model.
 flags.DEFINE_enum("model", "lstm", sorted(MODELS), "Supernet.")
@@ -159,7 +163,7 @@ flags.DEFINE_string(
     "that tells it from the others; the first if empty.",
 )
 
-NOT_OF_THE_RUN = frozenset({"workdir", "tensorboard", "reference"})
+NOT_OF_THE_RUN = frozenset({"compilation_cache", "reference", "tensorboard", "workdir"})
 """Flags that change no result."""
 
 

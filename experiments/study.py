@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
-from experiments import build, tables, workdir
+from experiments import build, devices, tables, workdir
 from experiments.flags import FLAGS, values_of_the_run
 from experiments.unused import refuse_unused
-from hasa_jax import Allocation, FederatedAlgorithm, FederatedDataset, run
+from hasa_jax import (
+    Allocation,
+    FederatedAlgorithm,
+    FederatedDataset,
+    Trial,
+    UserError,
+    run_trials,
+)
+from hasa_jax.cohorts import possible_units
 from hasa_jax.datasets import fingerprint
 from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer
 
@@ -40,31 +49,34 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
     refuse_unused(arms)
     tables.choose_arm(arms, FLAGS.reference)
     run_flags = values_of_the_run()
-    dataset = build.build_dataset(seeds[0])
-    hashes = {seeds[0]: fingerprint(dataset)}
-    algorithms = _build_algorithms(dataset, arms)
+    together = FLAGS.seeds_per_program
+    groups = [seeds[start : start + together] for start in range(0, len(seeds), together)]
+    datasets = [build.build_dataset(seed) for seed in groups[0]]
+    hashes = dict(zip(groups[0], map(fingerprint, datasets), strict=True))
+    algorithms = _build_algorithms(datasets[0], arms)
     # A budget that cannot be met is refused before anything is written.
-    allocations = _allocate_all(dataset, algorithms, arms, seeds[0])
+    allocations = _allocate_all(datasets, algorithms, arms, groups[0])
     folder = workdir.open_workdir(FLAGS.workdir, script, run_flags, hashes)
     methods = {arm.method: dataclasses.asdict(build.build_method(arm.method)) for arm in arms}
-    workdir.write_manifest(folder, script, run_flags, hashes, methods)
+    made = methods, build.execution_settings()
+    workdir.write_manifest(folder, script, run_flags, hashes, *made)
     files = CsvWriter(folder)
     writers: list[Writer] = [files, ConsoleWriter(FLAGS.num_rounds * len(arms) * len(seeds))]
     try:
         if FLAGS.tensorboard:
             writers.append(TensorBoardWriter(folder / "tensorboard"))
-        for seed in seeds:
-            if seed != seeds[0]:
-                previous, dataset = dataset, build.build_dataset(seed)
-                hashes[seed] = fingerprint(dataset)
+        for group in groups:
+            if group != groups[0]:
+                previous, datasets = datasets, [build.build_dataset(seed) for seed in group]
+                hashes |= dict(zip(group, map(fingerprint, datasets), strict=True))
                 # Seeds whose data have one shape share the algorithms and compiled programs.
-                if _shape(dataset) != _shape(previous):
-                    algorithms = _build_algorithms(dataset, arms)
-                allocations = _allocate_all(dataset, algorithms, arms, seed)
-            for arm, allocation in zip(arms, allocations, strict=True):
-                _run_one(algorithms[arm.method], dataset, allocation, arm, seed, writers)
+                if _shape(datasets) != _shape(previous):
+                    algorithms = _build_algorithms(datasets[0], arms)
+                allocations = _allocate_all(datasets, algorithms, arms, group)
+            for arm in arms:
+                _run_group(algorithms[arm.method], datasets, allocations, arm, group, writers)
         files.publish()
-        workdir.write_manifest(folder, script, run_flags, hashes, methods)
+        workdir.write_manifest(folder, script, run_flags, hashes, *made)
     finally:
         for writer in writers:
             writer.close()
@@ -72,9 +84,21 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
     return folder
 
 
-def _shape(dataset: FederatedDataset) -> tuple[int, int, tuple[int, ...]]:
-    """Returns what a model must fit: classes, tokens, and the shape of an example."""
-    return dataset.train.num_classes, dataset.num_tokens, dataset.train.inputs.shape[1:]
+def _shape(datasets: Sequence[FederatedDataset]) -> tuple[int, int, tuple[int, ...]]:
+    """Returns what a model must fit: classes, tokens, and the shape of an example.
+
+    Raises:
+      UserError: if data sets that share a program differ in it.
+    """
+    shapes = {
+        (data.train.num_classes, data.num_tokens, data.train.inputs.shape[1:]) for data in datasets
+    }
+    if len(shapes) > 1:
+        raise UserError(
+            "the data of these seeds differ in classes, tokens or shape, so they cannot share a "
+            "program: run with --seeds_per_program=1"
+        )
+    return shapes.pop()
 
 
 def _build_algorithms(
@@ -88,43 +112,58 @@ def _build_algorithms(
 
 
 def _allocate_all(
-    dataset: FederatedDataset,
+    datasets: Sequence[FederatedDataset],
     algorithms: dict[str, FederatedAlgorithm],
     arms: Sequence[Arm],
-    seed: int,
-) -> list[Allocation]:
-    """Decides the widths of every arm."""
-    return [
-        build.build_allocation(dataset, algorithms[arm.method], arm.policy, seed) for arm in arms
-    ]
+    seeds: Sequence[int],
+) -> dict[Arm, list[Allocation]]:
+    """Decides the widths of every arm, for each seed."""
+    _shape(datasets)
+    return {
+        arm: [
+            build.build_allocation(dataset, algorithms[arm.method], arm.policy, seed)
+            for dataset, seed in zip(datasets, seeds, strict=True)
+        ]
+        for arm in arms
+    }
 
 
-def _run_one(
+def _run_group(
     algorithm: FederatedAlgorithm,
-    dataset: FederatedDataset,
-    allocation: Allocation,
+    datasets: Sequence[FederatedDataset],
+    allocations: Mapping[Arm, Sequence[Allocation]],
     arm: Arm,
-    seed: int,
+    seeds: Sequence[int],
     writers: Sequence[Writer],
 ) -> None:
-    """Runs one arm on one seed."""
+    """Runs one arm on seeds that share a program."""
     method = build.build_method(arm.method)
-    run(
+    columns = {
+        "method": arm.method,
+        "policy": arm.policy,
+        "extraction": method.extraction,
+        "aggregation": method.aggregation,
+    }
+    trials = [
+        Trial(dataset, allocation, jax.random.key(seed), {**columns, "seed": seed})
+        for dataset, allocation, seed in zip(datasets, allocations[arm], seeds, strict=True)
+    ]
+    # The arms of one method share its programs, if they share the sizes that are compiled.
+    shared = [
+        possible_units(allocation, FLAGS.num_rounds + 1)
+        for other, group in allocations.items()
+        for allocation in group
+        if other.method == arm.method
+    ]
+    run_trials(
         algorithm,
-        dataset,
-        allocation,
-        key=jax.random.key(seed),
+        trials,
         num_rounds=FLAGS.num_rounds,
         clients_per_round=FLAGS.clients_per_round,
         eval_every=FLAGS.eval_every,
         client_weights=method.client_weights,
         tail_fraction=FLAGS.tail_fraction,
-        labels={
-            "method": arm.method,
-            "policy": arm.policy,
-            "extraction": method.extraction,
-            "aggregation": method.aggregation,
-            "seed": seed,
-        },
+        possible=np.concatenate(shared) if len(seeds) > 1 else None,
+        devices=devices.device_count(FLAGS.host_devices) if len(seeds) > 1 else 1,
         writers=writers,
     )

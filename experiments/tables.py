@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
 import tabulate
 
 from experiments import app, flags, workdir
@@ -78,6 +77,8 @@ def interval(values: np.ndarray) -> float:
     """Returns half the 95 % Student interval of a mean; NaN for a single value."""
     if len(values) < 2:
         return float("nan")
+    import scipy.stats  # Takes half a second, which a run need not wait for at its start.
+
     quantile = scipy.stats.t.ppf(0.975, len(values) - 1)
     return float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
 
@@ -86,6 +87,8 @@ def p_values(differences: np.ndarray) -> tuple[float, float]:
     """Returns the p of the paired t test and of Wilcoxon's; NaN where they say nothing."""
     if len(differences) < 2 or np.ptp(differences) == 0:
         return float("nan"), float("nan")
+    import scipy.stats
+
     t_test: Any = scipy.stats.ttest_1samp(differences, 0.0)
     wilcoxon: Any = scipy.stats.wilcoxon(differences)
     return float(t_test.pvalue), float(wilcoxon.pvalue)

@@ -123,12 +123,14 @@ def write_manifest(
     run_flags: Mapping[str, Any],
     data_hashes: Mapping[int, str],
     methods: Mapping[str, Any],
+    execution: Mapping[str, Any],
 ) -> None:
-    """Writes run.json: flags, what they make of each method, versions, device, commit, data."""
+    """Writes run.json: flags, what they make of methods and machine, versions, device, data."""
     manifest = {
         "script": script,
         "flags": run_flags,
         "methods": methods,
+        "execution": execution,
         "versions": {
             "python": platform.python_version(),
             **{name: _version(name) for name in _PACKAGES},

@@ -21,8 +21,9 @@ from hasa_jax.heterogeneity import SCORES
 from hasa_jax.methods import METHODS, Method
 from hasa_jax.models import MODELS, from_linen
 from hasa_jax.objectives import OBJECTIVES
-from hasa_jax.simulation import History, run, scan_rounds
+from hasa_jax.simulation import History, run, run_trials, scan_rounds
 from hasa_jax.supernet import Context, Extraction, Model, Objective
+from hasa_jax.together import Trial
 
 __version__ = "0.1.0"
 
@@ -52,6 +53,7 @@ __all__ = [
     "Objective",
     "PartialSum",
     "ServerState",
+    "Trial",
     "UserError",
     "allocate",
     "evaluate",
@@ -60,6 +62,7 @@ __all__ = [
     "partial_training",
     "per_client",
     "run",
+    "run_trials",
     "scan_rounds",
     "summarize",
 ]

@@ -40,7 +40,9 @@ def broadcast_fn(
 
         return Broadcast(
             model=model,
-            params=state.params,
+            # An earlier program's result carries its mesh of devices, which JAX does not let
+            # meet the mesh inside `shard_map`; a copy, which costs nothing, belongs to the latter.
+            params=jax.tree.map(jnp.copy, state.params),
             round=state.round,
             client=client,
             key=state.key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import Allocation
-from hasa_jax.base import ClientData, Cohort
+from hasa_jax.base import ClientData, Cohort, UserError
 
 CLIENT_WEIGHTS = ("examples", "uniform")
 """A client's weight in the server's mean: its number of training examples, or 1."""
@@ -58,8 +59,19 @@ def draw(
 
 
 def stacked(cohorts: Sequence[Cohort]) -> Cohort:
-    """Stacks the cohorts of consecutive rounds, all of one layout: leaves `[R, ...]`."""
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *cohorts)
+    """Stacks cohorts of one layout: leaves `[R, ...]`.
+
+    Raises:
+      UserError: if their layouts differ, because they have different numbers of clients.
+    """
+    if len({cohort.index.shape for cohort in cohorts}) > 1:
+        raise UserError(
+            "cohorts of different sizes cannot share a program: take the same number of clients "
+            "in every round and seed, or run seeds one by one (--seeds_per_program=1)"
+        )
+    most = max(cohort.num_batches for cohort in cohorts)
+    alike = [dataclasses.replace(cohort, num_batches=most) for cohort in cohorts]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *alike)
 
 
 def possible_units(allocation: Allocation, num_rounds: int) -> np.ndarray:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import chex
 import jax
 import jax.numpy as jnp
-import optax
 
 from hasa_jax.base import IGNORED, ClientMetrics
 
@@ -29,8 +28,12 @@ def score_batch(logits: jax.Array, targets: jax.Array, valid: jax.Array) -> Clie
     chex.assert_shape(logits, (*targets.shape, None))
     losses, in_classes = target_losses(logits, targets, valid)
     counted = _spread(valid, targets) & (targets != IGNORED)
-    # The largest of not-a-number logits would be class 0, a guess like any other.
-    hits = in_classes & (jnp.argmax(logits, axis=-1) == targets) & jnp.isfinite(losses)
+    # The first of the largest logits is the prediction. Summing is several times as fast as
+    # `argmax` on CPUs. Logits that are not numbers predict nothing.
+    centred, classes = _centred(logits)
+    rivals = (centred >= 0) & (classes <= targets[..., None])
+    first = jnp.sum(jnp.where(rivals, 1.0 + (classes != targets[..., None]), 0.0), axis=-1) == 1
+    hits = in_classes & first & jnp.isfinite(losses)
     return ClientMetrics(
         loss=jnp.sum(losses),
         correct=jnp.sum(hits, dtype=jnp.int32),
@@ -45,8 +48,18 @@ def target_losses(
     """Returns the cross-entropy of every target, 0 where it has none, and which have one."""
     chex.assert_shape(valid, targets.shape[:1])
     in_classes = _spread(valid, targets) & (targets >= 0)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(targets, 0))
+    # The target's logit is picked by a sum: the gradient of an indexed one is a scatter, which
+    # reads and writes all logits once more.
+    centred, classes = _centred(logits)
+    own = jnp.sum(jnp.where(classes == targets[..., None], centred, 0.0), axis=-1)
+    losses = jnp.log(jnp.sum(jnp.exp(centred), axis=-1)) - own
     return jnp.where(in_classes, losses, 0.0), in_classes
+
+
+def _centred(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns logits less the largest of each row, and class ids to compare with the rows."""
+    centred = logits - jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+    return centred, jnp.arange(logits.shape[-1]).reshape((1,) * (logits.ndim - 1) + (-1,))
 
 
 def example_losses(logits: jax.Array, targets: jax.Array, valid: jax.Array) -> jax.Array:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax import cohorts, evaluation
+from hasa_jax import cohorts, evaluation, scoring, together
 from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import Allocation
 from hasa_jax.base import (
@@ -24,6 +24,7 @@ from hasa_jax.base import (
     UserError,
 )
 from hasa_jax.stopwatch import stopwatch
+from hasa_jax.together import Trial
 from hasa_jax.tracking import Writer
 
 
@@ -52,6 +53,22 @@ def scan_rounds(
     return jax.lax.scan(body, state, stretch)
 
 
+@functools.partial(jax.jit, static_argnames=("algorithm", "devices"), donate_argnames="states")
+def _advance(
+    algorithm: FederatedAlgorithm,
+    states: ServerState,
+    data: ClientData,
+    stretches: Cohort,
+    devices: int,
+) -> ServerState:
+    """Runs a stretch of every seed, `[E, ...]`; metrics of training are not even computed."""
+
+    def advance(state: ServerState, data: ClientData, stretch: Cohort) -> ServerState:
+        return scan_rounds(algorithm, state, data, stretch)[0]
+
+    return together.over_seeds(advance, devices, states, data, stretches)
+
+
 @dataclasses.dataclass(frozen=True)
 class History:
     """What a run leaves behind.
@@ -73,90 +90,131 @@ def run(
     allocation: Allocation,
     *,
     key: jax.Array,
-    num_rounds: int,
-    clients_per_round: int = 0,
-    eval_every: int = 1,
-    client_weights: str = "examples",
-    tail_fraction: float = 0.25,
     labels: Mapping[str, Any] | None = None,
-    writers: Sequence[Writer] = (),
+    **options: Any,
 ) -> History:
-    """Trains for some rounds, evaluating as it goes.
-
-    Every `eval_every` rounds, and after the last one, each client's own subnet is evaluated on
-    its own validation and test examples, and the whole supernet beside it (splits
-    `supernet_validation` and `supernet_test`).
+    """Trains for some rounds, evaluating as it goes: `run_trials` of a single trial.
 
     Args:
       algorithm: from `partial_training`; runs that share it share compiled programs.
       dataset: train, validation and test examples of every client.
       allocation: every client's width.
       key: root key of the run; it is not consumed.
+      labels: columns to put in front of every row.
+      **options: those of `run_trials`; `num_rounds` is required.
+
+    Returns:
+      The final state and all rows.
+    """
+    return run_trials(algorithm, [Trial(dataset, allocation, key, labels or {})], **options)[0]
+
+
+def run_trials(
+    algorithm: FederatedAlgorithm,
+    trials: Sequence[Trial],
+    *,
+    num_rounds: int,
+    clients_per_round: int = 0,
+    eval_every: int = 1,
+    client_weights: str = "examples",
+    tail_fraction: float = 0.25,
+    possible: np.ndarray | None = None,
+    devices: int = 1,
+    writers: Sequence[Writer] = (),
+) -> list[History]:
+    """Trains some seeds in one program for some rounds, evaluating as they go.
+
+    Every `eval_every` rounds, and after the last one, each client's own subnet is evaluated on
+    its own validation and test examples, and the whole supernet beside it (splits
+    `supernet_validation` and `supernet_test`).
+
+    Args:
+      algorithm: from `partial_training`; runs that share it share compiled programs. With
+        several trials it must have been built for one device.
+      trials: the seeds; their data have one shape.
       num_rounds: rounds to train.
       clients_per_round: clients drawn for each round, without replacement; 0 for all.
       eval_every: rounds between evaluations.
       client_weights: `examples` or `uniform`.
       tail_fraction: share of clients that the tail accuracy averages over.
-      labels: columns to put in front of every row.
+      possible: sizes (in units) that clients have in any run that shall share programs with
+        this one, with repeats; those of the trials if None.
+      devices: devices that share the trials.
       writers: take the rows as they come, tables `metrics` and `summary`.
 
     Returns:
-      The final state and all rows. Summary accuracies are those of the clients' own subnets
-      on their test examples. `train_seconds` and `compile_seconds` add up over the rounds so
-      far and leave evaluation out.
+      The final state and all rows of each trial. Summary accuracies are those of the clients'
+      own subnets on their test examples. `train_seconds` and `compile_seconds` add up over the
+      rounds so far, leave evaluation out, and are a trial's share of the program's.
 
     Raises:
       UserError: for a count out of range, an unknown weighting, or training that diverged.
     """
-    _check_counts(allocation, num_rounds, clients_per_round, eval_every, client_weights)
-    draw = functools.partial(
-        cohorts.draw,
-        algorithm,
-        dataset.train,
-        allocation,
-        key,
-        clients_per_round,
-        client_weights,
-        cohorts.possible_units(allocation, num_rounds + 1),
-    )
-    state = algorithm.init(key)
-    train = jax.device_put(dataset.train)
-    metrics: list[dict[str, Any]] = []
-    summary: list[dict[str, Any]] = []
+    for trial in trials:
+        _check_counts(trial.allocation, num_rounds, clients_per_round, eval_every, client_weights)
+    if possible is None:
+        own = [cohorts.possible_units(trial.allocation, num_rounds + 1) for trial in trials]
+        possible = np.concatenate(own)
+
+    def stretch_of(trial: Trial, first: int, last: int) -> Cohort:
+        return cohorts.stacked(
+            [
+                cohorts.draw(
+                    algorithm,
+                    trial.dataset.train,
+                    trial.allocation,
+                    trial.key,
+                    clients_per_round,
+                    client_weights,
+                    possible,
+                    round,
+                )
+                for round in range(first, last)
+            ]
+        )
+
+    states = jax.tree.map(lambda *x: jnp.stack(x), *[algorithm.init(t.key) for t in trials])
+    train = jax.device_put(together.stack_data([trial.dataset.train for trial in trials]))
+    histories = [History(state=states, metrics=[], summary=[]) for _ in trials]
     seconds = {"train_seconds": 0.0, "compile_seconds": 0.0}
-    checks: list[_Check] = []
+    checks: list[scoring.Check] = []
     done = 0
     while done < num_rounds:
         first, done = done, min(done + eval_every, num_rounds)
         with stopwatch() as timer:
-            stretch = cohorts.stacked([draw(round) for round in range(first, done)])
-            state, _ = scan_rounds(algorithm, state, train, stretch)
-            jax.block_until_ready(state)
-        _check_finite(state.params, first + 1, done)
-        seconds["train_seconds"] += timer["wall"] - timer["compile"]
-        seconds["compile_seconds"] += timer["compile"]
+            stretches = cohorts.stacked([stretch_of(trial, first, done) for trial in trials])
+            states = _advance(algorithm, states, train, stretches, devices)
+            jax.block_until_ready(states)
+        _check_finite(states.params, first + 1, done)
+        seconds["train_seconds"] += (timer["wall"] - timer["compile"]) / len(trials)
+        seconds["compile_seconds"] += timer["compile"] / len(trials)
 
-        if allocation.redraw or not checks:
+        if not checks or any(trial.allocation.redraw for trial in trials):
             # What the next round would send, as extraction in evaluation does.
-            checks = _lay_out_checks(algorithm, dataset, allocation.units_at(done))
-        front = {**(labels or {}), "round": done}
-        rows = [
-            row
-            for check in checks
-            for row in _client_rows(front, algorithm, state, train, check, dataset.client_names)
-        ]
-        result = evaluation.summarize(
-            np.array([row["accuracy"] for row in rows if row["split"] == "test"]),
-            dataset.test.num_examples,
-            tail_fraction,
-        )
-        line = {**front, **_summary_columns(result, allocation), **seconds}
-        metrics.extend(rows)
-        summary.append(line)
-        for writer in writers:
-            writer.write("metrics", rows)
-            writer.write("summary", [line])
-    return History(state, metrics, summary)
+            checks = scoring.lay_out(algorithm, trials, done, possible)
+        scores = [scoring.score(algorithm, states, train, check, devices) for check in checks]
+        for number, (trial, history) in enumerate(zip(trials, histories, strict=True)):
+            front = {**trial.labels, "round": done}
+            rows = [
+                row
+                for check, own in zip(checks, scores, strict=True)
+                for row in scoring.client_rows(front, check, own[number], trial, number)
+            ]
+            result = evaluation.summarize(
+                np.array([row["accuracy"] for row in rows if row["split"] == "test"]),
+                trial.dataset.test.num_examples,
+                tail_fraction,
+            )
+            line = {**front, **_summary_columns(result, trial.allocation), **seconds}
+            history.metrics.extend(rows)
+            history.summary.append(line)
+            for writer in writers:
+                writer.write("metrics", rows)
+                writer.write("summary", [line])
+    return [
+        dataclasses.replace(history, state=jax.tree.map(lambda x, e=e: x[e], states))
+        for e, history in enumerate(histories)
+    ]
 
 
 def _check_counts(
@@ -186,62 +244,6 @@ def _check_finite(params: Params, first: int, last: int) -> None:
         raise UserError(
             f"parameters stopped being finite in rounds {first} to {last}: lower the learning rate"
         )
-
-
-class _Check(NamedTuple):
-    """One split at one choice of widths, laid out for evaluation."""
-
-    split: str
-    data: ClientData
-    cohort: Cohort
-    num_examples: np.ndarray
-    widths: np.ndarray
-
-
-def _lay_out_checks(
-    algorithm: FederatedAlgorithm, dataset: FederatedDataset, units: np.ndarray
-) -> list[_Check]:
-    """Lays out every split at the clients' own widths and at full width."""
-    model, shape = algorithm.model, algorithm.extraction.shape
-    finest = max(model.groups.values())
-    full, clients = np.full_like(units, finest), np.arange(len(units))
-    checks = []
-    for prefix, kept in (("", units), ("supernet_", full)):
-        for split, data in (("validation", dataset.validation), ("test", dataset.test)):
-            sizes = data.num_examples
-            widths = np.array([shape(model, int(k)).width for k in kept])
-            cohort = algorithm.evaluation.place(
-                clients, kept, np.ones(len(kept)), sizes, algorithm.batch_size
-            )
-            checks.append(_Check(prefix + split, jax.device_put(data), cohort, sizes, widths))
-    return checks
-
-
-def _client_rows(
-    front: Mapping[str, Any],
-    algorithm: FederatedAlgorithm,
-    state: ServerState,
-    train: ClientData,
-    check: _Check,
-    names: Sequence[str],
-) -> list[dict[str, Any]]:
-    """Evaluates one split; a row for each client, in client order."""
-    # A client's own subnet is for its own classes; the supernet is for all.
-    whole = check.split.startswith("supernet_")
-    sums = evaluation.evaluate(algorithm, state, check.data, train, check.cohort, whole=whole)
-    scores = evaluation.per_client(sums, check.cohort)
-    return [
-        {
-            **front,
-            "client": name,
-            "num_examples": int(check.num_examples[client]),
-            "width": float(check.widths[client]),
-            "split": check.split,
-            "loss": float(scores.loss[client]),
-            "accuracy": float(scores.accuracy[client]),
-        }
-        for client, name in enumerate(names)
-    ]
 
 
 def _summary_columns(result: evaluation.Summary, allocation: Allocation) -> dict[str, float]:

@@ -122,8 +122,11 @@ class Broadcast(NamedTuple):
     sample_capacity: int
 
 
-OrderFn = Callable[[Broadcast], Mapping[str, jax.Array]]
-"""`broadcast -> {group: rank [U]}`: a client of k units keeps `rank < k`."""
+OrderFn = Callable[[Broadcast], Mapping[str, Any]]
+"""`broadcast -> {group: rank [U]}`: a client of k units keeps `rank < k`.
+
+Ranks that are the same for every client and round may be NumPy arrays: they are constants of the
+program, and `arange` makes a subnet a plain slice."""
 
 MaskFn = Callable[[Broadcast, Sizes, PyTree], "ParameterMask"]
 """`(broadcast, sizes, prepared) -> mask`: which single parameters a client of some size keeps."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hasa_jax.base import Params, PyTree, Shape, UserError
 from hasa_jax.supernet import Extraction, Model, OrderFn, Sizes
@@ -198,11 +199,14 @@ def gather(params: Params, axes: PyTree, ranks: Mapping, sizes: Sizes) -> Params
     Returns:
       Parameters with `k` units along every axis of a group.
     """
-    chosen = {group: jnp.argsort(ranks[group])[: sizes[group]] for group in ranks}
+    slices = {group for group in ranks if _in_order(ranks[group])}
+    chosen = {group: jnp.argsort(ranks[group])[: sizes[group]] for group in {*ranks} - slices}
 
     def take(names, leaf):
         for axis, name in enumerate(names):
-            if name in chosen:
+            if name in slices:
+                leaf = jax.lax.slice_in_dim(leaf, 0, sizes[name], axis=axis)
+            elif name in chosen:
                 leaf = jnp.take(leaf, chosen[name], axis=axis, indices_are_sorted=False)
         return leaf
 
@@ -223,11 +227,21 @@ def scatter(narrow: Params, axes: PyTree, ranks: Mapping) -> Params:
     Returns:
       Full-width parameters.
     """
+    slices = {group for group in ranks if _in_order(ranks[group])}
 
     def put(names, leaf):
         for axis, name in enumerate(names):
-            if name in ranks:
+            if name in slices:
+                missing = len(ranks[name]) - leaf.shape[axis]
+                padding = [(0, missing if other == axis else 0, 0) for other in range(leaf.ndim)]
+                leaf = jax.lax.pad(leaf, jnp.zeros((), leaf.dtype), padding)
+            elif name in ranks:
                 leaf = jnp.take(leaf, ranks[name], axis=axis, mode="fill", fill_value=0)
         return leaf
 
     return map_with_axes(put, axes, narrow)
+
+
+def _in_order(rank: Any) -> bool:
+    """Tells whether ranks are constants that leave units where they are."""
+    return isinstance(rank, np.ndarray) and np.array_equal(rank, np.arange(len(rank)))

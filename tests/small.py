@@ -1,5 +1,7 @@
 """Small supernets and data that several tests share."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -124,6 +126,18 @@ def cohort(model, data, units, weights=None, batch_size=4, extraction=None):
     sizes = data.num_examples
     execution = hj.EXECUTIONS["sliced"](model, extraction, client_block=1)
     return execution.place(everyone, units, weights, sizes, batch_size)
+
+
+def permuted(cohort, order):
+    """Takes the turns of a cohort on one device in another order."""
+    whole = dataclasses.replace(cohort, turns=np.zeros((1, len(order)), np.int32))
+    moved = jax.tree.map(lambda x: x[:, order], whole)
+    return dataclasses.replace(moved, turns=cohort.turns)
+
+
+def members(cohort):
+    """Lists the clients of a cohort, in the order of their ids."""
+    return sorted(client for client in np.ravel(cohort.index).tolist() if client >= 0)
 
 
 # Eager JAX is slow enough to matter in a test suite.

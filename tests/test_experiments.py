@@ -10,7 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import jax
 import pytest
+
+from experiments import compilation, devices
+from hasa_jax import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = [
@@ -41,14 +45,15 @@ def compiled():
 
 
 def environment_of(*, fresh=False, quick=True):
-    """The environment of a user's shell; `fresh` compiles everything anew, `quick` worse."""
+    """The environment of a user's shell; `fresh` has no programs yet, `quick` compiles worse."""
     environment = {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
     environment["PYTHONPATH"] = str(ROOT)
     if quick:
         environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-    if not fresh:
+    if fresh:
+        environment["JAX_ENABLE_COMPILATION_CACHE"] = "0"
+    else:
         environment["JAX_COMPILATION_CACHE_DIR"] = compiled()
-        environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     return environment
 
 
@@ -64,10 +69,13 @@ def run(script, *arguments, cwd=None, fresh=False, quick=True):
     )
 
 
-def without_seconds(path):
+def rows_of(path):
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{k: v for k, v in row.items() if not k.endswith("_seconds")} for row in rows]
+        return list(csv.DictReader(file))
+
+
+def without_seconds(path):
+    return [{k: v for k, v in row.items() if not k.endswith("_seconds")} for row in rows_of(path)]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +102,9 @@ def test_a_workdir_holds_what_it_should(results):
     assert manifest["flags"]["hidden_dim"] == 8
     assert manifest["methods"]["hasa"]["extraction"] == "prefix"
     assert {"jax", "numpy", "python", "hasa_jax"} <= set(manifest["versions"])
+    cores = min(devices.usable_cores(), 8)
+    assert manifest["execution"] == {"backend": "cpu", "devices": cores, "client_block": 1}
+    assert len(manifest["device"]) == cores
     assert set(manifest["data_sha256"]) == {"0", "1"}
     assert len(set(manifest["data_sha256"].values())) == 2
 
@@ -139,6 +150,57 @@ def test_sliced_execution_gives_the_same_table_within_tolerance(results, tmp_pat
     ]
     for one, other in zip(masked, without_seconds(tmp_path / "metrics.csv"), strict=True):
         assert float(one["loss"]) == pytest.approx(float(other["loss"]), abs=1e-3)
+
+
+def test_kept_programs_are_used_again_and_change_no_byte(tmp_path):
+    cache, held = tmp_path / "kept" / "programs", []
+    for folder in ("cold", "warm"):
+        for path in sorted(cache.glob("*"))[:3]:
+            path.write_bytes(path.read_bytes()[:99])  # As if the first run had been killed.
+        done = run(
+            "train",
+            f"--workdir={tmp_path / folder}",
+            f"--compilation_cache={cache}",
+            *SMALL,
+            "--num_rounds=1",
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        held.append({p.name for p in cache.iterdir()})
+        # Fetching a program counts as compiling it.
+        assert float(rows_of(tmp_path / folder / "summary.csv")[0]["compile_seconds"]) > 0
+    assert held[0] == held[1] != set()
+    cold, warm = ((tmp_path / f / "metrics.csv").read_bytes() for f in ("cold", "warm"))
+    assert cold == warm
+
+
+def test_a_cache_that_cannot_be_written_earns_one_warning(tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("mine", encoding="utf-8")
+    where = f"--compilation_cache={taken / 'programs'}"
+    done = run("train", where, f"--workdir={tmp_path / 'w'}", *SMALL, "--num_rounds=1")
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: ")
+    assert "--compilation_cache" in line
+    assert (tmp_path / "w" / "table.md").exists()
+
+
+def test_the_cache_goes_where_the_environment_says(monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert compilation.default_folder() == "~/.cache/hasa_jax/xla"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert compilation.default_folder() == "/caches/hasa_jax/xla"
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/programs")
+    assert compilation.default_folder() == "/programs"
+
+
+def test_devices_that_are_not_there_are_refused():
+    there = jax.device_count()
+    assert devices.device_count(0) == devices.device_count(there) == there
+    with pytest.raises(UserError, match=f"JAX has {there} "):
+        devices.device_count(there + 1)
 
 
 def test_default_workdirs_differ_by_flags(tmp_path):

@@ -1,6 +1,8 @@
 """Modules import only what lies below them, and heavy packages only where they are used."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +33,12 @@ LAYERS = (
     {"algorithm"},
     {"methods"},
     {"cohorts"},
+    {"memory"},
+    {"streaming"},
     {"stopwatch"},
     {"evaluation"},
+    {"together"},
+    {"scoring"},
     {"checkpoint"},
     {"tracking"},
     {"simulation"},
@@ -47,6 +53,10 @@ LAZY = {
     "matplotlib": "experiments",
     "tensorboardX": "hasa_jax.tracking",
 }
+
+
+# Slow to import, so whoever only imports the library must not wait for them.
+HEAVY = (*LAZY, "scipy.stats", "pandas", "tensorflow", "sklearn", "IPython")
 
 
 class Import(NamedTuple):
@@ -184,6 +194,14 @@ SOUND = {
 def test_imports_of_the_project():
     assert {"hasa_jax.base", "experiments.compare"} <= module_names(ROOT).keys()
     assert violations(ROOT) == []
+
+
+def test_importing_the_library_imports_nothing_heavy():
+    code = f"import sys, hasa_jax; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_checker_accepts_a_sound_tree(tmp_path):

@@ -218,9 +218,16 @@ def test_cohorts_are_drawn_without_replacement_from_the_seed():
 
     def drawn(seed, round):
         cohort = cohorts.draw(
-            algorithm, dataset.train, allocation, jax.random.key(seed), 3, "examples", round
+            algorithm,
+            dataset.train,
+            allocation,
+            jax.random.key(seed),
+            3,
+            "examples",
+            allocation.units,
+            round,
         )
-        return tuple(cohort.index.tolist())
+        return tuple(small.members(cohort))
 
     seen = [drawn(0, round) for round in range(40)]
     assert all(len(set(clients)) == 3 for clients in seen)
@@ -254,8 +261,10 @@ def test_who_takes_no_part_is_evaluated_but_never_trained():
         key=KEY,
         capacities=[1, 0.5, 1, 0.5],
     )
-    cohort = cohorts.draw(algorithm, dataset.train, allocation, KEY, 0, "uniform", 0)
-    assert cohort.index.tolist() == [0, 2]
+    cohort = cohorts.draw(
+        algorithm, dataset.train, allocation, KEY, 0, "uniform", allocation.units, 0
+    )
+    assert small.members(cohort) == [0, 2]
     history = hj.run(algorithm, dataset, allocation, key=KEY, num_rounds=1)
     own = [row for row in history.metrics if row["split"] == "test"]
     assert [row["width"] for row in own] == [1, 0.5, 1, 0.5]

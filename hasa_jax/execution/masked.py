@@ -6,6 +6,7 @@ narrow client costs what a wide one costs.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax.numpy as jnp
@@ -44,6 +45,9 @@ def masked(
             sent = broadcast(jnp.asarray(slot.index))
             return masked_subnet(model, extraction, sent, slot, prepared)
 
-        return run_turns(client_fn, subnet, cohort)
+        # One body serves all kinds.
+        kind = jnp.zeros_like(jnp.asarray(cohort.kind))
+        alike = dataclasses.replace(cohort, kind=kind, kinds=cohort.kinds[:1])
+        return run_turns(client_fn, subnet, alike)
 
     return Execution(functools.partial(place, model, extraction, client_block, devices, True), run)

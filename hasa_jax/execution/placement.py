@@ -75,7 +75,8 @@ def place(
     ]
     dealt = _deal(work, devices)
     # As many turns as any cohort of this size could need, so that shapes never change.
-    most = min(count, count // lanes + len(kinds))
+    used = min(count, len(kinds))
+    most = (count - used) // lanes + used
     slots = np.full((devices, most, lanes), -1)
     kind = np.zeros((devices, most), np.int32)
     for device, numbers in enumerate(dealt):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hasa_jax import units
 from hasa_jax.base import Cohort, Kind, Params, PyTree
@@ -92,18 +94,22 @@ def sliced_subnet(
     """
     assert extraction.order is not None
     ranks, cut = extraction.order(sent), dict(kind.shape.sizes)
+    if kind.exact and cut == dict(model.groups) and not extraction.levels:
+        # All units are kept, so they need not be put in order.
+        ranks = {group: np.arange(size) for group, size in cut.items()}
     apply = model.narrow(cut, kind.shape.exits)
     # Inside the narrow network, units stand in the order of their rank.
-    positions = {group: jnp.arange(size) for group, size in cut.items()}
+    positions = {group: np.arange(size) for group, size in cut.items()}
     own, width, exits = slot.sizes, jnp.asarray(slot.widths), jnp.asarray(slot.exits)
     if kind.exact:
         own, width, exits = cut, kind.shape.width, kind.shape.exits
     narrow = units.gather(sent.params, model.axes, ranks, cut)
-    # Parameters of deeper exits ride along unused.
-    used = jax.tree.map(lambda depth: jnp.float32(depth <= exits), model.depths)
+    inner = units.masks(narrow, model.axes, positions, own)
     if not kind.exact:
-        held = units.masks(narrow, model.axes, positions, own)
-        used = jax.tree.map(jnp.multiply, held, used)
+        # Zeros once, and steps confined, keep the other units silent: no step needs the masks.
+        narrow = jax.tree.map(jnp.multiply, inner, narrow)
+    # Parameters of deeper exits ride along unused.
+    used = _to_depth(inner, model, jnp.asarray(exits, jnp.int32))
 
     def forward(
         params: Params,
@@ -115,13 +121,15 @@ def sliced_subnet(
         moments=None,
         wanted=None,
     ) -> tuple[tuple[jax.Array, ...], PyTree]:
-        if sizes is None and kind.exact:
-            return apply(params, inputs, Context(width, None, None, valid, wanted, train), moments)
-        kept = own if sizes is None else sizes
-        kept_width = width if sizes is None else units.width_of(model, sizes)
-        nested = units.masks(params, model.axes, positions, kept)
-        context = Context(kept_width, positions, kept, valid, wanted, train)
-        return apply(jax.tree.map(jnp.multiply, nested, params), inputs, context, moments)
+        context = Context(width, None, None, valid, wanted, train)
+        if sizes is not None:
+            nested = units.masks(params, model.axes, positions, sizes)
+            params = jax.tree.map(jnp.multiply, nested, params)
+            kept_width = units.width_of(model, sizes)
+            context = dataclasses.replace(context, width=kept_width, ranks=positions, sizes=sizes)
+        elif not kind.exact:
+            context = dataclasses.replace(context, ranks=positions, sizes=own)
+        return apply(params, inputs, context, moments)
 
     return Subnet(
         params=narrow,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 
 from hasa_jax import units
 from hasa_jax.supernet import Broadcast, Extraction
@@ -21,6 +20,9 @@ def prefix() -> Extraction:
     return units.ranked(by_position)
 
 
-def by_position(broadcast: Broadcast) -> dict[str, jax.Array]:
-    """Ranks the units of every group by their position: an `OrderFn`."""
-    return {name: jnp.arange(size) for name, size in broadcast.model.groups.items()}
+def by_position(broadcast: Broadcast) -> dict[str, np.ndarray]:
+    """Ranks the units of every group by their position: an `OrderFn`.
+
+    The ranks are constants, by which a subnet is cut out as a plain slice.
+    """
+    return {name: np.arange(size) for name, size in broadcast.model.groups.items()}

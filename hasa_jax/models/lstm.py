@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -108,24 +110,74 @@ class LSTM(nn.Module):
         shape = (self.hidden, 4, self.hidden)
         hidden = parameter(self, f"hidden_kernel{suffix}", fan_in, (group, None, group), shape)
         bias = parameter(self, f"gate_bias{suffix}", _zero_but_forget, (None, group), shape[1:])
-        return _run(jnp.einsum("tbe,egh->tbgh", inputs, kernel) + bias[None, None], hidden)
+        states: Any = _run(jnp.einsum("tbe,egh->tbgh", inputs, kernel) + bias[None, None], hidden)
+        return states
 
 
+def _gates(driven: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Returns gates i, f, o and the candidate g of driven gates `[B, 4, H]`."""
+    enter, forget, leave = (nn.sigmoid(driven[:, gate]) for gate in (0, 1, 3))
+    return enter, forget, leave, jnp.tanh(driven[:, 2])
+
+
+@jax.custom_vjp
 def _run(driven: jax.Array, hidden_kernel: jax.Array) -> jax.Array:
     """Runs the recurrence over driven gates `[T, B, 4, H]`; returns states `[T, B, H]`.
 
     `i, f, g, o = driven_t + h_{t-1} W`; `c_t = f c_{t-1} + i g`; `h_t = o tanh(c_t)`.
     A unit whose kernels and biases are zero has `g = 0`, hence stays at zero.
+
+    The gradient is written out: the one that JAX derives adds to the kernel's gradient at every
+    step, here it is one product over all steps.
     """
+    return _run_forward(driven, hidden_kernel)[0]
+
+
+def _run_forward(driven: jax.Array, hidden_kernel: jax.Array) -> tuple[jax.Array, Any]:
+    _, batch, _, hidden = driven.shape
+    kernel = hidden_kernel.reshape(hidden, -1)
 
     def step(carry, gates):
         cell, state = carry
-        gates = gates + jnp.einsum("bh,hgk->bgk", state, hidden_kernel)
-        enter, forget, leave = (nn.sigmoid(gates[:, gate]) for gate in (0, 1, 3))
-        cell = forget * cell + enter * jnp.tanh(gates[:, 2])
-        state = leave * jnp.tanh(cell)
-        return (cell, state), state
+        gates = gates + (state @ kernel).reshape(batch, 4, hidden)
+        enter, forget, leave, candidate = _gates(gates)
+        new_cell = forget * cell + enter * candidate
+        squashed = jnp.tanh(new_cell)
+        new_state = leave * squashed
+        kept = (state, cell, enter, forget, leave, candidate, squashed)
+        return (new_cell, new_state), (new_state, kept)
 
-    zeros = jnp.zeros((driven.shape[1], driven.shape[3]), driven.dtype)
-    _, states = jax.lax.scan(step, (zeros, zeros), driven)
-    return states
+    zeros = jnp.zeros((batch, hidden), driven.dtype)
+    _, (states, kept) = jax.lax.scan(step, (zeros, zeros), driven)
+    return states, (kept, hidden_kernel)
+
+
+def _run_backward(residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    (before, *kept), hidden_kernel = residuals
+    length, batch, hidden = gradient.shape
+    kernel = hidden_kernel.reshape(hidden, -1).T
+
+    def step(carry, inputs):
+        from_state, from_cell = carry
+        outside, (cell, enter, forget, leave, candidate, squashed) = inputs
+        from_state = from_state + outside
+        from_cell = from_cell + from_state * leave * (1 - squashed**2)
+        gates = jnp.concatenate(
+            [
+                from_cell * candidate * enter * (1 - enter),
+                from_cell * cell * forget * (1 - forget),
+                from_cell * enter * (1 - candidate**2),
+                from_state * squashed * leave * (1 - leave),
+            ],
+            axis=1,
+        )
+        return (gates @ kernel, from_cell * forget), gates
+
+    zeros = jnp.zeros((batch, hidden), gradient.dtype)
+    _, gates = jax.lax.scan(step, (zeros, zeros), (gradient, kept), reverse=True)
+    steps = length * batch
+    from_kernel = before.reshape(steps, hidden).T @ gates.reshape(steps, -1)
+    return gates.reshape(length, batch, 4, hidden), from_kernel.reshape(hidden_kernel.shape)
+
+
+_run.defvjp(_run_forward, _run_backward)

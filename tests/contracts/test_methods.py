@@ -82,7 +82,7 @@ def test_rounds_keep_every_invariant(name, kind):
     def after(kept, weights=None, data=data, order=None):
         cohort = place(algorithm, data, kept, weights)
         if order is not None:
-            cohort = jax.tree.map(lambda x: x[np.array(order)], cohort)
+            cohort = small.permuted(cohort, np.array(order))
         return step(start, data, cohort)[0].params
 
     mixed = [finest, finest // 2, finest // 3 + 1]
@@ -135,7 +135,7 @@ def test_coordinates_that_nobody_holds_keep_their_bits(name):
     start = algorithm.init(KEY)
     held = []
 
-    def note(subnet, client, weight, num_batches):
+    def note(subnet, client, weight, turn):
         return subnet.masks, ()
 
     cohort = place(algorithm, data, [2, 3, 2])
@@ -160,7 +160,10 @@ def test_evaluation_agrees_between_executions(name):
         if hj.METHODS[name].extraction == "importance" and execution == "sliced":
             continue
         algorithm = algorithm_of(name, "cnn", execution)
-        cohort = place(algorithm, data, [4, 9, 6])
+        weights = np.ones(3)
+        cohort = algorithm.evaluation.place(
+            np.arange(3), np.array([4, 9, 6]), weights, data.num_examples, BATCH
+        )
         result = hj.evaluate(algorithm, algorithm.init(KEY), data, data, cohort)
         sums.append(hj.per_client(result, cohort).loss)
     for other in sums[1:]:

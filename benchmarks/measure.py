@@ -1,0 +1,164 @@
+"""One measurement in a process of its own; `benchmarks.rounds` and the others start it.
+
+`python -m benchmarks.measure '{"workload": "tiny"}'`
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+import hasa_jax as hj
+from benchmarks import base, limit, turns, workloads
+from benchmarks.peers import export
+
+_DEFAULTS: dict[str, Any] = {
+    "workload": "",
+    "options": {},
+    "repeats": 5,
+    "rounds": 0,
+    "client_block": None,
+    "limit": True,
+    "on_request": False,
+    "batches": "",
+}
+"""What a specification may hold; see `measure`."""
+
+
+def measure(spec: dict[str, Any]) -> dict[str, Any]:
+    """Compiles a workload, times its rounds, and measures the machine's limit.
+
+    Args:
+      spec: `workload` and the `options` of its builder; `repeats` of a scan of `rounds` (0: the
+        workload's own number); `client_block`; whether to measure the `limit`; whether to run
+        `on_request`, as `turns.serve` does; a file for the `batches` of round 0.
+
+    Returns:
+      Seconds, bytes and floating-point operations, by name.
+
+    Raises:
+      UserError: for a workload that there is not, or that cannot be built.
+    """
+    workload = _build(spec)
+    if spec["batches"]:
+        export.write(workload, spec["batches"])
+    num_rounds = spec["rounds"] or workload.rounds
+    run, compiling = _compiled(workload, num_rounds)
+    run()  # The first run touches memory that later ones find mapped.
+    if spec["on_request"]:
+        turns.serve(lambda: run() / num_rounds)
+        return {}
+    timed = turns.repeat(lambda: run() / num_rounds, spec["repeats"])
+    # Read before the limit is measured, which needs memory of its own.
+    memory = {"peak_bytes": _peak_bytes(), "data_bytes": _bytes(workload.train)}
+    flops = limit.useful_flops(workload, num_rounds)
+    seconds: Any = timed["seconds"]
+    record: dict[str, Any] = {
+        "workload": workload.name,
+        "options": spec["options"],
+        "rounds": num_rounds,
+        **compiling,
+        **timed,
+        **memory,
+        "useful_flops": flops,
+        "useful_gflops": 1e-9 * flops / seconds,
+        "machine": _machine(),
+    }
+    if spec["limit"]:
+        found = limit.measure(workload, num_rounds, len(jax.devices()))
+        record["limit"] = found._asdict()
+        record["fraction_of_limit"] = found.seconds / seconds
+    return record
+
+
+def _build(spec: dict[str, Any]) -> base.Workload:
+    """Builds the workload of a specification."""
+    name = spec["workload"]
+    if name not in workloads.WORKLOADS:
+        known = ", ".join(workloads.WORKLOADS)
+        raise hj.UserError(f"unknown workload {name!r}: use one of {known}")
+    engine = base.Engine(spec["client_block"], len(jax.devices()))
+    return workloads.WORKLOADS[name](engine, **spec["options"])
+
+
+def _compiled(
+    workload: base.Workload, num_rounds: int
+) -> tuple[Callable[[], float], dict[str, float]]:
+    """Compiles a scan of rounds.
+
+    Args:
+      workload: the workload.
+      num_rounds: rounds of the scan.
+
+    Returns:
+      A function that runs them and returns the seconds, and the seconds that it took to trace
+      and to compile.
+    """
+    algorithm = workload.algorithm
+    began = time.perf_counter()
+    cohorts = base.stretch(workload, num_rounds)
+    laid_out = time.perf_counter()
+    train, cohorts = jax.device_put((workload.train, cohorts))
+    state = algorithm.init(base.KEY)
+    jax.block_until_ready((train, cohorts, state))
+    placed = time.perf_counter()
+    lowered = hj.scan_rounds.lower(algorithm, state, train, cohorts)
+    traced = time.perf_counter()
+    program = lowered.compile()
+    compiled = time.perf_counter()
+
+    def run() -> float:
+        start = time.perf_counter()
+        jax.block_until_ready(program(state, train, cohorts))
+        return time.perf_counter() - start
+
+    return run, {
+        "layout_seconds": laid_out - began,
+        "trace_seconds": traced - placed,
+        "compile_seconds": compiled - traced,
+    }
+
+
+def _bytes(tree: Any) -> int:
+    """Counts the bytes of the arrays in a tree."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+def _peak_bytes() -> int:
+    """Returns the most memory that this process has held; on Linux the kernel counts in KiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _machine() -> dict[str, Any]:
+    """Says what the measurement ran on."""
+    device = jax.devices()[0]
+    return {
+        "devices": len(jax.devices()),
+        "device": device.device_kind,
+        "platform": device.platform,
+        "jax": jax.__version__,
+        "hasa_jax": hj.__version__,
+    }
+
+
+def main() -> None:
+    """Measures what the one argument specifies, and prints the record as one line of JSON."""
+    spec = {**_DEFAULTS, **json.loads(sys.argv[1])}
+    try:
+        record = measure(spec)
+    except hj.UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    if record:
+        print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main()

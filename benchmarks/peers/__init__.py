@@ -1,0 +1,1 @@
+"""The same work in another framework, to compare with."""

@@ -1,0 +1,143 @@
+"""The matrix products and convolutions of one local step, read off the trace of its gradient."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.interpreters import partial_eval
+
+from benchmarks.base import Workload
+from hasa_jax import losses, units
+from hasa_jax.base import PyTree, UserError
+from hasa_jax.supernet import Context
+
+_PRODUCTS = ("dot_general", "conv_general_dilated")
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """A product of two arrays; products of one kind and shape are equal.
+
+    Attributes:
+      kind: name of the primitive.
+      shapes: those of the two arrays.
+      dtype: theirs.
+      settings: the primitive's parameters, written out.
+      macs: multiply-accumulates.
+      output_layer: whether it makes, or takes, a row of all classes for every target of a text.
+      equation: where it stands in the trace.
+    """
+
+    kind: str
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: str
+    settings: str
+    macs: int
+    output_layer: bool
+    equation: Any = dataclasses.field(compare=False, repr=False)
+
+    def __call__(self, *arrays: jax.Array) -> jax.Array:
+        """Multiplies two arrays of these shapes."""
+        return self.equation.primitive.bind(*arrays, **self.equation.params)
+
+    def __str__(self) -> str:
+        """Says what is multiplied with what."""
+        sides = " x ".join("(" + ", ".join(map(str, shape)) + ")" for shape in self.shapes)
+        return f"{self.kind} {sides}"
+
+
+def narrow_parameters(workload: Workload, kept: int) -> PyTree:
+    """Returns the shapes of the parameters of a client that keeps `kept` units."""
+    model = workload.algorithm.model
+    sizes = dict(workload.algorithm.extraction.shape(model, kept).sizes)
+    return units.map_with_axes(
+        lambda names, leaf: jax.ShapeDtypeStruct(
+            units.narrow_shape(names, leaf.shape, sizes), leaf.dtype
+        ),
+        model.axes,
+        model.shapes,
+    )
+
+
+def step_products(workload: Workload, kept: int) -> Counter[Product]:
+    """Finds the products of one local step of a client's narrow network.
+
+    Args:
+      workload: says the model, the batch and the targets.
+      kept: size of the client, as units of the largest group.
+
+    Returns:
+      How often each product is computed, those inside a `scan` times its length: forward, and
+      backward for inputs and for parameters. What no gradient of a parameter needs is left out.
+    """
+    algorithm, train = workload.algorithm, workload.train
+    model, batch_size = algorithm.model, algorithm.batch_size
+    shape = algorithm.extraction.shape(model, kept)
+    apply = model.narrow(dict(shape.sizes), shape.exits)
+
+    def loss(params: PyTree, inputs: jax.Array, targets: jax.Array) -> jax.Array:
+        logits, _ = apply(params, inputs, Context(shape.width, train=True))
+        everyone = jnp.ones(batch_size, bool)
+        return jnp.sum(losses.target_losses(logits[-1], targets, everyone)[0])
+
+    inputs = jax.ShapeDtypeStruct((batch_size, *model.input_shape), model.input_dtype)
+    targets = jax.ShapeDtypeStruct((batch_size, *train.targets.shape[1:]), jnp.int32)
+    traced = jax.make_jaxpr(jax.grad(loss))(narrow_parameters(workload, kept), inputs, targets)
+    needed, _ = partial_eval.dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
+    texts = len(train.targets.shape) == 2
+    counted: Counter[Product] = Counter()
+    for equation, times in _products(needed, 1):
+        counted[_product(equation, train.num_classes if texts else None)] += times
+    return counted
+
+
+def _products(jaxpr: Any, times: int) -> Iterator[tuple[Any, int]]:
+    """Yields the products of a jaxpr and of the jaxprs inside it, and how often each runs."""
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        if name in _PRODUCTS:
+            yield equation, times
+            continue
+        inner = list(_inner_jaxprs(equation.params))
+        if inner and name in ("while", "cond"):
+            raise UserError(f"the gradient has a {name}: no trace tells what of it is computed")
+        repeats = equation.params["length"] if name == "scan" else 1
+        for sub in inner:
+            yield from _products(sub, times * repeats)
+
+
+def _inner_jaxprs(parameters: Mapping[str, Any]) -> Iterator[Any]:
+    """Yields the jaxprs among an equation's parameters, closed or not."""
+    for value in parameters.values():
+        for item in value if isinstance(value, tuple | list) else (value,):
+            item = getattr(item, "jaxpr", item)
+            if hasattr(item, "eqns"):
+                yield item
+
+
+def _product(equation: Any, num_classes: int | None) -> Product:
+    """Describes an equation; `num_classes` tells products of the output layer, if it is given."""
+    name = equation.primitive.name
+    shapes = tuple(tuple(value.aval.shape) for value in equation.invars)
+    outcome = tuple(equation.outvars[0].aval.shape)
+    if name == "dot_general":
+        (contracting, _), _ = equation.params["dimension_numbers"]
+        depth = math.prod(shapes[0][axis] for axis in contracting)
+    else:
+        kernel = equation.params["dimension_numbers"].rhs_spec
+        depth = math.prod(shapes[1][axis] for axis in kernel[1:])
+    return Product(
+        kind=name,
+        shapes=shapes,
+        dtype=str(equation.invars[0].aval.dtype),
+        settings=repr(sorted(equation.params.items(), key=lambda item: item[0])),
+        macs=math.prod(outcome) * depth,
+        output_layer=any(num_classes in shape for shape in (*shapes, outcome)),
+        equation=equation,
+    )

@@ -1,0 +1,115 @@
+"""Seconds of a round, compilation, memory, and the share of what the machine could do.
+
+`python -m benchmarks.rounds --workload=titles --repeats=3`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+from typing import Any
+
+from benchmarks import processes
+
+_NAMES = ("titles", "mlp", "cnn", "resnet18", "transformer", "tiny")
+
+
+def arguments() -> argparse.Namespace:
+    """Parses the command line.
+
+    Returns:
+      The flags; `workload` is a list of names.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument(
+        "--workload",
+        action="append",
+        help=f"of {', '.join(_NAMES)}; repeat it or separate by commas; by default all",
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="scans that are timed")
+    parser.add_argument("--rounds", type=int, default=0, help="in one scan; 0: the workload's own")
+    add_engine_flags(parser)
+    parser.add_argument(
+        "--limit",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure what the machine could do",
+    )
+    parser.add_argument("--out", type=pathlib.Path, help="a JSON file for all records")
+    given = parser.parse_args()
+    listed = given.workload or [",".join(_NAMES)]
+    given.workload = [name for part in listed for name in part.split(",") if name]
+    for name in given.workload:
+        if name not in _NAMES:
+            parser.error(f"unknown workload {name!r}: use one of {', '.join(_NAMES)}")
+    return given
+
+
+def add_engine_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say how the engine runs.
+
+    Args:
+      parser: takes them.
+    """
+    parser.add_argument(
+        "--host_devices",
+        type=int,
+        default=processes.cores(),
+        help="devices that the CPU is split into, which share a cohort; by default one a core",
+    )
+    parser.add_argument(
+        "--client_block", type=int, help="clients in one vmap; by default the engine's choice"
+    )
+
+
+def line(record: dict[str, Any]) -> str:
+    """Returns a record of `benchmarks.measure` in one line.
+
+    Args:
+      record: the record.
+
+    Returns:
+      The line.
+    """
+    parts = [
+        f"{record['seconds']:.4g} s a round (least {record['least_seconds']:.4g})",
+        f"{1 / record['seconds']:.3g} rounds/s",
+        f"tracing {record['trace_seconds']:.1f} s, compiling {record['compile_seconds']:.1f} s",
+        f"{record['useful_gflops']:.1f} useful GFLOP/s",
+    ]
+    if "limit" in record:
+        seconds, share = record["limit"]["seconds"], record["fraction_of_limit"]
+        parts.append(f"limit {seconds:.4g} s, {share:.1%} of it")
+    parts.append(f"peak {record['peak_bytes'] / 2**30:.2f} GiB")
+    return f"{record['workload']}: {'; '.join(parts)}"
+
+
+def main() -> None:
+    """Measures every workload in a process of its own."""
+    given = arguments()
+    records = []
+    for name in given.workload:
+        spec = {
+            "workload": name,
+            "repeats": given.repeats,
+            "rounds": given.rounds,
+            "client_block": given.client_block,
+            "limit": given.limit,
+        }
+        command = processes.measure_command(spec)
+        try:
+            record = processes.run(command, processes.environment(given.host_devices))
+        except processes.ProcessError as error:
+            sys.exit(error.status)
+        print(line(record), flush=True)
+        records.append(record)
+        # Written after each, so that an interruption loses one workload at most.
+        if given.out:
+            given.out.parent.mkdir(parents=True, exist_ok=True)
+            given.out.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

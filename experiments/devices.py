@@ -1,0 +1,58 @@
+"""Devices that share a cohort: on CPUs, the host is split into several."""
+
+from __future__ import annotations
+
+import os
+
+import jax
+
+from hasa_jax.base import UserError
+
+_MOST = 8
+
+
+def usable_cores() -> int:
+    """Returns how many cores this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # Only Linux tells.
+        return os.cpu_count() or 1
+
+
+def split_host(wanted: int) -> None:
+    """Has JAX make a device of each core, unless the environment says how many; starts nothing.
+
+    Must come before anything that asks JAX for its devices.
+
+    Args:
+      wanted: number of devices; 0 for one a core, at most 8.
+    """
+    by_flag = "--xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not by_flag and jax.config.values["jax_num_cpu_devices"] < 0:
+        jax.config.update("jax_num_cpu_devices", wanted or min(usable_cores(), _MOST))
+
+
+def device_count(wanted: int) -> int:
+    """Returns how many devices share a cohort.
+
+    Args:
+      wanted: how many the user asked for; 0 for all that there are.
+
+    Raises:
+      UserError: if there are fewer.
+    """
+    there = len(jax.devices())
+    if wanted > there:
+        raise UserError(
+            f"--host_devices={wanted}, but JAX has {there} ({jax.default_backend()}): lower it, "
+            "or leave it out to use all"
+        )
+    return wanted or there
+
+
+def lanes(wanted: int) -> int | None:
+    """Returns how many clients share a `vmap`, None for all; by default one on CPUs.
+
+    Batched products of small matrices are slower there than the products one by one.
+    """
+    return wanted or (1 if jax.default_backend() == "cpu" else None)

@@ -1,0 +1,87 @@
+"""Several seeds in one program: a leading axis of runs, dealt out to devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, PartitionSpec
+
+from hasa_jax.allocation import Allocation
+from hasa_jax.base import ClientData, FederatedDataset, PyTree
+
+_SEEDS = "seeds"
+
+
+class Trial(NamedTuple):
+    """One run: what differs between seeds.
+
+    Attributes:
+      dataset: train, validation and test examples of every client.
+      allocation: every client's width.
+      key: root key of the run; it is not consumed.
+      labels: columns to put in front of every row.
+    """
+
+    dataset: FederatedDataset
+    allocation: Allocation
+    key: jax.Array
+    labels: Mapping[str, Any] = {}
+
+
+def over_seeds(function: Callable[..., PyTree], devices: int, *stacked: PyTree) -> PyTree:
+    """Maps a function over the leading axis of its arguments, `[E, ...]`.
+
+    Each device runs its share of the entries one after the other, so conditions inside the
+    function stay conditions, and the entries never wait for each other.
+
+    Args:
+      function: of one entry.
+      devices: how many share the entries; so many that they come out even are used.
+      *stacked: trees of arrays `[E, ...]`.
+
+    Returns:
+      The results, stacked `[E, ...]`.
+    """
+    count = jax.tree.leaves(stacked)[0].shape[0]
+    if count == 1:
+        alone = function(*jax.tree.map(lambda x: x[0], stacked))
+        return jax.tree.map(lambda x: x[None], alone)
+
+    def share(*entries: PyTree) -> PyTree:
+        return jax.lax.map(lambda entry: function(*entry), entries)
+
+    used = max(number for number in range(1, devices + 1) if count % number == 0)
+    if used == 1:
+        return share(*stacked)
+    mesh = Mesh(jax.devices()[:used], (_SEEDS,), axis_types=(AxisType.Auto,))
+    spread = PartitionSpec(_SEEDS)
+    return jax.shard_map(share, mesh=mesh, in_specs=spread, out_specs=spread, check_vma=False)(
+        *stacked
+    )
+
+
+def stack_data(parts: Sequence[ClientData]) -> ClientData:
+    """Stacks data of one shape; those with fewer examples are padded with rows of nobody.
+
+    Args:
+      parts: one split of every seed; clients and example shapes agree.
+
+    Returns:
+      Data with leaves `[E, ...]`.
+    """
+    most = max(len(part.inputs) for part in parts)
+
+    def padded(rows: np.ndarray) -> np.ndarray:
+        rows = np.asarray(rows)
+        missing = [(0, most - len(rows))] + [(0, 0)] * (rows.ndim - 1)
+        return np.pad(rows, missing)
+
+    return ClientData(
+        inputs=np.stack([padded(np.asarray(part.inputs)) for part in parts]),
+        targets=np.stack([padded(np.asarray(part.targets)) for part in parts]),
+        offsets=np.stack([np.asarray(part.offsets) for part in parts]),
+        num_classes=parts[0].num_classes,
+    )

@@ -1,0 +1,202 @@
+"""Layouts change speed, never results: turns, lanes, devices, kinds, positions, seeds."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import hasa_jax as hj
+from hasa_jax import batches, cohorts, costs
+from tests import small
+
+KEY = jax.random.key(3)
+SIZES = (7, 30, 12, 3, 9)
+UNITS = np.array([12, 5, 7, 5, 12])
+TEXTS = ("lstm", "transformer")
+
+
+def one_round(kind, units, *, sizes=SIZES, possible=None, execution="sliced", **knobs):
+    """Trains a round; returns parameters, and metrics by client."""
+    model, data = small.SUPERNETS[kind](), small.client_data(sizes, kind=kind)
+    knobs = {"client_optimizer": optax.sgd(0.2), "batch_size": 4} | knobs
+    algorithm = hj.partial_training(model, execution=hj.EXECUTIONS[execution], **knobs)
+    everyone = np.arange(len(sizes))
+    cohort = algorithm.execution.place(
+        everyone, np.asarray(units), data.num_examples, data.num_examples, 4, possible
+    )
+    state, metrics = jax.jit(algorithm.round)(algorithm.init(KEY), data, cohort)
+    order = np.argsort(cohort.index, axis=None)[-len(sizes) :]
+    return state.params, jax.tree.map(lambda x: np.ravel(x)[order], metrics)
+
+
+@pytest.mark.parametrize("execution", sorted(hj.EXECUTIONS))
+@pytest.mark.parametrize(("client_block", "devices"), [(3, 1), (1, 2), (2, 2)])
+def test_blocks_and_devices_change_nothing(execution, client_block, devices):
+    alone = one_round("mlp", UNITS, execution=execution, client_block=1)
+    spread = one_round(
+        "mlp", UNITS, execution=execution, client_block=client_block, devices=devices
+    )
+    small.assert_trees_close(spread, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lstm", "perceptron"])
+def test_clients_that_share_a_larger_kind_train_as_if_alone(kind):
+    finest = max(small.SUPERNETS[kind]().groups.values())
+    sizes = tuple(range(3, 3 + finest))
+    every = np.arange(1, finest + 1)
+    shared = one_round(kind, every, sizes=sizes, possible=every, client_block=2)
+    masked = one_round(kind, every, sizes=sizes, execution="masked", client_block=2)
+    small.assert_trees_close(shared, masked, atol=2e-5)
+
+
+def hetero_cohorts(model, count, **knobs):
+    """Lays out cohorts of 10 out of 100 clients whose widths are all over the place."""
+    execution = hj.EXECUTIONS["sliced"](model, hj.EXTRACTIONS["prefix"](), **knobs)
+    generator = np.random.default_rng(0)
+    finest = max(model.groups.values())
+    kept = generator.integers(finest // 5, finest, size=100)
+    sizes = generator.integers(5, 200, size=100)
+    for _ in range(count):
+        clients = np.sort(generator.choice(100, 10, replace=False))
+        cohort = execution.place(clients, kept[clients], sizes[clients], sizes, 10, kept)
+        yield clients, kept[clients], sizes[clients], cohort
+
+
+def test_drawn_cohorts_of_any_width_execute_little_more_than_their_own():
+    example = np.zeros((1, 32, 32, 3), np.float32)
+    model = hj.from_linen(hj.MODELS["cnn"](num_classes=10, norm="none"), example)
+    extraction = hj.EXTRACTIONS["prefix"]()
+    table = costs.cost_table(model, extraction, "macs")
+    own = executed = 0.0
+    for clients, kept, sizes, cohort in hetero_cohorts(model, 20, client_block=1, devices=2):
+        batches_of = dict(zip(clients, -(-sizes // 10), strict=True))
+        own += sum(table[k] * batches_of[c] for c, k in zip(clients, kept, strict=True))
+        for device, turns in enumerate(cohort.turns):
+            for client, kind in zip(
+                cohort.index[device, :turns, 0], cohort.kind[device], strict=False
+            ):
+                width = dict(cohort.kinds[kind].shape.sizes)
+                executed += table[max(width.values())] * batches_of[client]
+    assert executed / own <= 1.15
+    assert len(cohort.kinds) <= 16
+
+
+def test_cohorts_have_one_layout_and_every_client_once():
+    model = small.mlp()
+    seen = list(hetero_cohorts(model, 30, client_block=3, devices=2))
+    layouts = {jax.tree.structure(cohort) for *_, cohort in seen}
+    shapes = {tuple(x.shape for x in jax.tree.leaves(cohort)) for *_, cohort in seen}
+    assert len(layouts) == len(shapes) == 1
+    for clients, kept, _, cohort in seen:
+        assert small.members(cohort) == clients.tolist()
+        own = dict(zip(clients, kept, strict=True))
+        for device, turns in enumerate(cohort.turns):
+            assert (cohort.index[device, turns:] == -1).all()
+            for number in range(turns):
+                shape = cohort.kinds[cohort.kind[device, number]].shape
+                lanes = [c for c in cohort.index[device, number] if c >= 0]
+                assert lanes
+                assert all(own[c] <= max(dict(shape.sizes).values()) for c in lanes)
+
+
+def test_the_work_is_dealt_out_evenly():
+    for *_, cohort in hetero_cohorts(small.mlp(), 20, client_block=1, devices=2):
+        assert abs(int(cohort.turns[0]) - int(cohort.turns[1])) <= 4
+
+
+def test_cohorts_change_and_nothing_is_compiled_again():
+    algorithm = hj.partial_training(small.mlp(), batch_size=4)
+    dataset = small.dataset((7, 30, 12, 3, 9, 8))
+    allocation = hj.allocate(
+        dataset.train,
+        algorithm.model,
+        policy=hj.UNBUDGETED["levels"](),
+        budgeted=False,
+        dynamic=True,
+        scores=np.zeros(6),
+        key=KEY,
+    )
+    state, data = algorithm.init(KEY), jax.device_put(dataset.train)
+    possible = cohorts.possible_units(allocation, 8)
+    before = hj.scan_rounds._cache_size()
+    widths = set()
+    for round in range(8):
+        cohort = cohorts.draw(
+            algorithm, dataset.train, allocation, KEY, 3, "examples", possible, round
+        )
+        widths.add(tuple(np.ravel(cohort.widths)))
+        state, _ = hj.scan_rounds(algorithm, state, data, cohorts.stacked([cohort]))
+    assert len(widths) > 2
+    assert hj.scan_rounds._cache_size() == before + 1
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("positions", [(2, 40), (3,), (14, 16)])
+@pytest.mark.parametrize("client_block", [1, 2])
+def test_logits_at_the_targets_alone_change_nothing(kind, positions, client_block):
+    units = np.full(len(SIZES), max(small.SUPERNETS[kind]().groups.values()))
+    everywhere = one_round(kind, units, client_block=client_block)
+    picked = one_round(kind, units, client_block=client_block, positions=positions)
+    small.assert_trees_close(picked, everywhere, atol=1e-5)
+
+
+def test_usual_positions_hold_most_batches():
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(2, 15, size=600)
+    targets = np.where(np.arange(16) < lengths[:, None], 1, -2).astype(np.int32)
+    data = hj.ClientData(np.zeros_like(targets), targets, np.array([0, 100, 600]), 5)
+    positions = batches.usual_positions(data, 32)
+    held = [
+        targets[generator.choice(600, 32, replace=False)].__ne__(-2).sum() <= positions[-1]
+        for _ in range(200)
+    ]
+    assert np.mean(held) > 0.95
+    assert positions[0] <= 1.25 * 32 * lengths.mean()
+    assert batches.usual_positions(dataclasses.replace(data, targets=targets[:, 0]), 32) == ()
+    full = dataclasses.replace(data, targets=np.ones_like(targets))
+    assert batches.usual_positions(full, 32) == ()
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_seeds_in_one_program_are_seeds_one_by_one(devices):
+    algorithm = hj.partial_training(small.mlp(), batch_size=4)
+    trials = []
+    for seed in range(2):
+        dataset = small.dataset(tuple(size + seed for size in SIZES))
+        allocation = hj.allocate(
+            dataset.train,
+            algorithm.model,
+            policy=hj.POLICIES["random"](),
+            scores=np.zeros(len(SIZES)),
+            key=jax.random.key(seed),
+        )
+        trials.append(hj.Trial(dataset, allocation, jax.random.key(seed), {"seed": seed}))
+    options = {"num_rounds": 2, "clients_per_round": 4}
+    together = hj.run_trials(algorithm, trials, devices=devices, **options)
+    for trial, history in zip(trials, together, strict=True):
+        (alone,) = hj.run_trials(algorithm, [trial], **options)
+        small.assert_trees_close(history.state.params, alone.state.params, atol=1e-5)
+        assert len(history.metrics) == len(alone.metrics)
+        for one, other in zip(history.metrics, alone.metrics, strict=True):
+            assert one == {**other, "loss": pytest.approx(other["loss"], abs=1e-5)}
+
+
+def test_seeds_with_cohorts_of_unequal_size_are_refused():
+    algorithm = hj.partial_training(small.mlp(), batch_size=4)
+    trials = []
+    for count in (1, 2):
+        dataset = small.dataset(SIZES[:4])
+        allocation = hj.allocate(
+            dataset.train,
+            algorithm.model,
+            policy=hj.UNBUDGETED["exclusive"](),
+            budgeted=False,
+            scores=np.zeros(4),
+            key=KEY,
+            capacities=[1] * count + [0.5] * (4 - count),
+        )
+        trials.append(hj.Trial(dataset, allocation, KEY))
+    with pytest.raises(hj.UserError, match="different sizes"):
+        hj.run_trials(algorithm, trials, num_rounds=1)
