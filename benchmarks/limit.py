@@ -20,7 +20,7 @@ from benchmarks.base import Workload, work_of
 from benchmarks.products import Product, step_products
 from hasa_jax import costs
 
-_TRIALS = 5
+_TRIALS = 10
 _SECONDS = 2e-3
 """Least seconds of a trial, so that the call itself does not count."""
 _MOST_CALLS = 2000
@@ -136,17 +136,31 @@ def product_seconds(product: Product, copies: int) -> float:
     """Times a product at the best rate that the machine reaches.
 
     Args:
-      product: the product.
+      product: the product; one of arrays is also tried as a plain product of matrices.
       copies: devices that may compute one each at the same time.
 
     Returns:
       Seconds a product: of one on all cores, or of one of several copies divided by their number.
     """
+    seconds = _best_seconds(product, _normal(product.shapes, product.dtype), copies)
+    if product.matrices:
+        seconds = min(seconds, _matrix_seconds(product.matrices, product.dtype, copies))
+    return seconds
+
+
+@functools.cache
+def _matrix_seconds(matrices: tuple[int, int, int, int], dtype: str, copies: int) -> float:
+    """Times a plain product of matrices; a batch of them if it is not one."""
+    batch, rows, depth, columns = matrices
+    leading = (batch,) if batch > 1 else ()
+    shapes = (*leading, rows, depth), (*leading, depth, columns)
+    return _best_seconds(jnp.matmul, _normal(shapes, dtype), copies)
+
+
+def _normal(shapes: Sequence[tuple[int, ...]], dtype: str) -> list[np.ndarray]:
+    """Draws arrays of normal numbers."""
     generator = np.random.default_rng(0)
-    arrays = [
-        generator.standard_normal(shape).astype(np.dtype(product.dtype)) for shape in product.shapes
-    ]
-    return _best_seconds(product, arrays, copies)
+    return [generator.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
 @functools.cache

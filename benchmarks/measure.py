@@ -45,6 +45,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     Raises:
       UserError: for a workload that there is not, or that cannot be built.
     """
+    base_bytes = _peak_bytes()
     workload = _build(spec)
     if spec["batches"]:
         export.write(workload, spec["batches"])
@@ -56,7 +57,11 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
         return {}
     timed = turns.repeat(lambda: run() / num_rounds, spec["repeats"])
     # Read before the limit is measured, which needs memory of its own.
-    memory = {"peak_bytes": _peak_bytes(), "data_bytes": _bytes(workload.train)}
+    memory = {
+        "peak_bytes": _peak_bytes(),
+        "base_bytes": base_bytes,  # Of Python and its imports alone.
+        "data_bytes": _bytes(workload.train),
+    }
     flops = limit.useful_flops(workload, num_rounds)
     seconds: Any = timed["seconds"]
     record: dict[str, Any] = {

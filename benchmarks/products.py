@@ -30,6 +30,8 @@ class Product:
       dtype: theirs.
       settings: the primitive's parameters, written out.
       macs: multiply-accumulates.
+      matrices: `(batch, rows, depth, columns)` of the same as a plain product of matrices; None
+        for a convolution.
       output_layer: whether it makes, or takes, a row of all classes for every target of a text.
       equation: where it stands in the trace.
     """
@@ -39,6 +41,7 @@ class Product:
     dtype: str
     settings: str
     macs: int
+    matrices: tuple[int, int, int, int] | None
     output_layer: bool
     equation: Any = dataclasses.field(compare=False, repr=False)
 
@@ -126,18 +129,32 @@ def _product(equation: Any, num_classes: int | None) -> Product:
     name = equation.primitive.name
     shapes = tuple(tuple(value.aval.shape) for value in equation.invars)
     outcome = tuple(equation.outvars[0].aval.shape)
+    matrices = None
     if name == "dot_general":
-        (contracting, _), _ = equation.params["dimension_numbers"]
-        depth = math.prod(shapes[0][axis] for axis in contracting)
+        matrices = _matrices(shapes, *equation.params["dimension_numbers"])
+        macs = math.prod(matrices)
     else:
         kernel = equation.params["dimension_numbers"].rhs_spec
-        depth = math.prod(shapes[1][axis] for axis in kernel[1:])
+        macs = math.prod(outcome) * math.prod(shapes[1][axis] for axis in kernel[1:])
     return Product(
         kind=name,
         shapes=shapes,
         dtype=str(equation.invars[0].aval.dtype),
         settings=repr(sorted(equation.params.items(), key=lambda item: item[0])),
-        macs=math.prod(outcome) * depth,
+        macs=macs,
+        matrices=matrices,
         output_layer=any(num_classes in shape for shape in (*shapes, outcome)),
         equation=equation,
     )
+
+
+def _matrices(
+    shapes: tuple[tuple[int, ...], ...],
+    contracting: tuple[tuple[int, ...], tuple[int, ...]],
+    batched: tuple[tuple[int, ...], tuple[int, ...]],
+) -> tuple[int, int, int, int]:
+    """Returns `(batch, rows, depth, columns)` of a product of arrays."""
+    batch = math.prod(shapes[0][axis] for axis in batched[0])
+    depth = math.prod(shapes[0][axis] for axis in contracting[0])
+    rows, columns = (math.prod(shape) // (batch * depth) for shape in shapes)
+    return batch, rows, depth, columns

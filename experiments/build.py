@@ -60,7 +60,7 @@ def build_algorithm(
     """Builds the flagged model, and a method on it, for a data set of this shape."""
     return methods.build(
         method,
-        from_linen(_module(dataset, method), dataset.train.inputs),
+        from_linen(_module(dataset, method), dataset.train.inputs, jnp.dtype(FLAGS.compute_dtype)),
         extraction=_extraction_options(method),
         objective=_objective_options(method),
         execution=None if execution == "auto" else EXECUTIONS[execution],

@@ -120,6 +120,10 @@ flags.DEFINE_string(
     "compilation_cache", None, "Folder of compiled programs; ~/.cache/hasa_jax/xla, none if empty."
 )
 
+flags.DEFINE_enum(
+    "compute_dtype", "float32", ["float32", "bfloat16"], "Type of the passes; parameters: float32."
+)
+
 # Model.
 flags.DEFINE_enum("model", "lstm", sorted(MODELS), "Supernet.")
 flags.DEFINE_integer("embed_dim", 32, "Size of the embedding of lstm and transformer.", 1)

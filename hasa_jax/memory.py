@@ -26,8 +26,7 @@ from hasa_jax.client import LocalRule
 from hasa_jax.execution.subnets import masked_subnet, sliced_subnet
 from hasa_jax.supernet import LocalStep, Subnet
 
-_PLAN_BYTES = 24
-"""Bytes that an example takes while batches are planned: keys, draws, orders, row numbers."""
+_PLAN_BYTES = 24  # Of an example while batches are planned: keys, draws, orders, row numbers.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +98,7 @@ def memory_need(
     Args:
       algorithm: from `partial_training`.
       rule: how its clients train.
-      splits: what lies on the device, training examples first; arrays or their shapes.
+      splits: what lies on the device of one seed, its training examples first.
       cohort: clients of a round, or of several, stacked.
       local_epochs: passes over a client's data in a round, and
       label_split: whether clients weigh rows of classes and tokens; as in `partial_training`.
@@ -109,7 +108,7 @@ def memory_need(
       The need.
     """
     kind, model = cohort.kinds[0], algorithm.model  # The largest kind comes first.
-    # Masked execution asks for this: its clients start from the server's own copy.
+    # Masked clients start from the server's own copy.
     shared = kind == Kind(algorithm.extraction.shape(model, max(model.groups.values())), False)
     state = jax.eval_shape(algorithm.init, jax.random.key(0))
     slot = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), cohort)
@@ -167,9 +166,9 @@ def check_fits(need: MemoryNeed, available: int | None, devices: Sequence[Any]) 
         return
     share, steps = available // copies, ["a smaller --batch_size, then a smaller --hidden_dim"]
     streams = need.data > share // 2
-    if need.lanes > 1:
-        room = share - need.total + need.per_block + streams * need.data
-        steps.insert(0, f"--client_block={max(1, room // need.per_lane)}")
+    room = share - need.total + need.per_block + streams * need.data
+    if (block := max(1, room // need.per_lane)) < need.lanes:
+        steps.insert(0, f"--client_block={block}")
     if streams:
         steps.insert(0, "--stream, which keeps only a round's examples on the device")
     who = f"{copies} host devices, which share one memory, need" if copies > 1 else "a device needs"

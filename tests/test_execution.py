@@ -168,7 +168,7 @@ def test_seeds_in_one_program_are_seeds_one_by_one(devices):
         allocation = hj.allocate(
             dataset.train,
             algorithm.model,
-            policy=hj.POLICIES["random"](),
+            policy=hj.POLICIES["uniform"](),
             scores=np.zeros(len(SIZES)),
             key=jax.random.key(seed),
         )

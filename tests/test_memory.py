@@ -197,6 +197,12 @@ def test_what_does_not_fit_is_refused_with_a_way_out(available, devices, said):
     assert "\n" not in str(caught.value)
 
 
+def test_streaming_alone_can_be_enough():
+    with pytest.raises(hj.UserError) as caught:
+        memory.check_fits(dataclasses.replace(NEED, data=2048 * MIB), 1024 * MIB, [device()])
+    assert "--client_block" not in str(caught.value)
+
+
 def test_what_fits_passes():
     memory.check_fits(NEED, 696 * MIB, [device()])
     memory.check_fits(NEED, 696 * MIB, [device()] * 8)

@@ -1,17 +1,22 @@
 """Modules that are not supernets are refused with a line that says why."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax import costs, units
+from hasa_jax import costs, losses, units
 from hasa_jax.extraction.prefix import prefix
 from hasa_jax.models import ResNet18, Transformer
 from hasa_jax.supernet import Context
 from tests import small
+
+KEY = jax.random.key(0)
 
 
 def dense(size, names, **options):
@@ -162,3 +167,27 @@ def test_macs_refuse_loops_of_unknown_length():
 def test_a_group_of_one_unit_is_legal():
     model = small.mlp(first=1, second=12)
     assert costs.cost_table(model, prefix(), "macs")[-1] == 1
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lstm", "transformer", "cnn static"])
+def test_bfloat16_computes_nearly_the_same_with_float32_parameters(kind, monkeypatch):
+    exact = small.SUPERNETS[kind]()
+    monkeypatch.setattr(hj, "from_linen", functools.partial(hj.from_linen, dtype=jnp.bfloat16))
+    rough = small.SUPERNETS[kind]()
+    params, data = rough.init(KEY), small.client_data((6,), kind.split()[0])
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+
+    def loss(model):
+        def of(params):
+            logits, _ = model.apply(params, data.inputs, hj.Context(train=True))
+            return losses.mean_loss(losses.score_batch(logits[-1], data.targets, np.ones(6, bool)))
+
+        return jax.jit(jax.value_and_grad(of))(params)
+
+    (value, gradient), (rough_value, rough_gradient) = loss(exact), loss(rough)
+    assert {leaf.dtype for leaf in jax.tree.leaves(rough_gradient)} == {jnp.dtype("float32")}
+    assert value != rough_value, "it computes in another type"
+    np.testing.assert_allclose(rough_value, value, rtol=0.03)
+    norm = optax.tree.norm(gradient)
+    apart = optax.tree.norm(jax.tree.map(jnp.subtract, gradient, rough_gradient))
+    assert apart < 0.1 * norm

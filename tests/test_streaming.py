@@ -108,11 +108,13 @@ def test_capacity_is_what_the_largest_part_needs():
     assert streaming.capacity_of(sizes, []) == 1
 
 
+MODELS = {"mlp": small.mlp, "perceptron": lambda: small.perceptron(hidden=12)}
+
 # The last one looks at what occurs in clients' data, and at their losses on it.
 SETTINGS = {
     "sliced": ("mlp", {"execution": hj.EXECUTIONS["sliced"], "client_block": 1}),
     "own rows": (
-        "lstm",
+        "perceptron",
         {
             "execution": hj.EXECUTIONS["masked"],
             "extraction": hj.EXTRACTIONS["neuron_importance"](),
@@ -126,7 +128,7 @@ SETTINGS = {
 @pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_rounds_on_a_part_are_the_rounds_on_all(name):
     kind, parts = SETTINGS[name]
-    data, model = small.client_data(SIZES, kind), small.MODELS[kind]()
+    data, model = small.client_data(SIZES, kind), MODELS[kind]()
     algorithm = hj.partial_training(
         model, client_optimizer=optax.sgd(0.3), batch_size=BATCH, **parts
     )

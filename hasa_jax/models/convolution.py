@@ -69,7 +69,8 @@ def conv(inputs: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     Returns:
       `[B, ceil(height / stride), ceil(width / stride), out]`.
     """
-    outputs: Any = _conv(inputs, kernel, stride)
+    # A norm before it may have computed in a wider type.
+    outputs: Any = _conv(inputs.astype(kernel.dtype), kernel, stride)
     return outputs
 
 

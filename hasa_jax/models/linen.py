@@ -19,7 +19,9 @@ from hasa_jax.base import Params, PyTree, UserError
 from hasa_jax.supernet import ApplyFn, Context, Model
 
 
-def from_linen(module: nn.Module, example: jax.Array | np.ndarray) -> Model:
+def from_linen(
+    module: nn.Module, example: jax.Array | np.ndarray, dtype: Any = jnp.float32
+) -> Model:
     """Makes a supernet of any linen module whose parameters name their axes.
 
     Give each parameter's initializer its axis names by `nn.with_logical_partitioning(init,
@@ -32,6 +34,8 @@ def from_linen(module: nn.Module, example: jax.Array | np.ndarray) -> Model:
     Args:
       module: the module at full size.
       example: inputs of any batch size `[B, ...]`; only shape and dtype are used.
+      dtype: type in which the forward and backward pass compute; parameters, losses and
+        optimizers are float32 whatever it is.
 
     Returns:
       The supernet.
@@ -56,7 +60,7 @@ def from_linen(module: nn.Module, example: jax.Array | np.ndarray) -> Model:
     _check_fields(module, groups)
 
     def narrow(sizes: Mapping[str, int], exits: int) -> ApplyFn:
-        return _apply_fn(_narrowed(module, sizes, exits))
+        return _apply_fn(_narrowed(module, sizes, exits), dtype)
 
     half = {name: -(-size // 2) for name, size in groups.items()}
     _check_narrow(_narrowed(module, half, num_exits), inputs, shapes, axes, half)
@@ -67,7 +71,7 @@ def from_linen(module: nn.Module, example: jax.Array | np.ndarray) -> Model:
 
     return Model(
         init=init,
-        apply=_apply_fn(module),
+        apply=_apply_fn(module, dtype),
         narrow=narrow,
         shapes=shapes,
         axes=axes,
@@ -139,8 +143,15 @@ def _depths(
     return flax.traverse_util.unflatten_dict(depths)
 
 
-def _apply_fn(module: nn.Module) -> ApplyFn:
-    """Returns the module's forward pass, giving it the context if it asks for it."""
+def _apply_fn(module: nn.Module, dtype: Any = jnp.float32) -> ApplyFn:
+    """Returns the module's forward pass in a type, giving it the context if it asks for it."""
+
+    def cast(tree: PyTree, to: Any) -> PyTree:
+        def convert(leaf: Any) -> Any:
+            floating = jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+            return jnp.asarray(leaf, to) if floating else leaf
+
+        return tree if dtype == jnp.float32 else jax.tree.map(convert, tree)
 
     def apply(
         params: Params, inputs: Any, context: Context, moments: PyTree | None = None
@@ -148,11 +159,12 @@ def _apply_fn(module: nn.Module) -> ApplyFn:
         variables = (
             {"params": params} if moments is None else {"params": params, "moments": moments}
         )
+        variables, inputs, context = cast((variables, inputs, context), dtype)
         output, state = module.apply(
             variables, inputs, **_context(module, context), mutable=["batch_moments"]
         )
         logits: Any = output if isinstance(output, tuple) else (output,)
-        return logits, state.get("batch_moments", {})
+        return cast((logits, state.get("batch_moments", {})), jnp.float32)
 
     return apply
 
