@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -68,7 +67,7 @@ def narrow_parameters(workload: Workload, kept: int) -> PyTree:
     )
 
 
-def step_products(workload: Workload, kept: int) -> Counter[Product]:
+def step_products(workload: Workload, kept: int) -> dict[Product, float]:
     """Finds the products of one local step of a client's narrow network.
 
     Args:
@@ -77,7 +76,8 @@ def step_products(workload: Workload, kept: int) -> Counter[Product]:
 
     Returns:
       How often each product is computed, those inside a `scan` times its length: forward, and
-      backward for inputs and for parameters. What no gradient of a parameter needs is left out.
+      backward for inputs and for parameters. What no gradient of a parameter needs is left out;
+      a convolution of an image spread by zeros counts for the part of it that is image.
     """
     algorithm, train = workload.algorithm, workload.train
     model, batch_size = algorithm.model, algorithm.batch_size
@@ -94,18 +94,25 @@ def step_products(workload: Workload, kept: int) -> Counter[Product]:
     traced = jax.make_jaxpr(jax.grad(loss))(narrow_parameters(workload, kept), inputs, targets)
     needed, _ = partial_eval.dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
     texts = len(train.targets.shape) == 2
-    counted: Counter[Product] = Counter()
-    for equation, times in _products(needed, 1):
-        counted[_product(equation, train.num_classes if texts else None)] += times
+    counted: dict[Product, float] = {}
+    for equation, times in _products(needed, 1.0):
+        product = _product(equation, train.num_classes if texts else None)
+        counted[product] = counted.get(product, 0.0) + times
     return counted
 
 
-def _products(jaxpr: Any, times: int) -> Iterator[tuple[Any, int]]:
+def _products(jaxpr: Any, times: float) -> Iterator[tuple[Any, float]]:
     """Yields the products of a jaxpr and of the jaxprs inside it, and how often each runs."""
+    spread: dict[Any, float] = {}
     for equation in jaxpr.eqns:
         name = equation.primitive.name
+        if name == "pad" and any(zeros for _, _, zeros in equation.params["padding_config"]):
+            before, after = equation.invars[0].aval.size, equation.outvars[0].aval.size
+            spread[equation.outvars[0]] = before / after
         if name in _PRODUCTS:
-            yield equation, times
+            # Inputs may be literals, which are no keys.
+            sides = [value for value in equation.invars if not hasattr(value, "val")]
+            yield equation, times * math.prod(spread.get(value, 1.0) for value in sides)
             continue
         inner = list(_inner_jaxprs(equation.params))
         if inner and name in ("while", "cond"):

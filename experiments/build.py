@@ -71,8 +71,7 @@ def build_algorithm(
         local_epochs=FLAGS.local_epochs,
         batch_size=FLAGS.batch_size,
         client_block=devices.lanes(FLAGS.client_block),
-        # Seeds that share a program share the devices; each runs its cohorts on one.
-        devices=1 if FLAGS.seeds_per_program > 1 else devices.device_count(FLAGS.host_devices),
+        devices=devices.device_count(FLAGS.host_devices),
         positions=batches.usual_positions(dataset.train, FLAGS.batch_size),
     )
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments import build, devices, tables, workdir
+from experiments import build, tables, workdir
 from experiments.flags import FLAGS, values_of_the_run
 from experiments.unused import refuse_unused
 from hasa_jax import (
@@ -164,6 +164,5 @@ def _run_group(
         client_weights=method.client_weights,
         tail_fraction=FLAGS.tail_fraction,
         possible=np.concatenate(shared) if len(seeds) > 1 else None,
-        devices=devices.device_count(FLAGS.host_devices) if len(seeds) > 1 else 1,
         writers=writers,
     )

@@ -29,14 +29,16 @@ class FederatedAlgorithm:
 
     Attributes:
       init: `key -> ServerState` before round 0.
-      round: `(state, training data, cohort) -> (state, ClientMetrics [P, V, L])`.
-      evaluate: `(state, data, training data, cohort, whole) -> ClientMetrics [P, V, L]`; `whole`
+      round: `(state, training data, cohort) -> (state, ClientMetrics [1, V, L])`, and
+      evaluate: `(state, data, training data, cohort, whole) -> ClientMetrics [1, V, L]`, are what
+        one device does; `scan_rounds` and `hasa_jax.evaluate` call them on all. `whole`
         (static) evaluates on all classes, whatever the objective hides.
       execution: how training runs a cohort, and
       evaluation: how evaluation does.
       extraction: which part of the supernet a client holds.
       model: the supernet.
       batch_size: examples in a local batch.
+      devices: how many share a cohort, or share the seeds that run together.
     """
 
     init: Callable[[jax.Array], ServerState]
@@ -47,6 +49,7 @@ class FederatedAlgorithm:
     extraction: Extraction
     model: Model
     batch_size: int
+    devices: int
 
 
 def partial_training(
@@ -88,7 +91,7 @@ def partial_training(
       local_epochs: passes over the client's data in a round.
       batch_size: examples in a local batch.
       client_block: clients in one `vmap`; by default one on CPUs and all of a size elsewhere.
-      devices: how many share a cohort.
+      devices: how many share a cohort, or the seeds that run together.
       positions: from `batches.usual_positions` for data of texts: logits are computed where
         there are targets, at so many positions of a batch.
 
@@ -145,6 +148,7 @@ def partial_training(
         extraction=extraction,
         model=model,
         batch_size=batch_size,
+        devices=devices,
     )
 
 

@@ -133,6 +133,7 @@ class Cohort:
       turns: turns that each device takes `[P]`, int32; they come first.
       kinds: what turns are compiled for (static).
       num_batches: batches that the largest client of all needs for one pass (static).
+      devices: devices `P` that share the cohort (static).
     """
 
     index: jax.Array | np.ndarray
@@ -144,6 +145,7 @@ class Cohort:
     turns: jax.Array | np.ndarray
     kinds: tuple[Kind, ...] = flax.struct.field(pytree_node=False)
     num_batches: int = flax.struct.field(pytree_node=False)
+    devices: int = flax.struct.field(pytree_node=False)
 
 
 @flax.struct.dataclass

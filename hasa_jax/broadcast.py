@@ -40,9 +40,7 @@ def broadcast_fn(
 
         return Broadcast(
             model=model,
-            # An earlier program's result carries its mesh of devices, which JAX does not let
-            # meet the mesh inside `shard_map`; a copy, which costs nothing, belongs to the latter.
-            params=jax.tree.map(jnp.copy, state.params),
+            params=state.params,
             round=state.round,
             client=client,
             key=state.key,

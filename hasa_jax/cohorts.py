@@ -26,6 +26,7 @@ def draw(
     client_weights: str,
     possible: np.ndarray,
     round: int,
+    alone: bool = False,
 ) -> Cohort:
     """Draws and lays out the cohort of one round.
 
@@ -38,6 +39,7 @@ def draw(
       client_weights: one of `CLIENT_WEIGHTS`.
       possible: sizes that clients may have in this run, with repeats.
       round: communication round.
+      alone: whether other seeds run on the other devices.
 
     Returns:
       The cohort.
@@ -55,6 +57,7 @@ def draw(
         num_examples,
         algorithm.batch_size,
         possible,
+        alone,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.base import ClientData, ClientMetrics, Cohort, ServerState
+from hasa_jax.execution.turns import on_devices
 
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "whole"))
@@ -37,7 +38,11 @@ def evaluate(
     Returns:
       Sums over examples `[P, V, L]`, as the cohort's clients.
     """
-    return algorithm.evaluate(state, data, train, cohort, whole)
+
+    def sums(cohort: Cohort, state: ServerState, data: ClientData, train: ClientData):
+        return (), algorithm.evaluate(state, data, train, cohort, whole)
+
+    return on_devices(sums, cohort, state, data, train)[1]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 Parts are counted from shapes alone; activations are the values that `jax.vjp` keeps of a local
 step, whatever the architecture. XLA fuses, copies and reorders as it likes, so the sum is an
-estimate: within a factor of two of what the compiler allots, mostly within a third. Evaluation
-is not counted: with equally many lanes it holds less than training does.
+estimate within a factor of two of what its CPU compiler allots: a quarter high for Transformers,
+40 % low for ResNets. Evaluation, calibration of static norms included, is not counted.
 """
 
 from __future__ import annotations

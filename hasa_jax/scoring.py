@@ -49,11 +49,12 @@ def lay_out(
                     part.num_examples,
                     algorithm.batch_size,
                     None if prefix else possible,
+                    alone=len(trials) > 1,
                 )
                 for units, part in zip(kept, parts, strict=True)
             ]
             cohort = cohorts.stacked(placed)
-            data = jax.device_put(together.stack_data(parts))
+            data = together.put(together.stack_data(parts), algorithm.devices, len(trials))
             widths = [np.array([shape(model, int(k)).width for k in units]) for units in kept]
             sizes = [part.num_examples for part in parts]
             checks.append(Check(prefix + split, data, cohort, sizes, widths))
@@ -65,7 +66,6 @@ def score(
     states: ServerState,
     train: ClientData,
     check: Check,
-    devices: int,
 ) -> list[evaluation.ClientScores]:
     """Evaluates one split of every trial.
 
@@ -74,14 +74,13 @@ def score(
       states: the server's state in each trial `[E]`.
       train: training examples of all clients in each trial.
       check: what to evaluate.
-      devices: devices that share the trials.
 
     Returns:
       Loss and accuracy of every client, for each trial.
     """
     # A client's own subnet is for its own classes; the supernet is for all.
     whole = check.split.startswith("supernet_")
-    sums = _score(algorithm, states, check.data, train, check.cohort, whole, devices)
+    sums = _score(algorithm, states, check.data, train, check.cohort, whole)
     host = jax.device_get(sums)
     return [
         evaluation.per_client(*jax.tree.map(lambda x, e=e: x[e], (host, check.cohort)))
@@ -89,7 +88,7 @@ def score(
     ]
 
 
-@functools.partial(jax.jit, static_argnames=("algorithm", "whole", "devices"))
+@functools.partial(jax.jit, static_argnames=("algorithm", "whole"))
 def _score(
     algorithm: FederatedAlgorithm,
     states: ServerState,
@@ -97,14 +96,13 @@ def _score(
     train: ClientData,
     cohort: Cohort,
     whole: bool,
-    devices: int,
 ) -> ClientMetrics:
     """Sums metrics of every trial, `[E, P, V, L]`."""
 
     def one(state: ServerState, data: ClientData, train: ClientData, cohort: Cohort):
         return evaluation.evaluate(algorithm, state, data, train, cohort, whole=whole)
 
-    return together.over_seeds(one, devices, states, data, train, cohort)
+    return together.over_seeds(one, algorithm.devices, states, data, train, cohort)
 
 
 def client_rows(

@@ -23,6 +23,7 @@ from hasa_jax.base import (
     ServerState,
     UserError,
 )
+from hasa_jax.execution.turns import on_devices
 from hasa_jax.stopwatch import stopwatch
 from hasa_jax.together import Trial
 from hasa_jax.tracking import Writer
@@ -47,26 +48,28 @@ def scan_rounds(
       The state afterwards, and training metrics `[R, P, V, L]`.
     """
 
-    def body(state: ServerState, cohort: Cohort) -> tuple[ServerState, ClientMetrics]:
-        return algorithm.round(state, data, cohort)
+    def rounds(stretch: Cohort, state: ServerState, data: ClientData):
+        def body(state: ServerState, cohort: Cohort) -> tuple[ServerState, ClientMetrics]:
+            return algorithm.round(state, data, cohort)
 
-    return jax.lax.scan(body, state, stretch)
+        return jax.lax.scan(body, state, stretch)
+
+    return on_devices(rounds, stretch, state, data, axis=1)
 
 
-@functools.partial(jax.jit, static_argnames=("algorithm", "devices"), donate_argnames="states")
+@functools.partial(jax.jit, static_argnames="algorithm", donate_argnames="states")
 def _advance(
     algorithm: FederatedAlgorithm,
     states: ServerState,
     data: ClientData,
     stretches: Cohort,
-    devices: int,
 ) -> ServerState:
     """Runs a stretch of every seed, `[E, ...]`; metrics of training are not even computed."""
 
     def advance(state: ServerState, data: ClientData, stretch: Cohort) -> ServerState:
         return scan_rounds(algorithm, state, data, stretch)[0]
 
-    return together.over_seeds(advance, devices, states, data, stretches)
+    return together.over_seeds(advance, algorithm.devices, states, data, stretches)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +122,6 @@ def run_trials(
     client_weights: str = "examples",
     tail_fraction: float = 0.25,
     possible: np.ndarray | None = None,
-    devices: int = 1,
     writers: Sequence[Writer] = (),
 ) -> list[History]:
     """Trains some seeds in one program for some rounds, evaluating as they go.
@@ -129,8 +131,8 @@ def run_trials(
     `supernet_validation` and `supernet_test`).
 
     Args:
-      algorithm: from `partial_training`; runs that share it share compiled programs. With
-        several trials it must have been built for one device.
+      algorithm: from `partial_training`; runs that share it share compiled programs. Its
+        devices share the cohorts of one trial, or take several trials to run.
       trials: the seeds; their data have one shape.
       num_rounds: rounds to train.
       clients_per_round: clients drawn for each round, without replacement; 0 for all.
@@ -139,7 +141,6 @@ def run_trials(
       tail_fraction: share of clients that the tail accuracy averages over.
       possible: sizes (in units) that clients have in any run that shall share programs with
         this one, with repeats; those of the trials if None.
-      devices: devices that share the trials.
       writers: take the rows as they come, tables `metrics` and `summary`.
 
     Returns:
@@ -168,13 +169,15 @@ def run_trials(
                     client_weights,
                     possible,
                     round,
+                    alone=len(trials) > 1,
                 )
                 for round in range(first, last)
             ]
         )
 
-    states = jax.tree.map(lambda *x: jnp.stack(x), *[algorithm.init(t.key) for t in trials])
-    train = jax.device_put(together.stack_data([trial.dataset.train for trial in trials]))
+    put = functools.partial(together.put, devices=algorithm.devices, count=len(trials))
+    states = put(jax.tree.map(lambda *x: jnp.stack(x), *[algorithm.init(t.key) for t in trials]))
+    train = put(together.stack_data([trial.dataset.train for trial in trials]))
     histories = [History(state=states, metrics=[], summary=[]) for _ in trials]
     seconds = {"train_seconds": 0.0, "compile_seconds": 0.0}
     checks: list[scoring.Check] = []
@@ -183,7 +186,7 @@ def run_trials(
         first, done = done, min(done + eval_every, num_rounds)
         with stopwatch() as timer:
             stretches = cohorts.stacked([stretch_of(trial, first, done) for trial in trials])
-            states = _advance(algorithm, states, train, stretches, devices)
+            states = _advance(algorithm, states, train, stretches)
             jax.block_until_ready(states)
         _check_finite(states.params, first + 1, done)
         seconds["train_seconds"] += (timer["wall"] - timer["compile"]) / len(trials)
@@ -192,7 +195,7 @@ def run_trials(
         if not checks or any(trial.allocation.redraw for trial in trials):
             # What the next round would send, as extraction in evaluation does.
             checks = scoring.lay_out(algorithm, trials, done, possible)
-        scores = [scoring.score(algorithm, states, train, check, devices) for check in checks]
+        scores = [scoring.score(algorithm, states, train, check) for check in checks]
         for number, (trial, history) in enumerate(zip(trials, histories, strict=True)):
             front = {**trial.labels, "round": done}
             rows = [

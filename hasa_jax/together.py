@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from hasa_jax.allocation import Allocation
 from hasa_jax.base import ClientData, FederatedDataset, PyTree
-
-_SEEDS = "seeds"
+from hasa_jax.execution.turns import DEVICES, device_mesh
 
 
 class Trial(NamedTuple):
@@ -53,14 +52,36 @@ def over_seeds(function: Callable[..., PyTree], devices: int, *stacked: PyTree) 
     def share(*entries: PyTree) -> PyTree:
         return jax.lax.map(lambda entry: function(*entry), entries)
 
-    used = max(number for number in range(1, devices + 1) if count % number == 0)
+    used = sharing(devices, count)
     if used == 1:
         return share(*stacked)
-    mesh = Mesh(jax.devices()[:used], (_SEEDS,), axis_types=(AxisType.Auto,))
-    spread = PartitionSpec(_SEEDS)
-    return jax.shard_map(share, mesh=mesh, in_specs=spread, out_specs=spread, check_vma=False)(
-        *stacked
-    )
+    spread = PartitionSpec(DEVICES)
+    return jax.shard_map(
+        share, mesh=device_mesh(used), in_specs=spread, out_specs=spread, check_vma=False
+    )(*stacked)
+
+
+def sharing(devices: int, count: int) -> int:
+    """Returns how many of some devices can share so many entries evenly."""
+    return max(number for number in range(1, devices + 1) if count % number == 0)
+
+
+def put(tree: PyTree, devices: int, count: int) -> PyTree:
+    """Places trees `[E, ...]` where a program of some devices leaves its results.
+
+    Args:
+      tree: arrays of some seeds.
+      devices: devices of the run.
+      count: seeds `E`; one seed is shared by all the devices, several are dealt out.
+
+    Returns:
+      The tree, on the devices.
+    """
+    if count == 1:
+        mesh, spec = device_mesh(devices), PartitionSpec()
+    else:
+        mesh, spec = device_mesh(sharing(devices, count)), PartitionSpec(DEVICES)
+    return jax.device_put(tree, NamedSharding(mesh, spec) if mesh.size > 1 else None)
 
 
 def stack_data(parts: Sequence[ClientData]) -> ClientData:

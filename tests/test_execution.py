@@ -26,7 +26,8 @@ def one_round(kind, units, *, sizes=SIZES, possible=None, execution="sliced", **
     cohort = algorithm.execution.place(
         everyone, np.asarray(units), data.num_examples, data.num_examples, 4, possible
     )
-    state, metrics = jax.jit(algorithm.round)(algorithm.init(KEY), data, cohort)
+    one = cohorts.stacked([cohort])
+    state, metrics = hj.scan_rounds(algorithm, algorithm.init(KEY), data, one)
     order = np.argsort(cohort.index, axis=None)[-len(sizes) :]
     return state.params, jax.tree.map(lambda x: np.ravel(x)[order], metrics)
 
@@ -161,7 +162,7 @@ def test_usual_positions_hold_most_batches():
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_seeds_in_one_program_are_seeds_one_by_one(devices):
-    algorithm = hj.partial_training(small.mlp(), batch_size=4)
+    algorithm = hj.partial_training(small.mlp(), batch_size=4, devices=devices)
     trials = []
     for seed in range(2):
         dataset = small.dataset(tuple(size + seed for size in SIZES))
@@ -174,7 +175,7 @@ def test_seeds_in_one_program_are_seeds_one_by_one(devices):
         )
         trials.append(hj.Trial(dataset, allocation, jax.random.key(seed), {"seed": seed}))
     options = {"num_rounds": 2, "clients_per_round": 4}
-    together = hj.run_trials(algorithm, trials, devices=devices, **options)
+    together = hj.run_trials(algorithm, trials, **options)
     for trial, history in zip(trials, together, strict=True):
         (alone,) = hj.run_trials(algorithm, [trial], **options)
         small.assert_trees_close(history.state.params, alone.state.params, atol=1e-5)

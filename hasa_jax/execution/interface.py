@@ -43,6 +43,7 @@ class PlaceFn(Protocol):
         num_examples: np.ndarray,
         batch_size: int,
         possible: np.ndarray | None = None,
+        alone: bool = False,
     ) -> Cohort:
         """Returns the cohort of clients `[C]`."""
         ...

@@ -34,6 +34,7 @@ def place(
     num_examples: np.ndarray,
     batch_size: int,
     possible: np.ndarray | None = None,
+    alone: bool = False,
 ) -> Cohort:
     """Deals a cohort out: turns of equal kind, about the same work on each device.
 
@@ -49,10 +50,12 @@ def place(
       num_examples: examples of every client of the population `[N]`.
       batch_size: examples in a batch.
       possible: sizes that clients may have in this run, with repeats; `kept` if None.
+      alone: whether to use one device only, because other seeds run on the others.
 
     Returns:
       The cohort.
     """
+    devices = 1 if alone else devices
     finest = max(model.groups.values())
     if whole:
         largest = {int(size): finest for size in kept}
@@ -93,6 +96,7 @@ def place(
         turns=np.array([len(numbers) for numbers in dealt], np.int32),
         kinds=kinds,
         num_batches=-(-int(num_examples.max()) // batch_size),
+        devices=devices,
     )
 
 

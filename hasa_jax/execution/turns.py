@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +18,15 @@ from hasa_jax.base import Cohort, Kind, PyTree
 from hasa_jax.execution.interface import ClientFn, Turn
 from hasa_jax.supernet import Subnet
 
-_DEVICES, _LANES = "devices", "lanes"
+DEVICES, _LANES = "devices", "lanes"
 
 SubnetFn = Callable[[Cohort, Kind], Subnet]
 """`(one client's slot, kind) -> its subnet`."""
+
+
+def device_mesh(devices: int) -> Mesh:
+    """Returns the first devices as a mesh of one axis, `DEVICES`."""
+    return Mesh(jax.devices()[:devices], (DEVICES,), axis_types=(AxisType.Auto,))
 
 
 def run_turns(client_fn: ClientFn, subnet: SubnetFn, cohort: Cohort) -> tuple[PyTree, PyTree]:
@@ -31,13 +35,14 @@ def run_turns(client_fn: ClientFn, subnet: SubnetFn, cohort: Cohort) -> tuple[Py
     Args:
       client_fn: what a client does with its subnet.
       subnet: makes a client's subnet.
-      cohort: the clients, dealt out.
+      cohort: the clients of this device, leaves `[1, V, L]`; see `on_devices`.
 
     Returns:
-      (Sums over clients, outputs `[P, V, L]`; those of empty lanes mean nothing).
+      (Sums over clients of all devices, this one's outputs `[1, V, L]`; those of empty lanes
+      mean nothing).
     """
     cohort = jax.tree.map(jnp.asarray, cohort)
-    devices, _, lanes = cohort.index.shape
+    lanes = cohort.index.shape[-1]
     clients = (cohort.index, cohort.widths, cohort.sizes, cohort.exits, cohort.weights)
 
     def one_client(kind: Kind, over_lanes: Callable, slot: tuple) -> tuple[PyTree, PyTree]:
@@ -62,32 +67,45 @@ def run_turns(client_fn: ClientFn, subnet: SubnetFn, cohort: Cohort) -> tuple[Py
 
     bodies = [jax.tree_util.Partial(together, kind) for kind in cohort.kinds]
 
-    def on_device(clients: tuple, kinds: Any, turns: Any) -> tuple[PyTree, PyTree]:
-        clients, kinds, turns = jax.tree.map(lambda x: x[0], (clients, kinds, turns))
-        first = jax.tree.map(lambda x: x[0], clients)
-        summed, stacked = jax.eval_shape(bodies[0], first)
-        total = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), summed)
-        outputs = jax.tree.map(lambda x: jnp.zeros((len(kinds), *x.shape), x.dtype), stacked)
+    own, kinds, turns = jax.tree.map(lambda x: x[0], (clients, cohort.kind, cohort.turns))
+    summed, stacked = jax.eval_shape(bodies[0], jax.tree.map(lambda x: x[0], own))
+    total = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), summed)
+    outputs = jax.tree.map(lambda x: jnp.zeros((len(kinds), *x.shape), x.dtype), stacked)
 
-        def turn(number: jax.Array, carry: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-            total, outputs = carry
-            slots = jax.tree.map(lambda x: x[number], clients)
-            summed, stacked = jax.lax.switch(kinds[number], bodies, slots)
-            outputs = jax.tree.map(lambda all, one: all.at[number].set(one), outputs, stacked)
-            return jax.tree.map(jnp.add, total, summed), outputs
+    def turn(number: jax.Array, carry: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
+        total, outputs = carry
+        slots = jax.tree.map(lambda x: x[number], own)
+        summed, stacked = jax.lax.switch(kinds[number], bodies, slots)
+        outputs = jax.tree.map(lambda all, one: all.at[number].set(one), outputs, stacked)
+        return jax.tree.map(jnp.add, total, summed), outputs
 
-        total, outputs = jax.lax.fori_loop(0, turns, turn, (total, outputs))
-        return total, jax.tree.map(lambda x: x[None], outputs)
+    total, outputs = jax.lax.fori_loop(0, turns, turn, (total, outputs))
+    if cohort.devices > 1:
+        total = jax.lax.psum(total, DEVICES)
+    return total, jax.tree.map(lambda x: x[None], outputs)
 
-    if devices == 1:
-        return on_device(clients, cohort.kind, cohort.turns)
 
-    def shared(*parts) -> tuple[PyTree, PyTree]:
-        total, outputs = on_device(*parts)
-        return jax.lax.psum(total, _DEVICES), outputs
+def on_devices(
+    function: Callable[..., tuple[PyTree, PyTree]], cohort: Cohort, *same: PyTree, axis: int = 0
+) -> tuple[PyTree, PyTree]:
+    """Calls a function on each device that shares a cohort, with that device's turns.
 
-    spread, same = PartitionSpec(_DEVICES), PartitionSpec()
-    mesh = Mesh(jax.devices()[:devices], (_DEVICES,), axis_types=(AxisType.Auto,))
+    Args:
+      function: `(cohort, *same) -> (equal on all devices, per device)`; it may call `run_turns`.
+      cohort: the clients, dealt out; the axis of devices is the first, or
+      *same: what every device gets whole.
+      axis: after `axis` others, such as rounds.
+
+    Returns:
+      What the function returns, outputs of the devices joined along that axis.
+    """
+    if cohort.devices == 1:
+        return function(cohort, *same)
+    whole, spread = PartitionSpec(), PartitionSpec(*[None] * axis, DEVICES)
     return jax.shard_map(
-        shared, mesh=mesh, in_specs=(spread,) * 3, out_specs=(same, spread), check_vma=False
-    )(clients, cohort.kind, cohort.turns)
+        function,
+        mesh=device_mesh(cohort.devices),
+        in_specs=(spread, *[whole] * len(same)),
+        out_specs=(whole, spread),
+        check_vma=False,
+    )(cohort, *same)
