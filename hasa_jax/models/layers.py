@@ -193,8 +193,10 @@ class Norm(nn.Module):
 
     def _by_example(self, inputs: jax.Array, context: Context) -> jax.Array:
         """Normalises each example over groups of kept channels, neighbours in rank."""
-        groups = _NORM_GROUPS if self.kind == "group" else 1
         ranks, kept = kept_units(context, self.group, self.units)
+        if self.kind == "layer":
+            return self._by_kept(inputs, ranks < kept, kept)
+        groups = _NORM_GROUPS
         member = (ranks * groups // kept)[None] == jnp.arange(groups)[:, None]
         member = (member & (ranks < kept)[None]).astype(inputs.dtype)[None]  # [1, G, U]
         positions = inputs.size // (inputs.shape[0] * self.units)
@@ -210,6 +212,17 @@ class Norm(nn.Module):
         # A channel that is not kept has mean and variance zero here, and a gain of zero.
         centred = inputs - averaged(inputs)
         return centred * jax.lax.rsqrt(averaged(jnp.square(centred)) + _EPSILON)
+
+    def _by_kept(self, inputs: jax.Array, member: jax.Array, kept: int | jax.Array) -> jax.Array:
+        """Normalises each example over its kept channels and all positions."""
+        axes = tuple(range(1, inputs.ndim))
+        count = kept * (inputs.size // (inputs.shape[0] * self.units))
+        mean = jnp.sum(inputs, axes, keepdims=True) / count
+        inside = along_last(jnp.asarray(member), inputs)
+        # Channels that are not kept are zero, and must not count as far from the mean.
+        centred = jnp.where(inside, inputs - mean, 0.0)
+        variance = jnp.sum(jnp.square(centred), axes, keepdims=True) / count
+        return centred * jax.lax.rsqrt(variance + _EPSILON)
 
 
 class Dense(nn.Module):
