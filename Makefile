@@ -18,7 +18,7 @@ CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' |
 .DELETE_ON_ERROR:
 # Targets that share an environment must not install into it at once.
 .NOTPARALLEL:
-.PHONY: help demo test test-slow lint format lock hooks clean
+.PHONY: help demo titles test test-slow lint format lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,11 @@ help: ## Show this list
 
 demo: $(RUN_STAMP) ## Compare three policies on synthetic text, 3 seeds each
 	$(BIN)/python -m experiments.compare --flagfile=experiments/configs/demo.flags --workdir=$(WORKDIR)
+
+titles: $(RUN_STAMP) ## The titles study, both aggregations: make titles DATA=FILE.csv
+	for each in coverage full; do \
+	  $(BIN)/python -m experiments.compare --flagfile=experiments/configs/titles.flags \
+	    --data_path=$(DATA) --aggregation=$$each --workdir=runs/titles_$$each || exit; done
 
 test: lint ## Lint, check types, run the tests
 	$(BIN)/python -m pytest -n $(JOBS)

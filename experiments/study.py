@@ -19,10 +19,12 @@ from hasa_jax import (
     FederatedDataset,
     Trial,
     UserError,
+    memory,
     run_trials,
 )
-from hasa_jax.cohorts import possible_units
+from hasa_jax.cohorts import draw, possible_units
 from hasa_jax.datasets import fingerprint
+from hasa_jax.streaming import clients_of, subset
 from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer
 
 
@@ -155,6 +157,8 @@ def _run_group(
         for allocation in group
         if other.method == arm.method
     ]
+    possible = np.concatenate(shared) if len(seeds) > 1 else None
+    _check_memory(algorithm, trials, method.client_weights, possible)
     run_trials(
         algorithm,
         trials,
@@ -163,6 +167,36 @@ def _run_group(
         eval_every=FLAGS.eval_every,
         client_weights=method.client_weights,
         tail_fraction=FLAGS.tail_fraction,
-        possible=np.concatenate(shared) if len(seeds) > 1 else None,
+        possible=possible,
+        stream=FLAGS.stream,
         writers=writers,
     )
+
+
+def _check_memory(
+    algorithm: FederatedAlgorithm,
+    trials: Sequence[Trial],
+    client_weights: str,
+    possible: np.ndarray | None,
+) -> None:
+    """Says what a device needs for a group of seeds; refuses a run that does not fit."""
+    trial = trials[0]
+    cohort = draw(
+        algorithm,
+        trial.dataset.train,
+        trial.allocation,
+        trial.key,
+        FLAGS.clients_per_round,
+        client_weights,
+        possible_units(trial.allocation, 1) if possible is None else possible,
+        0,
+        alone=len(trials) > 1,
+    )
+    splits = [trial.dataset.train, trial.dataset.validation, trial.dataset.test]
+    if FLAGS.stream:
+        clients = clients_of(cohort)
+        splits = [subset(splits[0], clients, int(splits[0].num_examples[clients].sum()))] * 2
+    used = jax.devices()[: algorithm.devices]
+    need = memory.memory_need(algorithm, splits, cohort, len(trials))
+    print(f"memory of a device: {need.describe()}", flush=True)
+    memory.check_fits(need, memory.available_bytes(used[0]), used)

@@ -39,6 +39,9 @@ class FederatedAlgorithm:
       model: the supernet.
       batch_size: examples in a local batch.
       devices: how many share a cohort, or share the seeds that run together.
+      rule: how clients train,
+      local_epochs: passes over a client's data in a round, and
+      label_split: whether clients contribute rows of their own classes and tokens alone.
     """
 
     init: Callable[[jax.Array], ServerState]
@@ -50,6 +53,9 @@ class FederatedAlgorithm:
     model: Model
     batch_size: int
     devices: int
+    rule: local.LocalRule
+    local_epochs: int
+    label_split: bool
 
 
 def partial_training(
@@ -149,6 +155,9 @@ def partial_training(
         model=model,
         batch_size=batch_size,
         devices=devices,
+        rule=parts.rule,
+        local_epochs=local_epochs,
+        label_split=label_split,
     )
 
 

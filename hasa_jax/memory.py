@@ -85,28 +85,22 @@ class MemoryNeed:
 
 def memory_need(
     algorithm: FederatedAlgorithm,
-    rule: LocalRule,
     splits: Sequence[ClientData],
     cohort: Cohort,
-    *,
-    local_epochs: int = 1,
-    label_split: bool = False,
     trials: int = 1,
 ) -> MemoryNeed:
     """Predicts what one device needs to train.
 
     Args:
       algorithm: from `partial_training`.
-      rule: how its clients train.
       splits: what lies on the device of one seed, its training examples first.
       cohort: clients of a round, or of several, stacked.
-      local_epochs: passes over a client's data in a round, and
-      label_split: whether clients weigh rows of classes and tokens; as in `partial_training`.
       trials: seeds whose data and states lie on the device; they train one after the other.
 
     Returns:
       The need.
     """
+    rule = algorithm.rule
     kind, model = cohort.kinds[0], algorithm.model  # The largest kind comes first.
     # Masked clients start from the server's own copy.
     shared = kind == Kind(algorithm.extraction.shape(model, max(model.groups.values())), False)
@@ -116,7 +110,7 @@ def memory_need(
     params, masks, activations = _step(make, rule, algorithm.batch_size, (state, splits[0], slot))
     own, supernet = _bytes(params), _bytes(model.shapes)
     # With weights for each row of classes and tokens, weights are as large as kernels.
-    inserted = supernet + (supernet if label_split else _bytes(masks))
+    inserted = supernet + (supernet if algorithm.label_split else _bytes(masks))
     return MemoryNeed(
         data=trials * sum(_bytes(split) for split in splits),
         server=2 * trials * _bytes(state),
@@ -125,7 +119,7 @@ def memory_need(
         gradients=own,
         optimizer=_bytes(jax.eval_shape(rule.optimizer.init, params)),
         activations=activations,
-        plan=_PLAN_BYTES * local_epochs * cohort.num_batches * algorithm.batch_size,
+        plan=_PLAN_BYTES * algorithm.local_epochs * cohort.num_batches * algorithm.batch_size,
         inserted=inserted,
         lanes=cohort.index.shape[-1],
     )

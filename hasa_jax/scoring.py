@@ -12,84 +12,84 @@ import numpy as np
 from hasa_jax import cohorts, evaluation, together
 from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.base import ClientData, ClientMetrics, Cohort, ServerState
+from hasa_jax.feeding import Feed
 from hasa_jax.together import Trial
 
 
-class Check(NamedTuple):
-    """One split at one choice of widths, laid out for evaluation; leaves have the axis `[E]`."""
+class Score(NamedTuple):
+    """One split at one choice of sizes, in one trial.
+
+    Attributes:
+      split: its name, `supernet_...` if every client evaluates the whole supernet.
+      units: the size of every client `[N]`.
+      loss: as in `evaluation.ClientScores`, and
+      accuracy: likewise.
+    """
 
     split: str
-    data: ClientData
-    cohort: Cohort
-    num_examples: list[np.ndarray]
-    widths: list[np.ndarray]
-
-
-def lay_out(
-    algorithm: FederatedAlgorithm, trials: Sequence[Trial], round: int, possible: np.ndarray
-) -> list[Check]:
-    """Lays out every split at the clients' own widths and at full width."""
-    model, shape = algorithm.model, algorithm.extraction.shape
-    finest = max(model.groups.values())
-    checks = []
-    for prefix in ("", "supernet_"):
-        for split in ("validation", "test"):
-            parts = [getattr(trial.dataset, split) for trial in trials]
-            kept = [
-                trial.allocation.units_at(round)
-                if not prefix
-                else np.full(part.num_clients, finest)
-                for trial, part in zip(trials, parts, strict=True)
-            ]
-            placed = [
-                algorithm.evaluation.place(
-                    np.arange(len(units)),
-                    units,
-                    np.ones(len(units)),
-                    part.num_examples,
-                    algorithm.batch_size,
-                    None if prefix else possible,
-                    alone=len(trials) > 1,
-                )
-                for units, part in zip(kept, parts, strict=True)
-            ]
-            cohort = cohorts.stacked(placed)
-            data = together.put(together.stack_data(parts), algorithm.devices, len(trials))
-            widths = [np.array([shape(model, int(k)).width for k in units]) for units in kept]
-            sizes = [part.num_examples for part in parts]
-            checks.append(Check(prefix + split, data, cohort, sizes, widths))
-    return checks
+    units: np.ndarray
+    loss: np.ndarray
+    accuracy: np.ndarray
 
 
 def score(
     algorithm: FederatedAlgorithm,
     states: ServerState,
-    train: ClientData,
-    check: Check,
-) -> list[evaluation.ClientScores]:
-    """Evaluates one split of every trial.
+    feed: Feed,
+    trials: Sequence[Trial],
+    round: int,
+    possible: np.ndarray,
+) -> list[list[Score]]:
+    """Evaluates validation and test examples at the clients' own sizes, and at full size.
 
     Args:
       algorithm: supplies extraction and execution.
       states: the server's state in each trial `[E]`.
-      train: training examples of all clients in each trial.
-      check: what to evaluate.
+      feed: supplies the data.
+      trials: what is evaluated.
+      round: rounds done; own sizes are those that the next round would have.
+      possible: sizes that clients may have in this run, with repeats.
 
     Returns:
-      Loss and accuracy of every client, for each trial.
+      Four scores for each trial.
     """
-    # A client's own subnet is for its own classes; the supernet is for all.
-    whole = check.split.startswith("supernet_")
-    sums = _score(algorithm, states, check.data, train, check.cohort, whole)
-    host = jax.device_get(sums)
-    return [
-        evaluation.per_client(*jax.tree.map(lambda x, e=e: x[e], (host, check.cohort)))
-        for e in range(len(check.widths))
-    ]
+    finest = max(algorithm.model.groups.values())
+    scores: list[list[Score]] = [[] for _ in trials]
+    for prefix in ("", "supernet_"):
+        for split in ("validation", "test"):
+            for own, trial in zip(scores, trials, strict=True):
+                units = trial.allocation.units_at(round)
+                units = np.full_like(units, finest) if prefix else units
+                empty = np.full(len(units), np.nan)
+                own.append(Score(prefix + split, units, empty, empty.copy()))
+            latest = [own[-1] for own in scores]
+            for part in feed.parts(split):
+                placed = [
+                    algorithm.evaluation.place(
+                        part.clients,
+                        new.units[part.clients],
+                        np.ones(len(part.clients)),
+                        getattr(trial.dataset, split).num_examples,
+                        algorithm.batch_size,
+                        None if prefix else possible,
+                        alone=len(trials) > 1,
+                    )
+                    for new, trial in zip(latest, trials, strict=True)
+                ]
+                cohort = cohorts.stacked(placed)
+                # A client's own subnet is for its own classes; the supernet is for all.
+                sums = _sums(algorithm, states, part.data, part.train, cohort, bool(prefix))
+                host = jax.device_get(sums)
+                for number, new in enumerate(latest):
+                    found = evaluation.per_client(
+                        jax.tree.map(lambda x, e=number: x[e], host), placed[number]
+                    )
+                    new.loss[part.clients], new.accuracy[part.clients] = found.loss, found.accuracy
+    return scores
 
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "whole"))
-def _score(
+def _sums(
     algorithm: FederatedAlgorithm,
     states: ServerState,
     data: ClientData,
@@ -106,22 +106,24 @@ def _score(
 
 
 def client_rows(
-    front: Mapping[str, Any],
-    check: Check,
-    scores: evaluation.ClientScores,
-    trial: Trial,
-    number: int,
+    front: Mapping[str, Any], algorithm: FederatedAlgorithm, trial: Trial, scores: Sequence[Score]
 ) -> list[dict[str, Any]]:
-    """Returns a row for each client of a trial, in client order."""
+    """Returns a row for each split and client of a trial, in client order."""
+    width_of = {
+        int(units): algorithm.extraction.shape(algorithm.model, int(units)).width
+        for units in np.unique(np.concatenate([score.units for score in scores]))
+    }
+    sizes = {split: getattr(trial.dataset, split).num_examples for split in ("validation", "test")}
     return [
         {
             **front,
             "client": name,
-            "num_examples": int(check.num_examples[number][client]),
-            "width": float(check.widths[number][client]),
-            "split": check.split,
-            "loss": float(scores.loss[client]),
-            "accuracy": float(scores.accuracy[client]),
+            "num_examples": int(sizes[score.split.removeprefix("supernet_")][client]),
+            "width": float(width_of[int(score.units[client])]),
+            "split": score.split,
+            "loss": float(score.loss[client]),
+            "accuracy": float(score.accuracy[client]),
         }
+        for score in scores
         for client, name in enumerate(trial.dataset.client_names)
     ]

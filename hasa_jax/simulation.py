@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax import cohorts, evaluation, scoring, together
+from hasa_jax import cohorts, evaluation, feeding, scoring, together
 from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import Allocation
 from hasa_jax.base import (
@@ -122,6 +122,7 @@ def run_trials(
     client_weights: str = "examples",
     tail_fraction: float = 0.25,
     possible: np.ndarray | None = None,
+    stream: bool = False,
     writers: Sequence[Writer] = (),
 ) -> list[History]:
     """Trains some seeds in one program for some rounds, evaluating as they go.
@@ -141,6 +142,8 @@ def run_trials(
       tail_fraction: share of clients that the tail accuracy averages over.
       possible: sizes (in units) that clients have in any run that shall share programs with
         this one, with repeats; those of the trials if None.
+      stream: whether only the clients of a round lie on the device, for populations that are
+        larger than its memory.
       writers: take the rows as they come, tables `metrics` and `summary`.
 
     Returns:
@@ -156,67 +159,39 @@ def run_trials(
     if possible is None:
         own = [cohorts.possible_units(trial.allocation, num_rounds + 1) for trial in trials]
         possible = np.concatenate(own)
-
-    def stretch_of(trial: Trial, first: int, last: int) -> Cohort:
-        return cohorts.stacked(
-            [
-                cohorts.draw(
-                    algorithm,
-                    trial.dataset.train,
-                    trial.allocation,
-                    trial.key,
-                    clients_per_round,
-                    client_weights,
-                    possible,
-                    round,
-                    alone=len(trials) > 1,
-                )
-                for round in range(first, last)
-            ]
-        )
-
-    put = functools.partial(together.put, devices=algorithm.devices, count=len(trials))
-    states = put(jax.tree.map(lambda *x: jnp.stack(x), *[algorithm.init(t.key) for t in trials]))
-    train = put(together.stack_data([trial.dataset.train for trial in trials]))
-    histories = [History(state=states, metrics=[], summary=[]) for _ in trials]
+    plan = feeding.Plan(num_rounds, clients_per_round, client_weights, possible)
+    feed = (feeding.streamed if stream else feeding.resident)(algorithm, trials, plan)
+    states = jax.tree.map(lambda *x: jnp.stack(x), *[algorithm.init(t.key) for t in trials])
+    states = together.put(states, algorithm.devices, len(trials))
+    rows: list[tuple[list, list]] = [([], []) for _ in trials]
     seconds = {"train_seconds": 0.0, "compile_seconds": 0.0}
-    checks: list[scoring.Check] = []
     done = 0
     while done < num_rounds:
         first, done = done, min(done + eval_every, num_rounds)
         with stopwatch() as timer:
-            stretches = cohorts.stacked([stretch_of(trial, first, done) for trial in trials])
-            states = _advance(algorithm, states, train, stretches)
-            jax.block_until_ready(states)
-        _check_finite(states.params, first + 1, done)
+            for data, stretches in feed.rounds(first, done):
+                states = _advance(algorithm, states, data, stretches)
+            finite = jax.device_get(_finite(states.params))
+        _check_finite(finite, trials, first + 1, done)
         seconds["train_seconds"] += (timer["wall"] - timer["compile"]) / len(trials)
         seconds["compile_seconds"] += timer["compile"] / len(trials)
 
-        if not checks or any(trial.allocation.redraw for trial in trials):
-            # What the next round would send, as extraction in evaluation does.
-            checks = scoring.lay_out(algorithm, trials, done, possible)
-        scores = [scoring.score(algorithm, states, train, check) for check in checks]
-        for number, (trial, history) in enumerate(zip(trials, histories, strict=True)):
+        scores = scoring.score(algorithm, states, feed, trials, done, possible)
+        for trial, found, (metrics, summary) in zip(trials, scores, rows, strict=True):
             front = {**trial.labels, "round": done}
-            rows = [
-                row
-                for check, own in zip(checks, scores, strict=True)
-                for row in scoring.client_rows(front, check, own[number], trial, number)
-            ]
-            result = evaluation.summarize(
-                np.array([row["accuracy"] for row in rows if row["split"] == "test"]),
-                trial.dataset.test.num_examples,
-                tail_fraction,
-            )
+            new = scoring.client_rows(front, algorithm, trial, found)
+            (test,) = (score for score in found if score.split == "test")
+            sizes = trial.dataset.test.num_examples
+            result = evaluation.summarize(test.accuracy, sizes, tail_fraction)
             line = {**front, **_summary_columns(result, trial.allocation), **seconds}
-            history.metrics.extend(rows)
-            history.summary.append(line)
+            metrics.extend(new)
+            summary.append(line)
             for writer in writers:
-                writer.write("metrics", rows)
+                writer.write("metrics", new)
                 writer.write("summary", [line])
     return [
-        dataclasses.replace(history, state=jax.tree.map(lambda x, e=e: x[e], states))
-        for e, history in enumerate(histories)
+        History(jax.tree.map(lambda x, e=e: x[e], states), metrics, summary)
+        for e, (metrics, summary) in enumerate(rows)
     ]
 
 
@@ -241,11 +216,21 @@ def _check_counts(
         raise UserError(f"unknown client weights {client_weights!r}: use one of {', '.join(known)}")
 
 
-def _check_finite(params: Params, first: int, last: int) -> None:
+@jax.jit
+def _finite(params: Params) -> jax.Array:
+    """Tells for each trial whether all parameters are numbers `[E]`."""
+    leaves = [jnp.isfinite(x).all(axis=range(1, x.ndim)) for x in jax.tree.leaves(params)]
+    return jnp.stack(leaves).all(axis=0)
+
+
+def _check_finite(finite: np.ndarray, trials: Sequence[Trial], first: int, last: int) -> None:
     """Refuses to go on with parameters that are not numbers."""
-    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
+    if not finite.all():
+        labels = trials[int(np.argmin(finite))].labels
+        where = f" (seed {labels['seed']})" if "seed" in labels else ""
         raise UserError(
-            f"parameters stopped being finite in rounds {first} to {last}: lower the learning rate"
+            f"parameters stopped being finite in rounds {first} to {last}{where}: lower the "
+            "learning rate"
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,25 +93,6 @@ def subset(data: ClientData, clients: np.ndarray, capacity: int) -> ClientData:
         targets=packed(data.targets),
         offsets=offsets.astype(np.int32),
     )
-
-
-def stream(data: ClientData, stretches: Sequence[Cohort]) -> Iterator[ClientData]:
-    """Yields the examples that each stretch of rounds needs, all of one shape.
-
-    The next part is copied when it is asked for, which `scan_rounds` does not wait for: host
-    and device work at the same time as long as nobody waits for results in between.
-
-    Args:
-      data: training examples of all clients.
-      stretches: the clients of each round of a stretch, stacked.
-
-    Yields:
-      Data of the clients of one stretch.
-    """
-    parts = [clients_of(cohort) for cohort in stretches]
-    capacity = capacity_of(data.num_examples, parts)
-    for clients in parts:
-        yield subset(data, clients, capacity)
 
 
 def chunks(num_examples: Sequence[np.ndarray], capacity: int) -> list[np.ndarray]:

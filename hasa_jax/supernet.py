@@ -1,6 +1,6 @@
 """Supernets, subnets, and what extraction, objectives and execution tell each other of them.
 
-Containers and callable types only; shape letters as in `hasa_jax.base`.
+Containers and callable types only; shape letters as in `hasa_jax.base`, and `Q` wanted positions.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Context:
         kept, the others are zero. None if all units at hand are kept.
       sizes: `{group: k}` beside `ranks`.
       valid: which examples of the batch count in batch statistics `[B]`, bool; None for all.
-      wanted: where the logits are wanted, as flat positions `b T + t` of a batch `[Q]`; None for
-        everywhere. Only models with `picks_positions` are given any.
+      wanted: flat positions `b T + t` `[Q]` where logits are wanted; None for everywhere. Only
+        models with `picks_positions` are given any.
       train: whether this is a training step (static).
     """
 
@@ -45,8 +45,7 @@ class Context:
 class ApplyFn(Protocol):
     """A forward pass: `(params, inputs [B, ...], context, moments) -> (logits, moments)`.
 
-    Logits are a tuple with `[B, ..., K]` for every exit, the last one being the deepest; `[Q, K]`
-    where `context.wanted` says so.
+    Logits are a tuple, `[B, ..., K]` (`[Q, K]` at wanted positions) for each exit, deepest last.
     `moments` in are the calibrated means and variances of static norms, or None to use the
     batch's own; `moments` out are the batch's own, an empty dict if the model has no such norm.
     """
@@ -73,7 +72,7 @@ class Model:
       depths: same tree; the first exit (from 1) that uses the parameter.
       groups: units of every unit group at full width.
       num_exits: exits, 1 if there is only the last.
-      has_moments: whether it has norms that calibration makes static.
+      has_moments: whether it has norms that calibration makes static, and
       picks_positions: whether it computes logits at `Context.wanted` alone.
       input_shape: shape of one example, without the batch axis, and
       input_dtype: its dtype.
@@ -94,8 +93,7 @@ class Model:
 
 
 SampleLossFn = Callable[[Params, jax.Array], jax.Array]
-"""`(supernet params, positions [b]) -> losses [b]` of a client's first training examples; 0 at
-positions beyond the sample."""
+"""`(supernet params, positions [b]) -> losses [b]` of a client's first examples; 0 beyond them."""
 
 
 class Broadcast(NamedTuple):
@@ -108,7 +106,7 @@ class Broadcast(NamedTuple):
       client: client id, int32 scalar.
       key: root key of the run; use `keys.address`.
       sample_loss: the client's losses on a sample of its training data,
-      sample_size: the examples in that sample, int32 scalar, and
+      sample_size: examples in it, int32 scalar, and
       sample_capacity: the most that it can be (static): a batch.
     """
 
@@ -123,10 +121,8 @@ class Broadcast(NamedTuple):
 
 
 OrderFn = Callable[[Broadcast], Mapping[str, Any]]
-"""`broadcast -> {group: rank [U]}`: a client of k units keeps `rank < k`.
-
-Ranks that are the same for every client and round may be NumPy arrays: they are constants of the
-program, and `arange` makes a subnet a plain slice."""
+"""`broadcast -> {group: rank [U]}`: a client of k units keeps `rank < k`. Constant ranks may be
+NumPy arrays, of which `arange` makes a subnet a plain slice."""
 
 MaskFn = Callable[[Broadcast, Sizes, PyTree], "ParameterMask"]
 """`(broadcast, sizes, prepared) -> mask`: which single parameters a client of some size keeps."""
@@ -172,7 +168,7 @@ class Extraction:
 class ForwardFn(Protocol):
     """A subnet's forward pass: `(params, inputs, ...) -> (logits of each exit, moments)`.
 
-    `sizes`, if given, are those of a smaller subnet nested in this one; `wanted` as in `Context`.
+    `sizes`, if given, are those of a smaller subnet nested in this one.
     """
 
     def __call__(
@@ -220,8 +216,8 @@ class LocalStep:
     Attributes:
       forward: `sizes -> logits of each exit` for the step's batch, at the current parameters;
         None stands for the client's whole subnet.
-      targets: `[B]` or `[B, T]`; or `[Q]`, the targets at some positions of a batch of texts.
-      valid: which examples (or positions) count, bool: `[B]`, or `[Q]`.
+      targets: `[B]` or `[B, T]`, or those at the wanted positions of texts `[Q]`.
+      valid: which examples (or positions) count `[B]` (or `[Q]`), bool.
       drawn: sizes that ordered dropout drew for this step, None without it.
       exits: exits that the client has, int32 scalar.
       present: which classes occur in the client's training data `[K]`, bool; None unless the

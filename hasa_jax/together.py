@@ -93,6 +93,8 @@ def stack_data(parts: Sequence[ClientData]) -> ClientData:
     Returns:
       Data with leaves `[E, ...]`.
     """
+    if len(parts) == 1:
+        return jax.tree.map(lambda x: np.asarray(x)[None], parts[0])
     most = max(len(part.inputs) for part in parts)
 
     def padded(rows: np.ndarray) -> np.ndarray:

@@ -38,7 +38,8 @@ def body_lines(function):
 def problems(root):
     """Returns a line for every definition or module that breaks a rule."""
     found = []
-    for path in sorted((root / "hasa_jax").rglob("*.py")):
+    folders = [root / name for name in ("hasa_jax", "benchmarks")]
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         name = path.relative_to(root).as_posix()
         source = path.read_text(encoding="utf-8")
         tree = ast.parse(source)

@@ -38,6 +38,7 @@ LAYERS = (
     {"stopwatch"},
     {"evaluation"},
     {"together"},
+    {"feeding"},
     {"scoring"},
     {"checkpoint"},
     {"tracking"},

@@ -1,7 +1,6 @@
 """Predicted memory, against what XLA allots, and what is said when it is not there."""
 
 import dataclasses
-import functools
 import itertools
 from types import SimpleNamespace
 
@@ -11,28 +10,27 @@ import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax import cohorts, memory, units
-from hasa_jax.client import LocalRule
+from hasa_jax import cohorts, memory
 from tests import small
 
 MIB = 2**20
 
 
-def setting(model, data, execution, block, optimizer, batch_size=16):
-    """Returns an algorithm, the rule of its clients, and a cohort of whole and half subnets."""
+def setting(model, data, execution, block, optimizer, batch_size=16, **options):
+    """Returns an algorithm and a cohort of whole and half subnets."""
     algorithm = hj.partial_training(
         model,
         execution=hj.EXECUTIONS[execution],
         client_block=block,
         client_optimizer=optimizer,
         batch_size=batch_size,
+        **options,
     )
-    rule = LocalRule(optimizer, hj.OBJECTIVES["cross_entropy"]())
     finest, clients = max(model.groups.values()), np.arange(data.num_clients)
     kept = np.where(clients % 2, -(-finest // 2), finest)
     sizes = data.num_examples
     cohort = algorithm.execution.place(clients, kept, sizes, sizes, batch_size)
-    return algorithm, rule, cohort
+    return algorithm, cohort
 
 
 def allotted(algorithm, data, cohort):
@@ -90,21 +88,21 @@ def test_the_need_is_what_the_compiler_allots(case, execution, block):
     """Two is what the module promises, for any shapes and versions of the compiler."""
     model, data = CASES[case]()
     batch_size = 4 if case.startswith("small") else 32
-    algorithm, rule, cohort = setting(
+    algorithm, cohort = setting(
         model, data, execution, block, optax.adam(0.01), batch_size=batch_size
     )
-    need = memory.memory_need(algorithm, rule, [data], cohort)
+    need = memory.memory_need(algorithm, [data], cohort)
     ratio = need.total / allotted(algorithm, data, cohort)
     print(f"{case}, {execution}, {block}: {ratio:.2f}")
     assert 0.5 < ratio < 2
 
 
-def need_of(optimizer=None, execution="sliced", block=2, batch_size=16, **options):
+def need_of(optimizer=None, execution="sliced", block=2, trials=1, **options):
     model, data = middle()
-    algorithm, rule, cohort = setting(
-        model, data, execution, block, optimizer or optax.sgd(0.1), batch_size=batch_size
+    algorithm, cohort = setting(
+        model, data, execution, block, optimizer or optax.sgd(0.1), **options
     )
-    return memory.memory_need(algorithm, rule, [data], cohort, **options)
+    return memory.memory_need(algorithm, [data], cohort, trials)
 
 
 def test_parts_are_counted_from_shapes():
@@ -141,12 +139,9 @@ def test_every_method_has_a_need(name):
     model = small.cnn(norm=method.norm, scaler=method.scaler, **exits)
     data, optimizer = small.client_data(kind="cnn"), optax.sgd(0.1)
     algorithm = hj.methods.build(method, model, client_optimizer=optimizer, batch_size=4)
-    levels = algorithm.extraction.levels
-    draw = functools.partial(units.draw_sizes, model=model, levels=levels) if levels else None
-    rule = LocalRule(optimizer, hj.OBJECTIVES[method.objective](), draw=draw)
     sizes, kept = data.num_examples, np.full(4, max(model.groups.values()))
     cohort = algorithm.execution.place(np.arange(4), kept, sizes, sizes, 4)
-    need = memory.memory_need(algorithm, rule, [data], cohort, label_split=method.label_split)
+    need = memory.memory_need(algorithm, [data], cohort)
     assert need.activations > need.gradients > 0
 
 

@@ -137,7 +137,9 @@ def test_rounds_on_a_part_are_the_rounds_on_all(name):
         cohorts.stacked([round_cohort(algorithm, data, clients) for clients in rounds])
         for rounds in drawn
     ]
-    streamed = list(streaming.stream(data, stretches))
+    clients = [streaming.clients_of(stretch) for stretch in stretches]
+    capacity = streaming.capacity_of(data.num_examples, clients)
+    streamed = [streaming.subset(data, own, capacity) for own in clients]
     assert [part.inputs.shape[0] for part in streamed] == [65, 65]
     states = {}
     for where, parts in {"all": [data, data], "streamed": streamed}.items():
@@ -189,3 +191,36 @@ def test_models_that_look_at_all_data_are_refused():
     streaming.check(small.cnn(norm="batch"))
     with pytest.raises(hj.UserError, match="--norm=batch, group or layer"):
         streaming.check(small.cnn(norm="static"))
+
+
+def test_a_streamed_run_is_the_run():
+    algorithm = hj.partial_training(small.mlp(), batch_size=BATCH)
+    dataset = small.dataset(SIZES)
+    allocation = hj.allocate(
+        dataset.train,
+        algorithm.model,
+        policy=hj.POLICIES["random"](),
+        scores=np.zeros(len(SIZES)),
+        key=small.KEY,
+    )
+    options = {"key": small.KEY, "num_rounds": 3, "eval_every": 2, "clients_per_round": 2}
+    resident = hj.run(algorithm, dataset, allocation, **options)
+    streamed = hj.run(algorithm, dataset, allocation, stream=True, **options)
+    small.assert_trees_equal(resident.state.params, streamed.state.params)
+    assert len(resident.metrics) == len(streamed.metrics)
+    for one, other in zip(resident.metrics, streamed.metrics, strict=True):
+        assert one == {**other, "loss": pytest.approx(other["loss"], abs=1e-6)}
+
+
+def test_streaming_refuses_what_looks_at_all_data():
+    algorithm = hj.partial_training(small.perceptron(norm="static"), batch_size=BATCH)
+    dataset = small.dataset(SIZES, kind="perceptron")
+    allocation = hj.allocate(
+        dataset.train,
+        algorithm.model,
+        policy=hj.POLICIES["uniform"](),
+        scores=np.zeros(len(SIZES)),
+        key=small.KEY,
+    )
+    with pytest.raises(hj.UserError, match="static norms"):
+        hj.run(algorithm, dataset, allocation, key=small.KEY, num_rounds=1, stream=True)
