@@ -25,7 +25,7 @@ from hasa_jax import (
 from hasa_jax.cohorts import draw, possible_units
 from hasa_jax.datasets import fingerprint
 from hasa_jax.streaming import clients_of, subset
-from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer
+from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer, say
 
 
 class Arm(NamedTuple):
@@ -56,8 +56,10 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
     datasets = [build.build_dataset(seed) for seed in groups[0]]
     hashes = dict(zip(groups[0], map(fingerprint, datasets), strict=True))
     algorithms = _build_algorithms(datasets[0], arms)
-    # A budget that cannot be met is refused before anything is written.
+    # What cannot be run is refused before anything is written.
     allocations = _allocate_all(datasets, algorithms, arms, groups[0])
+    for arm in arms:
+        _check_memory(algorithms[arm.method], datasets[0], allocations, arm)
     folder = workdir.open_workdir(FLAGS.workdir, script, run_flags, hashes)
     methods = {arm.method: dataclasses.asdict(build.build_method(arm.method)) for arm in arms}
     made = methods, build.execution_settings()
@@ -150,15 +152,6 @@ def _run_group(
         Trial(dataset, allocation, jax.random.key(seed), {**columns, "seed": seed})
         for dataset, allocation, seed in zip(datasets, allocations[arm], seeds, strict=True)
     ]
-    # The arms of one method share its programs, if they share the sizes that are compiled.
-    shared = [
-        possible_units(allocation, FLAGS.num_rounds + 1)
-        for other, group in allocations.items()
-        for allocation in group
-        if other.method == arm.method
-    ]
-    possible = np.concatenate(shared) if len(seeds) > 1 else None
-    _check_memory(algorithm, trials, method.client_weights, possible)
     run_trials(
         algorithm,
         trials,
@@ -167,36 +160,53 @@ def _run_group(
         eval_every=FLAGS.eval_every,
         client_weights=method.client_weights,
         tail_fraction=FLAGS.tail_fraction,
-        possible=possible,
+        possible=_possible_units(allocations, arm),
         stream=FLAGS.stream,
         writers=writers,
     )
 
 
+def _possible_units(allocations: Mapping[Arm, Sequence[Allocation]], arm: Arm) -> np.ndarray:
+    """Returns the sizes that an arm's program must run, with repeats.
+
+    The arms of one method share a program between seeds, if they share the sizes in it; a single
+    seed is better served by the exact sizes of each arm.
+    """
+    together = len(allocations[arm]) > 1
+    arms = [other for other in allocations if other.method == arm.method] if together else [arm]
+    return np.concatenate(
+        [
+            possible_units(allocation, FLAGS.num_rounds + 1)
+            for other in arms
+            for allocation in allocations[other]
+        ]
+    )
+
+
 def _check_memory(
     algorithm: FederatedAlgorithm,
-    trials: Sequence[Trial],
-    client_weights: str,
-    possible: np.ndarray | None,
+    dataset: FederatedDataset,
+    allocations: Mapping[Arm, Sequence[Allocation]],
+    arm: Arm,
 ) -> None:
     """Says what a device needs for a group of seeds; refuses a run that does not fit."""
-    trial = trials[0]
+    trials = len(allocations[arm])
     cohort = draw(
         algorithm,
-        trial.dataset.train,
-        trial.allocation,
-        trial.key,
+        dataset.train,
+        allocations[arm][0],
+        jax.random.key(FLAGS.seed),
         FLAGS.clients_per_round,
-        client_weights,
-        possible_units(trial.allocation, 1) if possible is None else possible,
+        build.build_method(arm.method).client_weights,
+        _possible_units(allocations, arm),
         0,
-        alone=len(trials) > 1,
+        alone=trials > 1,
     )
-    splits = [trial.dataset.train, trial.dataset.validation, trial.dataset.test]
+    splits = [dataset.train, dataset.validation, dataset.test]
     if FLAGS.stream:
         clients = clients_of(cohort)
         splits = [subset(splits[0], clients, int(splits[0].num_examples[clients].sum()))] * 2
     used = jax.devices()[: algorithm.devices]
-    need = memory.memory_need(algorithm, splits, cohort, len(trials))
-    print(f"memory of a device: {need.describe()}", flush=True)
+    need = memory.memory_need(algorithm, splits, cohort, trials)
+    say(f"memory of a device for {arm.method} ({arm.policy}): {need.describe()}")
     memory.check_fits(need, memory.available_bytes(used[0]), used)

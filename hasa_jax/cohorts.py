@@ -43,8 +43,19 @@ def draw(
 
     Returns:
       The cohort.
+
+    Raises:
+      UserError: if fewer clients take part than are to be drawn, or for an unknown weighting.
     """
     clients = np.flatnonzero(allocation.takes_part)
+    if not 0 <= clients_per_round <= len(clients):
+        raise UserError(
+            f"clients_per_round is {clients_per_round}: {len(clients)} clients take part, and 0 "
+            "means all"
+        )
+    if client_weights not in CLIENT_WEIGHTS:
+        known = ", ".join(CLIENT_WEIGHTS)
+        raise UserError(f"unknown client weights {client_weights!r}: use one of {known}")
     if clients_per_round:
         generator = keys.generator(keys.address(key, keys.Stream.COHORT, round))
         clients = np.sort(generator.choice(clients, size=clients_per_round, replace=False))

@@ -137,7 +137,7 @@ class ConsoleWriter:
                 f"tail {row['tail_accuracy']:.2%}"
             )
             if self._bar.disable:
-                _print(text)
+                say(text)
             else:
                 self._bar.set_postfix_str(text, refresh=False)
                 self._bar.update(row["round"] - previous)
@@ -147,8 +147,12 @@ class ConsoleWriter:
         self._bar.close()
 
 
-def _print(text: str) -> None:
-    """Prints a line; a reader that went away must not end the run."""
+def say(text: str) -> None:
+    """Prints a line; a reader that went away must not end the run.
+
+    Args:
+      text: the line.
+    """
     try:
         print(text, flush=True)
     except BrokenPipeError:

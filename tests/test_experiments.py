@@ -318,7 +318,8 @@ def test_bad_input_ends_in_one_line(case, tmp_path):
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     assert expected in lines[0]
-    assert done.stdout == ""
+    # No result is shown; only what a run would need may be.
+    assert all(line.startswith("memory of a device") for line in done.stdout.splitlines())
     after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     assert {p: content for p, content in after.items() if p in before} == before
 

@@ -117,9 +117,16 @@ def test_parts_are_counted_from_shapes():
     assert need_of(execution="masked").params == supernet
     assert need.optimizer == 0
     assert need_of(optax.adam(0.1)).optimizer == 2 * supernet + 4
-    assert supernet < need.sums == need.inserted < need_of(label_split=True).sums == 2 * supernet
+    assert supernet < need.sums == need.inserted < 2 * supernet
     assert need.per_block == 2 * need.per_lane
     assert need.total == need.data + need.server + need.sums + need.per_block
+
+
+def test_weights_by_label_are_as_large_as_the_kernels():
+    model, data = small.lstm(), small.client_data(kind="lstm")
+    algorithm, cohort = setting(model, data, "sliced", 2, optax.sgd(0.1), label_split=True)
+    need = memory.memory_need(algorithm, [data], cohort)
+    assert need.sums == 2 * sum(leaf.size * 4 for leaf in jax.tree.leaves(model.shapes))
 
 
 def test_needs_grow_with_what_they_are_made_of():

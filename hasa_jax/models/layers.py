@@ -217,9 +217,9 @@ class Norm(nn.Module):
         """Normalises each example over its kept channels and all positions."""
         axes = tuple(range(1, inputs.ndim))
         count = kept * (inputs.size // (inputs.shape[0] * self.units))
-        mean = jnp.sum(inputs, axes, keepdims=True) / count
         inside = along_last(jnp.asarray(member), inputs)
-        # Channels that are not kept are zero, and must not count as far from the mean.
+        # Channels that are not kept are zero: they get no gradient, and are not far from the mean.
+        mean = jnp.sum(jnp.where(inside, inputs, 0.0), axes, keepdims=True) / count
         centred = jnp.where(inside, inputs - mean, 0.0)
         variance = jnp.sum(jnp.square(centred), axes, keepdims=True) / count
         return centred * jax.lax.rsqrt(variance + _EPSILON)
