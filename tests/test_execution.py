@@ -1,6 +1,7 @@
 """Layouts change speed, never results: turns, lanes, devices, kinds, positions, seeds."""
 
 import dataclasses
+import itertools
 
 import jax
 import numpy as np
@@ -42,7 +43,9 @@ def test_blocks_and_devices_change_nothing(execution, client_block, devices):
     small.assert_trees_close(spread, alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["mlp", "lstm", "perceptron"])
+@pytest.mark.parametrize(
+    "kind", ["mlp", "lstm", pytest.param("perceptron", marks=pytest.mark.slow)]
+)
 def test_clients_that_share_a_larger_kind_train_as_if_alone(kind):
     finest = max(small.SUPERNETS[kind]().groups.values())
     sizes = tuple(range(3, 3 + finest))
@@ -133,9 +136,17 @@ def test_cohorts_change_and_nothing_is_compiled_again():
     assert hj.scan_rounds._cache_size() == before + 1
 
 
-@pytest.mark.parametrize("kind", TEXTS)
-@pytest.mark.parametrize("positions", [(2, 40), (3,), (14, 16)])
-@pytest.mark.parametrize("client_block", [1, 2])
+# One and several numbers of positions, single clients and blocks; `slow` has all combinations.
+EVERYDAY = {("lstm", (2, 40), 1), ("lstm", (14, 16), 2), ("transformer", (2, 40), 2)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "positions", "client_block"),
+    [
+        pytest.param(*case, marks=[] if case in EVERYDAY else pytest.mark.slow)
+        for case in itertools.product(TEXTS, [(2, 40), (3,), (14, 16)], [1, 2])
+    ],
+)
 def test_logits_at_the_targets_alone_change_nothing(kind, positions, client_block):
     units = np.full(len(SIZES), max(small.SUPERNETS[kind]().groups.values()))
     everywhere = one_round(kind, units, client_block=client_block)
@@ -160,7 +171,7 @@ def test_usual_positions_hold_most_batches():
     assert batches.usual_positions(full, 32) == ()
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_seeds_in_one_program_are_seeds_one_by_one(devices):
     algorithm = hj.partial_training(small.mlp(), batch_size=4, devices=devices)
     trials = []

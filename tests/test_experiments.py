@@ -393,7 +393,17 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("case", sorted(COMMANDS))
+# One for each kind of data, and a drawn cohort; the methods' own contracts are everyday.
+QUICK = ("dropout cnn, drawn clients", "fiarse topics", "scalefl lstm", "fedrolex mlp")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[] if case in QUICK else pytest.mark.slow)
+        for case in sorted(COMMANDS)
+    ],
+)
 def test_methods_run_from_the_command_line(case, tmp_path):
     sizes = ["--num_images=200", "--num_clients=5", "--hidden_dim=4", "--num_rounds=1"]
     done = run("train", *SMALL, *sizes, *COMMANDS[case], f"--workdir={tmp_path}")

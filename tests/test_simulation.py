@@ -236,11 +236,10 @@ def test_cohorts_are_drawn_without_replacement_from_the_seed():
     assert [drawn(1, round) for round in range(40)] != seen
 
 
-@pytest.mark.parametrize("execution", sorted(hj.EXECUTIONS))
-def test_drawn_cohorts_train_alike_in_every_execution(execution):
+def test_drawn_cohorts_train_alike_in_every_execution():
     dataset = small.dataset((7, 30, 12, 3))
     ends = []
-    for kind in ("masked", execution):
+    for kind in sorted(hj.EXECUTIONS):
         algorithm = algorithm_of(execution=hj.EXECUTIONS[kind])
         allocation = allocation_of(algorithm, dataset, policy="random", dynamic=True)
         history = hj.run(
