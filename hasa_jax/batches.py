@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,14 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from hasa_jax import keys
-from hasa_jax.base import IGNORED, ClientData
+from hasa_jax.base import IGNORED, UNKNOWN, ClientData, ClientMetrics
+from hasa_jax.grouping import consecutive_groups
 
 _CALIBRATION_BATCH = 256
 """Most examples in a batch of the calibration pass: large, so that batch moments are steady."""
 
 
-_VECTOR = 16
-"""Numbers of positions are multiples of this."""
+_VECTOR, _STEPS, _BATCHES = 16, 3, 2000
+"""Numbers of positions are multiples of the first; how many numbers; batches to choose them by."""
 
 
 class BatchPlan(NamedTuple):
@@ -129,43 +131,57 @@ def batch_key(key: jax.Array, round: jax.Array, client: jax.Array) -> jax.Array:
 
 
 def usual_positions(data: ClientData, batch_size: int) -> tuple[int, ...]:
-    """Returns how many targets batches of texts usually hold, in two steps.
+    """Returns how many targets batches of texts usually hold, in a few steps.
 
-    A client's batch of `B` examples holds about `B m` targets, give or take `sqrt(B) s`, for
-    mean `m` and deviation `s` over its examples. The steps are the client-weighted typical batch,
-    and the largest client's mean with three deviations, both rounded up to whole vectors.
+    Clients' examples are dealt into batches by chance, as training does; the steps are those
+    that make the batches compute logits at the fewest positions.
 
     Args:
       data: training examples of all clients.
       batch_size: examples in a batch.
 
     Returns:
-      Rising numbers below `B T`; empty if targets are no texts, or have no padding.
+      Rising multiples of 16 below `B T`; empty if targets are no texts, or leave out nothing.
     """
     targets = np.asarray(data.targets)
     if targets.ndim != 2 or not len(targets):
         return ()
-    lengths = (targets != IGNORED).sum(axis=1)
-    own = [part for part in np.split(lengths, np.asarray(data.offsets)[1:-1]) if len(part)]
-    means, deviations = (np.array([f(part) for part in own]) for f in (np.mean, np.std))
-    spread = np.sqrt(batch_size) * deviations
-    usual = np.average(batch_size * means + spread, weights=[len(part) for part in own])
-    most = np.max(batch_size * means + 3 * spread)
-    rounded = {int(-(-number // _VECTOR) * _VECTOR) for number in (usual, most)}
-    return tuple(sorted(number for number in rounded if number < batch_size * targets.shape[1]))
+    everywhere = batch_size * targets.shape[1]
+    offsets = np.asarray(data.offsets)
+    held = _batch_totals((targets[: offsets[-1]] >= 0).sum(axis=1), offsets, batch_size)
+    sizes, counts = np.unique(-(-held // _VECTOR) * _VECTOR, return_counts=True)
+    ends = consecutive_groups(sizes.astype(np.float64), counts, _STEPS)
+    return tuple(int(sizes[end]) for end in ends if 0 < sizes[end] < everywhere)
+
+
+def _batch_totals(values: np.ndarray, offsets: np.ndarray, batch_size: int) -> np.ndarray:
+    """Sums a number of each example over batches of single clients, dealt by chance."""
+    num_examples = np.diff(offsets)
+    owners = np.repeat(np.arange(len(num_examples)), num_examples)
+    position = np.arange(len(values)) - offsets[owners]
+    first = np.concatenate([[0], np.cumsum(-(-num_examples // batch_size))])
+    batch = first[owners] + position // batch_size
+    generator = np.random.default_rng(0)  # One answer for one data set.
+    passes = -(-_BATCHES // max(1, int(first[-1])))
+    orders = [np.lexsort((generator.random(len(values)), owners)) for _ in range(passes)]
+    totals = [np.bincount(batch, values[order], first[-1]) for order in orders]
+    return np.concatenate(totals).astype(np.int64)
 
 
 def at_targets(
-    function: Callable[[jax.Array | None, jax.Array, jax.Array], Any],
+    function: Callable[[jax.Array | None, jax.Array, jax.Array], tuple[Any, ClientMetrics]],
     targets: jax.Array,
     valid: jax.Array,
     positions: tuple[int, ...],
     over_lanes: Callable[[jax.Array], jax.Array],
-) -> Any:
-    """Calls a function of a batch of texts with the positions that have a target, and no others.
+) -> tuple[Any, ClientMetrics]:
+    """Calls a function of a batch of texts with the positions whose target is a class.
+
+    Targets outside the classes are misses whatever the logits say, so none are computed there.
 
     Args:
-      function: `(wanted [Q] or None, targets, valid) -> anything`; see `Context.wanted`.
+      function: `(wanted [Q] or None, targets, valid) -> (anything, sums over the targets)`; see
+        `Context.wanted`.
       targets: `[B]` or `[B, T]`.
       valid: which examples count `[B]`, bool.
       positions: rising choices of `Q`; the first that holds all targets is taken, and if none
@@ -173,19 +189,21 @@ def at_targets(
       over_lanes: the largest of a scalar over the clients that run together.
 
     Returns:
-      What the function returns.
+      What the function returns, its sums being those over all targets.
     """
     if targets.ndim != 2 or not positions:
         return function(None, targets, valid)
     flat = jnp.where(valid[:, None], targets, IGNORED).reshape(-1)
-    taken = flat != IGNORED
+    taken = flat >= 0
+    misses = jnp.sum(flat == UNKNOWN, dtype=jnp.int32)
     count = over_lanes(jnp.sum(taken))
 
-    def some(number: int) -> Any:
+    def some(number: int) -> tuple[Any, ClientMetrics]:
         # Positions beyond the last target are out of bounds.
         wanted = jnp.nonzero(taken, size=number, fill_value=flat.size)[0]
         there = flat.at[wanted].get(mode="fill", fill_value=IGNORED)
-        return function(wanted, there, wanted < flat.size)
+        result, sums = function(wanted, there, wanted < flat.size)
+        return result, dataclasses.replace(sums, count=sums.count + misses)
 
     choices = [functools.partial(some, number) for number in positions]
     choice = jnp.sum(count > jnp.array(positions))

@@ -169,16 +169,16 @@ def evaluate(
         rows, valid = plan.rows[t], plan.valid[t]
         inputs, targets = jnp.asarray(data.inputs)[rows], jnp.asarray(data.targets)[rows]
 
-        def at(wanted: jax.Array | None, targets: jax.Array, counted: jax.Array) -> ClientMetrics:
+        def at(wanted: jax.Array | None, targets: jax.Array, counted: jax.Array):
             outputs, _ = subnet.forward(
                 subnet.params, inputs, valid=valid, moments=turn.moments, wanted=wanted
             )
             logits = losses.at_exit(outputs, subnet.exits)
             if turn.present is not None:
                 logits = losses.hide_classes(logits, turn.present)
-            return losses.score_batch(logits, targets, counted)
+            return None, losses.score_batch(logits, targets, counted)
 
-        sums = batches.at_targets(at, targets, valid, turn.positions, turn.over_lanes)
+        _, sums = batches.at_targets(at, targets, valid, turn.positions, turn.over_lanes)
         return jax.tree.map(jnp.add, total, sums)
 
     return jax.lax.fori_loop(0, turn.over_lanes(plan.used), step, _no_metrics())

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax import batches, cohorts, costs
+from hasa_jax import batches, cohorts, costs, grouping
 from tests import small
 
 KEY = jax.random.key(3)
@@ -154,21 +154,56 @@ def test_logits_at_the_targets_alone_change_nothing(kind, positions, client_bloc
     small.assert_trees_close(picked, everywhere, atol=1e-5)
 
 
-def test_usual_positions_hold_most_batches():
+def texts_of(lengths, per_client, length=16, unknown=0.0):
+    """Returns texts of some lengths, of which some words are unknown."""
     generator = np.random.default_rng(0)
-    lengths = generator.integers(2, 15, size=600)
-    targets = np.where(np.arange(16) < lengths[:, None], 1, -2).astype(np.int32)
-    data = hj.ClientData(np.zeros_like(targets), targets, np.array([0, 100, 600]), 5)
-    positions = batches.usual_positions(data, 32)
-    held = [
-        targets[generator.choice(600, 32, replace=False)].__ne__(-2).sum() <= positions[-1]
-        for _ in range(200)
-    ]
-    assert np.mean(held) > 0.95
-    assert positions[0] <= 1.25 * 32 * lengths.mean()
-    assert batches.usual_positions(dataclasses.replace(data, targets=targets[:, 0]), 32) == ()
-    full = dataclasses.replace(data, targets=np.ones_like(targets))
-    assert batches.usual_positions(full, 32) == ()
+    known = generator.random((len(lengths), length)) >= unknown
+    targets = np.where(np.arange(length) < lengths[:, None], np.where(known, 1, -1), -2)
+    offsets = np.concatenate([[0], np.cumsum(per_client)])
+    return hj.ClientData(np.zeros_like(targets), targets.astype(np.int32), offsets, 5)
+
+
+def test_logits_are_computed_at_few_more_positions_than_have_a_target():
+    generator = np.random.default_rng(1)
+    data = texts_of(generator.integers(2, 15, size=600), (100, 200, 300), unknown=0.1)
+    positions = np.array([*batches.usual_positions(data, 32), 32 * 16])
+    assert len(positions) == 4
+    assert (np.diff(positions) > 0).all()
+    executed = useful = 0
+    for start, stop in itertools.pairwise(data.offsets):
+        targets = generator.permutation(data.targets[start:stop])
+        held = [(targets[i : i + 32] >= 0).sum() for i in range(0, len(targets), 32)]
+        executed += positions[np.searchsorted(positions, held)].sum()
+        useful += np.sum(held)
+    assert executed <= 1.2 * useful
+
+
+def test_texts_without_padding_and_other_targets_have_no_usual_positions():
+    full = texts_of(np.full(40, 16), (40,))
+    assert batches.usual_positions(full, 8) == ()
+    assert batches.usual_positions(texts_of(np.full(40, 16), (40,), unknown=0.5), 8) != ()
+    assert batches.usual_positions(texts_of(np.zeros(40), (40,)), 8) == ()
+    single = dataclasses.replace(full, targets=full.targets[:, 0])
+    assert batches.usual_positions(single, 8) == ()
+    nobody = dataclasses.replace(full, targets=full.targets[:0], offsets=np.array([0, 0]))
+    assert batches.usual_positions(nobody, 8) == ()
+
+
+def test_groups_are_the_cheapest_that_any_cut_makes():
+    generator = np.random.default_rng(2)
+    for _ in range(20):
+        costs_of = np.sort(generator.random(7))
+        counts = generator.integers(0, 9, size=7)
+        ends = grouping.consecutive_groups(costs_of, counts, 3)
+
+        def total(ends):
+            return sum(counts[i] * costs_of[ends[np.searchsorted(ends, i)]] for i in range(7))  # noqa: B023
+
+        every = [[*cut, 6] for cut in itertools.combinations(range(6), 2)]
+        assert total(ends) == pytest.approx(min(map(total, every)))
+    assert grouping.consecutive_groups(np.arange(1.0, 3), np.array([4, 4]), 5) == [0, 1]
+    tight = grouping.consecutive_groups(costs_of, counts + 1, 1, within=1.0)
+    assert tight == list(range(7))
 
 
 @pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.slow), 2])

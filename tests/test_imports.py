@@ -19,6 +19,7 @@ LAYERS = (
     {"base"},
     {"supernet"},
     {"keys"},
+    {"grouping"},
     {"losses"},
     {"batches"},
     {"units"},

@@ -13,6 +13,7 @@ import numpy as np
 
 from hasa_jax import costs
 from hasa_jax.base import Cohort, Kind
+from hasa_jax.grouping import consecutive_groups
 from hasa_jax.supernet import Extraction, Model
 
 _MOST_EXACT = 8
@@ -155,9 +156,6 @@ def _grouped(
 ) -> dict[int, int]:
     """Says at which size clients of every size are computed: the end of its group.
 
-    Groups are consecutive sizes; for a number of groups, dynamic programming finds those that
-    execute the least.
-
     Args:
       model: the supernet.
       extraction: which part of it a client holds.
@@ -167,26 +165,8 @@ def _grouped(
     Returns:
       `{size: size of its kind}`.
     """
-    number = len(sizes)
-    if number <= _MOST_EXACT:
+    if len(sizes) <= _MOST_EXACT:
         return {size: size for size in sizes}
     cost = np.array([_parameters(model, extraction, size) for size in sizes], np.float64)
-    before = np.concatenate([[0], np.cumsum(counts)])
-    own = float(np.dot(counts, cost))
-    # best[j]: least cost of the first j sizes in so many groups; a group ends at its largest.
-    best = np.concatenate([[0.0], np.full(number, np.inf)])
-    starts: list[np.ndarray] = []
-    while True:
-        totals = best[None, :-1] + (before[1:, None] - before[None, :-1]) * cost[:, None]
-        totals[np.triu_indices(number, 1)] = np.inf
-        starts.append(totals.argmin(axis=1))
-        best = np.concatenate([[np.inf], totals.min(axis=1)])
-        if len(starts) >= _MOST_EXACT and best[-1] <= _EXECUTED_OVER_OWN * own:
-            break
-    grouped: dict[int, int] = {}
-    stop = number
-    for choice in reversed(starts):
-        first = int(choice[stop - 1])
-        grouped |= dict.fromkeys(sizes[first:stop], sizes[stop - 1])
-        stop = first
-    return grouped
+    ends = consecutive_groups(cost, np.array(counts), _MOST_EXACT, _EXECUTED_OVER_OWN)
+    return {size: sizes[ends[np.searchsorted(ends, i)]] for i, size in enumerate(sizes)}
