@@ -50,7 +50,7 @@ def mlp(
     """A perceptron 784-128-62, whole for everybody: many clients with little to do."""
     train = _examples(clients, 20 * steps, (784,), num_classes=62)
     module = hj.MODELS["mlp"](num_classes=62, hidden=128, layers=1)
-    return _whole("mlp", engine, train, module, batch_size=20, drawn=clients_per_round, rounds=5)
+    return _whole("mlp", engine, train, module, batch_size=20, drawn=clients_per_round, rounds=20)
 
 
 def tiny(engine: Engine, steps: int = 1) -> Workload:
