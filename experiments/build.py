@@ -70,7 +70,7 @@ def build_algorithm(
         proximal=FLAGS.proximal,
         local_epochs=FLAGS.local_epochs,
         batch_size=FLAGS.batch_size,
-        client_block=devices.lanes(FLAGS.client_block),
+        client_block=FLAGS.client_block or None,
         devices=devices.device_count(FLAGS.host_devices),
         positions=batches.usual_positions(dataset.train, FLAGS.batch_size),
     )

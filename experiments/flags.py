@@ -116,7 +116,7 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("client_block", 0, "Clients in one vmap; 0: one on CPUs, else all.", 0)
 flags.DEFINE_bool("stream", False, "Place only a round's clients on the device, not all data.")
 flags.DEFINE_integer("seeds_per_program", 1, "Seeds that run together, sharing the devices.", 1)
-flags.DEFINE_integer("host_devices", 0, "Devices that share a cohort; 0: all, 1 a CPU core.", 0)
+flags.DEFINE_integer("host_devices", 0, "Devices that share a cohort; 0: all, or 8 CPU cores.", 0)
 flags.DEFINE_string(
     "compilation_cache", None, "Folder of compiled programs; ~/.cache/hasa_jax/xla, none if empty."
 )

@@ -21,10 +21,11 @@ from hasa_jax import (
     UserError,
     memory,
     run_trials,
+    streaming,
+    together,
 )
 from hasa_jax.cohorts import draw, possible_units
 from hasa_jax.datasets import fingerprint
-from hasa_jax.streaming import clients_of, subset
 from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer, say
 
 
@@ -51,12 +52,12 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
     refuse_unused(arms)
     tables.choose_arm(arms, FLAGS.reference)
     run_flags = values_of_the_run()
-    together = FLAGS.seeds_per_program
-    groups = [seeds[start : start + together] for start in range(0, len(seeds), together)]
+    number = FLAGS.seeds_per_program
+    groups = [seeds[start : start + number] for start in range(0, len(seeds), number)]
     datasets = [build.build_dataset(seed) for seed in groups[0]]
     hashes = dict(zip(groups[0], map(fingerprint, datasets), strict=True))
     algorithms = _build_algorithms(datasets[0], arms)
-    # What cannot be run is refused before anything is written.
+    # What the first seeds cannot run is refused before anything is written.
     allocations = _allocate_all(datasets, algorithms, arms, groups[0])
     for arm in arms:
         _check_memory(algorithms[arm.method], datasets[0], allocations, arm)
@@ -172,8 +173,8 @@ def _possible_units(allocations: Mapping[Arm, Sequence[Allocation]], arm: Arm) -
     The arms of one method share a program between seeds, if they share the sizes in it; a single
     seed is better served by the exact sizes of each arm.
     """
-    together = len(allocations[arm]) > 1
-    arms = [other for other in allocations if other.method == arm.method] if together else [arm]
+    several = len(allocations[arm]) > 1
+    arms = [other for other in allocations if other.method == arm.method] if several else [arm]
     return np.concatenate(
         [
             possible_units(allocation, FLAGS.num_rounds + 1)
@@ -204,9 +205,14 @@ def _check_memory(
     )
     splits = [dataset.train, dataset.validation, dataset.test]
     if FLAGS.stream:
-        clients = clients_of(cohort)
-        splits = [subset(splits[0], clients, int(splits[0].num_examples[clients].sum()))] * 2
-    used = jax.devices()[: algorithm.devices]
-    need = memory.memory_need(algorithm, splits, cohort, trials)
+        streaming.check(algorithm.model)
+        clients = streaming.clients_of(cohort)
+        room = int(dataset.train.num_examples[clients].sum())
+        splits = [streaming.subset(dataset.train, clients, room)] * 2
+    # Devices share a cohort, or take a share of the seeds.
+    sharing = together.sharing(algorithm.devices, trials) if trials > 1 else algorithm.devices
+    used = jax.devices()[:sharing]
+    each = trials // sharing if trials > 1 else 1
+    need = memory.memory_need(algorithm, splits, cohort, each)
     say(f"memory of a device for {arm.method} ({arm.policy}): {need.describe()}")
     memory.check_fits(need, memory.available_bytes(used[0]), used)

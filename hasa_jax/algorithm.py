@@ -115,17 +115,18 @@ def partial_training(
     _check_parts(model, extraction, objective, aggregation, label_split)
     execution = execution or (masked if extraction.order is None else sliced)
     server_optimizer = server_optimizer or optax.sgd(1.0)
+    # A calibration that is the same for the clients of a turn is made once for all of them.
+    calibrated = 16 if model.has_moments and execution is sliced else None
+    lanes = client_block or calibrated
     if client_block is None and jax.default_backend() == "cpu":
         # Batched products of small matrices are slower there than the products one by one.
         client_block = 1
     levels = extraction.levels
     draw = functools.partial(units.draw_sizes, model=model, levels=levels)
-    # A calibration that is the same for the clients of a turn is made once for all of them.
-    lanes = None if model.has_moments and execution is sliced else client_block
     parts = _Parts(
         model=model,
         execution=execution(model, extraction, client_block, devices),
-        evaluation=execution(model, extraction, lanes, devices),
+        evaluation=execution(model, extraction, lanes or client_block, devices),
         rule=local.LocalRule(
             optimizer=client_optimizer or optax.sgd(0.1),
             objective=objective,

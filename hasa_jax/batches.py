@@ -114,15 +114,21 @@ def mixed_batches(key: jax.Array, train: ClientData) -> BatchPlan:
     Returns:
       The plan; the same in every round.
     """
-    total = train.inputs.shape[0]
-    num_batches = -(-total // _CALIBRATION_BATCH)
+    rows = jnp.arange(train.inputs.shape[0])
+    # Rows beyond the last client's are nobody's; they fill up seeds that share a program.
+    total = jnp.asarray(train.offsets)[-1]
+    key = keys.address(key, keys.Stream.CALIBRATION)
+    draws = jax.vmap(lambda row: jax.random.bits(jax.random.fold_in(key, row)))(rows)
+    order = jnp.argsort(jnp.where(rows < total, draws >> 1, jnp.uint32(0xFFFFFFFF)), stable=True)
+    most = -(-rows.size // _CALIBRATION_BATCH)
+    batch_size = min(_CALIBRATION_BATCH, rows.size)
     # Batches of even size: moments are averaged over batches, and a tiny one would spoil them.
-    batch_size = -(-total // num_batches)
-    order = jax.random.permutation(keys.address(key, keys.Stream.CALIBRATION), total)
-    # Dealt out in turns, so that sizes differ by one at most.
-    position = jnp.arange(num_batches)[:, None] + num_batches * jnp.arange(batch_size)[None, :]
-    valid = position < total
-    return BatchPlan(order[jnp.where(valid, position, 0)], valid, jnp.int32(num_batches))
+    # Dealt out in turns, sizes differ by one at most.
+    used = -(-total // _CALIBRATION_BATCH)
+    batch = jnp.arange(most)[:, None]
+    position = batch + used * jnp.arange(batch_size)[None, :]
+    valid = (position < total) & (batch < used)
+    return BatchPlan(order[jnp.where(valid, position, 0)], valid, used)
 
 
 def batch_key(key: jax.Array, round: jax.Array, client: jax.Array) -> jax.Array:
@@ -141,7 +147,7 @@ def usual_positions(data: ClientData, batch_size: int) -> tuple[int, ...]:
       batch_size: examples in a batch.
 
     Returns:
-      Rising multiples of 16 below `B T`; empty if targets are no texts, or leave out nothing.
+      Rising multiples of 16 below `B T`; empty if targets are no texts, or all batches are full.
     """
     targets = np.asarray(data.targets)
     if targets.ndim != 2 or not len(targets):

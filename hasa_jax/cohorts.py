@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 import jax
@@ -12,6 +13,9 @@ from hasa_jax import keys
 from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import Allocation
 from hasa_jax.base import ClientData, Cohort, UserError
+
+_REPEATS = 2000
+"""About as many sizes stand for those of all clients in all rounds."""
 
 CLIENT_WEIGHTS = ("examples", "uniform")
 """A client's weight in the server's mean: its number of training examples, or 1."""
@@ -89,6 +93,11 @@ def stacked(cohorts: Sequence[Cohort]) -> Cohort:
 
 
 def possible_units(allocation: Allocation, num_rounds: int) -> np.ndarray:
-    """Returns the sizes that clients have in some round, with repeats."""
+    """Returns the sizes that clients have in some round, repeated about as they occur."""
     rounds = range(num_rounds) if allocation.redraw else range(1)
-    return np.concatenate([allocation.units_at(round) for round in rounds])
+    occurs: Counter[int] = Counter()
+    for round in rounds:
+        occurs.update(allocation.units_at(round).tolist())
+    sizes, counts = (np.array(list(part)) for part in (occurs.keys(), occurs.values()))
+    # So few that sorting them in every round costs nothing.
+    return np.repeat(sizes, np.ceil(counts * min(1.0, _REPEATS / counts.sum())).astype(np.int64))

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from hasa_jax.allocation import Allocation
-from hasa_jax.base import ClientData, FederatedDataset, PyTree
+from hasa_jax.base import ClientData, FederatedDataset, PyTree, UserError
 from hasa_jax.execution.turns import DEVICES, device_mesh
 
 
@@ -92,7 +92,15 @@ def stack_data(parts: Sequence[ClientData]) -> ClientData:
 
     Returns:
       Data with leaves `[E, ...]`.
+
+    Raises:
+      UserError: if they do not fit together.
     """
+    if len({(part.num_clients, part.num_classes, part.inputs.shape[1:]) for part in parts}) > 1:
+        raise UserError(
+            "seeds that run together must have the same number of clients and classes and the "
+            "same shape of an example"
+        )
     if len(parts) == 1:
         return jax.tree.map(lambda x: np.asarray(x)[None], parts[0])
     most = max(len(part.inputs) for part in parts)

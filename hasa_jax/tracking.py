@@ -120,8 +120,7 @@ class ConsoleWriter:
         import tqdm  # Only scripts show progress; importing the library should not load it.
 
         self._bar = tqdm.tqdm(total=total_rounds, unit="round", disable=not sys.stderr.isatty())
-        self._run: tuple[Any, ...] = ()
-        self._round = 0
+        self._rounds: dict[tuple[Any, ...], int] = {}
 
     def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Shows summary rows; other tables are not for the console."""
@@ -129,8 +128,8 @@ class ConsoleWriter:
             return
         for row in rows:
             run = (row.get("method"), row.get("policy"), row.get("seed"))
-            previous = self._round if run == self._run else 0
-            self._run, self._round = run, row["round"]
+            previous = self._rounds.get(run, 0)
+            self._rounds[run] = row["round"]
             text = (
                 f"{run[0]} ({run[1]})  seed {run[2]}  round {row['round']}  "
                 f"mean {row['mean_accuracy']:.2%}  worst {row['worst_accuracy']:.2%}  "

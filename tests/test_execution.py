@@ -230,6 +230,54 @@ def test_seeds_in_one_program_are_seeds_one_by_one(devices):
             assert one == {**other, "loss": pytest.approx(other["loss"], abs=1e-5)}
 
 
+def test_seeds_in_one_program_are_calibrated_on_their_own_examples():
+    """Rows that fill up the smaller seed are nobody's."""
+    model = small.perceptron(norm="static")
+    algorithm = hj.partial_training(model, batch_size=4)
+    trials = []
+    for seed, sizes in enumerate([(7, 30, 12, 3), (90, 190, 40, 9)]):
+        dataset = small.dataset(sizes, kind="perceptron")
+        allocation = hj.allocate(
+            dataset.train,
+            model,
+            policy=hj.POLICIES["uniform"](),
+            scores=np.zeros(4),
+            key=jax.random.key(seed),
+        )
+        trials.append(hj.Trial(dataset, allocation, jax.random.key(seed)))
+    together = hj.run_trials(algorithm, trials, num_rounds=1)
+    for trial, history in zip(trials, together, strict=True):
+        (alone,) = hj.run_trials(algorithm, [trial], num_rounds=1)
+        for one, other in zip(history.metrics, alone.metrics, strict=True):
+            assert one == {**other, "loss": pytest.approx(other["loss"], abs=1e-5)}
+
+
+def test_seeds_of_other_clients_are_refused():
+    algorithm = hj.partial_training(small.mlp(), batch_size=4)
+    trials = []
+    for sizes in ((7, 30), (7, 30, 12)):
+        dataset = small.dataset(sizes)
+        allocation = hj.allocate(
+            dataset.train,
+            algorithm.model,
+            policy=hj.POLICIES["uniform"](),
+            scores=np.zeros(len(sizes)),
+            key=KEY,
+        )
+        trials.append(hj.Trial(dataset, allocation, KEY))
+    with pytest.raises(hj.UserError, match="same number of clients"):
+        hj.run_trials(algorithm, trials, num_rounds=1)
+
+
+def test_sizes_that_nobody_announced_are_refused():
+    algorithm = hj.partial_training(small.mlp(), batch_size=4)
+    data = small.client_data(SIZES)
+    with pytest.raises(hj.UserError, match="not among the possible ones"):
+        algorithm.execution.place(
+            np.arange(5), UNITS, data.num_examples, data.num_examples, 4, np.array([12, 5])
+        )
+
+
 def test_seeds_with_cohorts_of_unequal_size_are_refused():
     algorithm = hj.partial_training(small.mlp(), batch_size=4)
     trials = []

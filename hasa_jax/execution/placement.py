@@ -12,7 +12,7 @@ import heapq
 import numpy as np
 
 from hasa_jax import costs
-from hasa_jax.base import Cohort, Kind
+from hasa_jax.base import Cohort, Kind, UserError
 from hasa_jax.grouping import consecutive_groups
 from hasa_jax.supernet import Extraction, Model
 
@@ -42,7 +42,7 @@ def place(
     Args:
       model: the supernet.
       extraction: which part of it a client holds.
-      lanes: clients of a turn; None to share the cohort out evenly over the kinds.
+      lanes: clients of a turn; None to share the cohort out evenly over kinds and devices.
       devices: how many take turns.
       whole: whether every client is computed at full size.
       clients: client ids `[C]`.
@@ -64,13 +64,18 @@ def place(
         kind_of = {finest: 0}
     else:
         values, counts = np.unique(kept if possible is None else possible, return_counts=True)
+        if not np.isin(kept, values).all():
+            raise UserError(
+                f"clients have sizes {np.setdiff1d(kept, values).tolist()}, which are not among "
+                "the possible ones: `possible` must hold every size of the run and its evaluations"
+            )
         largest = _grouped(model, extraction, tuple(values.tolist()), tuple(counts.tolist()))
         ends = sorted(set(largest.values()), reverse=True)
         shared = {end for size, end in largest.items() if size != end}
         kinds = tuple(Kind(extraction.shape(model, end), end not in shared) for end in ends)
         kind_of = {end: number for number, end in enumerate(ends)}
     count = len(clients)
-    lanes = min(count, lanes or -(-count // len(kinds)))
+    lanes = min(count, lanes or -(-count // (len(kinds) * devices)))
     batches = -(-num_examples[clients] // batch_size)
     turns = _turns(np.array([kind_of[largest[int(size)]] for size in kept]), batches, lanes)
     work = [

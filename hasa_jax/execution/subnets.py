@@ -94,9 +94,6 @@ def sliced_subnet(
     """
     assert extraction.order is not None
     ranks, cut = extraction.order(sent), dict(kind.shape.sizes)
-    if kind.exact and cut == dict(model.groups) and not extraction.levels:
-        # All units are kept, so they need not be put in order.
-        ranks = {group: np.arange(size) for group, size in cut.items()}
     apply = model.narrow(cut, kind.shape.exits)
     # Inside the narrow network, units stand in the order of their rank.
     positions = {group: np.arange(size) for group, size in cut.items()}

@@ -1,5 +1,6 @@
 """What every extraction promises."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -203,6 +204,25 @@ def trained_masked(name):
 @pytest.mark.parametrize("name", sorted({*RANKED} - {"random shared", "rolling by 5"}))
 def test_every_execution_agrees_with_masked(name, execution):
     small.assert_trees_close(trained(execution, name), trained_masked(name), atol=1e-5)
+
+
+@pytest.mark.parametrize("kept", [5, 9])
+def test_groups_of_neighbours_in_rank_are_the_same_in_every_execution(kept):
+    """Group norm sees the ranks, of whole subnets too."""
+    model, data = small.perceptron(norm="group"), small.client_data(kind="perceptron")
+    ends = []
+    for execution in hj.EXECUTIONS.values():
+        algorithm = hj.partial_training(
+            model, extraction=hj.EXTRACTIONS["rolling"](), execution=execution, batch_size=4
+        )
+        cohort = algorithm.execution.place(
+            np.arange(4), np.full(4, kept), data.num_examples, data.num_examples, 4
+        )
+        start = algorithm.init(KEY)
+        start = dataclasses.replace(start, round=jnp.int32(3))
+        ends.append(jax.jit(algorithm.round)(start, data, cohort)[0].params)
+    # Norms of two units each magnify rounding.
+    small.assert_trees_close(*ends, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", PARAMETER_WISE)
