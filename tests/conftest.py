@@ -1,12 +1,15 @@
 """Strictness for every test, set before JAX starts, and the shared fixtures."""
 
+import gc
 import os
 from pathlib import Path
+
+from tests.forks import COMPILES_QUICKLY
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Two devices, so that what runs on several is tested on one machine.
 os.environ["XLA_FLAGS"] = (
-    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2 {COMPILES_QUICKLY}"
 )
 
 import hypothesis
@@ -15,8 +18,6 @@ import pytest
 
 # Broadcasting across ranks hides shape mistakes.
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Compiling small programs is most of the suite's time; the scripts' own tests optimise fully.
-jax.config.update("jax_disable_most_optimizations", True)
 # A test must not depend on what an earlier run compiled.
 jax.config.update("jax_enable_compilation_cache", False)
 
@@ -36,3 +37,11 @@ def data_dir():
     if not path.is_dir():
         pytest.skip(f"HASA_DATA_DIR={name} is not a folder")
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """Frees the compiled programs of a module: a worker that keeps thousands is ever slower."""
+    yield
+    jax.clear_caches()
+    gc.collect()

@@ -15,6 +15,7 @@ import pytest
 
 from experiments import compilation, devices
 from hasa_jax import UserError
+from tests import forks
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = [
@@ -46,10 +47,11 @@ def compiled():
 
 def environment_of(*, fresh=False, quick=True):
     """The environment of a user's shell; `fresh` has no programs yet, `quick` compiles worse."""
-    environment = {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
+    ours = ("JAX_PLATFORMS", "XLA_FLAGS")
+    environment = {k: v for k, v in os.environ.items() if k not in ours}
     environment["PYTHONPATH"] = str(ROOT)
     if quick:
-        environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+        environment["XLA_FLAGS"] = forks.COMPILES_QUICKLY
     if fresh:
         environment["JAX_ENABLE_COMPILATION_CACHE"] = "0"
     else:
@@ -58,14 +60,11 @@ def environment_of(*, fresh=False, quick=True):
 
 
 def run(script, *arguments, cwd=None, fresh=False, quick=True):
-    return subprocess.run(
-        [sys.executable, "-m", f"experiments.{script}", *map(str, arguments)],
+    return forks.run(
+        script,
+        [str(argument) for argument in arguments],
         cwd=cwd or ROOT,
-        env=environment_of(fresh=fresh, quick=quick),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        environment=environment_of(fresh=fresh, quick=quick),
     )
 
 
@@ -139,6 +138,7 @@ def test_train_equals_its_part_of_compare(results, tmp_path):
     assert without_seconds(tmp_path / "metrics.csv") == part
 
 
+@pytest.mark.slow
 def test_sliced_execution_gives_the_same_table_within_tolerance(results, tmp_path):
     folder, _ = results
     done = run("train", f"--workdir={tmp_path}", "--policy=hasa", "--execution=sliced", *SMALL)
@@ -174,6 +174,7 @@ def test_kept_programs_are_used_again_and_change_no_byte(tmp_path):
     assert cold == warm
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_earns_one_warning(tmp_path):
     taken = tmp_path / "taken"
     taken.write_text("mine", encoding="utf-8")
@@ -203,6 +204,7 @@ def test_devices_that_are_not_there_are_refused():
         devices.device_count(there + 1)
 
 
+@pytest.mark.slow
 def test_default_workdirs_differ_by_flags(tmp_path):
     for seed in (0, 1):
         done = run("train", f"--seed={seed}", *SMALL, "--num_rounds=1", cwd=tmp_path)
@@ -394,7 +396,7 @@ COMMANDS = {
 
 
 # One for each kind of data, and a drawn cohort; the methods' own contracts are everyday.
-QUICK = ("dropout cnn, drawn clients", "fiarse topics", "scalefl lstm", "fedrolex mlp")
+QUICK = ("fiarse topics",)
 
 
 @pytest.mark.parametrize(
@@ -412,6 +414,7 @@ def test_methods_run_from_the_command_line(case, tmp_path):
     assert 0 <= float(row["mean_accuracy"]) <= 1
 
 
+@pytest.mark.slow
 def test_methods_of_compare_bring_their_policies(tmp_path):
     methods = "--methods=hasa,fiarse:uniform"
     done = run(

@@ -169,9 +169,7 @@ def test_a_group_of_one_unit_is_legal():
     assert costs.cost_table(model, prefix(), "macs")[-1] == 1
 
 
-@pytest.mark.parametrize(
-    "kind", ["mlp", "lstm", "transformer", pytest.param("cnn static", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("kind", ["lstm", pytest.param("transformer", marks=pytest.mark.slow)])
 def test_bfloat16_computes_nearly_the_same_with_float32_parameters(kind, monkeypatch):
     exact = small.SUPERNETS[kind]()
     monkeypatch.setattr(hj, "from_linen", functools.partial(hj.from_linen, dtype=jnp.bfloat16))

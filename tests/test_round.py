@@ -95,7 +95,7 @@ OPTIMIZERS = {"sgd": optax.sgd(0.3), "adam": optax.adam(0.01)}
     ("kind", "aggregation", "optimizer"),
     [
         ("mlp", "coverage", "sgd"),
-        ("mlp", "full", "adam"),
+        pytest.param("mlp", "full", "adam", marks=pytest.mark.slow),
         ("lstm", "coverage", "adam"),
         pytest.param("lstm", "full", "sgd", marks=pytest.mark.slow),
     ],
@@ -114,7 +114,7 @@ def backwards(sent):
     return {name: (shift - jnp.arange(size)) % size for name, size in sent.model.groups.items()}
 
 
-@pytest.mark.parametrize("kind", sorted(small.MODELS))
+@pytest.mark.parametrize("kind", ["mlp", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_masked_equals_sliced_for_any_order(kind):
     _, masked, _ = one_round(kind, WIDTHS["mixed"], "masked", extraction=units.ranked(backwards))
     _, sliced, _ = one_round(kind, WIDTHS["mixed"], "sliced", extraction=units.ranked(backwards))
@@ -122,7 +122,8 @@ def test_masked_equals_sliced_for_any_order(kind):
 
 
 @pytest.mark.parametrize(
-    "scaler", [pytest.param("none", marks=pytest.mark.slow), "train", "always"]
+    "scaler",
+    ["always", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("none", "train"))],
 )
 def test_the_scaler_acts_in_both_modes_alike(scaler):
     model, data = small.lstm(scaler=scaler), small.client_data(kind="lstm")
@@ -174,7 +175,7 @@ def test_coordinates_that_nobody_holds_keep_their_bits(execution, aggregation):
     assert float(jnp.abs(inside).min()) > 0
 
 
-@pytest.mark.parametrize("execution", sorted(hj.EXECUTIONS))
+@pytest.mark.parametrize("execution", ["sliced", pytest.param("masked", marks=pytest.mark.slow)])
 def test_clients_without_weight_are_inert(execution):
     data, model = small.client_data(), small.mlp()
     with_idle = small.cohort(model, data, [12, 3, 7, 5], weights=[7, 0, 12, 1], batch_size=BATCH)

@@ -206,7 +206,7 @@ def test_every_execution_agrees_with_masked(name, execution):
     small.assert_trees_close(trained(execution, name), trained_masked(name), atol=1e-5)
 
 
-@pytest.mark.parametrize("kept", [5, 9])
+@pytest.mark.parametrize("kept", [pytest.param(5, marks=pytest.mark.slow), 9])
 def test_groups_of_neighbours_in_rank_are_the_same_in_every_execution(kept):
     """Group norm sees the ranks, of whole subnets too."""
     model, data = small.perceptron(norm="group"), small.client_data(kind="perceptron")

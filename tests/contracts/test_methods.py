@@ -37,11 +37,11 @@ def model_of(method, kind):
 
 # Pairs of the everyday run on the models that are slow to compile; `slow` has all others.
 EVERYDAY = {
-    "cnn": {"heterofl"},
-    "lstm": {"fedrolex", "fjord"},
+    "cnn": set(),
+    "lstm": {"fedrolex"},
     "perceptron": set(hj.METHODS),
     "resnet18": set(),
-    "transformer": {"fiarse"},
+    "transformer": set(),
 }
 
 

@@ -1,0 +1,81 @@
+"""Processes of the scripts without the wait for imports: forks of one that has imported them.
+
+A fork happens before JAX starts anything, so what follows is what a fresh process would do.
+"""
+
+import atexit
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+COMPILES_QUICKLY = (
+    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1 "
+    "--xla_llvm_disable_expensive_passes=true"
+)
+"""Compiling small programs is most of the suite's time; this halves it. Scripts whose numbers are
+tested optimise fully. Level 0, of jaxlib 0.10.2 and without those emitters, gets gradients wrong.
+"""
+SCRIPTS = ("compare", "plots", "tables", "train")
+
+
+@functools.cache
+def _server(environment):
+    """Starts the process that is forked, in an environment given as items."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.forks"],
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(server.__exit__, None, None, None)  # No more lines: it ends.
+    return server
+
+
+def run(script, arguments, *, cwd, environment):
+    """Runs a script to its end; returns what `subprocess.run` would."""
+    # The name of the test is in there, and says nothing to the script.
+    kept = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
+    server = _server(tuple(sorted(kept.items())))
+    with tempfile.TemporaryDirectory() as folder:
+        request = {"script": script, "arguments": arguments, "cwd": str(cwd), "folder": folder}
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        status = int(server.stdout.readline())
+        told = [(Path(folder) / name).read_text(encoding="utf-8") for name in ("out", "err")]
+    return subprocess.CompletedProcess([script, *arguments], status, *told)
+
+
+def _become(request):
+    """Turns this process into one that runs the script."""
+    for number, name in ((1, "out"), (2, "err")):
+        path = os.path.join(request["folder"], name)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.chdir(request["cwd"])
+    module = sys.modules[f"experiments.{request['script']}"]
+    sys.argv = [module.__file__, *request["arguments"]]
+    module.app.run_app(module.main)
+
+
+def _serve():
+    """Forks for every line of standard input; answers with the exit status."""
+    warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
+    for script in SCRIPTS:
+        __import__(f"experiments.{script}")
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            _become(json.loads(line))
+            sys.exit(0)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()
