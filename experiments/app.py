@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jax
 from absl import app
 from absl import flags as absl_flags
+from absl import logging as absl_logging
 
 from experiments import compilation, devices, flags
 from hasa_jax.base import UserError
@@ -40,6 +42,15 @@ def numbers(name: str) -> list[float]:
     return values
 
 
+def _tell_unless_late(unraisable: Any) -> None:
+    """Tells of an exception in a thread, unless it is about a write that has failed already.
+
+    Of several arrays that a checkpoint could not write, the first ends it, and is told.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
+
+
 def run_app(main: Callable[[], None]) -> None:
     """Parses the flags and runs a script; bad input ends in one line and exit status 2."""
 
@@ -57,12 +68,20 @@ def run_app(main: Callable[[], None]) -> None:
         if len(argv) > 1:
             fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
         try:
-            # Both must come before JAX makes anything.
+            # All of this must come before JAX makes anything.
+            devices.choose_kernels(FLAGS.deterministic_ops)
             devices.split_host(FLAGS.host_devices)
             compilation.keep_programs(FLAGS.compilation_cache)
             main()
-        except (UserError, OSError) as error:
+        except UserError as error:
             fail(error)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                fail(error)
+            fail(
+                f"no space left where results go ({error.filename or '--workdir'}): make room and "
+                "run the same command again; earlier results and checkpoints are as they were"
+            )
         except (MemoryError, OverflowError) as error:
             fail(f"a size is too large ({error}): lower it")
         except jax.errors.JaxRuntimeError as error:
@@ -70,10 +89,14 @@ def run_app(main: Callable[[], None]) -> None:
                 raise
             fail("out of memory: lower --batch_size or --hidden_dim")
         except KeyboardInterrupt:
-            fail("interrupted; run the same command again to start over")
+            how = "go on from the latest checkpoint" if FLAGS.checkpoint_every else "start over"
+            fail(f"interrupted; run the same command again to {how}")
 
-    # JAX tells of every accelerator that it does not find; a user's error should stand alone.
+    # JAX tells of every accelerator that it does not find, orbax of every file that it does not
+    # like; a user's error should stand alone.
     logging.getLogger("jax").setLevel(logging.WARNING)
+    absl_logging.set_verbosity(absl_logging.FATAL)
+    sys.unraisablehook = _tell_unless_late
     # --help of a script shows the flags of this module, which the script is all about.
     for flag in FLAGS.get_flags_for_module(flags):
         FLAGS.register_key_flag_for_module(sys.argv[0], flag)

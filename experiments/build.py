@@ -33,6 +33,7 @@ from hasa_jax import (
     from_linen,
     methods,
 )
+from hasa_jax.faults import Faults
 from hasa_jax.models.layers import spread_exits
 
 _SERVER_OPTIMIZERS = {"adam": optax.adam, "sgd": optax.sgd, "yogi": optax.yogi}
@@ -48,9 +49,9 @@ def build_method(name: str) -> Method:
 def build_dataset(seed: int) -> FederatedDataset:
     """Builds the flagged data set, giving its builder the flags that it takes."""
     builder = DATASETS[FLAGS.dataset]
-    if FLAGS.dataset == "titles" and not FLAGS.data_path:
-        raise UserError("--dataset=titles reads a CSV file: name it with --data_path")
     names = set(inspect.signature(builder).parameters) - {"key"}
+    if "data_path" in names and not FLAGS.data_path:
+        raise UserError(f"--dataset={FLAGS.dataset} reads a file: name it with --data_path")
     return builder(jax.random.key(seed), **{name: FLAGS[name].value for name in sorted(names)})
 
 
@@ -73,6 +74,15 @@ def build_algorithm(
         client_block=FLAGS.client_block or None,
         devices=devices.device_count(FLAGS.host_devices),
         positions=batches.usual_positions(dataset.train, FLAGS.batch_size),
+        drop_nonfinite=FLAGS.drop_nonfinite,
+        faults=Faults(
+            dropout=FLAGS.client_dropout,
+            deadline=FLAGS.deadline,
+            corrupted=FLAGS.corrupted,
+            corruption=FLAGS.corruption,
+            scale=FLAGS.corruption_scale,
+        ),
+        trim=FLAGS.trim,
     )
 
 

@@ -1,6 +1,7 @@
 """Methods, or policies, times matched seeds: `python -m experiments.compare`."""
 
 from experiments import app, build, flags, study
+from experiments.arm import Arm
 from hasa_jax import UserError
 
 FLAGS = flags.FLAGS
@@ -14,11 +15,11 @@ def main() -> None:
                 "--method and --policies are for one method; with --methods, write method:policy"
             )
         named = [item.partition(":") for item in FLAGS.methods]
-        arms = [study.Arm(m, policy or build.build_method(m).policy) for m, _, policy in named]
+        arms = [Arm(m, policy or build.build_method(m).policy) for m, _, policy in named]
     else:
         if FLAGS.policy is not None:
             raise UserError("--policy is for train or --methods; compare takes --policies")
-        arms = [study.Arm(FLAGS.method, policy) for policy in FLAGS.policies]
+        arms = [Arm(FLAGS.method, policy) for policy in FLAGS.policies]
     if len(set(arms)) < len(arms):
         raise UserError("--methods names one method with one policy twice")
     study.run_study("compare", arms, range(FLAGS.seed, FLAGS.seed + FLAGS.num_seeds))

@@ -32,6 +32,20 @@ def split_host(wanted: int) -> None:
         jax.config.update("jax_num_cpu_devices", wanted or min(usable_cores(), _MOST))
 
 
+def choose_kernels(deterministic: bool) -> None:
+    """Has XLA take only kernels whose result is the same to the bit, unless the environment says.
+
+    Must come before JAX starts a backend. CPUs and TPUs have no other kernels; on GPUs, sums by
+    atomic operations and choices by stopwatch are left out, at some cost in time.
+
+    Args:
+      deterministic: whether to.
+    """
+    name, chosen = "--xla_gpu_deterministic_ops", os.environ.get("XLA_FLAGS", "")
+    if name not in chosen:
+        os.environ["XLA_FLAGS"] = f"{chosen} {name}={str(deterministic).lower()}".strip()
+
+
 def device_count(wanted: int) -> int:
     """Returns how many devices share a cohort.
 

@@ -17,11 +17,13 @@ from hasa_jax.execution import EXECUTIONS
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.extraction.measures import MEASURES
 from hasa_jax.extraction.parameter_groups import THRESHOLDS
+from hasa_jax.faults import CORRUPTIONS
 from hasa_jax.heterogeneity import SCORES
 from hasa_jax.methods import METHODS, describe
 from hasa_jax.models import MODELS
 from hasa_jax.models.layers import NORMS, SCALERS
 from hasa_jax.objectives import OBJECTIVES
+from hasa_jax.robust import ROBUST
 
 FLAGS = flags.FLAGS
 
@@ -30,7 +32,7 @@ SERVER_OPTIMIZERS = ("adam", "sgd", "yogi")
 
 # Data.
 flags.DEFINE_enum("dataset", "synthetic_titles", sorted(DATASETS), "Where the examples come from.")
-flags.DEFINE_string("data_path", "", "CSV file of the titles data set.")
+flags.DEFINE_string("data_path", "", "File of the titles (CSV) or npz data set.")
 flags.DEFINE_string("text_column", "title", "Column that holds the text.")
 flags.DEFINE_string("client_column", "publication", "Column that tells the client.")
 flags.DEFINE_integer("vocab_size", 3000, "Most words in the vocabulary; 0 for all.", 0)
@@ -74,6 +76,13 @@ flags.DEFINE_enum("scaler", None, SCALERS, "When to divide by the width; the met
 flags.DEFINE_bool("label_split", None, "Only rows of own classes and tokens; the method's.")
 flags.DEFINE_enum("aggregation", None, AGGREGATIONS, "Denominator of the mean; the method's.")
 flags.DEFINE_enum("client_weights", None, CLIENT_WEIGHTS, "Weights of the mean; the method's.")
+flags.DEFINE_enum(
+    "robust",
+    None,
+    ROBUST,
+    "The mean of updates cut to the median norm, without the --trim extremes of each coordinate, "
+    "or the median of each; the method's.",
+)
 
 # Choices within a method.
 flags.DEFINE_integer("rolling_step", 1, "Units that the window of rolling moves a round.", 1)
@@ -117,6 +126,9 @@ flags.DEFINE_integer("client_block", 0, "Clients in one vmap; 0: one on CPUs, el
 flags.DEFINE_bool("stream", False, "Place only a round's clients on the device, not all data.")
 flags.DEFINE_integer("seeds_per_program", 1, "Seeds that run together, sharing the devices.", 1)
 flags.DEFINE_integer("host_devices", 0, "Devices that share a cohort; 0: all, or 8 CPU cores.", 0)
+flags.DEFINE_bool(
+    "deterministic_ops", True, "On GPUs, only kernels with the same bits each time, if slower."
+)
 flags.DEFINE_string(
     "compilation_cache", None, "Folder of compiled programs; ~/.cache/hasa_jax/xla, none if empty."
 )
@@ -138,7 +150,7 @@ flags.DEFINE_integer("feedforward_dim", 64, "Hidden units of the transformer's f
 flags.DEFINE_integer("exits", 1, "Exits of the supernet, spread over its depth.", 1)
 
 # Training.
-flags.DEFINE_integer("num_rounds", 15, "Communication rounds.", 1)
+flags.DEFINE_integer("num_rounds", 15, "Communication rounds.", 1, 2**31 - 1)
 flags.DEFINE_integer("local_epochs", 1, "Passes over a client's data in a round.", 1)
 flags.DEFINE_integer("clients_per_round", 0, "Clients drawn for each round; 0 for all.", 0)
 flags.DEFINE_integer("batch_size", 32, "Examples of a local batch.", 1)
@@ -155,10 +167,46 @@ flags.DEFINE_float("server_lr", 1.0, "Learning rate of the server.")
 flags.DEFINE_integer("seed", 0, "First seed.", 0)
 flags.DEFINE_integer("num_seeds", 3, "Matched seeds of compare: seed, seed + 1, ...", 1)
 
+# Clients that fail.
+flags.DEFINE_float(
+    "client_dropout", 0.0, "Chance that a client's update is lost in a round.", 0.0, 1.0
+)
+flags.DEFINE_float(
+    "deadline",
+    0.0,
+    "Local steps of the whole supernet that a round has time for; subnets of fewer MACs have time "
+    "for more. 0 for no deadline.",
+    0.0,
+)
+flags.DEFINE_float(
+    "corrupted", 0.0, "Share of the clients that corrupt all their updates.", 0.0, 1.0
+)
+flags.DEFINE_enum(
+    "corruption",
+    "sign_flip",
+    CORRUPTIONS,
+    "What they send: the update times -corruption_scale, noise of that deviation, or NaN.",
+)
+flags.DEFINE_float("corruption_scale", 1.0, "How strong the corruption is.", 0.0)
+flags.DEFINE_float("trim", 0.2, "Share that trimmed_mean cuts off at each side.", 0.0, 0.49)
+flags.DEFINE_bool(
+    "drop_nonfinite",
+    False,
+    "Leave clients whose update is not finite out of the round, instead of ending the run.",
+)
+
 # Reporting.
 flags.DEFINE_integer("eval_every", 5, "Rounds between evaluations.", 1)
 flags.DEFINE_float("tail_fraction", 0.25, "Share of clients in the tail.", 0.0, 1.0)
 flags.DEFINE_string("workdir", "", "Where results go; runs/<script>-<hash of flags> if empty.")
+flags.DEFINE_integer(
+    "checkpoint_every",
+    10,
+    "Rounds between checkpoints, which are taken at evaluations, at the end and at SIGTERM or "
+    "SIGINT; the same command goes on from the latest. 0 for none.",
+    0,
+)
+flags.DEFINE_integer("keep_checkpoints", 2, "Checkpoints of each run that stay.", 1)
 flags.DEFINE_bool("tensorboard", False, "Also write TensorBoard events (tracking extra).")
 
 flags.DEFINE_string(
@@ -168,8 +216,20 @@ flags.DEFINE_string(
     "that tells it from the others; the first if empty.",
 )
 
-NOT_OF_THE_RUN = frozenset({"compilation_cache", "reference", "tensorboard", "workdir"})
-"""Flags that change no result."""
+NOT_OF_THE_RUN = frozenset(
+    {
+        "checkpoint_every",
+        "client_block",
+        "compilation_cache",
+        "host_devices",
+        "keep_checkpoints",
+        "reference",
+        "stream",
+        "tensorboard",
+        "workdir",
+    }
+)
+"""Flags that change no result; those of execution are recorded as what they come to."""
 
 
 @flags.multi_flags_validator(
@@ -196,6 +256,8 @@ _FLOATS = (
     "client_adam_eps",
     "server_lr",
     "tail_fraction",
+    "deadline",
+    "corruption_scale",
 )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
 
 from experiments import build, tables, workdir
+from experiments.arm import Arm
 from experiments.flags import FLAGS, values_of_the_run
+from experiments.interruption import wish_to_stop
+from experiments.room import check_memory
 from experiments.unused import refuse_unused
 from hasa_jax import (
     Allocation,
@@ -19,21 +22,12 @@ from hasa_jax import (
     FederatedDataset,
     Trial,
     UserError,
-    memory,
     run_trials,
-    streaming,
-    together,
 )
-from hasa_jax.cohorts import draw, possible_units
+from hasa_jax.checkpoint import Checkpoints
+from hasa_jax.cohorts import possible_units
 from hasa_jax.datasets import fingerprint
 from hasa_jax.tracking import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer, say
-
-
-class Arm(NamedTuple):
-    """One row of the table: a method, and the policy that allocates its widths."""
-
-    method: str
-    policy: str
 
 
 def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib.Path:
@@ -60,16 +54,22 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
     # What the first seeds cannot run is refused before anything is written.
     allocations = _allocate_all(datasets, algorithms, arms, groups[0])
     for arm in arms:
-        _check_memory(algorithms[arm.method], datasets[0], allocations, arm)
-    folder = workdir.open_workdir(FLAGS.workdir, script, run_flags, hashes)
+        possible = _possible_units(allocations, arm)
+        check_memory(algorithms[arm.method], datasets[0], allocations[arm], arm, possible)
+    settings = build.execution_settings()
+    folder = workdir.open_workdir(FLAGS.workdir, script, run_flags, hashes, settings)
     methods = {arm.method: dataclasses.asdict(build.build_method(arm.method)) for arm in arms}
-    made = methods, build.execution_settings()
-    workdir.write_manifest(folder, script, run_flags, hashes, *made)
-    files = CsvWriter(folder)
-    writers: list[Writer] = [files, ConsoleWriter(FLAGS.num_rounds * len(arms) * len(seeds))]
-    try:
+    made = methods, settings
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(workdir.alone_in(folder))
+        workdir.write_manifest(folder, script, run_flags, hashes, *made)
+        files = CsvWriter(folder)
+        writers: list[Writer] = [files, ConsoleWriter(FLAGS.num_rounds * len(arms) * len(seeds))]
         if FLAGS.tensorboard:
             writers.append(TensorBoardWriter(folder / "tensorboard"))
+        for writer in writers:
+            stack.callback(writer.close)
+        stop = stack.enter_context(wish_to_stop()) if FLAGS.checkpoint_every else _never
         for group in groups:
             if group != groups[0]:
                 previous, datasets = datasets, [build.build_dataset(seed) for seed in group]
@@ -79,12 +79,17 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
                     algorithms = _build_algorithms(datasets[0], arms)
                 allocations = _allocate_all(datasets, algorithms, arms, group)
             for arm in arms:
-                _run_group(algorithms[arm.method], datasets, allocations, arm, group, writers)
+                if stop():
+                    return _stopped(folder, f"before {arm.method} ({arm.policy})")
+                trials = _trials(datasets, allocations, arm, group)
+                kept = _checkpoints(folder, arm, group, run_flags, hashes)
+                possible = _possible_units(allocations, arm)
+                done = _run_trials(algorithms[arm.method], trials, possible, writers, kept, stop)
+                if done < FLAGS.num_rounds:
+                    where = f"after round {done} of {arm.method} ({arm.policy})"
+                    return _stopped(folder, where)
         files.publish()
         workdir.write_manifest(folder, script, run_flags, hashes, *made)
-    finally:
-        for writer in writers:
-            writer.close()
     print(f"\n{tables.write(folder, FLAGS.reference)}\nresults: {folder}")
     return folder
 
@@ -133,15 +138,24 @@ def _allocate_all(
     }
 
 
-def _run_group(
-    algorithm: FederatedAlgorithm,
+def _stopped(folder: pathlib.Path, where: str) -> pathlib.Path:
+    """Says where a run stopped, and how it goes on."""
+    say(f"stopped {where}: run the same command again to go on; so far: {folder}")
+    return folder
+
+
+def _never() -> bool:
+    """Nobody wishes to stop: without checkpoints nothing could go on."""
+    return False
+
+
+def _trials(
     datasets: Sequence[FederatedDataset],
     allocations: Mapping[Arm, Sequence[Allocation]],
     arm: Arm,
     seeds: Sequence[int],
-    writers: Sequence[Writer],
-) -> None:
-    """Runs one arm on seeds that share a program."""
+) -> list[Trial]:
+    """Returns the seeds of one arm that share a program."""
     method = build.build_method(arm.method)
     columns = {
         "method": arm.method,
@@ -149,22 +163,58 @@ def _run_group(
         "extraction": method.extraction,
         "aggregation": method.aggregation,
     }
-    trials = [
+    return [
         Trial(dataset, allocation, jax.random.key(seed), {**columns, "seed": seed})
         for dataset, allocation, seed in zip(datasets, allocations[arm], seeds, strict=True)
     ]
-    run_trials(
-        algorithm,
-        trials,
-        num_rounds=FLAGS.num_rounds,
-        clients_per_round=FLAGS.clients_per_round,
-        eval_every=FLAGS.eval_every,
-        client_weights=method.client_weights,
-        tail_fraction=FLAGS.tail_fraction,
-        possible=_possible_units(allocations, arm),
-        stream=FLAGS.stream,
-        writers=writers,
+
+
+def _checkpoints(
+    folder: pathlib.Path,
+    arm: Arm,
+    seeds: Sequence[int],
+    run_flags: Mapping[str, object],
+    hashes: Mapping[int, str],
+) -> Checkpoints | None:
+    """Opens the checkpoints of one arm on some seeds, if any are wanted."""
+    if not FLAGS.checkpoint_every:
+        return None
+    same = {name: value for name, value in run_flags.items() if name != "num_rounds"}
+    return Checkpoints(
+        folder / workdir.CHECKPOINTS / f"{arm.method}-{arm.policy}-{seeds[0]}",
+        {"flags": same, "arm": arm, "data": {str(seed): hashes[seed] for seed in seeds}},
+        every=FLAGS.checkpoint_every,
+        keep=FLAGS.keep_checkpoints,
+        tell=say,
     )
+
+
+def _run_trials(
+    algorithm: FederatedAlgorithm,
+    trials: Sequence[Trial],
+    possible: np.ndarray,
+    writers: Sequence[Writer],
+    checkpoints: Checkpoints | None,
+    stop: Callable[[], bool],
+) -> int:
+    """Runs one arm on seeds that share a program; returns how many rounds are done."""
+    with contextlib.closing(checkpoints) if checkpoints else contextlib.nullcontext():
+        histories = run_trials(
+            algorithm,
+            trials,
+            num_rounds=FLAGS.num_rounds,
+            clients_per_round=FLAGS.clients_per_round,
+            eval_every=FLAGS.eval_every,
+            client_weights=build.build_method(str(trials[0].labels["method"])).client_weights,
+            tail_fraction=FLAGS.tail_fraction,
+            possible=possible,
+            stream=FLAGS.stream,
+            writers=writers,
+            checkpoints=checkpoints,
+            stop=stop,
+        )
+    summary = histories[0].summary
+    return summary[-1]["round"] if summary else 0
 
 
 def _possible_units(allocations: Mapping[Arm, Sequence[Allocation]], arm: Arm) -> np.ndarray:
@@ -182,37 +232,3 @@ def _possible_units(allocations: Mapping[Arm, Sequence[Allocation]], arm: Arm) -
             for allocation in allocations[other]
         ]
     )
-
-
-def _check_memory(
-    algorithm: FederatedAlgorithm,
-    dataset: FederatedDataset,
-    allocations: Mapping[Arm, Sequence[Allocation]],
-    arm: Arm,
-) -> None:
-    """Says what a device needs for a group of seeds; refuses a run that does not fit."""
-    trials = len(allocations[arm])
-    cohort = draw(
-        algorithm,
-        dataset.train,
-        allocations[arm][0],
-        jax.random.key(FLAGS.seed),
-        FLAGS.clients_per_round,
-        build.build_method(arm.method).client_weights,
-        _possible_units(allocations, arm),
-        0,
-        alone=trials > 1,
-    )
-    splits = [dataset.train, dataset.validation, dataset.test]
-    if FLAGS.stream:
-        streaming.check(algorithm.model)
-        clients = streaming.clients_of(cohort)
-        room = int(dataset.train.num_examples[clients].sum())
-        splits = [streaming.subset(dataset.train, clients, room)] * 2
-    # Devices share a cohort, or take a share of the seeds.
-    sharing = together.sharing(algorithm.devices, trials) if trials > 1 else algorithm.devices
-    used = jax.devices()[:sharing]
-    each = trials // sharing if trials > 1 else 1
-    need = memory.memory_need(algorithm, splits, cohort, each)
-    say(f"memory of a device for {arm.method} ({arm.policy}): {need.describe()}")
-    memory.check_fits(need, memory.available_bytes(used[0]), used)

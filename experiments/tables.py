@@ -110,7 +110,7 @@ def best_round(metrics: Sequence[Row], arm: Arm) -> int:
             accuracies[int(row["round"])].append(float(row["accuracy"]))
     if not accuracies:
         raise UserError(f"metrics.csv has no validation rows of {' with policy '.join(arm)}")
-    return max(sorted(accuracies), key=lambda r: np.mean(accuracies[r]))
+    return max(sorted(accuracies), key=lambda r: np.nanmean(accuracies[r]))
 
 
 def choose_arm(arms: Sequence[Arm], name: str) -> Arm:

@@ -1,6 +1,7 @@
 """One method, one seed: `python -m experiments.train --method=hasa`."""
 
 from experiments import app, build, flags, study
+from experiments.arm import Arm
 from hasa_jax import UserError
 
 
@@ -10,7 +11,7 @@ def main() -> None:
         if flags.FLAGS[name].present:
             raise UserError(f"--{name} is for compare; train runs one --method on one --seed")
     method = flags.FLAGS.method
-    arm = study.Arm(method, build.build_method(method).policy)
+    arm = Arm(method, build.build_method(method).policy)
     study.run_study("train", [arm], [flags.FLAGS.seed])
 
 

@@ -30,7 +30,10 @@ _NEEDS = {
     "levels": ("policy", {"levels"}),
     "level_proportions": ("policy", {"levels"}),
     "dynamic": ("policy", {"levels", "random"}),
-    "data_path": ("dataset", {"titles"}),
+    "data_path": ("dataset", {"npz", "titles"}),
+    "trim": ("robust", {"trimmed_mean"}),
+    "corruption": ("corrupted", {"a share above 0"}),
+    "corruption_scale": ("corrupted", {"a share above 0"}),
 }
 """What each flag needs: another flag, or choice of a method, and the values that read it."""
 
@@ -58,7 +61,9 @@ def _settings(method: str, policy: str) -> Mapping[str, Any]:
     built = build.build_method(method)
     return {
         **{name: FLAGS[name].value for name in ("client_optimizer", "model", "dataset")},
+        "corrupted": "a share above 0" if FLAGS.corrupted else "none",
         "extraction": built.extraction,
         "objective": built.objective,
         "policy": policy,
+        "robust": built.robust,
     }

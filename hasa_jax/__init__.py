@@ -1,6 +1,6 @@
 """A JAX simulator of model-heterogeneous federated learning."""
 
-from hasa_jax.algorithm import FederatedAlgorithm, partial_training
+from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import POLICIES, UNBUDGETED, Allocation, allocate
 from hasa_jax.base import (
     IGNORED,
@@ -21,6 +21,7 @@ from hasa_jax.heterogeneity import SCORES
 from hasa_jax.methods import METHODS, Method
 from hasa_jax.models import MODELS, from_linen
 from hasa_jax.objectives import OBJECTIVES
+from hasa_jax.partial import partial_training
 from hasa_jax.simulation import History, run, run_trials, scan_rounds
 from hasa_jax.supernet import Context, Extraction, Model, Objective
 from hasa_jax.together import Trial

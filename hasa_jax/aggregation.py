@@ -52,6 +52,12 @@ def partial_sum(update: Params, masks: PyTree, weight: jax.Array, aggregation: s
     )
 
 
+def all_finite(tree: PyTree) -> jax.Array:
+    """Tells whether every number of a tree is finite, as a scalar."""
+    leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+    return jnp.stack(leaves).all()
+
+
 def mean_update(partial: PartialSum, aggregation: str) -> PyTree:
     """Finishes the mean of the clients' updates.
 

@@ -129,6 +129,7 @@ class Cohort:
       sizes: what is kept in every group of the extraction, `{group: [P, V, L] int32}`.
       exits: exits of every client's subnet `[P, V, L]`, int32.
       weights: aggregation weights `a` `[P, V, L]`; a client of weight 0 is inert.
+      steps: local steps that each client has time for `[P, V, L]`, int32.
       kind: of every turn, as a position in `kinds` `[P, V]`, int32.
       turns: turns that each device takes `[P]`, int32; they come first.
       kinds: what turns are compiled for (static).
@@ -141,6 +142,7 @@ class Cohort:
     sizes: Mapping[str, jax.Array | np.ndarray]
     exits: jax.Array | np.ndarray
     weights: jax.Array | np.ndarray
+    steps: jax.Array | np.ndarray
     kind: jax.Array | np.ndarray
     turns: jax.Array | np.ndarray
     kinds: tuple[Kind, ...] = flax.struct.field(pytree_node=False)
@@ -195,3 +197,21 @@ class ClientMetrics:
     correct: jax.Array
     loss_count: jax.Array
     count: jax.Array
+
+
+@flax.struct.dataclass
+class ClientReport:
+    """What the clients of a round tell of their training `[P, V, L]`.
+
+    Attributes:
+      metrics: sums over their steps.
+      finite: whether every number of their update is finite, or the supernet was not before.
+      weight: what their update weighed, float32; 0 if it never arrived or was left out.
+      share: of the weight in the round's sums, `a_i / sum a`, float32. Those of a round add up
+        to 1, or to 0 if nothing arrived.
+    """
+
+    metrics: ClientMetrics
+    finite: jax.Array
+    weight: jax.Array
+    share: jax.Array

@@ -104,6 +104,20 @@ def shuffled_batches(
     return BatchPlan(rows[source], valid, num_epochs * plan.used)
 
 
+def cut(plan: BatchPlan, steps: jax.Array) -> BatchPlan:
+    """Ends a plan after some steps.
+
+    Args:
+      plan: any plan.
+      steps: how many remain at most, int32 scalar.
+
+    Returns:
+      The plan; batches beyond hold no examples, for lanes that others keep running.
+    """
+    inside = jnp.arange(len(plan.valid)) < steps
+    return plan._replace(valid=plan.valid & inside[:, None], used=jnp.minimum(plan.used, steps))
+
+
 def mixed_batches(key: jax.Array, train: ClientData) -> BatchPlan:
     """Plans a pass over all clients' training examples, mixed, in large batches.
 

@@ -13,6 +13,7 @@ from hasa_jax import keys
 from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import Allocation
 from hasa_jax.base import ClientData, Cohort, UserError
+from hasa_jax.faults import steps_in_time
 
 _REPEATS = 2000
 """About as many sizes stand for those of all clients in all rounds."""
@@ -65,15 +66,20 @@ def draw(
         clients = np.sort(generator.choice(clients, size=clients_per_round, replace=False))
     num_examples = train.num_examples
     weights = num_examples if client_weights == "examples" else np.ones_like(num_examples)
-    return algorithm.execution.place(
+    units = allocation.units_at(round)
+    cohort = algorithm.execution.place(
         clients,
-        allocation.units_at(round)[clients],
+        units[clients],
         weights[clients],
         num_examples,
         algorithm.batch_size,
         possible,
         alone,
     )
+    if not algorithm.faults.deadline:
+        return cohort
+    steps = steps_in_time(algorithm.faults, algorithm.model, algorithm.extraction, units)
+    return dataclasses.replace(cohort, steps=steps[cohort.index])
 
 
 def stacked(cohorts: Sequence[Cohort]) -> Cohort:

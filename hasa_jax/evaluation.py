@@ -50,8 +50,10 @@ class ClientScores:
     """Loss and accuracy of every client, in client order.
 
     Attributes:
-      loss: mean loss over targets inside the classes `[N]`; NaN if a client has none.
-      accuracy: share of targets predicted right `[N]`; an unknown target is a miss.
+      loss: mean loss over targets inside the classes `[N]`; NaN if a client has none, infinite
+        if it is not a number.
+      accuracy: share of targets predicted right `[N]`; an unknown target is a miss. NaN if a
+        client has no target at all.
     """
 
     loss: np.ndarray
@@ -65,7 +67,8 @@ def per_client(metrics: ClientMetrics, cohort: Cohort) -> ClientScores:
     order = np.argsort(index, axis=None, kind="stable")[np.sum(index < 0) :]
     sums = jax.tree.map(lambda x: np.asarray(x, np.float64).reshape(-1)[order], metrics)
     with np.errstate(invalid="ignore"):
-        return ClientScores(sums.loss / sums.loss_count, sums.correct / sums.count)
+        loss = np.where(np.isfinite(sums.loss), sums.loss, np.inf) / sums.loss_count
+        return ClientScores(np.where(sums.loss_count > 0, loss, np.nan), sums.correct / sums.count)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +93,10 @@ class Summary:
 def summarize(
     accuracy: np.ndarray, num_examples: np.ndarray, tail_fraction: float = 0.25
 ) -> Summary:
-    """Summarizes per-client accuracies.
+    """Summarizes per-client accuracies; clients without examples have no say.
 
     Args:
-      accuracy: `[N]`.
+      accuracy: `[N]`, NaN for clients without examples.
       num_examples: examples that each accuracy was measured on `[N]`.
       tail_fraction: share of clients in the tail; `ceil(fraction * N)` clients, so .25 of
         seven is the worst two.
@@ -101,6 +104,10 @@ def summarize(
     Returns:
       The summary.
     """
+    known = np.isfinite(accuracy)
+    accuracy, num_examples = accuracy[known], num_examples[known]
+    if not accuracy.size:
+        return Summary(*[math.nan] * 5)
     tail_size = max(1, math.ceil(tail_fraction * len(accuracy) - 1e-9))
     return Summary(
         mean=float(accuracy.mean()),

@@ -28,6 +28,9 @@ class Stream(enum.IntEnum):
     CALIBRATION = 9
     STEPS = 10
     REDRAW = 11
+    LOSS = 12
+    HOSTILE = 13
+    CORRUPTION = 14
 
 
 def address(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -36,7 +37,8 @@ class MemoryNeed:
     Attributes:
       data: examples of all splits that lie on the device.
       server: supernet and server optimizer state, before and after a round.
-      sums: sums of updates and of their weights.
+      sums: sums of updates and of their weights; a robust mean needs every update of a round
+        instead, and a sorted copy.
       params: what a client trains, and what it was sent if that is a copy of its own.
       gradients: gradients of what it trains.
       optimizer: local optimizer state.
@@ -109,12 +111,13 @@ def memory_need(
     make = functools.partial(_subnet, algorithm, None if shared else kind)
     params, masks, activations = _step(make, rule, algorithm.batch_size, (state, splits[0], slot))
     own, supernet = _bytes(params), _bytes(model.shapes)
+    slots = math.prod(cohort.index.shape[-3:])
     # With weights for each row of classes and tokens, weights are as large as kernels.
     inserted = supernet + (supernet if algorithm.label_split else _bytes(masks))
     return MemoryNeed(
         data=trials * sum(_bytes(split) for split in splits),
         server=2 * trials * _bytes(state),
-        sums=inserted,
+        sums=inserted * (1 if algorithm.robust == "none" else 2 * slots),
         params=own if shared else 2 * own,
         gradients=own,
         optimizer=_bytes(jax.eval_shape(rule.optimizer.init, params)),

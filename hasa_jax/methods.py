@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from hasa_jax.algorithm import FederatedAlgorithm, partial_training
+from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.objectives import OBJECTIVES
+from hasa_jax.partial import partial_training
 from hasa_jax.supernet import Model
 
 CHOICES = (
@@ -20,6 +21,7 @@ CHOICES = (
     "label_split",
     "aggregation",
     "client_weights",
+    "robust",
 )
 """Fields of a method that a user may override one by one."""
 
@@ -38,6 +40,7 @@ class Method:
       label_split: whether clients contribute only the rows of their own classes and tokens.
       aggregation: denominator of the server's mean.
       client_weights: weights of the server's mean.
+      robust: what takes the place of the plain mean.
     """
 
     summary: str
@@ -49,9 +52,16 @@ class Method:
     label_split: bool = False
     aggregation: str = "coverage"
     client_weights: str = "uniform"
+    robust: str = "none"
 
 
 METHODS = {
+    "coordinate_median": Method(
+        "FedAvg by the median of each coordinate (arXiv 1803.01498)",
+        policy="full",
+        norm="static",
+        robust="median",
+    ),
     "fedavg": Method(
         "all clients train the whole supernet (arXiv 1602.05629)",
         policy="full",
@@ -100,6 +110,12 @@ METHODS = {
         objective="multi_exit",
         scaler="always",
     ),
+    "trimmed_mean": Method(
+        "FedAvg without the extremes of each coordinate (arXiv 1803.01498)",
+        policy="full",
+        norm="static",
+        robust="trimmed_mean",
+    ),
 }
 
 
@@ -134,6 +150,7 @@ def build(
         objective=OBJECTIVES[method.objective](**(objective or {})),
         aggregation=method.aggregation,
         label_split=method.label_split,
+        robust=method.robust,
         **training,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,9 +12,13 @@ import numpy as np
 
 from hasa_jax import cohorts, evaluation, together
 from hasa_jax.algorithm import FederatedAlgorithm
+from hasa_jax.allocation import Allocation
 from hasa_jax.base import ClientData, ClientMetrics, Cohort, ServerState
 from hasa_jax.feeding import Feed
 from hasa_jax.together import Trial
+
+Rows = dict[str, list[dict[str, Any]]]
+"""Rows by table, one of `tracking.TABLES`."""
 
 
 class Score(NamedTuple):
@@ -105,6 +110,38 @@ def _sums(
     return together.over_seeds(one, algorithm.devices, states, data, train, cohort)
 
 
+def rows(
+    algorithm: FederatedAlgorithm,
+    trial: Trial,
+    found: Sequence[Score],
+    done: int,
+    tail_fraction: float,
+    seconds: Mapping[str, float],
+) -> Rows:
+    """Makes the rows of one evaluation of one trial.
+
+    Args:
+      algorithm: supplies the widths.
+      trial: what was evaluated.
+      found: its scores.
+      done: rounds done.
+      tail_fraction: share of clients that the tail accuracy averages over.
+      seconds: columns of `timings`.
+
+    Returns:
+      The rows.
+    """
+    front = {**trial.labels, "round": done}
+    (test,) = (score for score in found if score.split == "test")
+    sizes = trial.dataset.test.num_examples
+    result = evaluation.summarize(test.accuracy, sizes, tail_fraction)
+    return {
+        "metrics": client_rows(front, algorithm, trial, found),
+        "summary": [{**front, **_summary_columns(result, trial.allocation)}],
+        "timings": [{**front, **seconds}],
+    }
+
+
 def client_rows(
     front: Mapping[str, Any], algorithm: FederatedAlgorithm, trial: Trial, scores: Sequence[Score]
 ) -> list[dict[str, Any]]:
@@ -127,3 +164,17 @@ def client_rows(
         for score in scores
         for client, name in enumerate(trial.dataset.client_names)
     ]
+
+
+def _summary_columns(result: evaluation.Summary, allocation: Allocation) -> dict[str, float]:
+    """Names the columns of accuracies and budgets."""
+    accuracies = {f"{name}_accuracy": v for name, v in dataclasses.asdict(result).items()}
+    ledger = allocation.ledger
+    return {
+        **accuracies,
+        "budget_requested": ledger.requested,
+        "budget_width": ledger.width,
+        "budget_params": ledger.params,
+        "budget_macs": ledger.macs,
+        "budget_executed": ledger.executed,
+    }

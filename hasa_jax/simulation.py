@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax import cohorts, evaluation, feeding, scoring, together
+from hasa_jax import cohorts, feeding, health, scoring, together
 from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import Allocation
 from hasa_jax.base import (
     ClientData,
-    ClientMetrics,
+    ClientReport,
     Cohort,
     FederatedDataset,
     Params,
     ServerState,
     UserError,
 )
+from hasa_jax.checkpoint import Checkpoints
 from hasa_jax.execution.turns import on_devices
 from hasa_jax.stopwatch import stopwatch
 from hasa_jax.together import Trial
-from hasa_jax.tracking import Writer
+from hasa_jax.tracking import TABLES, Writer
 
 
 @functools.partial(jax.jit, static_argnames="algorithm")
@@ -35,7 +36,7 @@ def scan_rounds(
     state: ServerState,
     data: ClientData,
     stretch: Cohort,
-) -> tuple[ServerState, ClientMetrics]:
+) -> tuple[ServerState, ClientReport]:
     """Runs rounds in one `lax.scan`, without a word to the host.
 
     Args:
@@ -45,11 +46,11 @@ def scan_rounds(
       stretch: the clients of each round, stacked: leaves `[R, ...]`.
 
     Returns:
-      The state afterwards, and training metrics `[R, P, V, L]`.
+      The state afterwards, and what the clients tell `[R, P, V, L]`.
     """
 
     def rounds(stretch: Cohort, state: ServerState, data: ClientData):
-        def body(state: ServerState, cohort: Cohort) -> tuple[ServerState, ClientMetrics]:
+        def body(state: ServerState, cohort: Cohort) -> tuple[ServerState, ClientReport]:
             return algorithm.round(state, data, cohort)
 
         return jax.lax.scan(body, state, stretch)
@@ -63,11 +64,17 @@ def _advance(
     states: ServerState,
     data: ClientData,
     stretches: Cohort,
-) -> ServerState:
-    """Runs a stretch of every seed, `[E, ...]`; metrics of training are not even computed."""
+) -> tuple[ServerState, health.Told]:
+    """Runs a stretch of every seed, `[E, ...]`; metrics of training are not even computed.
 
-    def advance(state: ServerState, data: ClientData, stretch: Cohort) -> ServerState:
-        return scan_rounds(algorithm, state, data, stretch)[0]
+    Returns:
+      The states, and what is told of the rounds' health.
+    """
+
+    def advance(state: ServerState, data: ClientData, stretch: Cohort):
+        state, report = scan_rounds(algorithm, state, data, stretch)
+        weight, share = (x.sum(axis=(1, 2, 3)) for x in (report.weight, report.share))
+        return state, health.Told(report.finite | (report.weight == 0), weight, share)
 
     return together.over_seeds(advance, algorithm.devices, states, data, stretches)
 
@@ -80,11 +87,13 @@ class History:
       state: the server's final state.
       metrics: a row for each evaluated round, split and client.
       summary: a row for each evaluated round.
+      timings: a row for each evaluated round; the only rows that differ between equal runs.
     """
 
     state: ServerState
     metrics: list[dict[str, Any]]
     summary: list[dict[str, Any]]
+    timings: list[dict[str, Any]]
 
 
 def run(
@@ -124,6 +133,8 @@ def run_trials(
     possible: np.ndarray | None = None,
     stream: bool = False,
     writers: Sequence[Writer] = (),
+    checkpoints: Checkpoints | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[History]:
     """Trains some seeds in one program for some rounds, evaluating as they go.
 
@@ -144,7 +155,10 @@ def run_trials(
         this one, with repeats; those of the trials if None.
       stream: whether only the clients of a round lie on the device, for populations that are
         larger than its memory.
-      writers: take the rows as they come, tables `metrics` and `summary`.
+      writers: take the rows as they come, tables `metrics`, `summary` and `timings`.
+      checkpoints: where the run begins, if it is of the same run, and what it leaves there; a
+        run that goes on gives `writers` its earlier rows once more.
+      stop: asked after each evaluation; if true, the run ends there, with a checkpoint.
 
     Returns:
       The final state and all rows of each trial. Summary accuracies are those of the clients'
@@ -163,37 +177,67 @@ def run_trials(
     plan = feeding.Plan(num_rounds, clients_per_round, client_weights, possible)
     feed = (feeding.streamed if stream else feeding.resident)(algorithm, trials, plan)
     states = jax.tree.map(lambda *x: jnp.stack(x), *[algorithm.init(t.key) for t in trials])
+    done, record = 0, list[list[scoring.Rows]]()
+    if checkpoints is not None and (saved := checkpoints.latest(states)) is not None:
+        done, states, record = saved
+        del saved
+        if done > num_rounds:
+            raise UserError(
+                f"num_rounds is {num_rounds}, but the checkpoint is of round {done}: take another "
+                "folder for a shorter run"
+            )
+        for evaluated in record:
+            _write(evaluated, writers)
     states = together.put(states, algorithm.devices, len(trials))
-    rows: list[tuple[list, list]] = [([], []) for _ in trials]
-    seconds = {"train_seconds": 0.0, "compile_seconds": 0.0}
-    done = 0
-    while done < num_rounds:
+    seconds = _seconds_of(record)
+    stopping = False
+    while done < num_rounds and not stopping:
         first, done = done, min(done + eval_every, num_rounds)
         with stopwatch() as timer:
+            told = []
             for data, stretches in feed.rounds(first, done):
-                states = _advance(algorithm, states, data, stretches)
+                states, rounds = _advance(algorithm, states, data, stretches)
+                told.append((stretches, rounds))
             finite = jax.device_get(_finite(states.params))
-        _check_finite(finite, trials, first + 1, done)
+        health.check_rounds(algorithm, finite, told, trials, first)
         seconds["train_seconds"] += (timer["wall"] - timer["compile"]) / len(trials)
         seconds["compile_seconds"] += timer["compile"] / len(trials)
 
         scores = scoring.score(algorithm, states, feed, trials, done, possible)
-        for trial, found, (metrics, summary) in zip(trials, scores, rows, strict=True):
-            front = {**trial.labels, "round": done}
-            new = scoring.client_rows(front, algorithm, trial, found)
-            (test,) = (score for score in found if score.split == "test")
-            sizes = trial.dataset.test.num_examples
-            result = evaluation.summarize(test.accuracy, sizes, tail_fraction)
-            line = {**front, **_summary_columns(result, trial.allocation), **seconds}
-            metrics.extend(new)
-            summary.append(line)
-            for writer in writers:
-                writer.write("metrics", new)
-                writer.write("summary", [line])
+        for trial, found in zip(trials, scores, strict=True):
+            health.check_losses(trial, found, done)
+        evaluated = [
+            scoring.rows(algorithm, trial, found, done, tail_fraction, seconds)
+            for trial, found in zip(trials, scores, strict=True)
+        ]
+        record.append(evaluated)
+        _write(evaluated, writers)
+        stopping = stop()
+        if checkpoints is not None and (
+            stopping or done == num_rounds or checkpoints.due(first, done)
+        ):
+            checkpoints.save(done, states, record)
     return [
-        History(jax.tree.map(lambda x, e=e: x[e], states), metrics, summary)
-        for e, (metrics, summary) in enumerate(rows)
+        History(
+            jax.tree.map(lambda x, e=e: x[e], states),
+            **{table: [row for rows in record for row in rows[e][table]] for table in TABLES},
+        )
+        for e in range(len(trials))
     ]
+
+
+def _write(evaluated: Sequence[scoring.Rows], writers: Sequence[Writer]) -> None:
+    """Hands the rows of one evaluation to all writers."""
+    for rows in evaluated:
+        for writer in writers:
+            for table in TABLES:
+                writer.write(table, rows[table])
+
+
+def _seconds_of(record: Sequence[Sequence[scoring.Rows]]) -> dict[str, float]:
+    """Returns the seconds that a run has taken so far."""
+    latest = record[-1][0]["timings"][0] if record else {}
+    return {name: latest.get(name, 0.0) for name in ("train_seconds", "compile_seconds")}
 
 
 @jax.jit
@@ -201,28 +245,3 @@ def _finite(params: Params) -> jax.Array:
     """Tells for each trial whether all parameters are numbers `[E]`."""
     leaves = [jnp.isfinite(x).all(axis=range(1, x.ndim)) for x in jax.tree.leaves(params)]
     return jnp.stack(leaves).all(axis=0)
-
-
-def _check_finite(finite: np.ndarray, trials: Sequence[Trial], first: int, last: int) -> None:
-    """Refuses to go on with parameters that are not numbers."""
-    if not finite.all():
-        labels = trials[int(np.argmin(finite))].labels
-        where = f" (seed {labels['seed']})" if "seed" in labels else ""
-        raise UserError(
-            f"parameters stopped being finite in rounds {first} to {last}{where}: lower the "
-            "learning rate"
-        )
-
-
-def _summary_columns(result: evaluation.Summary, allocation: Allocation) -> dict[str, float]:
-    """Names the columns of accuracies and budgets."""
-    accuracies = {f"{name}_accuracy": v for name, v in dataclasses.asdict(result).items()}
-    ledger = allocation.ledger
-    return {
-        **accuracies,
-        "budget_requested": ledger.requested,
-        "budget_width": ledger.width,
-        "budget_params": ledger.params,
-        "budget_macs": ledger.macs,
-        "budget_executed": ledger.executed,
-    }

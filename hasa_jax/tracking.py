@@ -12,12 +12,15 @@ from typing import IO, Any, Protocol
 
 from hasa_jax.base import UserError
 
+TABLES = ("metrics", "summary", "timings")
+"""What a run writes; equal runs write the same metrics and summary, and other timings."""
+
 
 class Writer(Protocol):
     """Takes the rows of a run as they come."""
 
     def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Appends rows to a table (`metrics` or `summary`)."""
+        """Appends rows to a table, one of `TABLES`."""
         ...
 
     def close(self) -> None:
@@ -55,8 +58,10 @@ class CsvWriter:
         file.flush()
 
     def publish(self) -> None:
-        """Closes the files and gives them their final names."""
+        """Closes the files and gives them their final names, once they are on the disk."""
         tables = list(self._files)
+        for file in self._files.values():
+            os.fsync(file.fileno())
         self.close()
         for table in tables:
             partial = self._folder / f"{table}.csv.partial"
@@ -99,8 +104,8 @@ class TensorBoardWriter:
         self._writer = tensorboardX.SummaryWriter(str(folder))
 
     def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Adds a scalar for each accuracy and second of a summary row."""
-        if table != "summary":
+        """Adds a scalar for each accuracy and second; rows of clients are too many."""
+        if table == "metrics":
             return
         for row in rows:
             run = "/".join(str(row[k]) for k in ("policy", "aggregation", "seed") if k in row)

@@ -45,3 +45,28 @@ def _forget_programs():
     yield
     jax.clear_caches()
     gc.collect()
+
+
+def pytest_addoption(parser):
+    """Adds where the table of bad inputs goes."""
+    parser.addoption("--bad-input-table", metavar="FILE", help="write the bad inputs as a table")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Tells how many bad inputs were met with their line, and writes the lines as a table."""
+    reports = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if "test_bad_input_ends_in_one_line" in report.nodeid
+    ]
+    if not reports:
+        return
+    rows = [value for report in reports for _, value in report.user_properties]
+    told = f"bad inputs met with one clear line: {len(rows)} of {len(reports)}"
+    terminalreporter.write_line(told)
+    if name := config.getoption("--bad-input-table"):
+        bar = "\\|"
+        lines = [f"| {case} | `{line.replace('|', bar)}` |" for case, line in sorted(rows)]
+        head = ["| bad input | what is told |", "|---|---|"]
+        Path(name).write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")

@@ -97,6 +97,14 @@ def test_the_need_is_what_the_compiler_allots(case, execution, block):
     assert 0.5 < ratio < 2
 
 
+def test_a_robust_mean_holds_every_update():
+    model, data = middle()
+    algorithm, cohort = setting(model, data, "sliced", 1, optax.sgd(0.1), robust="median")
+    need = memory.memory_need(algorithm, [data], cohort)
+    assert need.sums == 2 * data.num_clients * need.inserted
+    assert 0.5 < need.total / allotted(algorithm, data, cohort) < 2
+
+
 def need_of(optimizer=None, execution="sliced", block=2, trials=1, **options):
     model, data = middle()
     algorithm, cohort = setting(

@@ -2,6 +2,7 @@
 
 from hasa_jax.datasets.arrays import from_arrays
 from hasa_jax.datasets.fingerprint import fingerprint
+from hasa_jax.datasets.npz import npz
 from hasa_jax.datasets.synthetic_images import synthetic_images
 from hasa_jax.datasets.synthetic_titles import synthetic_titles
 from hasa_jax.datasets.synthetic_topics import synthetic_topics
@@ -9,6 +10,7 @@ from hasa_jax.datasets.titles import titles
 from hasa_jax.datasets.vocabulary import Vocabulary
 
 DATASETS = {
+    "npz": npz,
     "synthetic_images": synthetic_images,
     "synthetic_titles": synthetic_titles,
     "synthetic_topics": synthetic_topics,
@@ -20,6 +22,7 @@ __all__ = [
     "Vocabulary",
     "fingerprint",
     "from_arrays",
+    "npz",
     "synthetic_images",
     "synthetic_titles",
     "synthetic_topics",

@@ -17,11 +17,13 @@ class Turn(NamedTuple):
 
     Attributes:
       num_batches: batches that the largest client of all needs for one pass (static).
+      steps: local steps that this client has time for.
       over_lanes: the largest value of a scalar over the clients that run together; the same
         for all of them, so that a loop or a condition on it stays one.
     """
 
     num_batches: int
+    steps: jax.Array
     over_lanes: Callable[[jax.Array], jax.Array]
 
 

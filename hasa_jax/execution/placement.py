@@ -123,6 +123,7 @@ def _cohort(model: Model, extraction: Extraction, own: tuple, slots: np.ndarray,
         },
         exits=np.array([shape.exits for shape in shapes], np.int32)[which],
         weights=np.where(taken, weights[slots], 0).astype(np.float32),
+        steps=np.full(slots.shape, np.iinfo(np.int32).max, np.int32),
         **rest,
     )
 

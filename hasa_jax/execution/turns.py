@@ -20,6 +20,9 @@ from hasa_jax.supernet import Subnet
 
 DEVICES, _LANES = "devices", "lanes"
 
+_OWN = ("index", "widths", "sizes", "exits", "weights", "steps")
+"""Fields of a cohort that say something of each client."""
+
 SubnetFn = Callable[[Cohort, Kind], Subnet]
 """`(one client's slot, kind) -> its subnet`."""
 
@@ -43,23 +46,20 @@ def run_turns(client_fn: ClientFn, subnet: SubnetFn, cohort: Cohort) -> tuple[Py
     """
     cohort = jax.tree.map(jnp.asarray, cohort)
     lanes = cohort.index.shape[-1]
-    clients = (cohort.index, cohort.widths, cohort.sizes, cohort.exits, cohort.weights)
+    clients = {name: getattr(cohort, name) for name in _OWN}
 
-    def one_client(kind: Kind, over_lanes: Callable, slot: tuple) -> tuple[PyTree, PyTree]:
-        index, widths, sizes, exits, weights = slot
-        own = dataclasses.replace(
-            cohort, index=index, widths=widths, sizes=sizes, exits=exits, weights=weights
-        )
-        turn = Turn(cohort.num_batches, over_lanes)
-        return client_fn(subnet(own, kind), index, weights, turn)
+    def one_client(kind: Kind, over_lanes: Callable, slot: dict) -> tuple[PyTree, PyTree]:
+        own = dataclasses.replace(cohort, **slot)
+        turn = Turn(cohort.num_batches, jnp.asarray(own.steps), over_lanes)
+        return client_fn(subnet(own, kind), jnp.asarray(own.index), jnp.asarray(own.weights), turn)
 
-    def together(kind: Kind, slots: tuple) -> tuple[PyTree, PyTree]:
+    def together(kind: Kind, slots: dict) -> tuple[PyTree, PyTree]:
         if lanes == 1:
             single = jax.tree.map(lambda x: x[0], slots)
             summed, stacked = one_client(kind, lambda value: value, single)
             return summed, jax.tree.map(lambda x: x[None], stacked)
 
-        def lane(slot: tuple) -> tuple[PyTree, PyTree]:
+        def lane(slot: dict) -> tuple[PyTree, PyTree]:
             return one_client(kind, lambda value: jax.lax.pmax(value, _LANES), slot)
 
         summed, stacked = jax.vmap(lane, axis_name=_LANES)(slots)
@@ -83,6 +83,21 @@ def run_turns(client_fn: ClientFn, subnet: SubnetFn, cohort: Cohort) -> tuple[Py
     if cohort.devices > 1:
         total = jax.lax.psum(total, DEVICES)
     return total, jax.tree.map(lambda x: x[None], outputs)
+
+
+def of_all_devices(outputs: PyTree, cohort: Cohort) -> PyTree:
+    """Lists what `run_turns` stacked on every device, client by client.
+
+    Args:
+      outputs: stacked outputs of this device `[1, V, L, ...]`.
+      cohort: whose they are.
+
+    Returns:
+      The same on every device: outputs `[P V L, ...]`; zeros where no turn was taken.
+    """
+    if cohort.devices > 1:
+        outputs = jax.lax.all_gather(outputs, DEVICES, axis=0, tiled=True)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), outputs)
 
 
 def on_devices(

@@ -24,10 +24,20 @@ def csv_path(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def npz_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "images.npz"
+    generator = np.random.default_rng(0)
+    inputs, rows = generator.integers(0, 256, (90, 4, 4, 1), np.uint8), np.arange(90)
+    np.savez(path, inputs=inputs, targets=rows % 5, clients=rows % 3)
+    return path
+
+
 @pytest.fixture(params=sorted(DATASETS))
-def make(request, csv_path):
+def make(request, csv_path, npz_path):
     # Arguments that a dataset cannot do without, and small sizes.
     arguments = {
+        "npz": {"data_path": npz_path},
         "synthetic_images": {"num_images": 300},
         "synthetic_titles": {"num_titles": 300, "max_length": 9},
         "synthetic_topics": {"num_titles": 300, "max_length": 9},

@@ -106,7 +106,7 @@ def test_rounds_keep_every_invariant(name, kind):
         count = sum((n != old) for n in new) if moved else 3
         return old + sum(n - old for n in new) / np.maximum(count, 1)
 
-    if not hj.METHODS[name].label_split:
+    if not hj.METHODS[name].label_split and hj.METHODS[name].robust == "none":
         expected = jax.tree.map(mean, start.params, *singles)
         small.assert_trees_close(after(whole), expected, atol=1e-6)
 
@@ -152,7 +152,13 @@ def test_coordinates_that_nobody_holds_keep_their_bits(name):
     assert any(held)
 
 
-@pytest.mark.parametrize("name", sorted(hj.METHODS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("fiarse", "scalefl") else pytest.mark.slow)
+        for name in sorted(hj.METHODS)
+    ],
+)
 def test_evaluation_agrees_between_executions(name):
     data = small.client_data(SIZES, kind="cnn")
     sums = []

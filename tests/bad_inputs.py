@@ -1,0 +1,320 @@
+"""Bad inputs and the words that each must be met with: data for `test_bad_input`.
+
+Every case is `(script, make, expected)`: `make` prepares a folder and returns arguments.
+"""
+
+import atexit
+import functools
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tests.test_experiments import SMALL, run
+
+TITLES = "title,publication\n" + "".join(
+    f"the {word} of {other},{client}\n"
+    for client in ("North", "South")
+    for word in ("art", "joy", "cost")
+    for other in ("tea", "rain")
+)
+ROWS = np.arange(24)
+IMAGES = {
+    "inputs": np.zeros((24, 4, 4, 1), np.uint8),
+    "targets": ROWS % 3,
+    "clients": ROWS % 2,
+}
+FINISHED = ["--num_rounds=1", "--host_devices=1"]
+
+
+def titles(content, *arguments):
+    """A CSV file of this content."""
+
+    def make(folder):
+        path = folder / "titles.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return ["--dataset=titles", f"--data_path={path}", "--min_count=1", *arguments]
+
+    return make
+
+
+def npz(*arguments, **changes):
+    """An npz file of images, with arrays changed, or left out if None."""
+
+    def make(folder):
+        arrays = {name: array for name, array in (IMAGES | changes).items() if array is not None}
+        np.savez(folder / "images.npz", **arrays)
+        return [
+            "--dataset=npz",
+            f"--data_path={folder / 'images.npz'}",
+            "--model=mlp",
+            *arguments,
+        ]
+
+    return make
+
+
+def npz_file(content):
+    """A file of these bytes, called an npz file."""
+
+    def make(folder):
+        (folder / "images.npz").write_bytes(content(folder) if callable(content) else content)
+        return ["--dataset=npz", f"--data_path={folder / 'images.npz'}", "--model=mlp"]
+
+    return make
+
+
+def half_an_npz(folder):
+    npz()(folder)
+    content = (folder / "images.npz").read_bytes()
+    return content[: len(content) // 2]
+
+
+def one_array(folder):
+    np.save(folder / "one.npy", ROWS)
+    return (folder / "one.npy").read_bytes()
+
+
+@functools.cache
+def finished(then):
+    """A finished run, for copies."""
+    folder = tempfile.TemporaryDirectory(prefix="hasa_jax-tests-")
+    atexit.register(folder.cleanup)
+    workdir = Path(folder.name) / "w"
+    done = run("train", *SMALL, *FINISHED, *then, f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+def after(*arguments, spoil=lambda workdir: None, script="train", then=()):
+    """A finished run in a workdir, spoilt, and what is asked of it then."""
+
+    def make(folder):
+        workdir = shutil.copytree(finished(then), folder / "w")
+        spoil(workdir)
+        common = [] if script in ("tables", "plots") else [*FINISHED, *then]
+        return [*common, *arguments, f"--workdir={workdir}"]
+
+    return make
+
+
+def write(name, content):
+    """Puts a file into a workdir, in place of what is there."""
+
+    def spoil(workdir):
+        path = workdir / name
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(content(old) if callable(content) else content, encoding="utf-8")
+
+    return spoil
+
+
+def checkpoints_are_a_file(folder):
+    (folder / "w").mkdir()
+    (folder / "w" / "checkpoints").write_text("mine", encoding="utf-8")
+    return [f"--workdir={folder / 'w'}"]
+
+
+def workdir_is_a_file(folder):
+    (folder / "taken").write_text("mine", encoding="utf-8")
+    return [f"--workdir={folder / 'taken'}"]
+
+
+def workdir_without_manifest(folder):
+    (folder / "metrics.csv").write_text("mine", encoding="utf-8")
+    return [f"--workdir={folder}"]
+
+
+def workdir_of_other_data(folder):
+    make = titles(TITLES)
+    arguments = [*make(folder), *FINISHED, f"--workdir={folder / 'w'}"]
+    assert run("train", *SMALL, *arguments).returncode == 0
+    titles(TITLES + "the art of the cost,North\n")(folder)
+    return arguments
+
+
+def without_flags(manifest):
+    found = json.loads(manifest)
+    del found["flags"]
+    return json.dumps(found)
+
+
+def train(*arguments):
+    """Arguments of train alone."""
+    return "train", lambda folder: list(arguments)
+
+
+def compare(*arguments):
+    """Arguments of compare alone."""
+    return "compare", lambda folder: list(arguments)
+
+
+FLAGS = {
+    "unknown flag": (*train("--wdith=1"), "wdith"),
+    "no flag at all": (*train("hasa"), "'hasa'"),
+    "flagfile that is not there": (*train("--flagfile=no.flags"), "no.flags"),
+    "unknown method": (*train("--method=best"), "method"),
+    "unknown policy": (*train("--policy=best"), "policy"),
+    "unknown corruption": (*train("--corrupted=.5", "--corruption=lies"), "corruption"),
+    "no number": (*train("--budget=half"), "budget"),
+    "not a number": (*train("--tail_fraction=nan"), "finite"),
+    "infinite deadline": (*train("--deadline=inf"), "finite"),
+    "negative rate": (*train("--client_lr=-1"), "client_lr"),
+    "zero rounds": (*train("--num_rounds=0"), "num_rounds"),
+    "seed too large": (*train("--seed=4294967296"), "2**32"),
+    "chance above 1": (*train("--client_dropout=2"), "client_dropout"),
+    "no checkpoint kept": (*train("--keep_checkpoints=0"), "keep_checkpoints"),
+    "code in a number": (*train("--budget=__import__('os').getpid()"), "budget"),
+    "code in a list": (*train("--policy=fixed", "--widths=exit()"), "--widths"),
+    "list without numbers": (*train("--policy=fixed", "--widths=.5,x"), "--widths"),
+    "too few widths": (*train("--policy=fixed", "--widths=.5,.5"), "7 clients"),
+    "infinite width": (*train("--policy=fixed", "--widths=" + ",".join(["inf"] * 7)), "finite"),
+    "too few capacities": (*train("--capacities=.5"), "one a client"),
+    "capacity above 1": (*train("--capacities=" + ",".join(["2"] * 7)), "capacit"),
+    "no capacities": (*train("--policy=capacity"), "--capacities"),
+    "bad levels": (*train("--policy=levels", "--levels=1,2"), "(0, 1]"),
+    "shares of levels": (*train("--policy=levels", "--level_proportions=1"), "proportion"),
+    "bad milestone": (*train("--lr_milestones=5,soon"), "--lr_milestones"),
+    "budget too low": (*train("--budget=.1"), "[0.2000, 0.8000]"),
+    "budget of narrow devices": (
+        *train("--budget=.7", f"--capacities={','.join(['.6'] * 7)}"),
+        "0.6000]",
+    ),
+    "narrowest above widest": (*train("--w_min=.9"), "w_min"),
+    "too large a cohort": (*train("--clients_per_round=8"), "7 clients"),
+    "too large a batch": (*train("--batch_size=3000000000"), "too large"),
+    "nobody holds it all": (*train("--policy=exclusive"), "capacity is 1"),
+    "diverging": (*train("--client_optimizer=sgd", "--client_lr=1e38"), "learning rate"),
+    "clients that send NaN": (*train("--corrupted=.3", "--corruption=nan"), "--drop_nonfinite"),
+}
+COMBINATIONS = {
+    "momentum of Adam": (*train("--client_momentum=.9"), "client_optimizer sgd"),
+    "option of another method": (*train("--rolling_step=2"), "extraction rolling"),
+    "option of another mean": (*train("--trim=.1"), "robust trimmed_mean"),
+    "corruption of nobody": (*train("--corruption=nan"), "corrupted"),
+    "dealt anew": (*train("--dynamic"), "policy levels or random"),
+    "depth without exits": (*train("--method=scalefl"), "exits"),
+    "too many exits": (*train("--exits=3"), "depth 1"),
+    "teacher without draws": (*train("--objective=self_distillation"), "go together"),
+    "single parameters sliced": (
+        *train("--method=fiarse", "--execution=sliced", "--budget_unit=params"),
+        "single parameters",
+    ),
+    "single parameters by width": (*train("--method=fiarse"), "state its budget in params"),
+    "model of images on texts": (*train("--model=resnet18"), "use lstm, transformer"),
+    "flags of compare": (*train("--methods=fjord"), "is for compare"),
+    "unknown policy of many": (*compare("--policies=uniform,best"), "policies"),
+    "unknown method of many": (*compare("--methods=hasa,best"), "methods"),
+    "unknown policy of a method": (*compare("--methods=hasa:best"), "methods"),
+    "one arm twice": (*compare("--methods=hasa,hasa:hasa"), "twice"),
+    "policies and methods": (
+        *compare("--methods=hasa", "--policies=uniform"),
+        "method:policy",
+    ),
+    "a policy for compare": (*compare("--policy=uniform"), "--policies"),
+    "a method and methods": (*compare("--methods=hasa", "--method=fjord"), "method:policy"),
+    "unknown reference": (*compare("--reference=best"), "use one of hasa:uniform"),
+}
+CSV = {
+    "CSV without a path": (*train("--dataset=titles"), "--data_path"),
+    "CSV that is not there": (*train("--dataset=titles", "--data_path=no.csv"), "no.csv"),
+    "CSV that is a folder": (*train("--dataset=titles", "--data_path=."), "directory"),
+    "empty CSV": ("train", titles(""), "is empty"),
+    "CSV of a header alone": ("train", titles("title,publication\n"), "no rows"),
+    "CSV without a column": ("train", titles("text,publication\na b,N\n"), "title"),
+    "CSV with a column twice": ("train", titles("title,title,publication\n"), "twice"),
+    "CSV with too many fields": ("train", titles(TITLES + "a, b,North\n"), "line 14"),
+    "CSV without a text": ("train", titles(TITLES + ",North\n"), "line 14"),
+    "CSV without a client": ("train", titles(TITLES + "the art, \n"), "line 14"),
+    "CSV with an open quote": ("train", titles(TITLES + '"the art,North\n'), "quoting"),
+    "CSV with NUL": ("train", titles(TITLES + "the\0art,North\n"), "NUL"),
+    "CSV not in UTF-8": ("train", titles(TITLES.encode() + b"\xff\xfe,North\n"), "UTF-8"),
+    "CSV of one client": ("train", titles(TITLES.replace("South", "North")), "North"),
+    "client of two titles": ("train", titles(TITLES + "a b,East\nc d,East\n"), "East"),
+    "column by another name": ("train", titles(TITLES, "--text_column=text"), "text"),
+}
+NPZ = {
+    "npz without a path": (*train("--dataset=npz", "--model=mlp"), "--data_path"),
+    "npz that is not there": (*train("--dataset=npz", "--data_path=no.npz"), "no.npz"),
+    "npz that is a text": ("train", npz_file(b"hello"), "without objects"),
+    "npz cut in half": ("train", npz_file(half_an_npz), "not an npz file"),
+    "npz of one array": ("train", npz_file(one_array), "one array alone"),
+    "npz without clients": ("train", npz(clients=None), "'clients'"),
+    "npz of unequal lengths": ("train", npz(targets=ROWS[:9]), "one row"),
+    "npz of objects": (
+        "train",
+        npz(clients=np.array([{}] * 24, object)),
+        "without objects",
+    ),
+    "npz with clients in halves": ("train", npz(clients=ROWS / 2), "integer or a text"),
+    "npz with targets in halves": ("train", npz(targets=ROWS / 2), "integers"),
+    "npz with negative targets": ("train", npz(targets=-ROWS), "targets"),
+    "npz of NaN": ("train", npz(inputs=np.full((24, 3), np.nan)), "not finite"),
+    "npz of one client": ("train", npz(clients=0 * ROWS), "only one client"),
+    "client of two images": ("train", npz(clients=np.minimum(ROWS // 2, 1) * 0 + (ROWS < 2)), "1"),
+    "npz for another model": ("train", npz("--model=lstm"), "does not fit"),
+    "npz without pixels": ("train", npz("--model=cnn", inputs=np.ones((24, 3))), "does not fit"),
+}
+FOLDERS = {
+    "workdir that is a file": ("train", workdir_is_a_file, "is a file"),
+    "workdir that cannot be": (*train("--workdir=/proc/results"), "cannot be written"),
+    "workdir of who knows what": ("train", workdir_without_manifest, "without a run.json"),
+    "workdir of other data": ("train", workdir_of_other_data, "other data"),
+    "workdir of other flags": ("train", after("--budget=.6"), "budget=0.5 there, 0.6 here"),
+    "workdir of more rounds": (
+        "train",
+        after("--num_rounds=1", then=("--num_rounds=2",)),
+        "num_rounds=2 there, 1 here",
+    ),
+    "workdir of other devices": (
+        "train",
+        after("--host_devices=2"),
+        "--host_devices=1 --client_block=1, where",
+    ),
+    "run.json cut off": (
+        "train",
+        after(spoil=write("run.json", lambda old: old[:99])),
+        "run.json is damaged",
+    ),
+    "run.json without flags": (
+        "train",
+        after(spoil=write("run.json", without_flags)),
+        "run.json is damaged",
+    ),
+    "checkpoints that are a file": ("train", checkpoints_are_a_file, "could not be opened"),
+    "no results": (
+        "tables",
+        lambda folder: [f"--workdir={folder / 'none'}"],
+        "does not exist",
+    ),
+    "no results to draw": (
+        "plots",
+        lambda folder: [f"--workdir={folder / 'none'}"],
+        "does not exist",
+    ),
+    "results of nothing": (
+        "tables",
+        after(spoil=write("metrics.csv", ""), script="tables"),
+        "no rows",
+    ),
+    "results with a word for a number": (
+        "tables",
+        after(
+            spoil=write("summary.csv", lambda old: old.replace(",0.5,", ",half,", 1)),
+            script="tables",
+        ),
+        "'half'",
+    ),
+    "results without a column": (
+        "tables",
+        after(
+            spoil=write("summary.csv", lambda old: old.replace("mean_accuracy", "mean")),
+            script="tables",
+        ),
+        "no column 'mean_accuracy'",
+    ),
+    "table by an unknown row": ("tables", after("--reference=best", script="tables"), "use one of"),
+}
+CASES = FLAGS | COMBINATIONS | CSV | NPZ | FOLDERS
