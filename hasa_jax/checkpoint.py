@@ -59,10 +59,13 @@ def read_arrays(folder: Path) -> dict[str, np.ndarray]:
     """
     import orbax.checkpoint as ocp
 
+    none = UserError(f"no checkpoint is in {folder}: name a folder of checkpoints of a run")
+    if not folder.is_dir():
+        raise none
     with ocp.CheckpointManager(folder.absolute(), options=_options(ocp, None, False)) as manager:
         latest = manager.latest_step()
         if latest is None:
-            raise UserError(f"no checkpoint is in {folder}: name a folder of checkpoints of a run")
+            raise none
         try:
             _check_sum(folder / str(latest))
             found = manager.restore(
@@ -115,7 +118,8 @@ class Checkpoints:
         for name, value in (("every", every), ("keep", keep)):
             if value < 1:
                 raise UserError(f"checkpoints: {name} is {value}, but must be at least 1")
-        self._folder, self._identity, self._every, self._tell = folder, identity, every, tell
+        self._folder, self._every, self._tell = folder, every, tell
+        self._identity = json.loads(json.dumps(identity))  # Tuples come back as lists.
         self._saving = 0
         self._orbax = ocp
         self._manager = self._guarded(
@@ -143,9 +147,12 @@ class Checkpoints:
         if round in self._manager.all_steps():
             return
         arrays = dict(named_leaves(states))
-        # Only the identity may hold what is not what JSON gives back, such as tuples.
-        identity = json.loads(json.dumps(self._identity))
-        content = {"format": _FORMAT, "identity": identity, "round": round, "record": list(record)}
+        content = {
+            "format": _FORMAT,
+            "identity": self._identity,
+            "round": round,
+            "record": list(record),  # A copy: it is written while more rows come.
+        }
         args = self._orbax.args.Composite(
             arrays=self._orbax.args.StandardSave(arrays),
             content=self._orbax.args.JsonSave(content),
@@ -208,7 +215,7 @@ class Checkpoints:
         arrays = {name: np.asarray(leaf) for name, leaf in found["arrays"].items()}
         if content["format"] != _FORMAT:
             raise _DamageError(f"its format is {content['format']}, not {_FORMAT}")
-        if content["identity"] != json.loads(json.dumps(self._identity)):
+        if content["identity"] != self._identity:
             raise UserError(
                 f"checkpoints in {self._folder} are of a run with other flags or data: take "
                 "another folder, or remove them"

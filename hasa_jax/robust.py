@@ -10,6 +10,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from hasa_jax.aggregation import all_finite
 from hasa_jax.base import Params, PartialSum, PyTree, UserError
 
 ROBUST = ("none", "norm_clip", "trimmed_mean", "median")
@@ -56,10 +57,7 @@ def robust_sum(
       Trimmed mean and median: Yin et al., arXiv 1803.01498. Clipping to the median norm: after
       Sun et al., arXiv 1911.07963, whose bound is a constant.
     """
-    finite = [
-        jnp.isfinite(u).reshape(len(weights), -1).all(axis=1) for u in jax.tree.leaves(updates)
-    ]
-    present = (weights > 0) & jnp.stack(finite).all(axis=0)
+    present = (weights > 0) & jax.vmap(all_finite)(updates)
     weights = jnp.where(present, weights, 0.0)
 
     def there(update: jax.Array) -> jax.Array:

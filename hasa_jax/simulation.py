@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hasa_jax import cohorts, feeding, health, scoring, together
+from hasa_jax.aggregation import all_finite
 from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import Allocation
 from hasa_jax.base import (
@@ -19,11 +20,10 @@ from hasa_jax.base import (
     ClientReport,
     Cohort,
     FederatedDataset,
-    Params,
     ServerState,
     UserError,
 )
-from hasa_jax.checkpoint import Checkpoints
+from hasa_jax.checkpoint import Checkpoints, Saved
 from hasa_jax.execution.turns import on_devices
 from hasa_jax.stopwatch import stopwatch
 from hasa_jax.together import Trial
@@ -177,17 +177,9 @@ def run_trials(
     plan = feeding.Plan(num_rounds, clients_per_round, client_weights, possible)
     feed = (feeding.streamed if stream else feeding.resident)(algorithm, trials, plan)
     states = jax.tree.map(lambda *x: jnp.stack(x), *[algorithm.init(t.key) for t in trials])
-    done, record = 0, list[list[scoring.Rows]]()
-    if checkpoints is not None and (saved := checkpoints.latest(states)) is not None:
-        done, states, record = saved
-        del saved
-        if done > num_rounds:
-            raise UserError(
-                f"num_rounds is {num_rounds}, but the checkpoint is of round {done}: take another "
-                "folder for a shorter run"
-            )
-        for evaluated in record:
-            _write(evaluated, writers)
+    done, states, record = _latest(checkpoints, states, num_rounds)
+    for evaluated in record:
+        _write(evaluated, writers)
     states = together.put(states, algorithm.devices, len(trials))
     seconds = _seconds_of(record)
     stopping = False
@@ -226,6 +218,19 @@ def run_trials(
     ]
 
 
+def _latest(checkpoints: Checkpoints | None, states: ServerState, num_rounds: int) -> Saved:
+    """Returns where a run goes on, or its beginning; refuses a checkpoint beyond its end."""
+    saved = checkpoints and checkpoints.latest(states)
+    if not saved:
+        return Saved(0, states, [])
+    if saved.round > num_rounds:
+        raise UserError(
+            f"num_rounds is {num_rounds}, but the checkpoint is of round {saved.round}: take "
+            "another folder for a shorter run"
+        )
+    return saved
+
+
 def _write(evaluated: Sequence[scoring.Rows], writers: Sequence[Writer]) -> None:
     """Hands the rows of one evaluation to all writers."""
     for rows in evaluated:
@@ -240,8 +245,5 @@ def _seconds_of(record: Sequence[Sequence[scoring.Rows]]) -> dict[str, float]:
     return {name: latest.get(name, 0.0) for name in ("train_seconds", "compile_seconds")}
 
 
-@jax.jit
-def _finite(params: Params) -> jax.Array:
-    """Tells for each trial whether all parameters are numbers `[E]`."""
-    leaves = [jnp.isfinite(x).all(axis=range(1, x.ndim)) for x in jax.tree.leaves(params)]
-    return jnp.stack(leaves).all(axis=0)
+_finite = jax.jit(jax.vmap(all_finite))
+"""Tells for each trial whether all parameters are numbers `[E]`."""

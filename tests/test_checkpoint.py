@@ -137,6 +137,8 @@ def test_arrays_can_be_read_alone(setting, whole, folder, tmp_path):
     (folder / "5" / "SHA256").write_text("other")
     with pytest.raises(hj.UserError, match="cannot be read"):
         read_arrays(folder)
+    with pytest.raises(hj.UserError, match="no checkpoint"):
+        read_arrays(tmp_path / "nothing")
     (tmp_path / "nothing").mkdir()
     with pytest.raises(hj.UserError, match="no checkpoint"):
         read_arrays(tmp_path / "nothing")
@@ -146,7 +148,7 @@ def files_of(step):
     return sorted(path for path in step.rglob("*") if path.is_file() and path.stat().st_size)
 
 
-def go_on(setting, folder, whole, round=3):
+def assert_goes_on(setting, folder, whole, round=3):
     """Goes on where the checkpoint of a round is not whole: from the one before, saying so."""
     told = []
     assert_same(run(setting, folder, 5, told=told), whole)
@@ -183,12 +185,12 @@ def test_damage_of_any_file_is_found_or_does_not_matter(setting, stopped, tmp_pa
 def test_a_truncated_checkpoint_is_not_used(setting, whole, folder):
     largest = max(files_of(folder / "3"), key=lambda path: path.stat().st_size)
     largest.write_bytes(largest.read_bytes()[:-10])
-    go_on(setting, folder, whole)
+    assert_goes_on(setting, folder, whole)
 
 
 def test_a_missing_part_is_not_used(setting, whole, folder):
     shutil.rmtree(folder / "3" / "content")
-    go_on(setting, folder, whole)
+    assert_goes_on(setting, folder, whole)
 
 
 def test_a_checkpoint_of_another_model_is_not_used(setting, whole, folder, tmp_path):
@@ -203,7 +205,7 @@ def test_a_checkpoint_of_another_model_is_not_used(setting, whole, folder, tmp_p
     run((algorithm, setting[1], allocation), tmp_path / "other", 3)
     shutil.rmtree(folder / "3")
     shutil.copytree(tmp_path / "other" / "3", folder / "3")
-    go_on(setting, folder, whole)
+    assert_goes_on(setting, folder, whole)
 
 
 def names_in(folder):
@@ -238,13 +240,13 @@ def test_fewer_rounds_than_there_are_are_refused(setting, folder):
 def test_a_checkpoint_of_another_round_is_not_used(setting, whole, folder):
     shutil.rmtree(folder / "3")
     shutil.copytree(folder / "1", folder / "3")
-    go_on(setting, folder, whole)
+    assert_goes_on(setting, folder, whole)
 
 
 def test_something_else_in_the_place_of_a_checkpoint_is_not_used(setting, whole, folder):
     (folder / "4").mkdir()
     (folder / "4" / "model.bin").write_bytes(b"foreign")
-    go_on(setting, folder, whole, round=4)
+    assert_goes_on(setting, folder, whole, round=4)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

@@ -9,7 +9,6 @@ import os
 # Only a process that prints the table has not been given its devices yet.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
 
-import jax
 import numpy as np
 import optax
 
@@ -84,7 +83,6 @@ def differences(kind):
 
 def main():
     """Prints the table."""
-    jax.config.update("jax_disable_most_optimizations", False)
     print(f"| model | {' | '.join(VARIATIONS)} |")
     print(f"|---|{'---|' * len(VARIATIONS)}")
     for kind in KINDS:
