@@ -1,0 +1,32 @@
+"""Digits on photographs."""
+
+from __future__ import annotations
+
+import pathlib
+
+from hasa_jax.datasets.files.archive import arrays_of
+from hasa_jax.datasets.pool import Pool, check, file_of, pooled
+
+DIGITS = tuple("0123456789")
+
+
+def mnist_m(folder: pathlib.Path) -> Pool:
+    """Reads MNIST-M.
+
+    Args:
+      folder: has `mnist_m.npz` or `mnist_m_small.npz` with bytes `x_train` and `x_test`
+        `[n, 32, 32, 3]` and labels `y_train` and `y_test`.
+
+    Returns:
+      Images of bytes `[n, 32, 32, 3]`.
+
+    Raises:
+      UserError: if the file is missing or damaged.
+    """
+    path, parts = file_of(folder, "mnist_m.npz", "mnist_m_small.npz"), []
+    for name in ("train", "test"):
+        found = arrays_of(path, (f"x_{name}", f"y_{name}"))
+        inputs, targets = found[f"x_{name}"], found[f"y_{name}"]
+        check(path, inputs, targets, len(DIGITS))
+        parts.append((inputs, targets, name == "test"))
+    return pooled(parts, DIGITS)

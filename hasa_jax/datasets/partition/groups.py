@@ -1,0 +1,77 @@
+"""Clients as the data have them: writers, sources, domains."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hasa_jax.base import UserError
+from hasa_jax.datasets.partition.rows import Labels, check_room
+
+
+def natural(
+    labels: Labels, num_clients: int, generator: np.random.Generator, *, min_examples: int = 10
+) -> list[np.ndarray]:
+    """Makes a client of each group.
+
+    Args:
+      labels: of all rows.
+      num_clients: the number of groups; 0 for as many as there are.
+      generator: not consumed; there is nothing to draw.
+      min_examples: fewest rows of a client.
+
+    Returns:
+      Sorted rows of each client, in the order of the groups.
+
+    Raises:
+      UserError: if there are more or fewer groups, or if one has too few rows.
+    """
+    del generator
+    count = len(labels.group_names)
+    if num_clients not in (0, count):
+        raise UserError(
+            f"num_clients is {num_clients}, but there are {count} groups: leave it out, or take "
+            "--partition=domain"
+        )
+    parts = [np.flatnonzero(labels.groups == group) for group in range(count)]
+    _check_groups(labels, [len(part) for part in parts], min_examples)
+    check_room(len(labels.groups), count, min_examples)
+    return parts
+
+
+def domain(
+    labels: Labels, num_clients: int, generator: np.random.Generator, *, min_examples: int = 10
+) -> list[np.ndarray]:
+    """Gives every group the same number of clients, and its rows to them at random.
+
+    Args:
+      labels: of all rows.
+      num_clients: a multiple of the number of groups.
+      generator: consumed.
+      min_examples: fewest rows of a client.
+
+    Returns:
+      Sorted rows of each client; those of one group follow each other.
+
+    Raises:
+      UserError: for another number of clients, or if a group has too few rows.
+    """
+    count = len(labels.group_names)
+    each, rest = divmod(num_clients, count)
+    if rest or not each:
+        raise UserError(
+            f"num_clients is {num_clients}: it must be a multiple of the {count} groups"
+        )
+    parts = [generator.permutation(np.flatnonzero(labels.groups == g)) for g in range(count)]
+    _check_groups(labels, [len(part) for part in parts], each * min_examples)
+    check_room(len(labels.groups), num_clients, min_examples)
+    return [np.sort(share) for part in parts for share in np.array_split(part, each)]
+
+
+def _check_groups(labels: Labels, sizes: list[int], least: int) -> None:
+    """Refuses groups that are too small."""
+    for name, size in zip(labels.group_names, sizes, strict=True):
+        if size < least:
+            raise UserError(
+                f"group {name!r} has {size} examples, but needs {least}: leave it out, or lower "
+                "--min_examples"
+            )
