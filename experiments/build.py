@@ -50,8 +50,9 @@ def build_dataset(seed: int) -> FederatedDataset:
     """Builds the flagged data set, giving its builder the flags that it takes."""
     builder = DATASETS[FLAGS.dataset]
     names = set(inspect.signature(builder).parameters) - {"key"}
-    if "data_path" in names and not FLAGS.data_path:
-        raise UserError(f"--dataset={FLAGS.dataset} reads a file: name it with --data_path")
+    for name, what in (("data_path", "a file"), ("data_dir", "a folder")):
+        if name in names and not FLAGS[name].value:
+            raise UserError(f"--dataset={FLAGS.dataset} reads {what}: name it with --{name}")
     return builder(jax.random.key(seed), **{name: FLAGS[name].value for name in sorted(names)})
 
 

@@ -13,6 +13,7 @@ from hasa_jax.budget import PROJECTIONS
 from hasa_jax.cohorts import CLIENT_WEIGHTS
 from hasa_jax.costs import BUDGET_UNITS
 from hasa_jax.datasets import DATASETS
+from hasa_jax.datasets.partition import PARTITIONS
 from hasa_jax.execution import EXECUTIONS
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.extraction.measures import MEASURES
@@ -33,6 +34,18 @@ SERVER_OPTIMIZERS = ("adam", "sgd", "yogi")
 # Data.
 flags.DEFINE_enum("dataset", "synthetic_titles", sorted(DATASETS), "Where the examples come from.")
 flags.DEFINE_string("data_path", "", "File of the titles (CSV) or npz data set.")
+flags.DEFINE_string("data_dir", "", "Folder of the files of a published data set.")
+flags.DEFINE_enum(
+    "partition",
+    None,
+    sorted(PARTITIONS),
+    "How published data are dealt out; if not given, natural where they tell clients, else iid.",
+)
+flags.DEFINE_float("alpha", 0.5, "Concentration of dirichlet, balanced_dirichlet and quantity.")
+flags.DEFINE_integer("classes_per_client", 2, "Classes of a client of shards.", 1)
+flags.DEFINE_integer("min_examples", 10, "Fewest examples of a client of any partition.", 1)
+flags.DEFINE_integer("max_examples", 0, "Training examples of published data; 0 for all.", 0)
+flags.DEFINE_integer("resize", 0, "Height and width of published images; 0 as they are.", 0)
 flags.DEFINE_string("text_column", "title", "Column that holds the text.")
 flags.DEFINE_string("client_column", "publication", "Column that tells the client.")
 flags.DEFINE_integer("vocab_size", 3000, "Most words in the vocabulary; 0 for all.", 0)
@@ -46,7 +59,7 @@ flags.DEFINE_integer("num_images", 2000, "Images of synthetic_images.", 1)
 flags.DEFINE_integer("image_size", 8, "Height and width of its images.", 1)
 flags.DEFINE_integer("num_classes", 10, "Classes of its images.", 1)
 flags.DEFINE_integer("num_topics", 7, "Classes of synthetic_topics.", 1)
-flags.DEFINE_integer("num_clients", 10, "Clients of synthetic_images and synthetic_topics.", 1)
+flags.DEFINE_integer("num_clients", 10, "Clients of data that tell none.", 2)
 
 # Method. What is left open here is as the method was published.
 _ALLOCATIONS = sorted({**POLICIES, **UNBUDGETED})

@@ -21,8 +21,7 @@ def labels_of(seed, num_rows=900, num_classes=6):
 
 
 def deal(name, labels, num_clients=12, seed=0, **options):
-    count = 0 if name == "natural" else num_clients
-    return PARTITIONS[name](labels, count, np.random.default_rng(seed), **options)
+    return PARTITIONS[name](labels, num_clients, np.random.default_rng(seed), **options)
 
 
 def histograms(labels, parts):
@@ -128,8 +127,8 @@ def test_natural_clients_are_the_groups():
     labels = labels_of(0)
     for group, part in enumerate(deal("natural", labels)):
         assert (labels.groups[part] == group).all()
-    with pytest.raises(UserError, match="3 groups"):
-        PARTITIONS["natural"](labels, 5, np.random.default_rng(0))
+    with pytest.raises(UserError, match="tell no clients"):
+        deal("natural", Labels(labels.targets, labels.groups, ("all",)))
 
 
 def test_domains_are_split_among_as_many_clients_each():

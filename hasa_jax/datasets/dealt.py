@@ -1,12 +1,10 @@
-"""From a pool of images to the splits of all clients."""
+"""From what a reader finds in files to the splits of all clients."""
 
 from __future__ import annotations
 
-import functools
 import inspect
-import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,22 +12,23 @@ import numpy as np
 
 from hasa_jax import keys
 from hasa_jax.base import ClientData, FederatedDataset, UserError
-from hasa_jax.datasets.files import READERS
 from hasa_jax.datasets.images import resized, standardised
-from hasa_jax.datasets.partition import PARTITIONS, matched
-from hasa_jax.datasets.partition.rows import Labels
+from hasa_jax.datasets.partition.deal import deal
 from hasa_jax.datasets.pool import Pool
-from hasa_jax.datasets.splits import Split, split
+from hasa_jax.datasets.splits import Split
 
-_MATCHED, _SHARES = 10**6, 10**6 + 1  # Client addresses of what all clients share.
+Builder = Callable[..., FederatedDataset]
+"""`(key, *, ...) -> FederatedDataset`."""
+
+_PATHS = ("data_dir", "data_path")
+"""Arguments of readers that users may give as texts."""
 
 
-def images(
-    read: Callable[[pathlib.Path], Pool],
+def dealt(
+    pool: Pool,
     key: jax.Array,
     *,
-    data_dir: str | os.PathLike[str],
-    partition: str = "iid",
+    partition: str | None = None,
     num_clients: int = 10,
     alpha: float = 0.5,
     classes_per_client: int = 2,
@@ -37,35 +36,30 @@ def images(
     max_examples: int = 0,
     resize: int = 0,
 ) -> FederatedDataset:
-    """Reads images from files, and deals them out to clients.
-
-    Training examples are dealt out by the partition, and a tenth of a client's is set apart for
-    validation. Where the authors set test examples apart, they go to clients in the proportions
-    of their training labels; where not, a client's rows are split 80/10/10.
+    """Deals examples out to clients, and turns them into what models take.
 
     Args:
-      read: one of `READERS`.
+      pool: the examples.
       key: root key of the run; it is not consumed.
-      data_dir: folder of the files.
-      partition: one of `PARTITIONS`.
-      num_clients: clients `N`.
+      partition: one of `PARTITIONS`; `natural` if None and the data tell clients (writers,
+        sources, domains), `iid` if they do not.
+      num_clients: clients `N`; `natural` has its own number.
       alpha: concentration of `dirichlet`, `balanced_dirichlet` and `quantity`.
       classes_per_client: classes of a client of `shards`.
-      min_examples: fewest examples of a client.
+      min_examples: fewest examples of a client, before some are set apart for validation.
       max_examples: training examples that are used, drawn at random, and as large a part of the
         test examples; 0 for all.
-      resize: height and width to resize to; 0 for those of the files.
+      resize: height and width to resize images to; 0 for those of the files.
 
     Returns:
       The dataset: inputs float32 `[D, height, width, channels]` of mean 0 and deviation 1 in each
       channel over all training examples, targets `[D]`.
 
     Raises:
-      UserError: if files are missing or damaged, or numbers do not fit together.
+      UserError: if numbers do not fit together.
     """
-    pool = read(pathlib.Path(data_dir))
-    if partition not in PARTITIONS:
-        raise UserError(f"unknown partition {partition!r}: use one of {', '.join(PARTITIONS)}")
+    if partition is None:
+        partition = "natural" if len(pool.group_names) > 1 else "iid"
     if max_examples:
         pool = _reduced(pool, max_examples, key)
     options = {
@@ -74,63 +68,32 @@ def images(
         "classes_per_client": classes_per_client,
     }
     rows = deal(pool, key, partition, num_clients, options)
-    seen = resized(pool.inputs, resize) if resize else pool.inputs
     train = np.sort(np.concatenate([own[0] for own in rows]))
-    inputs = standardised(seen, seen[train])
-    return _assemble(pool, inputs, rows, _names(pool, partition, len(rows)))
+    seen = resized(pool.inputs, resize) if resize else pool.inputs
+    return _assemble(pool, standardised(seen, seen[train]), rows, _names(pool, partition, rows))
 
 
-def deal(
-    pool: Pool, key: jax.Array, partition: str, num_clients: int, options: Mapping[str, Any]
-) -> list[Split]:
-    """Deals the rows of a pool out.
+def builder(read: Callable[..., Pool]) -> Builder:
+    """Makes a builder of data sets out of a reader.
 
     Args:
-      pool: the examples.
-      key: root key of the run; it is not consumed.
-      partition: one of `PARTITIONS`.
-      num_clients: number of clients.
-      options: of any partition; those that this one does not know are left out.
+      read: takes arguments by name, such as `data_dir`, and returns a `Pool`.
 
     Returns:
-      Rows of training, validation and testing of each client, sorted.
+      A builder that takes the arguments of the reader and those of `dealt`.
     """
-    function = PARTITIONS[partition]
-    known = {n: v for n, v in options.items() if n in inspect.signature(function).parameters}
-    generator = keys.generator(keys.address(key, keys.Stream.SPLIT, client=_SHARES))
-    test = np.flatnonzero(pool.is_test)
-    dealt = np.flatnonzero(~pool.is_test)
-    labels = Labels(pool.targets[dealt], pool.groups[dealt], pool.group_names)
-    own = [dealt[part] for part in function(labels, num_clients, generator, **known)]
-    if not test.size:
-        return [
-            tuple(part[rows] for rows in split(len(part), _key_of(key, client)))
-            for client, part in enumerate(own)
-        ]
-    tests = _matched_tests(pool, own, test, key)
-    rows = []
-    for client, (part, tested) in enumerate(zip(own, tests, strict=True)):
-        order = keys.generator(_key_of(key, client)).permutation(len(part))
-        held = max(1, round(0.1 * len(part)))
-        rows.append((np.sort(part[order[held:]]), np.sort(part[order[:held]]), tested))
-    return rows
+    own = list(inspect.signature(read).parameters.values())
+    key, *others = list(inspect.signature(dealt).parameters.values())[1:]
 
+    def build(key: jax.Array, **arguments: Any) -> FederatedDataset:
+        found = {p.name: arguments.pop(p.name) for p in own if p.name in arguments}
+        paths = {name: pathlib.Path(found[name]) for name in _PATHS if name in found}
+        return dealt(read(**found | paths), key, **arguments)
 
-def _key_of(key: jax.Array, client: int) -> jax.Array:
-    """Returns the key that splits a client's rows."""
-    return keys.address(key, keys.Stream.SPLIT, client=client)
-
-
-def _matched_tests(
-    pool: Pool, own: list[np.ndarray], test: np.ndarray, key: jax.Array
-) -> list[np.ndarray]:
-    """Deals test rows out by labels, and where the data have groups, within each group."""
-    generator = keys.generator(keys.address(key, keys.Stream.SPLIT, client=_MATCHED))
-    count = len(pool.classes)
-    cells = pool.groups.astype(np.int64) * count + pool.targets
-    size = count * len(pool.group_names)
-    counts = np.stack([np.bincount(cells[part], minlength=size) for part in own])
-    return [test[part] for part in matched(cells[test], counts, generator)]
+    by_name = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    build.__signature__ = inspect.Signature([key, *by_name, *others])  # pyright: ignore
+    build.__doc__ = read.__doc__
+    return build
 
 
 def _reduced(pool: Pool, max_examples: int, key: jax.Array) -> Pool:
@@ -155,9 +118,9 @@ def _reduced(pool: Pool, max_examples: int, key: jax.Array) -> Pool:
     )
 
 
-def _names(pool: Pool, partition: str, count: int) -> tuple[str, ...]:
+def _names(pool: Pool, partition: str, rows: list[Split]) -> tuple[str, ...]:
     """Names clients after their groups where they have them."""
-    groups = len(pool.group_names)
+    groups, count = len(pool.group_names), len(rows)
     if partition == "natural":
         return pool.group_names
     if partition == "domain":
@@ -182,7 +145,3 @@ def _assemble(
         )
 
     return FederatedDataset(gather(0), gather(1), gather(2), names)
-
-
-IMAGES = {name: functools.partial(images, read) for name, read in READERS.items()}
-"""Builders of the image data sets, by name."""

@@ -29,11 +29,11 @@ _RECORD = 1 + 3 * _SIDE * _SIDE
 _BINARY = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
 
 
-def cifar10(folder: pathlib.Path) -> Pool:
+def cifar10(data_dir: pathlib.Path) -> Pool:
     """Reads CIFAR-10 (Krizhevsky, 2009).
 
     Args:
-      folder: has the binary version of its authors, `data_batch_1.bin` to `data_batch_5.bin` and
+      data_dir: has the binary version of its authors, `data_batch_1.bin` to `data_batch_5.bin` and
         `test_batch.bin`; or `train_*.npz` and `test.npz` of lossless WebP mosaics (`webp` bytes,
         `offsets` of the mosaics, labels `y`), which need Pillow (the data extra).
 
@@ -43,11 +43,11 @@ def cifar10(folder: pathlib.Path) -> Pool:
     Raises:
       UserError: if a file is missing or damaged.
     """
-    if any((folder / name).exists() for name in _BINARY):
-        paths = [file_of(folder, name) for name in _BINARY]
+    if any((data_dir / name).exists() for name in _BINARY):
+        paths = [file_of(data_dir, name) for name in _BINARY]
         parts = [(*_binary(path), path.stem == "test_batch") for path in paths]
     else:
-        paths = [*sorted(folder.glob("train_*.npz")), file_of(folder, "test.npz")]
+        paths = [*sorted(data_dir.glob("train_*.npz")), file_of(data_dir, "test.npz")]
         parts = [(*_mosaics(path), path.stem == "test") for path in paths]
     for path, (inputs, targets, _) in zip(paths, parts, strict=True):
         check(path, inputs, targets, len(CLASSES))

@@ -17,11 +17,11 @@ _SETS = {"mnist": mnist, "mnist_m": mnist_m, "usps": usps, "optdigits": optdigit
 _SIDE = 16
 
 
-def digits_domains(folder: pathlib.Path) -> Pool:
+def digits_domains(data_dir: pathlib.Path) -> Pool:
     """Joins MNIST, MNIST-M, USPS and optdigits, a group for each.
 
     Args:
-      folder: has a folder for each of them, by name.
+      data_dir: has a folder for each of them, by name.
 
     Returns:
       Images of bytes `[n, 16, 16, 3]`; grey ones have three equal channels.
@@ -29,7 +29,7 @@ def digits_domains(folder: pathlib.Path) -> Pool:
     Raises:
       UserError: if a file of them is missing or damaged.
     """
-    pools = [read(folder / name) for name, read in _SETS.items()]
+    pools = [read(data_dir / name) for name, read in _SETS.items()]
     inputs = [
         np.broadcast_to(small, (*small.shape[:3], 3))
         for small in (resized(pool.inputs, _SIDE) for pool in pools)

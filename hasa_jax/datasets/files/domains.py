@@ -10,11 +10,11 @@ from hasa_jax.datasets.files.archive import arrays_of
 from hasa_jax.datasets.pool import Pool, check, file_of
 
 
-def pacs(folder: pathlib.Path) -> Pool:
+def pacs(data_dir: pathlib.Path) -> Pool:
     """Reads PACS (Li et al., ICCV 2017): art, cartoons, photos, sketches.
 
     Args:
-      folder: has `pacs32.npz`; see `_domains`.
+      data_dir: has `pacs32.npz`; see `_domains`.
 
     Returns:
       Images of bytes `[n, 32, 32, 3]`, a group for each domain; none are set apart for testing.
@@ -22,14 +22,14 @@ def pacs(folder: pathlib.Path) -> Pool:
     Raises:
       UserError: if the file is missing or damaged.
     """
-    return _domains(file_of(folder, "pacs32.npz"))
+    return _domains(file_of(data_dir, "pacs32.npz"))
 
 
-def office_caltech10(folder: pathlib.Path) -> Pool:
+def office_caltech10(data_dir: pathlib.Path) -> Pool:
     """Reads Office-Caltech-10 (Gong et al., CVPR 2012): Caltech, amazon, dslr, webcam.
 
     Args:
-      folder: has `office_caltech10_32.npz`; see `_domains`.
+      data_dir: has `office_caltech10_32.npz`; see `_domains`.
 
     Returns:
       Images of bytes `[n, 32, 32, 3]`, a group for each domain; none are set apart for testing.
@@ -37,7 +37,7 @@ def office_caltech10(folder: pathlib.Path) -> Pool:
     Raises:
       UserError: if the file is missing or damaged.
     """
-    return _domains(file_of(folder, "office_caltech10_32.npz"))
+    return _domains(file_of(data_dir, "office_caltech10_32.npz"))
 
 
 def _domains(path: pathlib.Path) -> Pool:

@@ -16,11 +16,11 @@ _KIND_BYTES = 8
 _PARTS = (("train", False), ("t10k", True))
 
 
-def mnist(folder: pathlib.Path) -> Pool:
+def mnist(data_dir: pathlib.Path) -> Pool:
     """Reads the four files of MNIST, or of a data set in its form, such as Fashion-MNIST.
 
     Args:
-      folder: has `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same of `t10k`, as
+      data_dir: has `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same of `t10k`, as
         they are or with `.gz`.
 
     Returns:
@@ -32,8 +32,8 @@ def mnist(folder: pathlib.Path) -> Pool:
     parts = []
     for name, is_test in _PARTS:
         images, labels = f"{name}-images-idx3-ubyte", f"{name}-labels-idx1-ubyte"
-        inputs = _read(file_of(folder, images, f"{images}.gz"), 3)
-        path = file_of(folder, labels, f"{labels}.gz")
+        inputs = _read(file_of(data_dir, images, f"{images}.gz"), 3)
+        path = file_of(data_dir, labels, f"{labels}.gz")
         targets = _read(path, 1)
         check(path, inputs, targets, len(DIGITS))
         parts.append((inputs[..., None], targets, is_test))

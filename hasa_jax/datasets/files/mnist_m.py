@@ -10,11 +10,11 @@ from hasa_jax.datasets.pool import Pool, check, file_of, pooled
 DIGITS = tuple("0123456789")
 
 
-def mnist_m(folder: pathlib.Path) -> Pool:
+def mnist_m(data_dir: pathlib.Path) -> Pool:
     """Reads MNIST-M.
 
     Args:
-      folder: has `mnist_m.npz` or `mnist_m_small.npz` with bytes `x_train` and `x_test`
+      data_dir: has `mnist_m.npz` or `mnist_m_small.npz` with bytes `x_train` and `x_test`
         `[n, 32, 32, 3]` and labels `y_train` and `y_test`.
 
     Returns:
@@ -23,7 +23,7 @@ def mnist_m(folder: pathlib.Path) -> Pool:
     Raises:
       UserError: if the file is missing or damaged.
     """
-    path, parts = file_of(folder, "mnist_m.npz", "mnist_m_small.npz"), []
+    path, parts = file_of(data_dir, "mnist_m.npz", "mnist_m_small.npz"), []
     for name in ("train", "test"):
         found = arrays_of(path, (f"x_{name}", f"y_{name}"))
         inputs, targets = found[f"x_{name}"], found[f"y_{name}"]

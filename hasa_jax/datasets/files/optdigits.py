@@ -14,11 +14,11 @@ _PARTS = (("tra", False), ("hol", False), ("tes", True))
 _LARGEST = 16
 
 
-def optdigits(folder: pathlib.Path) -> Pool:
+def optdigits(data_dir: pathlib.Path) -> Pool:
     """Reads the optical recognition of handwritten digits data set.
 
     Args:
-      folder: has `optdigits.tra`, `.hol` (training) and `.tes` (testing): 64 counts from 0 to 16
+      data_dir: has `optdigits.tra`, `.hol` (training) and `.tes` (testing): 64 counts from 0 to 16
         and the digit in each line.
 
     Returns:
@@ -29,7 +29,7 @@ def optdigits(folder: pathlib.Path) -> Pool:
     """
     parts = []
     for end, is_test in _PARTS:
-        path = file_of(folder, f"optdigits.{end}")
+        path = file_of(data_dir, f"optdigits.{end}")
         try:
             rows = np.loadtxt(path, delimiter=",", dtype=np.int64, ndmin=2)
         except (ValueError, UnicodeDecodeError) as error:

@@ -15,7 +15,7 @@ def natural(
 
     Args:
       labels: of all rows.
-      num_clients: the number of groups; 0 for as many as there are.
+      num_clients: not used; there are as many as groups.
       generator: not consumed; there is nothing to draw.
       min_examples: fewest rows of a client.
 
@@ -23,15 +23,12 @@ def natural(
       Sorted rows of each client, in the order of the groups.
 
     Raises:
-      UserError: if there are more or fewer groups, or if one has too few rows.
+      UserError: if there is one group alone, or if one has too few rows.
     """
-    del generator
+    del num_clients, generator
     count = len(labels.group_names)
-    if num_clients not in (0, count):
-        raise UserError(
-            f"num_clients is {num_clients}, but there are {count} groups: leave it out, or take "
-            "--partition=domain"
-        )
+    if count < 2:
+        raise UserError("the data tell no clients: take another --partition than natural")
     parts = [np.flatnonzero(labels.groups == group) for group in range(count)]
     _check_groups(labels, [len(part) for part in parts], min_examples)
     check_room(len(labels.groups), count, min_examples)
