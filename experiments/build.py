@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from experiments import devices
@@ -30,9 +31,11 @@ from hasa_jax import (
     UserError,
     allocate,
     batches,
+    costs,
     from_linen,
     methods,
 )
+from hasa_jax.budget import sizes_at
 from hasa_jax.faults import Faults
 from hasa_jax.models.layers import spread_exits
 
@@ -206,6 +209,16 @@ def _schedule() -> Any:
     return schedule if milestones else None
 
 
+def eval_levels(algorithm: FederatedAlgorithm) -> dict[str, int]:
+    """Returns the sizes of `--eval_levels` in units, by the names that the user gave them."""
+    levels = np.array(numbers("eval_levels"))
+    if not ((levels > 0) & (levels <= 1)).all():
+        raise UserError(f"--eval_levels={','.join(FLAGS.eval_levels)}: levels are in (0, 1]")
+    table = costs.cost_table(algorithm.model, algorithm.extraction, FLAGS.budget_unit)
+    sizes = sizes_at(levels, FLAGS.budget_unit, table)
+    return dict(zip(FLAGS.eval_levels, map(int, sizes), strict=True))
+
+
 def build_allocation(
     dataset: FederatedDataset, algorithm: FederatedAlgorithm, policy: str, seed: int
 ) -> Allocation:
@@ -238,7 +251,7 @@ def _policy_options(policy: str) -> Mapping[str, Any]:
         return {"widths": numbers("widths")}
     if policy == "levels":
         return {
-            "widths": numbers("levels"),
+            "levels": numbers("levels"),
             "proportions": numbers("level_proportions") or None,
             "draw": FLAGS.dynamic,
         }

@@ -114,7 +114,9 @@ flags.DEFINE_enum("score", "label_divergence", sorted(SCORES), "Heterogeneity sc
 flags.DEFINE_list(
     "widths", [], "Widths of policy fixed, one a client; titles' clients are in alphabetical order."
 )
-flags.DEFINE_list("levels", ["1", "0.5", "0.25", "0.125", "0.0625"], "Widths of policy levels.")
+flags.DEFINE_list(
+    "levels", ["1", "0.5", "0.25", "0.125", "0.0625"], "Sizes of policy levels, in --budget_unit."
+)
 flags.DEFINE_list("level_proportions", [], "Share of clients at each level; equal if empty.")
 flags.DEFINE_bool("dynamic", False, "Deal or draw widths anew each round (levels, random).")
 flags.DEFINE_list(
@@ -210,6 +212,12 @@ flags.DEFINE_bool(
 
 # Reporting.
 flags.DEFINE_integer("eval_every", 5, "Rounds between evaluations.", 1)
+flags.DEFINE_list(
+    "eval_levels",
+    [],
+    "Sizes whose accuracy on the test examples of all clients goes to sizes.csv, as fractions of "
+    "the supernet in --budget_unit, whether or not clients have them.",
+)
 flags.DEFINE_float("tail_fraction", 0.25, "Share of clients in the tail.", 0.0, 1.0)
 flags.DEFINE_string("workdir", "", "Where results go; runs/<script>-<hash of flags> if empty.")
 flags.DEFINE_integer(

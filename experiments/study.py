@@ -208,6 +208,7 @@ def _run_trials(
             client_weights=build.build_method(str(trials[0].labels["method"])).client_weights,
             tail_fraction=FLAGS.tail_fraction,
             possible=possible,
+            levels=build.eval_levels(algorithm),
             stream=FLAGS.stream,
             writers=writers,
             checkpoints=checkpoints,

@@ -164,6 +164,25 @@ def check_feasible(stats: ClientStats, budget: Budget) -> None:
         )
 
 
+def sizes_at(levels: np.ndarray, unit: str, costs: np.ndarray) -> np.ndarray:
+    """Returns the sizes of published levels.
+
+    Args:
+      levels: fractions of the supernet, in (0, 1], of any shape.
+      unit: what they are fractions of: `width`, `params` or `macs`.
+      costs: relative cost of 0..H units in this unit (see `costs.cost_table`).
+
+    Returns:
+      Units of the largest group, int64: `max(1, ceil(w H))` of a width, as published methods
+      round, and of params or macs the size whose cost is nearest.
+    """
+    finest = len(costs) - 1
+    if unit == "width":
+        # A binary fraction may exceed the whole number that it stands for.
+        return np.maximum(np.ceil(levels * finest - 1e-9), 1).astype(np.int64)
+    return 1 + np.abs(costs[1:] - np.asarray(levels)[..., None]).argmin(axis=-1)
+
+
 def whole_units(widths: float | np.ndarray, budget: Budget) -> np.ndarray:
     """Returns `max(1, floor(w H))`, the whole units within each width."""
     # A binary fraction may fall short of the whole number that it stands for (.29 * 100).

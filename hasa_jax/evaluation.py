@@ -54,10 +54,12 @@ class ClientScores:
         if it is not a number.
       accuracy: share of targets predicted right `[N]`; an unknown target is a miss. NaN if a
         client has no target at all.
+      count: targets that this is a share of `[N]`.
     """
 
     loss: np.ndarray
     accuracy: np.ndarray
+    count: np.ndarray
 
 
 def per_client(metrics: ClientMetrics, cohort: Cohort) -> ClientScores:
@@ -68,7 +70,8 @@ def per_client(metrics: ClientMetrics, cohort: Cohort) -> ClientScores:
     sums = jax.tree.map(lambda x: np.asarray(x, np.float64).reshape(-1)[order], metrics)
     with np.errstate(invalid="ignore"):
         loss = np.where(np.isfinite(sums.loss), sums.loss, np.inf) / sums.loss_count
-        return ClientScores(np.where(sums.loss_count > 0, loss, np.nan), sums.correct / sums.count)
+        loss = np.where(sums.loss_count > 0, loss, np.nan)
+        return ClientScores(loss, sums.correct / sums.count, sums.count)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -126,7 +126,7 @@ def check_losses(trial: Trial, found: Sequence[Score], done: int) -> None:
         bad = np.flatnonzero(np.isinf(score.loss))
         if bad.size:
             raise UserError(
-                f"the loss of client {trial.dataset.client_names[bad[0]]!r} ({score.split}) is not "
+                f"the loss of client {trial.dataset.client_names[bad[0]]!r} ({score.name}) is not "
                 f"finite after round {done}{_seed_of(trial)}: lower the learning rate"
             )
 

@@ -21,20 +21,69 @@ Rows = dict[str, list[dict[str, Any]]]
 """Rows by table, one of `tracking.TABLES`."""
 
 
-class Score(NamedTuple):
-    """One split at one choice of sizes, in one trial.
+class View(NamedTuple):
+    """What is evaluated, and at which size.
 
     Attributes:
-      split: its name, `supernet_...` if every client evaluates the whole supernet.
-      units: the size of every client `[N]`.
-      loss: as in `evaluation.ClientScores`, and
-      accuracy: likewise.
+      split: `validation` or `test`.
+      level: what the user calls the size; empty for the clients' own sizes.
+      units: the size of all clients, or None for their own.
+      whole: whether on all classes, whatever the objective hides.
     """
 
     split: str
+    level: str
+    units: int | None
+    whole: bool
+
+
+_SUPERNET = "supernet"
+
+
+class Score(NamedTuple):
+    """One view in one trial.
+
+    Attributes:
+      view: what was evaluated.
+      units: the size of every client `[N]`.
+      loss: as in `evaluation.ClientScores`, and
+      accuracy: likewise.
+      targets: its `count`.
+    """
+
+    view: View
     units: np.ndarray
     loss: np.ndarray
     accuracy: np.ndarray
+    targets: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """What was evaluated, in a word."""
+        return "_".join(filter(None, [self.view.level, self.view.split]))
+
+
+def views(algorithm: FederatedAlgorithm, levels: Mapping[str, int]) -> list[View]:
+    """Returns what is evaluated each time.
+
+    Args:
+      algorithm: supplies the supernet and what the objective hides.
+      levels: sizes at which all clients are evaluated, in units, by name.
+
+    Returns:
+      The clients' own sizes and the whole supernet, on both splits; the levels on the test split,
+      on all classes and, if the objective hides some, on the clients' own.
+    """
+    finest = max(algorithm.model.groups.values())
+    splits = ("validation", "test")
+    # A client's own subnet is for its own classes; the supernet is for all.
+    found = [View(split, "", None, False) for split in splits]
+    found += [View(split, _SUPERNET, finest, True) for split in splits]
+    for level, units in levels.items():
+        found.append(View("test", level, units, True))
+        if algorithm.rule.objective.own_classes:
+            found.append(View("test", level, units, False))
+    return found
 
 
 def score(
@@ -44,8 +93,9 @@ def score(
     trials: Sequence[Trial],
     round: int,
     possible: np.ndarray,
+    levels: Mapping[str, int],
 ) -> list[list[Score]]:
-    """Evaluates validation and test examples at the clients' own sizes, and at full size.
+    """Evaluates validation and test examples: see `views`.
 
     Args:
       algorithm: supplies extraction and execution.
@@ -54,42 +104,41 @@ def score(
       trials: what is evaluated.
       round: rounds done; own sizes are those that the next round would have.
       possible: sizes that clients may have in this run, with repeats.
+      levels: sizes at which all clients are evaluated, in units, by name.
 
     Returns:
-      Four scores for each trial.
+      A score of every view, for each trial.
     """
-    finest = max(algorithm.model.groups.values())
     scores: list[list[Score]] = [[] for _ in trials]
-    for prefix in ("", "supernet_"):
-        for split in ("validation", "test"):
-            for own, trial in zip(scores, trials, strict=True):
-                units = trial.allocation.units_at(round)
-                units = np.full_like(units, finest) if prefix else units
-                empty = np.full(len(units), np.nan)
-                own.append(Score(prefix + split, units, empty, empty.copy()))
-            latest = [own[-1] for own in scores]
-            for part in feed.parts(split):
-                placed = [
-                    algorithm.evaluation.place(
-                        part.clients,
-                        new.units[part.clients],
-                        np.ones(len(part.clients)),
-                        getattr(trial.dataset, split).num_examples,
-                        algorithm.batch_size,
-                        None if prefix else possible,
-                        alone=len(trials) > 1,
-                    )
-                    for new, trial in zip(latest, trials, strict=True)
-                ]
-                cohort = cohorts.stacked(placed)
-                # A client's own subnet is for its own classes; the supernet is for all.
-                sums = _sums(algorithm, states, part.data, part.train, cohort, bool(prefix))
-                host = jax.device_get(sums)
-                for number, new in enumerate(latest):
-                    found = evaluation.per_client(
-                        jax.tree.map(lambda x, e=number: x[e], host), placed[number]
-                    )
-                    new.loss[part.clients], new.accuracy[part.clients] = found.loss, found.accuracy
+    for view in views(algorithm, levels):
+        for own, trial in zip(scores, trials, strict=True):
+            units = trial.allocation.units_at(round)
+            units = units if view.units is None else np.full_like(units, view.units)
+            empty = np.full((3, len(units)), np.nan)
+            own.append(Score(view, units, *empty))
+        latest = [own[-1] for own in scores]
+        for part in feed.parts(view.split):
+            placed = [
+                algorithm.evaluation.place(
+                    part.clients,
+                    new.units[part.clients],
+                    np.ones(len(part.clients)),
+                    getattr(trial.dataset, view.split).num_examples,
+                    algorithm.batch_size,
+                    possible if view.units is None else None,
+                    alone=len(trials) > 1,
+                )
+                for new, trial in zip(latest, trials, strict=True)
+            ]
+            cohort = cohorts.stacked(placed)
+            sums = _sums(algorithm, states, part.data, part.train, cohort, view.whole)
+            host = jax.device_get(sums)
+            for number, new in enumerate(latest):
+                found = evaluation.per_client(
+                    jax.tree.map(lambda x, e=number: x[e], host), placed[number]
+                )
+                new.loss[part.clients], new.accuracy[part.clients] = found.loss, found.accuracy
+                new.targets[part.clients] = found.count
     return scores
 
 
@@ -132,12 +181,14 @@ def rows(
       The rows.
     """
     front = {**trial.labels, "round": done}
-    (test,) = (score for score in found if score.split == "test")
+    own = next(score for score in found if score.view == ("test", "", None, False))
     sizes = trial.dataset.test.num_examples
-    result = evaluation.summarize(test.accuracy, sizes, tail_fraction)
+    result = evaluation.summarize(own.accuracy, sizes, tail_fraction)
+    clients = [score for score in found if score.view.level in ("", _SUPERNET)]
     return {
-        "metrics": client_rows(front, algorithm, trial, found),
+        "metrics": client_rows(front, algorithm, trial, clients),
         "summary": [{**front, **_summary_columns(result, trial.allocation)}],
+        "sizes": _size_rows(front, algorithm, [s for s in found if s not in clients]),
         "timings": [{**front, **seconds}],
     }
 
@@ -146,24 +197,53 @@ def client_rows(
     front: Mapping[str, Any], algorithm: FederatedAlgorithm, trial: Trial, scores: Sequence[Score]
 ) -> list[dict[str, Any]]:
     """Returns a row for each split and client of a trial, in client order."""
-    width_of = {
-        int(units): algorithm.extraction.shape(algorithm.model, int(units)).width
-        for units in np.unique(np.concatenate([score.units for score in scores]))
-    }
+    width_of = _widths(algorithm, scores)
     sizes = {split: getattr(trial.dataset, split).num_examples for split in ("validation", "test")}
     return [
         {
             **front,
             "client": name,
-            "num_examples": int(sizes[score.split.removeprefix("supernet_")][client]),
-            "width": float(width_of[int(score.units[client])]),
-            "split": score.split,
+            "num_examples": int(sizes[score.view.split][client]),
+            "width": width_of[int(score.units[client])],
+            "split": score.name,
             "loss": float(score.loss[client]),
             "accuracy": float(score.accuracy[client]),
         }
         for score in scores
         for client, name in enumerate(trial.dataset.client_names)
     ]
+
+
+def _size_rows(
+    front: Mapping[str, Any], algorithm: FederatedAlgorithm, scores: Sequence[Score]
+) -> list[dict[str, Any]]:
+    """Returns a row for each level: its subnet on the test examples of all clients.
+
+    The global accuracy is that over all of them, on all classes. The local one is the mean over
+    clients, on their own classes where the objective hides others.
+    """
+    width_of = _widths(algorithm, scores)
+    # Where the objective hides nothing, one score is both.
+    whole = {score.view.level: score for score in scores if score.view.whole}
+    own = whole | {score.view.level: score for score in scores if not score.view.whole}
+    rows = []
+    for level, score in whole.items():
+        right = np.nansum(score.accuracy * score.targets)
+        columns = {
+            "width": width_of[int(score.units[0])],
+            "global_accuracy": float(right / score.targets.sum()),
+            "local_accuracy": float(np.nanmean(own[level].accuracy)),
+        }
+        rows.append({**front, "level": level, **columns})
+    return rows
+
+
+def _widths(algorithm: FederatedAlgorithm, scores: Sequence[Score]) -> dict[int, float]:
+    """Returns the width of every size that was scored."""
+    kept = {int(units) for score in scores for units in np.unique(score.units)}
+    return {
+        units: float(algorithm.extraction.shape(algorithm.model, units).width) for units in kept
+    }
 
 
 def _summary_columns(result: evaluation.Summary, allocation: Allocation) -> dict[str, float]:

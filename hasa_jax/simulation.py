@@ -87,12 +87,14 @@ class History:
       state: the server's final state.
       metrics: a row for each evaluated round, split and client.
       summary: a row for each evaluated round.
+      sizes: a row for each evaluated round and level.
       timings: a row for each evaluated round; the only rows that differ between equal runs.
     """
 
     state: ServerState
     metrics: list[dict[str, Any]]
     summary: list[dict[str, Any]]
+    sizes: list[dict[str, Any]]
     timings: list[dict[str, Any]]
 
 
@@ -131,6 +133,7 @@ def run_trials(
     client_weights: str = "examples",
     tail_fraction: float = 0.25,
     possible: np.ndarray | None = None,
+    levels: Mapping[str, int] | None = None,
     stream: bool = False,
     writers: Sequence[Writer] = (),
     checkpoints: Checkpoints | None = None,
@@ -153,9 +156,11 @@ def run_trials(
       tail_fraction: share of clients that the tail accuracy averages over.
       possible: sizes (in units) that clients have in any run that shall share programs with
         this one, with repeats; those of the trials if None.
+      levels: sizes (in units), by name, whose accuracies on the test examples of all clients go
+        into the table `sizes`, whether or not clients have them.
       stream: whether only the clients of a round lie on the device, for populations that are
         larger than its memory.
-      writers: take the rows as they come, tables `metrics`, `summary` and `timings`.
+      writers: take the rows as they come, those of `TABLES`.
       checkpoints: where the run begins, if it is of the same run, and what it leaves there; a
         run that goes on gives `writers` its earlier rows once more.
       stop: asked after each evaluation; if true, the run ends there, with a checkpoint.
@@ -195,7 +200,7 @@ def run_trials(
         seconds["train_seconds"] += (timer["wall"] - timer["compile"]) / len(trials)
         seconds["compile_seconds"] += timer["compile"] / len(trials)
 
-        scores = scoring.score(algorithm, states, feed, trials, done, possible)
+        scores = scoring.score(algorithm, states, feed, trials, done, possible, levels or {})
         for trial, found in zip(trials, scores, strict=True):
             health.check_losses(trial, found, done)
         evaluated = [

@@ -12,8 +12,8 @@ from typing import IO, Any, Protocol
 
 from hasa_jax.base import UserError
 
-TABLES = ("metrics", "summary", "timings")
-"""What a run writes; equal runs write the same metrics and summary, and other timings."""
+TABLES = ("metrics", "summary", "sizes", "timings")
+"""What a run writes; equal runs write the same, but for timings."""
 
 
 class Writer(Protocol):
@@ -105,7 +105,7 @@ class TensorBoardWriter:
 
     def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Adds a scalar for each accuracy and second; rows of clients are too many."""
-        if table == "metrics":
+        if table not in ("summary", "timings"):
             return
         for row in rows:
             run = "/".join(str(row[k]) for k in ("policy", "aggregation", "seed") if k in row)
