@@ -16,13 +16,13 @@ import optax
 from experiments import devices
 from experiments.app import numbers
 from experiments.flags import FLAGS
+from experiments.scores import named_score, scores_of
 from hasa_jax import (
     DATASETS,
     EXECUTIONS,
     METHODS,
     MODELS,
     POLICIES,
-    SCORES,
     UNBUDGETED,
     Allocation,
     FederatedAlgorithm,
@@ -222,7 +222,8 @@ def eval_levels(algorithm: FederatedAlgorithm) -> dict[str, int]:
 def build_allocation(
     dataset: FederatedDataset, algorithm: FederatedAlgorithm, policy: str, seed: int
 ) -> Allocation:
-    """Decides the widths of a policy from the training data of one seed."""
+    """Decides the widths of `policy` or `policy@score` from the training data of one seed."""
+    policy, score = named_score(policy)
     key = jax.random.key(seed)
     capacities = numbers("capacities") or None
     if policy == "capacity" and capacities is None:
@@ -231,7 +232,7 @@ def build_allocation(
         dataset.train,
         algorithm.model,
         policy={**POLICIES, **UNBUDGETED}[policy](**_policy_options(policy)),
-        scores=SCORES[FLAGS.score]()(dataset.train, algorithm.model, key),
+        scores=scores_of(dataset, algorithm, score, seed),
         key=key,
         extraction=algorithm.extraction,
         budgeted=policy in POLICIES,

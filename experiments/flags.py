@@ -45,6 +45,7 @@ flags.DEFINE_float("alpha", 0.5, "Concentration of dirichlet, balanced_dirichlet
 flags.DEFINE_integer("classes_per_client", 2, "Classes of a client of shards.", 1)
 flags.DEFINE_integer("min_examples", 10, "Fewest examples of a client of any partition.", 1)
 flags.DEFINE_integer("max_examples", 0, "Training examples of published data; 0 for all.", 0)
+flags.DEFINE_integer("max_per_group", 0, "Training examples of each group; 0 for all.", 0)
 flags.DEFINE_integer("resize", 0, "Height and width of published images; 0 as they are.", 0)
 flags.DEFINE_string("text_column", "title", "Column that holds the text.")
 flags.DEFINE_string("client_column", "publication", "Column that tells the client.")
@@ -63,6 +64,8 @@ flags.DEFINE_integer("num_clients", 10, "Clients of data that tell none.", 2)
 
 # Method. What is left open here is as the method was published.
 _ALLOCATIONS = sorted({**POLICIES, **UNBUDGETED})
+FROM_FILE = "file"
+_SCORES = sorted([*SCORES, FROM_FILE])
 flags.DEFINE_enum(
     "method",
     "hasa",
@@ -80,7 +83,8 @@ flags.DEFINE_enum("policy", None, _ALLOCATIONS, "Allocation of widths; the metho
 flags.DEFINE_list(
     "policies",
     ["uniform", "hasa", "inverse_hasa"],
-    "Allocations of compare where it has no --methods; differences are taken to the first.",
+    "Allocations of compare where it has no --methods, or policy@score for another than --score; "
+    "differences are taken to the first.",
 )
 flags.DEFINE_enum("extraction", None, sorted(EXTRACTIONS), "What a width keeps; the method's.")
 flags.DEFINE_enum("objective", None, sorted(OBJECTIVES), "What clients minimise; the method's.")
@@ -110,7 +114,10 @@ flags.DEFINE_bool("detach_teacher", False, "Whether multi_exit's teacher learns 
 flags.DEFINE_float("proximal", 0.0, "FedProx's mu.", 0.0)
 
 # Allocation.
-flags.DEFINE_enum("score", "label_divergence", sorted(SCORES), "Heterogeneity score.")
+flags.DEFINE_enum(
+    "score", "label_divergence", _SCORES, "Heterogeneity score; file for those of --score_path."
+)
+flags.DEFINE_string("score_path", "", "CSV file of own scores: client, score, and maybe seed.")
 flags.DEFINE_list(
     "widths", [], "Widths of policy fixed, one a client; titles' clients are in alphabetical order."
 )
@@ -294,19 +301,28 @@ def _distinct_seeds(values: dict[str, int]) -> bool:
     return values["seed"] + values["num_seeds"] <= 2**32
 
 
-@flags.validator("policies", message=f"must be one or more of {','.join(_ALLOCATIONS)}, each once")
+def _known_policy(value: str) -> bool:
+    policy, at, score = value.partition("@")
+    return policy in _ALLOCATIONS and (not at or score in _SCORES)
+
+
+@flags.validator(
+    "policies",
+    message=f"must be one or more of {','.join(_ALLOCATIONS)}, each once, or policy@score with a "
+    f"score of {','.join(_SCORES)}",
+)
 def _known_policies(values: list[str]) -> bool:
-    return bool(values) and set(values) <= set(_ALLOCATIONS) and len(set(values)) == len(values)
+    return bool(values) and all(map(_known_policy, values)) and len(set(values)) == len(values)
 
 
 @flags.validator(
     "methods",
     message=f"must be of {','.join(sorted(METHODS))}, each once, or method:policy with a policy "
-    f"of {','.join(_ALLOCATIONS)}",
+    f"of {','.join(_ALLOCATIONS)} (or policy@score)",
 )
 def _known_methods(values: list[str]) -> bool:
     named = [value.partition(":") for value in values]
-    known = all(m in METHODS and (not colon or p in _ALLOCATIONS) for m, colon, p in named)
+    known = all(m in METHODS and (not colon or _known_policy(p)) for m, colon, p in named)
     return known and len(set(values)) == len(values)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments import build
 from experiments.flags import FLAGS
+from experiments.scores import named_score
 from hasa_jax import UserError
 
 _NEEDS = {
@@ -29,6 +30,7 @@ _NEEDS = {
     "widths": ("policy", {"fixed"}),
     "levels": ("policy", {"levels"}),
     "level_proportions": ("policy", {"levels"}),
+    "score_path": ("score", {"file"}),
     "dynamic": ("policy", {"levels", "random"}),
     "data_path": ("dataset", {"npz", "titles"}),
     "trim": ("robust", {"trimmed_mean"}),
@@ -64,6 +66,7 @@ def _settings(method: str, policy: str) -> Mapping[str, Any]:
         "corrupted": "a share above 0" if FLAGS.corrupted else "none",
         "extraction": built.extraction,
         "objective": built.objective,
-        "policy": policy,
+        "policy": named_score(policy)[0],
+        "score": named_score(policy)[1],
         "robust": built.robust,
     }

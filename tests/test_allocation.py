@@ -38,7 +38,7 @@ def test_exclusive_trains_only_those_who_hold_the_whole():
 
 
 def test_the_ledger_of_no_budget_tells_what_it_costs():
-    ledger = allocate(unbudgeted("levels", widths=[1.0, 0.5])).ledger
+    ledger = allocate(unbudgeted("levels", levels=[1.0, 0.5])).ledger
     assert np.isnan(ledger.requested)
     assert ledger.width == pytest.approx((38 + 0.5 * 16) / 54)
 
@@ -53,12 +53,12 @@ def test_the_ledger_of_no_budget_tells_what_it_costs():
     ],
 )
 def test_fixed_levels_go_by_blocks_and_the_rest_to_the_last(proportions, expected):
-    policy = unbudgeted("levels", widths=[1.0, 0.5, 0.25], proportions=proportions)
+    policy = unbudgeted("levels", levels=[1.0, 0.5, 0.25], proportions=proportions)
     assert allocate(policy).units.tolist() == expected
 
 
 def test_drawn_levels_come_in_their_proportions():
-    policy = unbudgeted("levels", widths=[1.0, 0.5], proportions=[3, 1], draw=True)
+    policy = unbudgeted("levels", levels=[1.0, 0.5], proportions=[3, 1], draw=True)
     allocation = allocate(policy, dynamic=True)
     rounds = np.array([allocation.units_at(round) for round in range(300)])
     assert (rounds == 16).mean() == pytest.approx(0.75, abs=0.05)

@@ -51,7 +51,7 @@ def train(kind, execution, client_block, devices):
     allocation = hj.allocate(
         data,
         model,
-        policy=hj.UNBUDGETED["levels"](widths=[1.0, 0.5, 0.25]),
+        policy=hj.UNBUDGETED["levels"](levels=[1.0, 0.5, 0.25]),
         scores=np.zeros(NUM_CLIENTS),
         key=small.KEY,
         budgeted=False,

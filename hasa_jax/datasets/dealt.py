@@ -34,6 +34,7 @@ def dealt(
     classes_per_client: int = 2,
     min_examples: int = 10,
     max_examples: int = 0,
+    max_per_group: int = 0,
     resize: int = 0,
 ) -> FederatedDataset:
     """Deals examples out to clients, and turns them into what models take.
@@ -49,6 +50,7 @@ def dealt(
       min_examples: fewest examples of a client, before some are set apart for validation.
       max_examples: training examples that are used, drawn at random, and as large a part of the
         test examples; 0 for all.
+      max_per_group: the same for each group of the data (writer, source, domain); 0 for all.
       resize: height and width to resize images to; 0 for those of the files.
 
     Returns:
@@ -60,8 +62,10 @@ def dealt(
     """
     if partition is None:
         partition = "natural" if len(pool.group_names) > 1 else "iid"
+    if max_per_group:
+        pool = _reduced(pool, max_per_group, pool.groups, key, "max_per_group")
     if max_examples:
-        pool = _reduced(pool, max_examples, key)
+        pool = _reduced(pool, max_examples, np.zeros_like(pool.groups), key, "max_examples")
     options = {
         "min_examples": min_examples,
         "alpha": alpha,
@@ -96,24 +100,25 @@ def builder(read: Callable[..., Pool]) -> Builder:
     return build
 
 
-def _reduced(pool: Pool, max_examples: int, key: jax.Array) -> Pool:
-    """Keeps some of the examples, drawn at random, test examples in proportion."""
+def _reduced(pool: Pool, most: int, groups: np.ndarray, key: jax.Array, name: str) -> Pool:
+    """Keeps some examples of each group, drawn at random, test examples in proportion."""
     generator = keys.generator(keys.address(key, keys.Stream.DATA))
-    train, test = np.flatnonzero(~pool.is_test), np.flatnonzero(pool.is_test)
-    if max_examples > len(train):
-        raise UserError(f"max_examples is {max_examples}, but there are {len(train)}: lower it")
-    kept_tests = max(1, round(len(test) * max_examples / len(train))) if len(test) else 0
-    kept = np.sort(
-        np.concatenate(
-            [generator.permutation(train)[:max_examples], generator.permutation(test)[:kept_tests]]
-        )
-    )
+    kept = []
+    for group in range(int(groups.max()) + 1):
+        train, test = (np.flatnonzero((groups == group) & (pool.is_test == t)) for t in (0, 1))
+        if most > len(train):
+            raise UserError(
+                f"{name} is {most}, but there are {len(train)} to choose from: lower it"
+            )
+        kept_tests = max(1, round(len(test) * most / len(train))) if len(test) else 0
+        kept += [generator.permutation(train)[:most], generator.permutation(test)[:kept_tests]]
+    rows = np.sort(np.concatenate(kept))
     return Pool(
-        pool.inputs[kept],
-        pool.targets[kept],
-        pool.is_test[kept],
+        pool.inputs[rows],
+        pool.targets[rows],
+        pool.is_test[rows],
         pool.classes,
-        pool.groups[kept],
+        pool.groups[rows],
         pool.group_names,
     )
 
