@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax import cohorts, feeding, health, scoring, together
+from hasa_jax import cohorts, feeding, health, reporting, scoring, together
 from hasa_jax.aggregation import all_finite
 from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import Allocation
@@ -204,7 +204,7 @@ def run_trials(
         for trial, found in zip(trials, scores, strict=True):
             health.check_losses(trial, found, done)
         evaluated = [
-            scoring.rows(algorithm, trial, found, done, tail_fraction, seconds)
+            reporting.rows(algorithm, trial, found, done, tail_fraction, seconds)
             for trial, found in zip(trials, scores, strict=True)
         ]
         record.append(evaluated)
@@ -236,7 +236,7 @@ def _latest(checkpoints: Checkpoints | None, states: ServerState, num_rounds: in
     return saved
 
 
-def _write(evaluated: Sequence[scoring.Rows], writers: Sequence[Writer]) -> None:
+def _write(evaluated: Sequence[reporting.Rows], writers: Sequence[Writer]) -> None:
     """Hands the rows of one evaluation to all writers."""
     for rows in evaluated:
         for writer in writers:
@@ -244,7 +244,7 @@ def _write(evaluated: Sequence[scoring.Rows], writers: Sequence[Writer]) -> None
                 writer.write(table, rows[table])
 
 
-def _seconds_of(record: Sequence[Sequence[scoring.Rows]]) -> dict[str, float]:
+def _seconds_of(record: Sequence[Sequence[reporting.Rows]]) -> dict[str, float]:
     """Returns the seconds that a run has taken so far."""
     latest = record[-1][0]["timings"][0] if record else {}
     return {name: latest.get(name, 0.0) for name in ("train_seconds", "compile_seconds")}

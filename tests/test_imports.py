@@ -44,6 +44,7 @@ LAYERS = (
     {"together"},
     {"feeding"},
     {"scoring"},
+    {"reporting"},
     {"health"},
     {"leaves"},
     {"checkpoint"},
