@@ -160,7 +160,7 @@ def table_at(
         cells = list(arm)
         for metric in METRICS:
             values = _column(rows, f"{metric}_accuracy", rows)
-            cells.append(_number(values.mean(), interval(values), signed=False))
+            cells.append(number(values.mean(), interval(values), signed=False))
         cells += _differences(rows, baseline, budget_unit)
         units = (*BUDGET_UNITS, "executed")
         achieved = [_column(rows, f"budget_{u}", rows).mean() for u in units]
@@ -197,19 +197,19 @@ def _differences(
     for metric in METRICS:
         name = f"{metric}_accuracy"
         differences = _column(rows, name, seeds) - _column(reference, name, seeds)
-        ps = ", ".join(_p(p) for p in p_values(differences))
-        cells.append(f"{_number(differences.mean(), interval(differences), signed=True)} ({ps})")
+        ps = ", ".join(map(p_text, p_values(differences)))
+        cells.append(f"{number(differences.mean(), interval(differences), signed=True)} ({ps})")
     return cells
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
     """Writes a p value to three decimals."""
     if np.isnan(value):
         return "n/a"
     return "<0.001" if value < 0.0005 else f"{value:.3f}"
 
 
-def _number(mean: float, half: float, *, signed: bool) -> str:
+def number(mean: float, half: float, *, signed: bool) -> str:
     """Writes `mean ± half`, or the mean alone where there is no interval."""
     text = f"{mean:+.2f}" if signed else f"{mean:.2f}"
     return text if np.isnan(half) else f"{text} ± {half:.2f}"

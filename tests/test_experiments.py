@@ -27,7 +27,10 @@ SMALL = [
     "--eval_every=1",
     "--max_length=6",
 ]
-METRICS = "method,policy,extraction,aggregation,seed,round,client,num_examples,units,width,split,loss,accuracy"
+METRICS = (
+    "method,policy,extraction,aggregation,seed,round,client,num_examples,units,width,split,"
+    "loss,accuracy"
+)
 SUMMARY = (
     "method,policy,extraction,aggregation,seed,round,mean_accuracy,weighted_accuracy,worst_accuracy,"
     "tail_accuracy,std_accuracy,budget_requested,budget_width,budget_params,budget_macs,"
