@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
@@ -17,6 +18,7 @@ from hasa_jax.base import (
     ClientMetrics,
     ClientReport,
     Cohort,
+    PyTree,
     ServerState,
 )
 from hasa_jax.broadcast import broadcast_fn
@@ -131,9 +133,38 @@ class FederatedAlgorithm:
         )
         return ServerState(params, opt_state, state.round + 1, state.key), report
 
+    def calibrate(
+        self, state: ServerState, train: ClientData, cohort: Cohort
+    ) -> tuple[PyTree, PyTree]:
+        """Calibrates static norms: what one device does, while `hasa_jax.evaluate` calls it on all.
+
+        Args:
+          state: the server's state.
+          train: training examples of all clients.
+          cohort: the clients of this device `[1, V, L]`.
+
+        Returns:
+          Nothing that devices share, and the moments of their subnets `[1, V, L, ...]`, filled up
+          with zeros to those of the supernet.
+        """
+        plan = batches.mixed_batches(state.key, train)
+
+        def calibrate_client(subnet: Subnet, client: jax.Array, weight: jax.Array, shared: Turn):
+            del client, weight, shared
+            return (), _resized(local.calibrate(subnet, train, plan), self.model.moments)
+
+        broadcast = broadcast_fn(self.model, state, train, self.batch_size)
+        return self.evaluation.run(calibrate_client, broadcast, cohort)
+
     def evaluate(
-        self, state: ServerState, data: ClientData, train: ClientData, cohort: Cohort, whole: bool
-    ) -> ClientMetrics:
+        self,
+        state: ServerState,
+        data: ClientData,
+        train: ClientData,
+        cohort: Cohort,
+        calibrated: Calibrated | None,
+        whole: bool,
+    ) -> tuple[PyTree, ClientMetrics]:
         """Evaluates clients: what one device does, while `hasa_jax.evaluate` calls it on all.
 
         Args:
@@ -141,23 +172,65 @@ class FederatedAlgorithm:
           data: examples to evaluate.
           train: training examples of all clients.
           cohort: the clients of this device `[1, V, L]`.
+          calibrated: moments of their subnets; None for a model without static norms.
           whole: whether all classes count, whatever the objective hides (static).
 
         Returns:
-          Their sums `[1, V, L]`.
+          Nothing that devices share, and the clients' sums `[1, V, L]`.
         """
         hides = self.rule.objective.own_classes and not whole
         classes = rows.present_classes(train) if hides else None
-        calibration = batches.mixed_batches(state.key, train) if self.model.has_moments else None
 
         def evaluate_client(subnet: Subnet, client: jax.Array, weight: jax.Array, shared: Turn):
             del weight
             plan = batches.sequential_batches(data, client, shared.num_batches, self.batch_size)
-            moments = None if calibration is None else local.calibrate(subnet, train, calibration)
+            moments = None if calibrated is None else self._moments(subnet, client, calibrated)
             present = None if classes is None else classes[client]
             positions = self.rule.positions
             turn = local.EvaluationTurn(plan, moments, present, positions, shared.over_lanes)
             return (), local.evaluate(subnet, data, turn)
 
         broadcast = broadcast_fn(self.model, state, train, self.batch_size)
-        return self.evaluation.run(evaluate_client, broadcast, cohort)[1]
+        return self.evaluation.run(evaluate_client, broadcast, cohort)
+
+    def _moments(self, subnet: Subnet, client: jax.Array, calibrated: Calibrated) -> PyTree:
+        """Finds the moments of a client's subnet."""
+        alike = calibrated.index == client
+        if self.extraction.by_size:
+            same = [calibrated.sizes[name] == kept for name, kept in subnet.sizes.items()]
+            alike = jnp.stack([calibrated.exits == subnet.exits, *same]).all(axis=0)
+        # Slots of nobody hold no moments.
+        place = jnp.argmax(alike & (calibrated.index >= 0))
+        found = jax.tree.map(lambda x: x[place], calibrated.moments)
+        example = jax.ShapeDtypeStruct((1, *self.model.input_shape), self.model.input_dtype)
+        own = jax.eval_shape(lambda x: subnet.forward(subnet.params, x)[1], example)
+        return _resized(found, own)
+
+
+@flax.struct.dataclass
+class Calibrated:
+    """Moments of static norms, of some subnets that stand for all.
+
+    Attributes:
+      index: whose subnets they are `[R]`; -1 for nobody's.
+      sizes: what is kept in every group `{group: [R]}`.
+      exits: exits of the subnets `[R]`.
+      moments: as `Model.moments` `[R, ...]`; of a narrow subnet in its own order of units, with
+        zeros after them.
+    """
+
+    index: jax.Array
+    sizes: Mapping[str, jax.Array]
+    exits: jax.Array
+    moments: PyTree
+
+
+def _resized(moments: PyTree, shapes: PyTree) -> PyTree:
+    """Cuts the axes of moments off at their ends, or fills them up with zeros."""
+
+    def resize(leaf: jax.Array, shape: jax.ShapeDtypeStruct) -> jax.Array:
+        cut = leaf[tuple(slice(size) for size in shape.shape)]
+        missing = [(0, size - had) for size, had in zip(shape.shape, cut.shape, strict=True)]
+        return jnp.pad(cut, missing)
+
+    return jax.tree.map(resize, moments, shapes)

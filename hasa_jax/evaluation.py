@@ -7,11 +7,13 @@ import functools
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax.algorithm import FederatedAlgorithm
+from hasa_jax.algorithm import Calibrated, FederatedAlgorithm
 from hasa_jax.base import ClientData, ClientMetrics, Cohort, ServerState
 from hasa_jax.execution.turns import on_devices
+from hasa_jax.supernet import Extraction
 
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "whole"))
@@ -23,6 +25,7 @@ def evaluate(
     cohort: Cohort,
     *,
     whole: bool = False,
+    calibrators: Cohort | None = None,
 ) -> ClientMetrics:
     """Evaluates every client's own subnet on that client's own examples.
 
@@ -34,15 +37,42 @@ def evaluate(
         classes, and inform extractions that look at data.
       cohort: clients and their widths; full widths evaluate the supernet.
       whole: whether to evaluate on all classes even where the objective hides absent ones.
+      calibrators: clients whose subnets stand for those of all, where norms are static (see
+        `standing_for`); the cohort itself if None.
 
     Returns:
       Sums over examples `[P, V, L]`, as the cohort's clients.
     """
+    calibrated = None
+    if algorithm.model.moments:
+        slots = cohort if calibrators is None else calibrators
 
-    def sums(cohort: Cohort, state: ServerState, data: ClientData, train: ClientData):
-        return (), algorithm.evaluate(state, data, train, cohort, whole)
+        def moments(slots: Cohort, state: ServerState, train: ClientData):
+            return algorithm.calibrate(state, train, slots)
 
-    return on_devices(sums, cohort, state, data, train)[1]
+        found = slots.index, slots.sizes, slots.exits, on_devices(moments, slots, state, train)[1]
+        listed = jax.tree.map(lambda x: jnp.reshape(x, (-1, *x.shape[3:])), found)
+        calibrated = Calibrated(*listed)
+
+    def sums(cohort: Cohort, state: ServerState, data: ClientData, train: ClientData, calibrated):
+        return algorithm.evaluate(state, data, train, cohort, calibrated, whole)
+
+    return on_devices(sums, cohort, state, data, train, calibrated)[1]
+
+
+def standing_for(extraction: Extraction, kept: np.ndarray, count: int) -> np.ndarray:
+    """Chooses clients whose subnets stand for those of all.
+
+    Args:
+      extraction: tells whether clients of one size hold the same.
+      kept: the size of each client `[C]`.
+      count: how many to choose; the first is repeated if fewer would do.
+
+    Returns:
+      Positions in `kept` `[count]`.
+    """
+    first = np.unique(kept, return_index=True)[1] if extraction.by_size else np.arange(len(kept))
+    return np.concatenate([first, np.full(count - len(first), first[0])])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,9 +90,6 @@ def partial_training(
     _check_parts(model, extraction, objective, aggregation, label_split)
     check_robust(robust, trim)
     execution = execution or (masked if extraction.order is None else sliced)
-    # A calibration that is the same for the clients of a turn is made once for all of them.
-    calibrated = 16 if model.has_moments and execution is sliced else None
-    lanes = client_block or calibrated
     if client_block is None and jax.default_backend() == "cpu":
         # Batched products of small matrices are slower there than the products one by one.
         client_block = 1
@@ -102,7 +99,7 @@ def partial_training(
         model=model,
         extraction=extraction,
         execution=execution(model, extraction, client_block, devices),
-        evaluation=execution(model, extraction, lanes or client_block, devices),
+        evaluation=execution(model, extraction, client_block, devices),
         rule=local.LocalRule(
             optimizer=client_optimizer or optax.sgd(0.1),
             objective=objective,

@@ -114,28 +114,54 @@ def score(
             own.append(Score(view, units, *empty))
         latest = [own[-1] for own in scores]
         for part in feed.parts(view.split):
-            placed = [
+            cohort, calibrators = _placed(algorithm, trials, latest, part.clients, possible)
+            sums = _sums(algorithm, states, part.data, part.train, cohort, calibrators, view.whole)
+            host = jax.device_get(sums)
+            for number, new in enumerate(latest):
+                placed = jax.tree.map(lambda x, e=number: x[e], cohort)
+                one = jax.tree.map(lambda x, e=number: x[e], host)
+                found = evaluation.per_client(one, placed)
+                new.loss[part.clients], new.accuracy[part.clients] = found.loss, found.accuracy
+                new.targets[part.clients] = found.count
+    return scores
+
+
+def _placed(
+    algorithm: FederatedAlgorithm,
+    trials: Sequence[Trial],
+    scores: Sequence[Score],
+    clients: np.ndarray,
+    possible: np.ndarray,
+) -> tuple[Cohort, Cohort | None]:
+    """Lays out the clients to evaluate in each trial, and those whose subnets are calibrated."""
+    view = scores[0].view
+    kept = [score.units[clients] for score in scores]
+
+    def lay(chosen: Sequence[np.ndarray]) -> Cohort:
+        return cohorts.stacked(
+            [
                 algorithm.evaluation.place(
-                    part.clients,
-                    new.units[part.clients],
-                    np.ones(len(part.clients)),
+                    clients[own],
+                    units[own],
+                    np.ones(len(own)),
                     getattr(trial.dataset, view.split).num_examples,
                     algorithm.batch_size,
                     possible if view.units is None else None,
                     alone=len(trials) > 1,
                 )
-                for new, trial in zip(latest, trials, strict=True)
+                for trial, units, own in zip(trials, kept, chosen, strict=True)
             ]
-            cohort = cohorts.stacked(placed)
-            sums = _sums(algorithm, states, part.data, part.train, cohort, view.whole)
-            host = jax.device_get(sums)
-            for number, new in enumerate(latest):
-                found = evaluation.per_client(
-                    jax.tree.map(lambda x, e=number: x[e], host), placed[number]
-                )
-                new.loss[part.clients], new.accuracy[part.clients] = found.loss, found.accuracy
-                new.targets[part.clients] = found.count
-    return scores
+        )
+
+    cohort = lay([np.arange(len(clients)) for _ in trials])
+    if not algorithm.model.moments:
+        return cohort, None
+    by_size = algorithm.extraction.by_size
+    # As many in every trial and round, so that nothing is compiled again.
+    sizes = possible if view.units is None else [view.units]
+    count = min(len(np.unique(sizes)), len(clients)) if by_size else len(clients)
+    stand = [evaluation.standing_for(algorithm.extraction, units, count) for units in kept]
+    return cohort, lay(stand)
 
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "whole"))
@@ -145,11 +171,14 @@ def _sums(
     data: ClientData,
     train: ClientData,
     cohort: Cohort,
+    calibrators: Cohort | None,
     whole: bool,
 ) -> ClientMetrics:
     """Sums metrics of every trial, `[E, P, V, L]`."""
 
-    def one(state: ServerState, data: ClientData, train: ClientData, cohort: Cohort):
-        return evaluation.evaluate(algorithm, state, data, train, cohort, whole=whole)
+    def one(state: ServerState, data: ClientData, train: ClientData, cohort: Cohort, calibrators):
+        return evaluation.evaluate(
+            algorithm, state, data, train, cohort, whole=whole, calibrators=calibrators
+        )
 
-    return together.over_seeds(one, algorithm.devices, states, data, train, cohort)
+    return together.over_seeds(one, algorithm.devices, states, data, train, cohort, calibrators)

@@ -27,7 +27,7 @@ def check(model: Model) -> None:
     Raises:
       UserError: if it has norms that calibration makes static.
     """
-    if model.has_moments:
+    if model.moments:
         raise UserError(
             "static norms are calibrated on the training data of all clients, which never lie on "
             "the device together when data is streamed: use --norm=batch, group or layer"

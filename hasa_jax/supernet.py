@@ -72,7 +72,7 @@ class Model:
       depths: same tree; the first exit (from 1) that uses the parameter.
       groups: units of every unit group at full width.
       num_exits: exits, 1 if there is only the last.
-      has_moments: whether it has norms that calibration makes static, and
+      moments: shapes of what calibration makes static; empty without such norms.
       picks_positions: whether it computes logits at `Context.wanted` alone.
       input_shape: shape of one example, without the batch axis, and
       input_dtype: its dtype.
@@ -86,7 +86,7 @@ class Model:
     depths: PyTree
     groups: Mapping[str, int]
     num_exits: int
-    has_moments: bool
+    moments: PyTree
     picks_positions: bool
     input_shape: tuple[int, ...]
     input_dtype: Any
@@ -154,6 +154,8 @@ class Extraction:
         its own. Empty if each step trains the whole subnet.
       teacher: whether each step also runs the whole subnet, as the teacher of the drawn one.
       all_exits: whether subnets differ in depth, and train all the exits that they have.
+      by_size: whether all clients of one size hold the same part in a round, so that what is
+        true of one of them need be found out once.
     """
 
     shape: Callable[[Model, int], Shape]
@@ -163,6 +165,7 @@ class Extraction:
     levels: tuple[float, ...] = ()
     teacher: bool = False
     all_exits: bool = False
+    by_size: bool = False
 
 
 class ForwardFn(Protocol):

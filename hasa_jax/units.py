@@ -139,9 +139,17 @@ def units_of_width(model: Model, width: float) -> int:
     return max(1, math.ceil(width * max(model.groups.values()) - 1e-9))
 
 
-def ranked(order: OrderFn) -> Extraction:
-    """Makes an extraction that cuts widths alone, of a function that ranks units."""
-    return Extraction(shape=by_width, order=order)
+def ranked(order: OrderFn, *, by_size: bool = False) -> Extraction:
+    """Makes an extraction that cuts widths alone.
+
+    Args:
+      order: ranks units.
+      by_size: whether it ranks them alike for all clients of a round.
+
+    Returns:
+      The extraction.
+    """
+    return Extraction(shape=by_width, order=order, by_size=by_size)
 
 
 def masks(shapes: PyTree, axes: PyTree, ranks: Mapping, sizes: Sizes) -> PyTree:

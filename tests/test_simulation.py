@@ -3,12 +3,13 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax import batches, cohorts
+from hasa_jax import batches, cohorts, evaluation, methods
 from tests import small
 
 KEY = jax.random.key(8)
@@ -286,6 +287,63 @@ def test_calibration_makes_evaluation_independent_of_the_batch(execution):
             losses[norm, size] = hj.per_client(sums, cohort).loss
     np.testing.assert_allclose(losses["static", 2], losses["static", 16], atol=1e-5)
     assert np.abs(losses["batch", 2] - losses["batch", 16]).max() > 1e-3
+
+
+@pytest.mark.parametrize("execution", sorted(hj.EXECUTIONS))
+@pytest.mark.parametrize("extraction", ["prefix", "rolling", "random"])
+def test_one_client_of_each_size_calibrates_for_all(execution, extraction):
+    data = small.client_data((9, 14, 5, 8), kind="perceptron")
+    algorithm = hj.partial_training(
+        small.perceptron(norm="static"),
+        extraction=hj.EXTRACTIONS[extraction](),
+        execution=hj.EXECUTIONS[execution],
+    )
+    state = algorithm.init(KEY)
+    state = dataclasses.replace(state, round=jnp.int32(3))
+    kept = np.array([9, 4, 6, 4])
+
+    def place(chosen):
+        weights = np.ones(len(chosen))
+        return algorithm.evaluation.place(
+            chosen, kept[chosen], weights, data.num_examples, 4, possible=kept
+        )
+
+    cohort = place(np.arange(4))
+    by_size = extraction != "random"
+    stand = evaluation.standing_for(algorithm.extraction, kept, 4 - by_size)
+    assert stand.tolist() == ([1, 2, 0] if by_size else [0, 1, 2, 3])
+    own = hj.evaluate(algorithm, state, data, data, cohort)
+    shared = hj.evaluate(algorithm, state, data, data, cohort, calibrators=place(stand))
+    small.assert_trees_close(shared, own, atol=1e-5)
+
+
+def test_levels_are_evaluated_on_everybodys_test_examples():
+    """Two classes of a client each: on all classes and on its own the accuracies differ."""
+    dataset = small.dataset(kind="perceptron")
+    algorithm = methods.build(hj.METHODS["heterofl"], small.perceptron(norm="static"))
+    allocation = hj.allocate(
+        dataset.train,
+        algorithm.model,
+        policy=hj.UNBUDGETED["full"](),
+        scores=np.zeros(4),
+        key=KEY,
+        budgeted=False,
+    )
+    levels = {"1": 9, "half": 5}
+    history = hj.run(algorithm, dataset, allocation, key=KEY, num_rounds=1, levels=levels)
+    whole, half = history.sizes
+    assert (whole["level"], whole["width"], half["level"], half["width"]) == (
+        "1",
+        1.0,
+        "half",
+        5 / 9,
+    )
+    rows = [row for row in history.metrics if row["split"] == "supernet_test"]
+    counts = dataset.test.num_examples
+    pooled = np.average([row["accuracy"] for row in rows], weights=counts)
+    assert whole["global_accuracy"] == pytest.approx(pooled)
+    own = [row["accuracy"] for row in history.metrics if row["split"] == "test"]
+    assert whole["local_accuracy"] == pytest.approx(np.mean(own))
 
 
 def test_moments_are_those_of_evaluation_whatever_the_scaler():

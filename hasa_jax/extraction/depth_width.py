@@ -57,7 +57,7 @@ def depth_width(widths: Sequence[float] | None = None) -> Extraction:
         sizes = {name: max(1, math.floor(width * size)) for name, size in model.groups.items()}
         return Shape(float(width), tuple(sizes.items()), exits)
 
-    return Extraction(shape=shape, order=by_position, all_exits=True)
+    return Extraction(shape=shape, order=by_position, all_exits=True, by_size=True)
 
 
 def _level_widths(widths: Sequence[float] | None, num_exits: int) -> list[Fraction]:

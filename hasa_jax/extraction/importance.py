@@ -88,8 +88,8 @@ def importance(
     if measure != "magnitude":
         return Extraction(shape=shape, mask=mask_best)
     if greedy:
-        return Extraction(shape=shape, mask=mask_best, prepare=rank_magnitudes)
-    return Extraction(shape=shape, mask=mask_above, prepare=sort_magnitudes)
+        return Extraction(shape=shape, mask=mask_best, prepare=rank_magnitudes, by_size=True)
+    return Extraction(shape=shape, mask=mask_above, prepare=sort_magnitudes, by_size=True)
 
 
 def _choose(kept: jax.Array, leaf: jax.Array) -> jax.Array:

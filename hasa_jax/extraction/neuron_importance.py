@@ -42,7 +42,7 @@ def neuron_importance(measure: str = "magnitude") -> Extraction:
             for name, total in unit_scores(broadcast.model, scores).items()
         }
 
-    return units.ranked(order)
+    return units.ranked(order, by_size=measure == "magnitude")
 
 
 def unit_scores(model: Model, scores: PyTree) -> dict[str, jax.Array]:

@@ -36,4 +36,6 @@ def ordered_dropout(
     rising = all(low < high for low, high in itertools.pairwise(levels))
     if not (levels and rising and levels[0] > 0 and levels[-1] <= 1):
         raise UserError(f"levels of ordered dropout must rise within (0, 1], but are {levels}")
-    return Extraction(shape=units.by_width, order=by_position, levels=levels, teacher=teacher)
+    return Extraction(
+        shape=units.by_width, order=by_position, levels=levels, teacher=teacher, by_size=True
+    )

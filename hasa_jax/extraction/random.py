@@ -38,4 +38,4 @@ def random(shared: bool = False) -> Extraction:
             for number, name in enumerate(sorted(broadcast.model.groups))
         }
 
-    return units.ranked(order)
+    return units.ranked(order, by_size=shared)

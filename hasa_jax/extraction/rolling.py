@@ -40,4 +40,4 @@ def rolling(step: int = 1) -> Extraction:
 
         return {name: rank(size) for name, size in broadcast.model.groups.items()}
 
-    return units.ranked(order)
+    return units.ranked(order, by_size=True)

@@ -78,7 +78,7 @@ def from_linen(
         depths=_depths(module, num_exits, inputs, shapes),
         groups=groups,
         num_exits=num_exits,
-        has_moments=bool(_abstract_moments(module, shapes, inputs)),
+        moments=_abstract_moments(module, shapes, inputs),
         picks_positions=_picks_positions(module, shapes, inputs),
         input_shape=inputs.shape[1:],
         input_dtype=inputs.dtype,

@@ -230,3 +230,20 @@ def test_single_parameters_are_masked_only(name):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(trained_masked(name)))
     with pytest.raises(hj.UserError, match="single parameters"):
         trained("sliced", name)
+
+
+@pytest.mark.parametrize("name", sorted(VARIANTS))
+def test_clients_of_one_size_hold_the_same_where_it_is_said(name):
+    model, params = two_exits()
+    extraction = VARIANTS[name]()
+    if extraction.order is not None:
+        one, other = (extraction.order(sent(params, client)) for client in (3, 5))
+    else:
+        _, evaluate = mask_function(name)
+        sizes = dict(extraction.shape(model, 7).sizes)
+        one, other = (evaluate(params, client, sizes)[0] for client in (3, 5))
+    same = all(map(np.array_equal, jax.tree.leaves(one), jax.tree.leaves(other)))
+    # Scores on data may rank alike by chance, and need not be said to.
+    assert same or not extraction.by_size
+    assert extraction.by_size or name in ("random", "importance by fisher", "neurons by taylor")
+    assert not (same and name == "random")
