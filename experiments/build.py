@@ -56,7 +56,10 @@ def build_dataset(seed: int) -> FederatedDataset:
     for name, what in (("data_path", "a file"), ("data_dir", "a folder")):
         if name in names and not FLAGS[name].value:
             raise UserError(f"--dataset={FLAGS.dataset} reads {what}: name it with --{name}")
-    return builder(jax.random.key(seed), **{name: FLAGS[name].value for name in sorted(names)})
+    values = {name: FLAGS[name].value for name in sorted(names)}
+    # What is left open here is as the builder has it.
+    given = {name: value for name, value in values.items() if value is not None}
+    return builder(jax.random.key(seed), **given)
 
 
 def build_algorithm(

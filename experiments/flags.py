@@ -33,25 +33,30 @@ SERVER_OPTIMIZERS = ("adam", "sgd", "yogi")
 
 # Data.
 flags.DEFINE_enum("dataset", "synthetic_titles", sorted(DATASETS), "Where the examples come from.")
-flags.DEFINE_string("data_path", "", "File of the titles (CSV) or npz data set.")
-flags.DEFINE_string("data_dir", "", "Folder of the files of a published data set.")
+flags.DEFINE_string("data_path", "", "File of titles or csv (CSV), or of npz.")
+flags.DEFINE_string("data_dir", "", "Folder of a published data set, or of image_folder.")
 flags.DEFINE_enum(
     "partition",
     None,
     sorted(PARTITIONS),
-    "How published data are dealt out; if not given, natural where they tell clients, else iid.",
+    "How data of files are dealt out; if not given, natural where they tell clients, else iid.",
 )
 flags.DEFINE_float("alpha", 0.5, "Concentration of dirichlet, balanced_dirichlet and quantity.")
 flags.DEFINE_integer("classes_per_client", 2, "Classes of a client of shards.", 1)
 flags.DEFINE_integer("min_examples", 10, "Fewest examples of a client of any partition.", 1)
-flags.DEFINE_integer("max_examples", 0, "Training examples of published data; 0 for all.", 0)
+flags.DEFINE_integer("max_examples", 0, "Training examples that are used; 0 for all.", 0)
 flags.DEFINE_integer("max_per_group", 0, "Training examples of each group; 0 for all.", 0)
-flags.DEFINE_integer("resize", 0, "Height and width of published images; 0 as they are.", 0)
-flags.DEFINE_string("text_column", "title", "Column that holds the text.")
-flags.DEFINE_string("client_column", "publication", "Column that tells the client.")
-flags.DEFINE_integer("vocab_size", 3000, "Most words in the vocabulary; 0 for all.", 0)
+flags.DEFINE_integer("resize", 0, "Height and width of images of files; 0 as they are.", 0)
+flags.DEFINE_string("text_column", None, "Column of the text; title for titles, text for csv.")
+flags.DEFINE_string("label_column", None, "Column of the class of csv; label if not given.")
+flags.DEFINE_string(
+    "client_column", None, "Column of the client; publication for titles, none for csv."
+)
+flags.DEFINE_integer(
+    "vocab_size", 3000, "Most words, or pieces of words, in the vocabulary; 0 for all.", 0
+)
 flags.DEFINE_integer("min_count", 2, "Fewest occurrences of a word of the vocabulary.", 1)
-flags.DEFINE_integer("max_length", 16, "Words of a title that are read.", 1)
+flags.DEFINE_integer("max_length", 16, "Words of a title, or pieces of a text, that are read.", 1)
 flags.DEFINE_integer("num_titles", 2000, "Titles of the synthetic data set.", 1)
 flags.DEFINE_float(
     "heterogeneity", 0.5, "How far clients of the synthetic data set differ.", 0.0, 1.0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments import build
 from experiments.flags import FLAGS
 from experiments.scores import named_score
-from hasa_jax import UserError
+from hasa_jax import DATASETS, UserError
+from hasa_jax.datasets.partition import PARTITIONS
 
 _NEEDS = {
     "client_momentum": ("client_optimizer", {"sgd"}),
@@ -32,12 +34,14 @@ _NEEDS = {
     "level_proportions": ("policy", {"levels"}),
     "score_path": ("score", {"file"}),
     "dynamic": ("policy", {"levels", "random"}),
-    "data_path": ("dataset", {"npz", "titles"}),
     "trim": ("robust", {"trimmed_mean"}),
     "corruption": ("corrupted", {"a share above 0"}),
     "corruption_scale": ("corrupted", {"a share above 0"}),
 }
 """What each flag needs: another flag, or choice of a method, and the values that read it."""
+
+_USUAL_PARTITIONS = {"iid", "natural"}
+"""What data are dealt out by if no partition is named."""
 
 
 def refuse_unused(arms: Sequence[tuple[str, str]]) -> None:
@@ -49,13 +53,45 @@ def refuse_unused(arms: Sequence[tuple[str, str]]) -> None:
     Raises:
       UserError: naming the flag, and what would read it.
     """
+    _refuse_of_data()
     settings = [_settings(method, policy) for method, policy in arms]
     for name, (needed, values) in _NEEDS.items():
-        if FLAGS[name].present and not any(setting[needed] in values for setting in settings):
-            raise UserError(
-                f"--{name} is read only with {needed} {' or '.join(sorted(values))}, which this "
-                "run has not: leave it out"
-            )
+        if not any(setting[needed] in values for setting in settings):
+            _refuse(name, needed, values)
+
+
+def _refuse(name: str, needed: str, values: set[str]) -> None:
+    """Refuses a flag if the user gave it."""
+    if FLAGS[name].present:
+        raise UserError(
+            f"--{name} is read only with {needed} {' or '.join(sorted(values))}, which this run "
+            "has not: leave it out"
+        )
+
+
+def _refuse_of_data() -> None:
+    """Refuses flags that the data set, or the partition that deals it out, does not read."""
+    readers = _readers(DATASETS, skipped=1)
+    own = {name for name, datasets in readers.items() if FLAGS.dataset in datasets}
+    for name in sorted(readers.keys() - own):
+        _refuse(name, "dataset", readers[name])
+    if "partition" not in own:
+        return
+    chosen = {FLAGS.partition} if FLAGS.partition else _USUAL_PARTITIONS
+    of_partitions = _readers(PARTITIONS, skipped=3)
+    of_partitions["num_clients"] = set(PARTITIONS) - {"natural"}
+    for name, partitions in of_partitions.items():
+        if not chosen & partitions:
+            _refuse(name, "partition", partitions)
+
+
+def _readers(table: Mapping[str, Callable[..., Any]], skipped: int) -> dict[str, set[str]]:
+    """Returns the entries of a table that take each argument, without the first ones of all."""
+    found: dict[str, set[str]] = {}
+    for entry, function in table.items():
+        for name in list(inspect.signature(function).parameters)[skipped:]:
+            found.setdefault(name, set()).add(entry)
+    return found
 
 
 def _settings(method: str, policy: str) -> Mapping[str, Any]:

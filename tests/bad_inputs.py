@@ -5,14 +5,16 @@ Every case is `(script, make, expected)`: `make` prepares a folder and returns a
 
 import atexit
 import functools
+import io
 import json
 import shutil
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from tests.test_experiments import SMALL, run
+from tests.test_experiments import SMALL, run, small
 
 TITLES = "title,publication\n" + "".join(
     f"the {word} of {other},{client}\n"
@@ -26,6 +28,15 @@ IMAGES = {
     "targets": ROWS % 3,
     "clients": ROWS % 2,
 }
+TEXTS = "text,label\n" + "".join(
+    f"the {word} of {other},{word}\n"
+    for _ in range(6)
+    for word in ("art", "joy", "cost")
+    for other in ("tea", "rain")
+)
+NEWS = '"1","a title","so it is"\n"2","a title","so be it"\n' * 20
+OF_TEXTS = ["--model=transformer", "--num_clients=2"]
+OF_IMAGES = ["--model=mlp", "--num_clients=2"]
 FINISHED = ["--num_rounds=1", "--host_devices=1"]
 
 
@@ -38,6 +49,51 @@ def titles(content, *arguments):
         return ["--dataset=titles", f"--data_path={path}", "--min_count=1", *arguments]
 
     return make
+
+
+def texts(content, *arguments):
+    """A CSV file of texts and labels, of this content."""
+
+    def make(folder):
+        (folder / "texts.csv").write_text(content, encoding="utf-8")
+        return ["--dataset=csv", f"--data_path={folder / 'texts.csv'}", *OF_TEXTS, *arguments]
+
+    return make
+
+
+def news(test, *arguments):
+    """AG News with this test file."""
+
+    def make(folder):
+        (folder / "train.csv").write_text(NEWS, encoding="utf-8")
+        (folder / "test.csv").write_text(test, encoding="utf-8")
+        return ["--dataset=ag_news", f"--data_dir={folder}", *OF_TEXTS, *arguments]
+
+    return make
+
+
+def images(*arguments, **changes):
+    """A folder of images, with files put beside them by name, where "__" parts folders."""
+
+    def make(folder):
+        for row in ROWS:
+            path = folder / "images" / f"class_{row % 2}" / f"{row}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((4, 4), row, np.uint8)).save(path)
+        for name, content in changes.items():
+            path = folder / "images" / f"{name.replace('__', '/')}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return ["--dataset=image_folder", f"--data_dir={folder / 'images'}", *OF_IMAGES, *arguments]
+
+    return make
+
+
+def png(*shape):
+    """An image as a file holds it."""
+    file = io.BytesIO()
+    Image.fromarray(np.zeros(shape, np.uint8)).save(file, "png")
+    return file.getvalue()
 
 
 def npz(*arguments, **changes):
@@ -130,7 +186,7 @@ def workdir_without_manifest(folder):
 def workdir_of_other_data(folder):
     make = titles(TITLES)
     arguments = [*make(folder), *FINISHED, f"--workdir={folder / 'w'}"]
-    assert run("train", *SMALL, *arguments).returncode == 0
+    assert run("train", *small(*arguments), *arguments).returncode == 0
     titles(TITLES + "the art of the cost,North\n")(folder)
     return arguments
 
@@ -257,6 +313,63 @@ NPZ = {
     "npz for another model": ("train", npz("--model=lstm"), "does not fit"),
     "npz without pixels": ("train", npz("--model=cnn", inputs=np.ones((24, 3))), "does not fit"),
 }
+UNREAD = {
+    "images of texts": (*train("--num_images=9"), "dataset synthetic_images"),
+    "titles of images": (
+        *train("--dataset=synthetic_images", "--model=mlp", "--num_titles=9"),
+        "dataset synthetic_titles or synthetic_topics",
+    ),
+    "partition of invented data": (*train("--partition=iid"), "--partition is read only with"),
+    "folder of a file": (*train("--dataset=npz", "--data_dir=."), "--data_dir is read only with"),
+    "labels of titles": (*train("--label_column=a"), "dataset csv"),
+    "size of texts": ("train", texts(TEXTS, "--resize=8"), "--resize is read only with"),
+    "vocabulary of images": ("train", images("--vocab_size=9"), "--vocab_size is read only with"),
+    "alpha of equal clients": (
+        "train",
+        texts(TEXTS, "--alpha=1"),
+        "partition balanced_dirichlet or dirichlet or quantity",
+    ),
+    "classes of dirichlet": (
+        "train",
+        texts(TEXTS, "--partition=dirichlet", "--classes_per_client=1"),
+        "partition shards",
+    ),
+    "clients of natural clients": (
+        "train",
+        texts(TEXTS, "--partition=natural", "--client_column=label"),
+        "--num_clients is read only with partition",
+    ),
+}
+OWN = {
+    "texts without a path": (*train("--dataset=csv", *OF_TEXTS), "--data_path"),
+    "texts that are not there": (
+        *train("--dataset=csv", "--data_path=no.csv", *OF_TEXTS),
+        "no.csv",
+    ),
+    "texts without labels": ("train", texts("text\nso be it\n"), "'label' is not there"),
+    "texts of one label": ("train", texts("text,label\na,1\nb,1\n"), "only one class"),
+    "text without words": ("train", texts(TEXTS + "<br>,art\n"), "line 38"),
+    "text without a label": ("train", texts(TEXTS + "so be it,\n"), "line 38"),
+    "text with a free comma": ("train", texts(TEXTS + "so, be it,art\n"), "line 38"),
+    "texts of clients unknown": ("train", texts(TEXTS, "--client_column=who"), "'who'"),
+    "texts of too many clients": ("train", texts(TEXTS, "--num_clients=30"), "too few"),
+    "texts of too few pieces": ("train", texts(TEXTS, "--vocab_size=4"), "at least"),
+    "texts for another model": ("train", texts(TEXTS, "--model=cnn"), "use transformer"),
+    "news without a folder": (*train("--dataset=ag_news", *OF_TEXTS), "--data_dir"),
+    "news cut off": ("train", news(NEWS[:-3]), "test.csv has no end"),
+    "news of a fifth kind": ("train", news(NEWS + '"5","a","b"\n'), "line 41"),
+    "news without a description": ("train", news(NEWS + '"1","a"\n'), "line 41"),
+    "images without a folder": (*train("--dataset=image_folder", *OF_IMAGES), "--data_dir"),
+    "folder that is not there": (
+        *train("--dataset=image_folder", "--data_dir=none", *OF_IMAGES),
+        "is no folder",
+    ),
+    "image cut off": ("train", images(class_0__b=png(4, 4)[:40]), "b.png cannot be read"),
+    "image that is a text": ("train", images(class_0__b=b"hello"), "b.png cannot be read"),
+    "image of another size": ("train", images(class_0__b=png(5, 4)), "5x4"),
+    "image outside": ("train", images(b=png(4, 4)), "1 deep"),
+    "images within images": ("train", images(class_0__old__b=png(4, 4)), "3 deep"),
+}
 FOLDERS = {
     "workdir that is a file": ("train", workdir_is_a_file, "is a file"),
     "workdir that cannot be": (*train("--workdir=/proc/results"), "cannot be written"),
@@ -317,4 +430,4 @@ FOLDERS = {
     ),
     "table by an unknown row": ("tables", after("--reference=best", script="tables"), "use one of"),
 }
-CASES = FLAGS | COMBINATIONS | CSV | NPZ | FOLDERS
+CASES = FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | FOLDERS

@@ -3,14 +3,15 @@
 import pytest
 
 from tests.bad_inputs import CASES
-from tests.test_experiments import SMALL, run
+from tests.test_experiments import run, small
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input_ends_in_one_line(case, tmp_path, record_property):
     script, make, expected = CASES[case]
-    own = SMALL if script in ("train", "compare") else []
-    arguments = [*own, f"--workdir={tmp_path / 'fresh'}", *make(tmp_path)]
+    made = make(tmp_path)
+    own = small(*made) if script in ("train", "compare") else []
+    arguments = [*own, f"--workdir={tmp_path / 'fresh'}", *made]
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     done = run(script, *arguments)
     assert done.returncode == 2, done.stdout + done.stderr

@@ -3,7 +3,7 @@
 import pytest
 
 from hasa_jax.checkpoint import read_arrays
-from tests.test_experiments import SMALL, run
+from tests.test_experiments import run, small
 
 KINDS = {
     "lstm": [],
@@ -28,9 +28,11 @@ KINDS = {
 
 def results(folder, arguments):
     """Runs in a process of its own; returns all results as bytes."""
-    images = ["--num_images=200", "--num_clients=5", "--hidden_dim=4"]
+    is_of_images = "--dataset=synthetic_images" in arguments
+    sizes = ["--num_images=200", "--num_clients=5"] if is_of_images else []
+    sizes = [*small(*arguments), *sizes, "--hidden_dim=4"]
     execution = [] if "--model=mlp" in arguments else ["--execution=sliced"]
-    done = run("train", *SMALL, *images, *execution, *arguments, f"--workdir={folder}", fresh=True)
+    done = run("train", *sizes, *execution, *arguments, f"--workdir={folder}", fresh=True)
     assert done.returncode == 0, done.stderr
     (checkpoints,) = (folder / "checkpoints").iterdir()
     arrays = {name: array.tobytes() for name, array in read_arrays(checkpoints).items()}

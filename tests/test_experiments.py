@@ -3,6 +3,7 @@
 import atexit
 import csv
 import functools
+import inspect
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ import jax
 import pytest
 
 from experiments import compilation, devices
-from hasa_jax import UserError
+from hasa_jax import DATASETS, UserError
 from tests import forks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,7 @@ SMALL = [
     "--eval_every=1",
     "--max_length=6",
 ]
+OF_DATA = ("num_titles", "vocab_size", "max_length")
 METRICS = (
     "method,policy,extraction,aggregation,seed,round,client,num_examples,units,width,split,"
     "loss,accuracy"
@@ -36,6 +38,15 @@ SUMMARY = (
     "tail_accuracy,std_accuracy,budget_requested,budget_width,budget_params,budget_macs,"
     "budget_executed"
 )
+
+
+def small(*arguments):
+    """SMALL without the sizes that the data set of these arguments does not have."""
+    flag = "--dataset="
+    dataset = next((a.removeprefix(flag) for a in arguments if a.startswith(flag)), None)
+    read = inspect.signature(DATASETS[dataset or "synthetic_titles"]).parameters
+    unread = tuple(f"--{name}=" for name in OF_DATA if name not in read)
+    return [argument for argument in SMALL if not argument.startswith(unread)]
 
 
 @functools.cache
@@ -273,8 +284,10 @@ QUICK = ("fiarse topics",)
     ],
 )
 def test_methods_run_from_the_command_line(case, tmp_path):
-    sizes = ["--num_images=200", "--num_clients=5", "--hidden_dim=4", "--num_rounds=1"]
-    done = run("train", *SMALL, *sizes, *COMMANDS[case], f"--workdir={tmp_path}")
+    images = ["--num_images=200", "--num_clients=5"]
+    sizes = [*(images if "--dataset=synthetic_images" in COMMANDS[case] else []), "--num_rounds=1"]
+    arguments = [*small(*COMMANDS[case]), "--hidden_dim=4", *sizes, *COMMANDS[case]]
+    done = run("train", *arguments, f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     (row,) = rows_of(tmp_path / "summary.csv")
     assert 0 <= float(row["mean_accuracy"]) <= 1

@@ -60,6 +60,8 @@ LAZY = {
     "orbax": "hasa_jax.checkpoint",
     "matplotlib": "experiments",
     "tensorboardX": "hasa_jax.tracking",
+    "PIL": "hasa_jax.datasets",
+    "tokenizers": "hasa_jax.datasets",
 }
 
 

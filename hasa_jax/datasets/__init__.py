@@ -2,7 +2,7 @@
 
 from hasa_jax.datasets.arrays import from_arrays
 from hasa_jax.datasets.dealt import builder
-from hasa_jax.datasets.files import READERS
+from hasa_jax.datasets.files import READERS, TEXTS
 from hasa_jax.datasets.fingerprint import fingerprint
 from hasa_jax.datasets.npz import npz
 from hasa_jax.datasets.synthetic_images import synthetic_images
@@ -17,7 +17,7 @@ DATASETS = {
     "synthetic_titles": synthetic_titles,
     "synthetic_topics": synthetic_topics,
     "titles": titles,
-    **{name: builder(read) for name, read in READERS.items()},
+    **{name: builder(read, texts=name in TEXTS) for name, read in READERS.items()},
 }
 
 __all__ = [

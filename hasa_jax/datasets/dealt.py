@@ -16,12 +16,17 @@ from hasa_jax.datasets.images import resized, standardised
 from hasa_jax.datasets.partition.deal import deal
 from hasa_jax.datasets.pool import Pool
 from hasa_jax.datasets.splits import Split
+from hasa_jax.datasets.texts import encoded
 
 Builder = Callable[..., FederatedDataset]
 """`(key, *, ...) -> FederatedDataset`."""
 
 _PATHS = ("data_dir", "data_path")
 """Arguments of readers that users may give as texts."""
+
+_OF_IMAGES = {"resize"}
+_OF_TEXTS = {"vocab_size", "max_length"}
+"""Arguments of `dealt` that are read for one kind of inputs alone."""
 
 
 def dealt(
@@ -36,6 +41,8 @@ def dealt(
     max_examples: int = 0,
     max_per_group: int = 0,
     resize: int = 0,
+    vocab_size: int = 3000,
+    max_length: int = 16,
 ) -> FederatedDataset:
     """Deals examples out to clients, and turns them into what models take.
 
@@ -52,10 +59,13 @@ def dealt(
         test examples; 0 for all.
       max_per_group: the same for each group of the data (writer, source, domain); 0 for all.
       resize: height and width to resize images to; 0 for those of the files.
+      vocab_size: most token ids of texts; 0 for all, see `texts.encoded`.
+      max_length: tokens kept of a text, `T`.
 
     Returns:
       The dataset: inputs float32 `[D, height, width, channels]` of mean 0 and deviation 1 in each
-      channel over all training examples, targets `[D]`.
+      channel over all training examples, or ids int32 `[D, T]` of pieces of words that training
+      texts are made of; targets `[D]`.
 
     Raises:
       UserError: if numbers do not fit together.
@@ -73,29 +83,41 @@ def dealt(
     }
     rows = deal(pool, key, partition, num_clients, options)
     train = np.sort(np.concatenate([own[0] for own in rows]))
-    seen = resized(pool.inputs, resize) if resize else pool.inputs
-    return _assemble(pool, standardised(seen, seen[train]), rows, _names(pool, partition, rows))
+    if pool.holds_texts:
+        if resize:
+            raise UserError(f"resize is {resize}, but these data are texts: leave it out")
+        inputs, num_tokens = encoded(pool.inputs, train, vocab_size, max_length)
+    else:
+        seen = resized(pool.inputs, resize) if resize else pool.inputs
+        inputs, num_tokens = standardised(seen, seen[train]), 0
+    return _assemble(pool, inputs, rows, _names(pool, partition, rows), num_tokens)
 
 
-def builder(read: Callable[..., Pool]) -> Builder:
+def builder(read: Callable[..., Pool], *, texts: bool = False) -> Builder:
     """Makes a builder of data sets out of a reader.
 
     Args:
-      read: takes arguments by name, such as `data_dir`, and returns a `Pool`.
+      read: takes arguments by name, such as `data_dir`, and returns a `Pool`. An argument that
+        `dealt` has too, such as `resize`, is the reader's.
+      texts: whether the reader reads texts, not images.
 
     Returns:
-      A builder that takes the arguments of the reader and those of `dealt`.
+      A builder that takes the arguments of the reader and those of `dealt` for what it reads.
     """
     own = list(inspect.signature(read).parameters.values())
     key, *others = list(inspect.signature(dealt).parameters.values())[1:]
+    left_out = {p.name for p in own} | (_OF_IMAGES if texts else _OF_TEXTS)
+    others = [p for p in others if p.name not in left_out]
 
     def build(key: jax.Array, **arguments: Any) -> FederatedDataset:
+        signature.bind(key, **arguments)
         found = {p.name: arguments.pop(p.name) for p in own if p.name in arguments}
         paths = {name: pathlib.Path(found[name]) for name in _PATHS if name in found}
         return dealt(read(**found | paths), key, **arguments)
 
     by_name = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    build.__signature__ = inspect.Signature([key, *by_name, *others])  # pyright: ignore
+    signature = inspect.Signature([key, *by_name, *others])
+    build.__signature__ = signature  # pyright: ignore
     build.__doc__ = read.__doc__
     return build
 
@@ -135,7 +157,11 @@ def _names(pool: Pool, partition: str, rows: list[Split]) -> tuple[str, ...]:
 
 
 def _assemble(
-    pool: Pool, inputs: np.ndarray, rows: list[Split], names: tuple[str, ...]
+    pool: Pool,
+    inputs: np.ndarray,
+    rows: list[Split],
+    names: tuple[str, ...],
+    num_tokens: int,
 ) -> FederatedDataset:
     """Lays the rows of all clients end to end."""
 
@@ -149,4 +175,4 @@ def _assemble(
             num_classes=len(pool.classes),
         )
 
-    return FederatedDataset(gather(0), gather(1), gather(2), names)
+    return FederatedDataset(gather(0), gather(1), gather(2), names, num_tokens)

@@ -15,7 +15,7 @@ class Pool:
     """All examples of a data set, as its files hold them.
 
     Attributes:
-      inputs: `[n, ...]`; images are bytes `[n, height, width, channels]`.
+      inputs: images of bytes `[n, height, width, channels]`, or an object array of texts `[n]`.
       targets: class ids `[n]`, int32.
       is_test: which examples its authors set apart for testing `[n]`, bool.
       classes: names of the classes.
@@ -30,6 +30,11 @@ class Pool:
     classes: tuple[str, ...]
     groups: np.ndarray
     group_names: tuple[str, ...] = ("all",)
+
+    @property
+    def holds_texts(self) -> bool:
+        """Whether inputs are texts, not images."""
+        return self.inputs.dtype == object
 
 
 def pooled(

@@ -6,6 +6,7 @@ import inspect
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from hasa_jax.base import IGNORED, FederatedDataset
 from hasa_jax.datasets import DATASETS, fingerprint
@@ -33,10 +34,42 @@ def npz_path(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def news_dir(tmp_path_factory):
+    path, generator = tmp_path_factory.mktemp("news"), np.random.default_rng(0)
+    for name, count in (("train.csv", 120), ("test.csv", 40)):
+        words = [" ".join(generator.choice(list("abcdefgh"), 6)) for _ in range(count)]
+        with open(path / name, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows((1 + i % 4, w[:5], w[6:]) for i, w in enumerate(words))
+    return path
+
+
+@pytest.fixture(scope="module")
+def texts_path(tmp_path_factory):
+    path, generator = tmp_path_factory.mktemp("data") / "texts.csv", np.random.default_rng(0)
+    rows = [(" ".join(generator.choice(list("abcdefgh"), 6)), "xyz"[i % 3]) for i in range(120)]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder_of_images(tmp_path_factory):
+    path, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    for row in range(90):
+        (path / f"class_{row % 3}").mkdir(exist_ok=True)
+        image = Image.fromarray(generator.integers(0, 256, (4, 5, 3), np.uint8))
+        image.save(path / f"class_{row % 3}" / f"{row}.png")
+    return path
+
+
 @pytest.fixture(params=sorted(DATASETS))
-def make(request, csv_path, npz_path):
+def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images):
     # Arguments that a dataset cannot do without, and small sizes.
     arguments = {
+        "ag_news": {"data_dir": news_dir, "num_clients": 4, "vocab_size": 30, "max_length": 9},
+        "csv": {"data_path": texts_path, "num_clients": 4, "vocab_size": 30, "max_length": 9},
+        "image_folder": {"data_dir": folder_of_images, "num_clients": 4, "resize": 3},
         "npz": {"data_path": npz_path},
         "synthetic_images": {"num_images": 300},
         "synthetic_titles": {"num_titles": 300, "max_length": 9},

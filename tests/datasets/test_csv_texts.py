@@ -1,0 +1,105 @@
+"""The user's own texts: which column is what, and rows that cannot be used."""
+
+import csv
+
+import pytest
+
+import hasa_jax as hj
+from hasa_jax.base import UserError
+from hasa_jax.datasets.files.csv_texts import csv_texts
+from tests import small
+
+ROWS = [
+    {"text": f"{subject} {verb} it", "label": verb, "site": subject}
+    for subject in ("we", "they", "you", "some")
+    for verb in ("like", "draw", "see")
+    for _ in range(5)
+]
+
+
+def write(folder, rows=ROWS):
+    path = folder / "mine.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def labelled(folder, labels):
+    return write(folder, [{"text": "so be it", "label": label} for label in labels])
+
+
+def test_texts_labels_and_no_clients(tmp_path):
+    pool = csv_texts(write(tmp_path))
+    assert pool.inputs[0] == "we like it"
+    assert pool.classes == ("draw", "like", "see")
+    assert [pool.classes[target] for target in pool.targets] == [row["label"] for row in ROWS]
+    assert pool.group_names == ("all",)
+    assert not pool.is_test.any()
+
+
+def test_a_client_column_makes_groups(tmp_path):
+    pool = csv_texts(write(tmp_path), client_column="site")
+    assert pool.group_names == ("some", "they", "we", "you")
+    assert [pool.group_names[group] for group in pool.groups] == [row["site"] for row in ROWS]
+
+
+def test_clients_are_natural_where_they_are_named(tmp_path):
+    build, arguments = hj.DATASETS["csv"], {"data_path": str(write(tmp_path)), "max_length": 6}
+    assert build(small.KEY, client_column="site", **arguments).client_names[0] == "some"
+    made = build(small.KEY, num_clients=3, **arguments)
+    assert made.client_names == ("client_0", "client_1", "client_2")
+    assert made.num_tokens > 2
+
+
+def test_a_column_called_publication_is_no_client_unasked(tmp_path):
+    rows = [row | {"publication": row["site"]} for row in ROWS]
+    assert csv_texts(write(tmp_path, rows)).group_names == ("all",)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["10", "9", "-1", "9"], ("-1", "9", "10")),
+        (["2.5", "10", "1e1"], ("2.5", "10", "1e1")),
+        (["10", "9", "none"], ("10", "9", "none")),
+        (["10", "9", "nan"], ("10", "9", "nan")),
+        ([" b  c ", "b c", "a"], ("a", "b c")),
+    ],
+)
+def test_classes_are_sorted(tmp_path, labels, classes):
+    assert csv_texts(labelled(tmp_path, labels)).classes == classes
+
+
+def test_other_columns_and_markup(tmp_path):
+    rows = [{"a": "<b>now</b> &amp;\u00a0 then", "b": 1}, {"a": "never", "b": 2}]
+    pool = csv_texts(write(tmp_path, rows), text_column="a", label_column="b")
+    assert pool.inputs.tolist() == ["now & then", "never"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "told"),
+    [
+        (
+            [{"text": "a", "label": 1}, {"text": " <br>", "label": 2}],
+            {},
+            "line 3 .*'text' is empty",
+        ),
+        ([{"text": "a", "label": ""}], {}, "line 2 .*'label' is empty"),
+        ([{"text": "a", "label": 1}, {"text": "b", "label": 1}], {}, r"only one class \('1'\)"),
+        ([{"words": "a", "label": 1}], {}, "'text' is not there .*'words'"),
+        (ROWS, {"client_column": "publication"}, "'publication' is not there"),
+        (ROWS, {"client_column": "label"}, "'label' is named for two things"),
+        (
+            [r | {"site": "one"} for r in ROWS],
+            {"client_column": "site"},
+            r"only one client \('one'",
+        ),
+        ([r | {"site": ""} for r in ROWS], {"client_column": "site"}, "line 2 .*'site' is empty"),
+    ],
+)
+def test_rows_that_cannot_be_used(tmp_path, rows, arguments, told):
+    with pytest.raises(UserError, match=told) as caught:
+        csv_texts(write(tmp_path, rows), **arguments)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,191 @@
+"""Images in folders: what their folders mean, what is read, and what is refused."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import hasa_jax as hj
+from hasa_jax.base import UserError
+from hasa_jax.datasets.files.image_folder import image_folder
+from hasa_jax.datasets.images import resized
+from tests import small
+
+GREY, COLOUR = (6, 4), (6, 4, 3)
+
+
+def pixels(number, shape=COLOUR):
+    return np.random.default_rng(number).integers(0, 256, shape, np.uint8)
+
+
+def save(path, number=0, shape=COLOUR, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels(number, shape)).save(path, **options)
+    return path
+
+
+def fill(folder, names, **options):
+    for number, name in enumerate(names):
+        save(folder / name, number, **options)
+    return folder
+
+
+def test_folders_are_classes(tmp_path):
+    # Written in another order than they are read in.
+    names = ["owl/b.png", "cat/2.bmp", "owl/a.PNG", "cat/10.webp"]
+    fill(tmp_path, names[:3])
+    save(tmp_path / names[3], 3, lossless=True)
+    (tmp_path / "owl" / "readme.txt").write_text("mine", encoding="utf-8")
+    for hidden in (".cache/x.png", "owl/._a.png"):
+        (tmp_path / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / hidden).write_bytes(b"nothing")
+    pool = image_folder(tmp_path)
+    assert pool.classes == ("cat", "owl")
+    assert pool.targets.tolist() == [0, 0, 1, 1]
+    assert np.array_equal(pool.inputs, np.stack([pixels(i) for i in (3, 1, 2, 0)]))
+    assert pool.group_names == ("all",)
+    assert not pool.is_test.any()
+
+
+def test_train_and_test_are_splits(tmp_path):
+    fill(tmp_path, ["train/cat/a.png", "train/owl/a.png", "test/cat/a.png"])
+    pool = image_folder(tmp_path)
+    assert pool.is_test.tolist() == [True, False, False]
+    assert pool.targets.tolist() == [0, 0, 1]
+    assert pool.group_names == ("all",)
+
+
+def test_other_folders_are_domains(tmp_path):
+    fill(tmp_path, ["photo/cat/a.png", "ink/owl/a.png", "ink/cat/a.png"])
+    pool = image_folder(tmp_path)
+    assert pool.group_names == ("ink", "photo")
+    assert pool.groups.tolist() == [0, 0, 1]
+    assert pool.targets.tolist() == [0, 1, 0]
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    pool = image_folder(fill(tmp_path, ["train/a.png", "bus/a.png"]))
+    assert pool.classes == ("bus", "train")
+
+
+def test_grey_stays_grey_unless_one_is_not(tmp_path):
+    fill(tmp_path, ["cat/a.png", "owl/a.png"], shape=GREY)
+    assert np.array_equal(image_folder(tmp_path).inputs[1, ..., 0], pixels(1, GREY))
+    save(tmp_path / "owl/b.png")
+    mixed = image_folder(tmp_path).inputs
+    assert mixed.shape == (3, 6, 4, 3)
+    assert np.array_equal(mixed[0], np.stack([pixels(0, GREY)] * 3, axis=-1))
+
+
+@pytest.mark.parametrize("mode", ["1", "CMYK", "LA", "P", "RGBA"])
+def test_all_kinds_of_pixels(tmp_path, mode):
+    fill(tmp_path, ["cat/a.png", "owl/a.png"])
+    ending = "jpg" if mode == "CMYK" else "png"
+    Image.fromarray(pixels(5)).convert(mode).save(tmp_path / f"owl/b.{ending}")
+    assert image_folder(tmp_path).inputs.shape == (3, 6, 4, 3)
+
+
+def test_images_are_turned_as_they_say(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(tmp_path / "cat/a.png", 0, exif=exif)
+    Image.fromarray(np.rot90(pixels(0), -1)).save(tmp_path / "cat/b.png")
+    save(tmp_path / "owl/a.png", shape=(4, 6, 3))
+    inputs = image_folder(tmp_path).inputs
+    assert np.array_equal(inputs[0], inputs[1])
+
+
+def test_sizes_differ_unless_they_are_resized(tmp_path):
+    fill(tmp_path, ["cat/a.png", "owl/a.png"])
+    save(tmp_path / "owl/b.png", 2, (9, 9, 3))
+    with pytest.raises(UserError, match=r"b\.png is 9x9 and .*a\.png is 6x4: .*--resize"):
+        image_folder(tmp_path)
+    pool = image_folder(tmp_path, resize=5)
+    assert pool.inputs.shape == (3, 5, 5, 3)
+    assert np.array_equal(pool.inputs[2], resized(pixels(2, (9, 9, 3))[None], 5)[0])
+
+
+def test_a_data_set_of_it(tmp_path):
+    fill(tmp_path, [f"{name}/{i}.png" for name in ("cat", "owl") for i in range(15)])
+    data = hj.DATASETS["image_folder"](
+        small.KEY, data_dir=str(tmp_path), resize=3, num_clients=2, partition="iid"
+    )
+    assert data.train.inputs.shape[1:] == (3, 3, 3)
+    assert data.num_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([], "has no images in folders"),
+        (["a.png"], "lies 1 deep"),
+        (["cat/a.png", "owl/a.png", "owl/old/a.png"], "owl/old/a.png lies 3 deep"),
+        (["x/cat/a.png", "x/owl/a.png", "a.png"], "lies 1 deep"),
+        (["w/x/cat/a.png", "w/x/owl/a.png"], "lies 4 deep"),
+        (["cat/a.png", "cat/b.png"], "one class alone"),
+        (["train/cat/a.png", "train/owl/a.png"], "images in train: .* both"),
+        (["train/cat/a.png", "test/owl/a.png"], "class 'owl', which train has not"),
+        (["train/cat/a.png", "test/cat/a.png", "val/owl/a.png"], "images in test, train, val"),
+    ],
+)
+def test_folders_that_cannot_be(tmp_path, names, told):
+    with pytest.raises(UserError, match=told) as caught:
+        image_folder(fill(tmp_path, names))
+    assert "\n" not in str(caught.value)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(UserError, match="is no folder"):
+        image_folder(tmp_path / "none")
+
+
+def encoded_as(ending):
+    file = io.BytesIO()
+    Image.fromarray(pixels(0)).save(file, ending)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["bmp", "jpeg", "png", "webp"])
+def test_damaged_images_are_named(tmp_path, ending):
+    whole = encoded_as(ending)
+    fill(tmp_path, ["cat/a.png", "owl/a.png"])
+    path, generator = tmp_path / f"owl/b.{ending}", np.random.default_rng(0)
+    told = []
+    for trial in range(60):
+        content = bytearray(whole)
+        if trial % 2:
+            content = content[: generator.integers(len(content))]
+        else:
+            for place in generator.integers(0, len(content), 4):
+                content[place] = generator.integers(256)
+        path.write_bytes(content)
+        try:
+            image_folder(tmp_path, resize=4)
+        except UserError as error:
+            told.append(str(error))
+    assert told
+    assert all(f"b.{ending} cannot be read as an image" in line for line in told)
+
+
+def test_pixels_of_16_bits_are_refused(tmp_path):
+    fill(tmp_path, ["cat/a.png", "owl/a.png"])
+    Image.fromarray(np.zeros(GREY, np.uint16)).save(tmp_path / "owl/b.png")
+    with pytest.raises(UserError, match=r"owl/b\.png .*not of 8 bits"):
+        image_folder(tmp_path)
+
+
+def test_a_flood_of_pixels_is_refused(tmp_path, monkeypatch):
+    fill(tmp_path, ["cat/a.png", "owl/a.png"])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(UserError, match=r"cat/a\.png cannot be read"):
+        image_folder(tmp_path)
+
+
+def test_links_to_folders_are_followed(tmp_path):
+    fill(tmp_path / "real", ["cat/a.png"])
+    fill(tmp_path / "here", ["owl/a.png"])
+    (tmp_path / "here" / "cat").symlink_to(tmp_path / "real" / "cat")
+    assert image_folder(tmp_path / "here").classes == ("cat", "owl")
+    shutil.rmtree(tmp_path / "real")
