@@ -9,6 +9,8 @@ import pytest
 
 from hasa_jax.base import IGNORED, FederatedDataset
 from hasa_jax.datasets import DATASETS, fingerprint
+from hasa_jax.datasets.files import READERS
+from tests import written
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +35,22 @@ def npz_path(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A folder of small files for each published data set."""
+    found = {}
+    for layout, (name, _) in written.LAYOUTS.items():
+        if name not in found:
+            found[name], _ = written.lay(layout, tmp_path_factory.mktemp(name))
+    return found
+
+
 @pytest.fixture(params=sorted(DATASETS))
-def make(request, csv_path, npz_path):
+def make(request, csv_path, npz_path, folders):
     # Arguments that a dataset cannot do without, and small sizes.
+    published = {"num_clients": 4, "min_examples": 5}
     arguments = {
+        **{name: {"data_dir": folders[name]} | published for name in READERS},
         "npz": {"data_path": npz_path},
         "synthetic_images": {"num_images": 300},
         "synthetic_titles": {"num_titles": 300, "max_length": 9},
