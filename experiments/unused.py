@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import build
 from experiments.flags import FLAGS
-from hasa_jax import UserError
+from hasa_jax import DATASETS, UserError
 
 _NEEDS = {
     "client_momentum": ("client_optimizer", {"sgd"}),
@@ -53,6 +54,24 @@ def refuse_unused(arms: Sequence[tuple[str, str]]) -> None:
             raise UserError(
                 f"--{name} is read only with {needed} {' or '.join(sorted(values))}, which this "
                 "run has not: leave it out"
+            )
+
+
+def refuse_unread_data_flags() -> None:
+    """Refuses flags of data sets that the flagged data set does not read.
+
+    Raises:
+      UserError: naming the flag, and the data sets that would read it.
+    """
+    readers: dict[str, list[str]] = {}
+    for name, builder in DATASETS.items():
+        for flag in inspect.signature(builder).parameters:
+            readers.setdefault(flag, []).append(name)
+    for flag in sorted(set(readers) - {"key"}):
+        if FLAGS[flag].present and FLAGS.dataset not in readers[flag]:
+            raise UserError(
+                f"--{flag} is read only with dataset {' or '.join(sorted(readers[flag]))}: leave "
+                "it out"
             )
 
 

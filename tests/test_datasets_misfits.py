@@ -244,6 +244,12 @@ def folder_of_pixels(folder):
         file.create_group("train/data")
 
 
+def kind_of_pixels(folder):
+    with h5py.File(folder / "usps.h5", "r+") as file:
+        del file["train/data"]
+        file["train/data"] = np.dtype(np.float32)  # A named type, which has no shape.
+
+
 def unwritten_pixels(folder):
     """Ten million images, none of which is there."""
     with h5py.File(folder / "usps.h5", "r+") as file:
@@ -270,7 +276,8 @@ HDF5 = {
     "smaller images": (hdf5(data=lambda x: x[:, :64]), "(70, 64) pixels"),
     "one number": (hdf5(data=0.5), "is damaged"),
     "no pixels": (hdf5(data=None), "is damaged"),
-    "a folder": (folder_of_pixels, "folders in place of pixels"),
+    "a folder": (folder_of_pixels, "something else in place of pixels"),
+    "a type": (kind_of_pixels, "something else in place of pixels"),
     "nothing written": (unwritten_pixels, "more than fit into it"),
     "in another file": (pixels_elsewhere, "refers to other files"),
     "no labels": (hdf5(target=None), "is damaged"),

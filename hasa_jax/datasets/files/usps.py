@@ -55,8 +55,8 @@ def usps(data_dir: pathlib.Path) -> Pool:
 
 def _refuse_others(path: pathlib.Path, data: Any, labels: Any) -> None:
     """Refuses groups, other shapes and types, and data that are in other files, before reading."""
-    if not all(hasattr(each, "dtype") for each in (data, labels)):
-        raise UserError(f"{path} has folders in place of pixels or labels: get it again")
+    if not all(hasattr(each, "is_virtual") for each in (data, labels)):
+        raise UserError(f"{path} has something else in place of pixels or labels: get it again")
     right = (
         data.shape == (len(data), _SIDE * _SIDE)
         and data.dtype.kind == "f"
