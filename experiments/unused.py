@@ -53,7 +53,7 @@ def refuse_unused(arms: Sequence[tuple[str, str]]) -> None:
     Raises:
       UserError: naming the flag, and what would read it.
     """
-    _refuse_of_data()
+    refuse_unread_data_flags()
     settings = [_settings(method, policy) for method, policy in arms]
     for name, (needed, values) in _NEEDS.items():
         if not any(setting[needed] in values for setting in settings):
@@ -69,8 +69,12 @@ def _refuse(name: str, needed: str, values: set[str]) -> None:
         )
 
 
-def _refuse_of_data() -> None:
-    """Refuses flags that the data set, or the partition that deals it out, does not read."""
+def refuse_unread_data_flags() -> None:
+    """Refuses flags that the data set, or the partition that deals it out, does not read.
+
+    Raises:
+      UserError: naming the flag, and what would read it.
+    """
     readers = _readers(DATASETS, skipped=1)
     own = {name for name, datasets in readers.items() if FLAGS.dataset in datasets}
     for name in sorted(readers.keys() - own):

@@ -50,6 +50,20 @@ def open_workdir(
     """
     digest = hashlib.sha256(json.dumps(run_flags, sort_keys=True).encode()).hexdigest()
     folder = pathlib.Path(path or f"runs/{script}-{digest[:8]}")
+    make_folder(folder)
+    _refuse_other_run(folder, script, run_flags, data_hashes, execution)
+    return folder
+
+
+def make_folder(folder: pathlib.Path) -> None:
+    """Makes a folder for results, or accepts one.
+
+    Args:
+      folder: the folder.
+
+    Raises:
+      UserError: if it is a file, or cannot be written.
+    """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"workdir {folder} is a file: name a folder with --workdir")
     try:
@@ -59,8 +73,6 @@ def open_workdir(
         raise UserError(
             f"workdir {folder} cannot be written ({error.strerror}): name another with --workdir"
         ) from None
-    _refuse_other_run(folder, script, run_flags, data_hashes, execution)
-    return folder
 
 
 def _refuse_other_run(

@@ -8,6 +8,7 @@ out whatever was damaged, and the one before it is used. This is the only module
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -147,12 +148,8 @@ class Checkpoints:
         if round in self._manager.all_steps():
             return
         arrays = dict(named_leaves(states))
-        content = {
-            "format": _FORMAT,
-            "identity": self._identity,
-            "round": round,
-            "record": list(record),  # A copy: it is written while more rows come.
-        }
+        record = list(record)  # A copy: it is written while more rows come.
+        content = {"format": _FORMAT, "identity": self._identity, "round": round, "record": record}
         args = self._orbax.args.Composite(
             arrays=self._orbax.args.StandardSave(arrays),
             content=self._orbax.args.JsonSave(content),
@@ -227,11 +224,8 @@ class Checkpoints:
     def _put_aside(self, round: int) -> Path:
         """Renames a checkpoint so that nobody takes it for one, and nothing is lost."""
         step = self._folder / str(round)
-        aside = next(
-            path
-            for number in range(1, 10**6)
-            if not (path := self._folder / f"damaged-{round}-{number}").exists()
-        )
+        names = (f"damaged-{round}-{number}" for number in itertools.count(1))
+        aside = next(path for name in names if not (path := self._folder / name).exists())
         step.rename(aside)
         self._manager.reload()
         return aside

@@ -179,7 +179,7 @@ KNOBS = {
     "levels": st.lists(st.sampled_from(["1", "0.5", "0.1", "0"]), max_size=3),
     "method": st.sampled_from(sorted(hj.METHODS)),
     "model": st.sampled_from(["mlp", "lstm"]),
-    "num_clients": st.integers(1, 5),
+    "num_clients": st.integers(2, 5),
     "num_images": st.integers(1, 60),
     "objective": st.sampled_from(sorted(hj.OBJECTIVES)),
     "policy": st.sampled_from(sorted({**hj.POLICIES, **hj.UNBUDGETED})),

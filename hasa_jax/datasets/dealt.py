@@ -70,6 +70,9 @@ def dealt(
     Raises:
       UserError: if numbers do not fit together.
     """
+    for name, number in (("max_examples", max_examples), ("resize", resize)):
+        if number < 0:
+            raise UserError(f"{name} is {number}: it must be at least 0")
     if partition is None:
         partition = "natural" if len(pool.group_names) > 1 else "iid"
     if max_per_group:

@@ -47,7 +47,8 @@ def standardised(images: np.ndarray, like: np.ndarray) -> np.ndarray:
 
     Args:
       images: bytes `[n, height, width, channels]`.
-      like: those whose mean and deviation are taken, such as training images.
+      like: those whose mean and deviation are taken, such as training images; a channel that is
+        constant in them is not divided.
 
     Returns:
       float32 of the same shape.
@@ -56,7 +57,9 @@ def standardised(images: np.ndarray, like: np.ndarray) -> np.ndarray:
     values = np.arange(256) / 255
     mean = np.array([count @ values / count.sum() for count in counts])
     square = np.array([count @ values**2 / count.sum() for count in counts])
-    deviation = np.sqrt(np.maximum(square - mean**2, 1e-12))
+    # A constant channel has nothing to be divided by; what else has it elsewhere stays small.
+    varies = np.array([np.count_nonzero(count) > 1 for count in counts])
+    deviation = np.where(varies, np.sqrt(np.maximum(square - mean**2, 1e-12)), 1.0)
     # A table of 256 numbers a channel: no float64 copy of all images.
     table = ((values[:, None] - mean) / deviation).astype(np.float32)
     return np.stack([table[images[..., c], c] for c in range(images.shape[-1])], axis=-1)

@@ -10,6 +10,20 @@ from hasa_jax.heterogeneity.counts import label_counts
 from hasa_jax.supernet import Model, ScoreFn
 
 
+def entropy_of_counts(counts: np.ndarray) -> np.ndarray:
+    """Entropy of every client's label distribution.
+
+    Args:
+      counts: label counts `[N, K]`.
+
+    Returns:
+      `[N]` in nats, 0 for a client without labels.
+    """
+    # A client may have no label inside the classes at all.
+    p = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
+    return -(p * np.log(np.where(p > 0, p, 1.0))).sum(-1)
+
+
 def entropy() -> ScoreFn:
     """Scores a client by `H_i = -sum_k p_ik ln p_ik` of its training labels, in nats.
 
@@ -19,9 +33,6 @@ def entropy() -> ScoreFn:
 
     def score(data: ClientData, model: Model, key: jax.Array) -> np.ndarray:
         del model, key
-        counts = label_counts(data)
-        # A client may have no label inside the classes at all.
-        p = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
-        return -(p * np.log(np.where(p > 0, p, 1.0))).sum(-1)
+        return entropy_of_counts(label_counts(data))
 
     return score

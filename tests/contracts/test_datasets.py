@@ -10,6 +10,7 @@ from PIL import Image
 
 from hasa_jax.base import IGNORED, FederatedDataset
 from hasa_jax.datasets import DATASETS, fingerprint
+from tests import written
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +64,22 @@ def folder_of_images(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A folder of small files for each published data set."""
+    found = {}
+    for layout, (name, _) in written.LAYOUTS.items():
+        if name not in found:
+            found[name], _ = written.lay(layout, tmp_path_factory.mktemp(name))
+    return found
+
+
 @pytest.fixture(params=sorted(DATASETS))
-def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images):
+def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, folders):
     # Arguments that a dataset cannot do without, and small sizes.
+    published = {"num_clients": 4, "min_examples": 5}
     arguments = {
+        **{name: {"data_dir": folder} | published for name, folder in folders.items()},
         "ag_news": {"data_dir": news_dir, "num_clients": 4, "vocab_size": 30, "max_length": 9},
         "csv": {"data_path": texts_path, "num_clients": 4, "vocab_size": 30, "max_length": 9},
         "image_folder": {"data_dir": folder_of_images, "num_clients": 4, "resize": 3},

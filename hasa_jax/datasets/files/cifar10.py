@@ -1,4 +1,4 @@
-"""CIFAR-10: the Python batches of its authors, or lossless WebP mosaics."""
+"""CIFAR-10: the binary batches of its authors, or lossless WebP mosaics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 from hasa_jax.base import UserError
-from hasa_jax.datasets.files.archive import arrays_of
+from hasa_jax.datasets.files.archive import DAMAGE, LABELS, Kind, arrays_of
 from hasa_jax.datasets.pool import Pool, check, file_of, pooled
 
 CLASSES = (
@@ -27,6 +27,7 @@ CLASSES = (
 _SIDE = 32
 _RECORD = 1 + 3 * _SIDE * _SIDE
 _BINARY = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
+_MOSAICS = {"webp": Kind("bytes"), "offsets": LABELS, "y": LABELS}
 
 
 def cifar10(data_dir: pathlib.Path) -> Pool:
@@ -34,8 +35,9 @@ def cifar10(data_dir: pathlib.Path) -> Pool:
 
     Args:
       data_dir: has the binary version of its authors, `data_batch_1.bin` to `data_batch_5.bin` and
-        `test_batch.bin`; or `train_*.npz` and `test.npz` of lossless WebP mosaics (`webp` bytes,
-        `offsets` of the mosaics, labels `y`), which need Pillow (the data extra).
+        `test_batch.bin`; or `train_0.npz`, `train_1.npz` and so on, and `test.npz`, of lossless
+        WebP mosaics (`webp` bytes, `offsets` of the mosaics and where the last ends, labels `y`),
+        which need Pillow (the data extra).
 
     Returns:
       Images of bytes `[n, 32, 32, 3]`.
@@ -47,7 +49,7 @@ def cifar10(data_dir: pathlib.Path) -> Pool:
         paths = [file_of(data_dir, name) for name in _BINARY]
         parts = [(*_binary(path), path.stem == "test_batch") for path in paths]
     else:
-        paths = [*sorted(data_dir.glob("train_*.npz")), file_of(data_dir, "test.npz")]
+        paths = [*_numbered(data_dir), file_of(data_dir, "test.npz")]
         parts = [(*_mosaics(path), path.stem == "test") for path in paths]
     for path, (inputs, targets, _) in zip(paths, parts, strict=True):
         check(path, inputs, targets, len(CLASSES))
@@ -64,19 +66,47 @@ def _binary(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(images), rows[:, 0]
 
 
+def _numbered(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns `train_0.npz`, `train_1.npz` and so on: all there are, none left out."""
+    count = len(list(folder.glob("train_*.npz")))
+    if not count:
+        file_of(folder, _BINARY[0], "train_0.npz")  # Names both, as none is there.
+    return [file_of(folder, f"train_{number}.npz") for number in range(count)]
+
+
 def _mosaics(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     """Cuts images out of mosaics of 32 a row, filled up with zeros."""
     try:
         from PIL import Image  # The extra is optional, so only its user pays for it.
     except ImportError:
         raise UserError(f"{path} needs Pillow: pip install 'hasa_jax[data]'") from None
-    found = arrays_of(path, ("webp", "offsets", "y"))
-    content, offsets, images = found["webp"].tobytes(), found["offsets"], []
+    found = arrays_of(path, _MOSAICS)
+    content, offsets, labels = found["webp"].tobytes(), found["offsets"].tolist(), found["y"]
+    if offsets != sorted(offsets) or [*offsets[:1], *offsets[-1:]] != [0, len(content)]:
+        raise UserError(f"{path} has mosaics that begin or end nowhere: get it again")
+    images, rows = [np.zeros((0, _SIDE, _SIDE, 3), np.uint8)], -(-len(labels) // _SIDE)
     for start, end in itertools.pairwise(offsets):
+        width, height = _size(content[start:end])
+        rows -= height // _SIDE
+        # Before anything is decoded: no more than there are labels for.
+        if width != _SIDE**2 or height % _SIDE or rows < 0:
+            raise UserError(
+                f"{path} has a mosaic of {width} x {height} pixels, which does not fit its "
+                f"{len(labels)} labels: it is damaged or another file, get it again"
+            )
         try:
-            mosaic = np.asarray(Image.open(io.BytesIO(content[start:end]), formats=["WEBP"]))
-        except (OSError, ValueError) as error:
+            with Image.open(io.BytesIO(content[start:end]), formats=["WEBP"]) as file:
+                tiles = np.asarray(file).reshape(-1, _SIDE, _SIDE, _SIDE, 3)
+        except DAMAGE as error:
             raise UserError(f"{path} is damaged ({error}): get it again") from None
-        tiles = mosaic.reshape(mosaic.shape[0] // _SIDE, _SIDE, -1, _SIDE, 3)
         images.append(tiles.transpose(0, 2, 1, 3, 4).reshape(-1, _SIDE, _SIDE, 3))
-    return np.concatenate(images)[: len(found["y"])], found["y"]
+    return np.concatenate(images)[: len(labels)], labels
+
+
+def _size(webp: bytes) -> tuple[int, int]:
+    """Returns width and height of a plain lossless WebP file; zeros if it is no such file."""
+    head = webp[:25]
+    if len(head) < 25 or head[:4] != b"RIFF" or head[8:16] != b"WEBPVP8L" or head[20] != 0x2F:
+        return 0, 0
+    bits = int.from_bytes(head[21:25], "little")
+    return 1 + bits % 2**14, 1 + (bits >> 14) % 2**14

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 
 import numpy as np
 
-from hasa_jax.datasets.files.archive import arrays_of
+from hasa_jax.base import UserError
+from hasa_jax.datasets.files.archive import LABELS, NAMES, Kind, arrays_of
 from hasa_jax.datasets.pool import Pool, check, file_of
+
+_KINDS = {
+    "x": Kind("bytes", (None, 32, 32, 3)),
+    "y": LABELS,
+    "domain": LABELS,
+    "domains": NAMES,
+    "classes": NAMES,
+}
 
 
 def pacs(data_dir: pathlib.Path) -> Pool:
@@ -42,9 +52,8 @@ def office_caltech10(data_dir: pathlib.Path) -> Pool:
 
 def _domains(path: pathlib.Path) -> Pool:
     """Reads images `x`, labels `y`, positions `domain` in `domains`, and names `classes`."""
-    found = arrays_of(path, ("x", "y", "domain", "domains", "classes"))
-    classes = tuple(str(name) for name in found["classes"])
-    names = tuple(str(name) for name in found["domains"])
+    found = arrays_of(path, _KINDS)
+    classes, names = (_names(path, found[which]) for which in ("classes", "domains"))
     check(path, found["x"], found["y"], len(classes))
     check(path, found["x"], found["domain"], len(names))
     return Pool(
@@ -55,3 +64,15 @@ def _domains(path: pathlib.Path) -> Pool:
         groups=found["domain"].astype(np.int32),
         group_names=names,
     )
+
+
+def _names(path: pathlib.Path, array: np.ndarray) -> tuple[str, ...]:
+    """Returns names as texts; each must be there once."""
+    codes = np.ascontiguousarray(array).view(f"{array.dtype.byteorder}u4")
+    names: tuple[str, ...] = ()
+    # Numbers that are no characters would break what shows or writes the names.
+    if codes.max(initial=0) <= sys.maxunicode and not ((codes >= 0xD800) & (codes < 0xE000)).any():
+        names = tuple(str(name) for name in array)
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{path} does not name its classes and domains: get it again")
+    return names

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import math
 import pathlib
-import zlib
+import struct
 
 import numpy as np
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.files.archive import DAMAGE, check_size
 from hasa_jax.datasets.pool import Pool, check, file_of, pooled
 
 DIGITS = tuple("0123456789")
 _KIND_BYTES = 8
+_SIDE = 28
 _PARTS = (("train", False), ("t10k", True))
 
 
@@ -32,28 +35,41 @@ def mnist(data_dir: pathlib.Path) -> Pool:
     parts = []
     for name, is_test in _PARTS:
         images, labels = f"{name}-images-idx3-ubyte", f"{name}-labels-idx1-ubyte"
-        inputs = _read(file_of(data_dir, images, f"{images}.gz"), 3)
+        inputs = _read(file_of(data_dir, images, f"{images}.gz"), (_SIDE, _SIDE))
         path = file_of(data_dir, labels, f"{labels}.gz")
-        targets = _read(path, 1)
+        targets = _read(path, ())
         check(path, inputs, targets, len(DIGITS))
         parts.append((inputs[..., None], targets, is_test))
     return pooled(parts, DIGITS)
 
 
-def _read(path: pathlib.Path, ndim: int) -> np.ndarray:
+def _read(path: pathlib.Path, inner: tuple[int, ...]) -> np.ndarray:
     """Reads an IDX file of bytes: a magic number, the shape in 32-bit words, the values."""
+    ndim = 1 + len(inner)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            magic, words = file.read(4), file.read(4 * ndim)
+            if magic != bytes([0, 0, _KIND_BYTES, ndim]) or len(words) < 4 * ndim:
+                raise UserError(
+                    f"{path} is no IDX file of {ndim} dimensions of bytes: get it again"
+                )
+            shape = struct.unpack(f">{ndim}I", words)
+            count = math.prod(shape)
+            check_size(path, count)
+            # One more than there should be: at the end of a gzip file its checksum is compared.
+            content = file.read(count + 1)
+    except UserError:
+        raise
+    except DAMAGE as error:
         raise UserError(f"{path} is damaged ({error}): get it again") from None
-    head = 4 * (1 + ndim)
-    if content[:4] != bytes([0, 0, _KIND_BYTES, ndim]) or len(content) < head:
-        raise UserError(f"{path} is no IDX file of {ndim} dimensions of bytes: get it again")
-    shape = tuple(int(n) for n in np.frombuffer(content[4:head], ">u4"))
-    if len(content) - head != int(np.prod(shape, dtype=object)):
+    if len(content) != count:
         raise UserError(
-            f"{path} has {len(content) - head} values where its shape is {shape}: it is damaged or "
-            "cut off, get it again"
+            f"{path} does not have the {count} values of its shape {shape}: it is damaged or cut "
+            "off, get it again"
         )
-    return np.frombuffer(content[head:], np.uint8).reshape(shape)
+    if shape[1:] != inner:
+        raise UserError(
+            f"{path} has images of {shape[1:]} pixels, not of {inner}: take files in the form of "
+            "MNIST"
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)

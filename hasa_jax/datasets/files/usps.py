@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 import numpy as np
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.files.archive import DAMAGE, check_size
 from hasa_jax.datasets.pool import Pool, check, file_of, pooled
 
 DIGITS = tuple("0123456789")
 _PARTS = ("data", "target")
+_SIDE = 16
 
 
 def usps(data_dir: pathlib.Path) -> Pool:
@@ -34,10 +37,37 @@ def usps(data_dir: pathlib.Path) -> Pool:
     for name in ("train", "test"):
         try:
             with h5py.File(path, "r") as file:
-                inputs, targets = (np.asarray(file[f"{name}/{part}"]) for part in _PARTS)
-                inputs = np.round(255 * inputs.reshape(-1, 16, 16, 1)).astype(np.uint8)
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+                data, labels = (file[f"{name}/{part}"] for part in _PARTS)
+                _refuse_others(path, data, labels)
+                inputs, targets = np.asarray(data), np.asarray(labels)
+        except UserError:
+            raise
+        except DAMAGE as error:
             raise UserError(f"{path} is damaged ({error}): get it again") from None
+        # Written so that NaN is refused too.
+        if not ((inputs >= 0) & (inputs <= 1)).all():
+            raise UserError(f"{path} has pixels outside 0 to 1: it is damaged, get it again")
         check(path, inputs, targets, len(DIGITS))
+        inputs = np.round(255 * inputs.reshape(-1, _SIDE, _SIDE, 1)).astype(np.uint8)
         parts.append((inputs, targets, name == "test"))
     return pooled(parts, DIGITS)
+
+
+def _refuse_others(path: pathlib.Path, data: Any, labels: Any) -> None:
+    """Refuses groups, other shapes and types, and data that are in other files, before reading."""
+    if not all(hasattr(each, "is_virtual") for each in (data, labels)):
+        raise UserError(f"{path} has something else in place of pixels or labels: get it again")
+    right = (
+        data.shape == (len(data), _SIDE * _SIDE)
+        and data.dtype.kind == "f"
+        and labels.shape == (len(labels),)
+        and labels.dtype.kind in "iu"
+    )
+    if not right:
+        raise UserError(
+            f"{path} has {data.shape} pixels of {data.dtype} and {labels.shape} labels of "
+            f"{labels.dtype}, not n x {_SIDE * _SIDE} fractions and n whole numbers: get it again"
+        )
+    if any(each.external or each.is_virtual for each in (data, labels)):
+        raise UserError(f"{path} refers to other files, which are not read: get it again")
+    check_size(path, data.nbytes + labels.nbytes)

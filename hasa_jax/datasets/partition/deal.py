@@ -59,6 +59,11 @@ def deal(
     if not test.size:
         splits = [split(len(part), _key_of(key, client)) for client, part in enumerate(own)]
         return [(part[a], part[b], part[c]) for part, (a, b, c) in zip(own, splits, strict=True)]
+    if test.size < len(own):
+        raise UserError(
+            f"{test.size} examples for testing are too few for {len(own)} clients: take fewer "
+            "clients, or a higher --max_examples"
+        )
     tests = _matched_tests(pool, own, test, key)
     rows = []
     for client, (part, tested) in enumerate(zip(own, tests, strict=True)):
