@@ -1,7 +1,4 @@
-"""Supernets, subnets, and what extraction, objectives and execution tell each other of them.
-
-Containers and callable types only; shape letters as in `hasa_jax.base`, and `Q` wanted positions.
-"""
+"""Containers and callables of supernets and subnets; letters as in `base`, `Q` wanted positions."""
 
 from __future__ import annotations
 
@@ -146,16 +143,15 @@ class Extraction:
 
     Attributes:
       shape: `(model, k) -> Shape` of the k-th of H sizes, H units of the largest group being
-        the whole; it raises a `UserError` for a model that the method does not fit.
+        the whole; a `UserError` tells that the method does not fit the model.
       order: ranks units; every execution can run it.
       mask: keeps single parameters; only masked execution can run it.
       prepare: for `mask`: `(params, model) -> anything`, computed once a round for all clients.
       levels: widths of ordered dropout: each step draws one of those below the client's own, or
-        its own. Empty if each step trains the whole subnet.
+        its own; empty if it trains the whole subnet.
       teacher: whether each step also runs the whole subnet, as the teacher of the drawn one.
       all_exits: whether subnets differ in depth, and train all the exits that they have.
-      by_size: whether all clients of one size hold the same part in a round, so that what is
-        true of one of them need be found out once.
+      by_size: whether all clients of one size hold the same part in a round.
     """
 
     shape: Callable[[Model, int], Shape]
