@@ -4,9 +4,13 @@ VENV ?= .venv
 # Where the demo writes its results, and how many processes run the tests.
 WORKDIR ?= runs/demo
 JOBS ?= 2
+# Configurations of the studies: fiarse_four, fiarse_five or fiarse_four_full; heterofl or heterofl_full.
+FIARSE ?= fiarse_four
+HETEROFL ?= heterofl
 
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
+STUDY_STAMP := $(VENV)/.installed-study
 DEV_STAMP := $(VENV)/.installed-dev
 LOCK_VENV := $(VENV)-lock
 
@@ -14,14 +18,23 @@ CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' |
   echo 'error: needs Python 3.11 or newer, but has $(PYTHON); try: make PYTHON=python3.12' >&2; \
   exit 1; }
 
+# compare,CONFIG,FOLDER OF THE DATA,WORKDIR
+compare = $(BIN)/python -m experiments.compare --flagfile=experiments/configs/$(1).flags \
+  --data_dir=$(DATA)/$(2) --workdir=runs/$(3)
+# by_size,FOLDERS OF THE STUDY
+by_size = $(BIN)/python -m experiments.by_size --workdir=$(subst $(SPACE),$(COMMA),$(foreach \
+  each,$(1),runs/$(FIARSE)/$(each)))
+COMMA := ,
+SPACE := $(subst ,, )
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # Targets that share an environment must not install into it at once.
 .NOTPARALLEL:
-.PHONY: help demo titles test test-slow lint format lock hooks clean
+.PHONY: help demo titles fiarse fiarse_ablations heterofl cross_domain test test-slow lint format lock hooks clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "variables: PYTHON=$(PYTHON) VENV=$(VENV) WORKDIR=$(WORKDIR) JOBS=$(JOBS)"
 
@@ -32,6 +45,41 @@ titles: $(RUN_STAMP) ## The titles study, both aggregations: make titles DATA=FI
 	for each in coverage full; do \
 	  $(BIN)/python -m experiments.compare --flagfile=experiments/configs/titles.flags \
 	    --data_path=$(DATA) --aggregation=$$each --workdir=runs/titles_$$each || exit; done
+
+fiarse: $(STUDY_STAMP) ## FIARSE's study: make fiarse DATA=FOLDER, which has cifar10
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/structured) --methods=heterofl:levels,fedrolex:levels \
+	  --objective=cross_entropy --nolabel_split --scaler=none
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/scalefl) --methods=scalefl:levels --exits=4
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/fiarse) --methods=fiarse:levels
+	$(call by_size,structured scalefl fiarse)
+
+fiarse_ablations: fiarse ## FIARSE's ablations, after its study
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/fiarse_by_stage) --methods=fiarse:levels --threshold=stage
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/pruning_greedy) --methods=fiarse:levels \
+	  --extraction=pruning_greedy
+	$(call by_size,fiarse fiarse_by_stage pruning_greedy)
+
+heterofl: $(STUDY_STAMP) ## HeteroFL's study: make heterofl DATA=FOLDER, which has cifar10
+	for partition in iid shards; do \
+	  for mix in a:1 e:0.0625 a-e:1,0.0625 a-b-c-d-e:1,0.5,0.25,0.125,0.0625; do \
+	    $(call compare,$(HETEROFL),cifar10,$(HETEROFL)/$$partition/$${mix%%:*}) \
+	      --partition=$$partition --levels=$${mix#*:} || exit; done; \
+	  for mix in a-e:1,0.0625 a-b-c-d-e:1,0.5,0.25,0.125,0.0625; do \
+	    $(call compare,$(HETEROFL),cifar10,$(HETEROFL)/$$partition/$${mix%%:*}-fix) \
+	      --partition=$$partition --levels=$${mix#*:} --nodynamic || exit; done; \
+	  $(BIN)/python -m experiments.by_size \
+	    --workdir=$$(ls -d runs/$(HETEROFL)/$$partition/*/ | paste -sd,) || exit; done
+
+cross_domain: $(STUDY_STAMP) ## HASA across domains: make cross_domain DATA=FOLDER, which has all of them
+	for study in digits:. photos:pacs; do \
+	  name=cross_domain_$${study%%:*}; \
+	  run="$(BIN)/python -m experiments.compare --flagfile=experiments/configs/$$name.flags \
+	    --data_dir=$(DATA)/$${study#*:}"; \
+	  $$run --policies=uniform --budget=0.125 --workdir=runs/$$name/narrow || exit; \
+	  $$run --policies=uniform --budget=1 --workdir=runs/$$name/wide || exit; \
+	  $(BIN)/python -m experiments.need --flagfile=experiments/configs/$$name.flags \
+	    --data_dir=$(DATA)/$${study#*:} --workdir=runs/$$name/narrow,runs/$$name/wide || exit; \
+	  $$run --score_path=runs/$$name/wide/need.csv --workdir=runs/$$name/policies || exit; done
 
 test: lint ## Lint, check types, run the tests
 	$(BIN)/python -m pytest -n $(JOBS)
@@ -77,6 +125,10 @@ $(BIN)/pip:
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/python -m pip install -e . -c constraints.txt
 	touch $@
+
+$(STUDY_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python -m pip install -e '.[data,plots]' -c constraints.txt
+	touch $(RUN_STAMP) $@
 
 # The tests' environment can run the demo too.
 $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
