@@ -55,8 +55,8 @@ lock: ## Remake constraints.txt from the newest versions
 	@$(CHECK_PYTHON)
 	rm -rf $(LOCK_VENV)
 	$(PYTHON) -m venv $(LOCK_VENV)
-	$(LOCK_VENV)/bin/python -m pip install '.[test,plots,tracking]'
-	{ echo '# Exact versions of everything that `pip install .[test,plots,tracking]` brings in,'; \
+	$(LOCK_VENV)/bin/python -m pip install '.[test,plots,tracking,data]'
+	{ echo '# Exact versions of everything that `pip install .[test,plots,tracking,data]` brings in,'; \
 	  echo '# for `pip install -c constraints.txt`. Made by `make lock`; do not edit by hand.'; \
 	  $(LOCK_VENV)/bin/python -m pip freeze --exclude hasa_jax --exclude pip \
 	    --exclude setuptools --exclude wheel; } > constraints.txt.new
@@ -80,5 +80,5 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
 
 # The tests' environment can run the demo too.
 $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python -m pip install -e '.[test,plots,tracking]' -c constraints.txt
+	$(BIN)/python -m pip install -e '.[test,plots,tracking,data]' -c constraints.txt
 	touch $(RUN_STAMP) $@
