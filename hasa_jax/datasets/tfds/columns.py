@@ -28,15 +28,16 @@ class Columns:
     is_image: bool
 
 
-def columns(name: str, info: Any) -> Columns:
+def columns(name: str, builder: Any) -> Columns:
     """Picks features by what they are: an image, or texts, and a class label.
 
     Of several images or labels, the one counts that the data set itself names as supervised. Texts
-    are all taken, save those that are ids (`id`, `..._id`), and only where there is no image.
+    are all taken, save those that are ids (`id`, `..._id`), and only where there is no image; they
+    come in the order of the data set's code, or of the alphabet where only its files are known.
 
     Args:
       name: of the data set, for messages.
-      info: its `tfds.core.DatasetInfo`.
+      builder: its `tfds.core.DatasetBuilder`.
 
     Returns:
       The columns.
@@ -45,9 +46,14 @@ def columns(name: str, info: Any) -> Columns:
       UserError: naming the features, if there is no such choice or more than one.
     """
     import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.read_only_builder import ReadOnlyBuilder
 
+    info = builder.info
     named = isinstance(info.features, tfds.features.FeaturesDict)
     features: dict[str, Any] = dict(info.features.items()) if named else {}
+    if isinstance(builder, ReadOnlyBuilder):
+        # They come out of a protocol buffer, where the order of keys is not the same each time.
+        features = dict(sorted(features.items()))
     supervised = info.supervised_keys if isinstance(info.supervised_keys, tuple) else ()
 
     def of(kind: type) -> list[str]:

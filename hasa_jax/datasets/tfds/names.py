@@ -8,6 +8,7 @@ from hasa_jax.base import UserError
 
 PREFIX = "tfds:"
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/\w[\w.+-]*)?(:\d+\.\d+\.\d+)?", re.ASCII)
+_ADDRESS = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")
 _LONGEST = 400
 
 
@@ -37,6 +38,6 @@ def told(error: BaseException) -> str:
       Its message, or its type if it says nothing.
     """
     # TFDS puts the call before what was wrong with it.
-    text = str(error).rpartition('}": ')[2]
+    text = _ADDRESS.sub("", str(error).rpartition('}": ')[2])
     line = " ".join(text.split()) or type(error).__name__
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."

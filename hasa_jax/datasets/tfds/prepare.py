@@ -101,7 +101,7 @@ def _builder(name: str, data_dir: pathlib.Path) -> Any:
         raise UserError(needs(name, error)) from error
     except Exception as error:  # No such config or version, or a damaged description.
         # TFDS means to list the configs here, and lists those that are like the one asked for.
-        why, known = told(error).partition(" Here are ")[0], []
+        why, known = told(error).partition(" Here are ")[0].rstrip("."), []
         with contextlib.suppress(tfds.core.DatasetNotFoundError):
             known = sorted(tfds.builder_cls(base.partition("/")[0]).builder_configs)
         hint = f"; configs: {', '.join(known)}" if "BuilderConfig" in why else ""
@@ -133,11 +133,12 @@ def _why(name: str, builder: Any, data_dir: pathlib.Path, error: Exception) -> s
             "it is there, and run again; if that does not help, update tensorflow-datasets"
         )
     if any(isinstance(each, requests.RequestException) for each in causes):
-        asked = {getattr(each, "request", None) for each in causes} - {None}
+        asked = [getattr(each, "request", None) for each in causes]
+        sites = " or ".join(sorted(str(each.url) for each in asked if each)) or "its site"
         return (
-            f"{PREFIX}{name} is not in {data_dir}, and could not be downloaded from "
-            f"{' or '.join(str(each.url) for each in asked) or 'its site'}: connect to the internet, or copy the "
-            f"folder of {PREFIX}{name}, prepared as {FORMAT} elsewhere, to {builder.data_dir}"
+            f"{PREFIX}{name} is not in {data_dir}, and could not be downloaded from {sites}: "
+            f"connect to the internet, or copy the folder of {PREFIX}{name}, prepared as {FORMAT} "
+            f"elsewhere, to {builder.data_dir}"
         )
     if numbers & {errno.ENOSPC, errno.EDQUOT} or "Not enough disk space" in str(error):
         return f"no space left in {data_dir} for {PREFIX}{name} ({told(error)}): make room"

@@ -30,7 +30,7 @@ def tfds(name: str, data_dir: pathlib.Path) -> Pool:
 
     Returns:
       Images of bytes `[n, height, width, channels]`, or texts `[n]`, several of one example joined
-      by spaces in the order of the features.
+      by spaces in the order of the data set's code.
 
     Raises:
       UserError: if the data set is not known, cannot be prepared, or is not of this kind.
@@ -53,7 +53,7 @@ def tfds(name: str, data_dir: pathlib.Path) -> Pool:
 
 def _pool(name: str, builder: Any) -> Pool:
     """Reads both splits of a prepared data set."""
-    wanted = columns(name, builder.info)
+    wanted = columns(name, builder)
     counts = {split: info.num_examples for split, info in builder.info.splits.items()}
     if not counts.get("train"):
         raise UserError(
