@@ -38,7 +38,7 @@ def fingerprint(data_dir: pathlib.Path, name: str) -> str:
       name: as for `place`; all its configs and versions count.
 
     Returns:
-      A hash of names, sizes and times of change; empty if no file is there.
+      A hash of `name` and of the files' names, sizes and times of change; empty if there are none.
     """
     folder = data_dir / name.partition(":")[0].partition("/")[0]
     told = []
@@ -46,7 +46,7 @@ def fingerprint(data_dir: pathlib.Path, name: str) -> str:
         if path.is_file():
             own = path.stat()
             told.append(f"{path.relative_to(folder)}\0{own.st_size}\0{own.st_mtime_ns}")
-    return hashlib.sha256("\n".join([_LAYOUT, *told]).encode()).hexdigest() if told else ""
+    return hashlib.sha256("\n".join([_LAYOUT, name, *told]).encode()).hexdigest() if told else ""
 
 
 def load(path: pathlib.Path, expected: str) -> Pool | None:
