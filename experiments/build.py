@@ -18,7 +18,6 @@ from experiments.app import numbers
 from experiments.flags import FLAGS
 from experiments.scores import named_score, scores_of
 from hasa_jax import (
-    DATASETS,
     EXECUTIONS,
     METHODS,
     MODELS,
@@ -36,6 +35,7 @@ from hasa_jax import (
     methods,
 )
 from hasa_jax.budget import sizes_at
+from hasa_jax.datasets import dataset_builder
 from hasa_jax.faults import Faults
 from hasa_jax.models.layers import spread_exits
 
@@ -51,7 +51,7 @@ def build_method(name: str) -> Method:
 
 def build_dataset(seed: int) -> FederatedDataset:
     """Builds the flagged data set, giving its builder the flags that it takes."""
-    builder = DATASETS[FLAGS.dataset]
+    builder = dataset_builder(FLAGS.dataset)
     names = set(inspect.signature(builder).parameters) - {"key"}
     for name, what in (("data_path", "a file"), ("data_dir", "a folder")):
         if name in names and not FLAGS[name].value:

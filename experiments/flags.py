@@ -9,10 +9,11 @@ from absl import flags
 
 from hasa_jax.aggregation import AGGREGATIONS
 from hasa_jax.allocation import POLICIES, UNBUDGETED
+from hasa_jax.base import UserError
 from hasa_jax.budget import PROJECTIONS
 from hasa_jax.cohorts import CLIENT_WEIGHTS
 from hasa_jax.costs import BUDGET_UNITS
-from hasa_jax.datasets import DATASETS
+from hasa_jax.datasets import DATASETS, dataset_builder
 from hasa_jax.datasets.partition import PARTITIONS
 from hasa_jax.execution import EXECUTIONS
 from hasa_jax.extraction import EXTRACTIONS
@@ -32,9 +33,16 @@ CLIENT_OPTIMIZERS = ("adam", "sgd")
 SERVER_OPTIMIZERS = ("adam", "sgd", "yogi")
 
 # Data.
-flags.DEFINE_enum("dataset", "synthetic_titles", sorted(DATASETS), "Where the examples come from.")
+flags.DEFINE_string(
+    "dataset",
+    "synthetic_titles",
+    f"Where the examples come from: {', '.join(sorted(DATASETS))}, or tfds:NAME for any images or "
+    "texts with labels of TensorFlow Datasets.",
+)
 flags.DEFINE_string("data_path", "", "File of titles or csv (CSV), or of npz.")
-flags.DEFINE_string("data_dir", "", "Folder of a published data set, or of image_folder.")
+flags.DEFINE_string(
+    "data_dir", "", "Folder of published data, of image_folder, or of all of tfds:."
+)
 flags.DEFINE_enum(
     "partition",
     None,
@@ -263,6 +271,15 @@ NOT_OF_THE_RUN = frozenset(
     }
 )
 """Flags that change no result; those of execution are recorded as what they come to."""
+
+
+@flags.validator("dataset")
+def _known_dataset(value: str) -> bool:
+    try:
+        dataset_builder(value)
+    except UserError as error:
+        raise flags.ValidationError(str(error)) from None
+    return True
 
 
 @flags.multi_flags_validator(

@@ -10,6 +10,7 @@ from experiments import build
 from experiments.flags import FLAGS
 from experiments.scores import named_score
 from hasa_jax import DATASETS, UserError
+from hasa_jax.datasets import dataset_builder
 from hasa_jax.datasets.partition import PARTITIONS
 
 _NEEDS = {
@@ -75,7 +76,7 @@ def refuse_unread_data_flags() -> None:
     Raises:
       UserError: naming the flag, and what would read it.
     """
-    readers = _readers(DATASETS, skipped=1)
+    readers = _readers(DATASETS | {FLAGS.dataset: dataset_builder(FLAGS.dataset)}, skipped=1)
     own = {name for name, datasets in readers.items() if FLAGS.dataset in datasets}
     for name in sorted(readers.keys() - own):
         _refuse(name, "dataset", readers[name])

@@ -122,6 +122,35 @@ def npz_file(content):
     return make
 
 
+def tfds(splits, *, features=None, spoil=lambda folder: None):
+    """A folder that TFDS prepared, of images made by `splits`, then spoilt."""
+
+    def make(folder):
+        from tests import prepared  # Slow to import: only for those who come here.
+
+        data, others = folder / "data", features(prepared) if features else {}
+        prepared.prepare(data, splits(prepared.shapes), prepared.features_of(**others))
+        spoil(data)
+        return ["--dataset=tfds:shapes", f"--data_dir={data}", "--model=mlp"]
+
+    return make
+
+
+def as_tfrecord(folder):
+    from tests import prepared
+
+    prepared.as_tfrecord(folder)
+
+
+def cut_off(folder):
+    (path,) = folder.rglob("*train.array_record*")
+    path.write_bytes(path.read_bytes()[:65536])
+
+
+def two_labels(prepared):
+    return {"other": prepared.features_of()["label"]}
+
+
 def half_an_npz(folder):
     npz()(folder)
     content = (folder / "images.npz").read_bytes()
@@ -370,6 +399,56 @@ OWN = {
     "image outside": ("train", images(b=png(4, 4)), "1 deep"),
     "images within images": ("train", images(class_0__old__b=png(4, 4)), "3 deep"),
 }
+TFDS = {
+    "unknown data set": (*train("--dataset=mnits"), "did you mean mnist?"),
+    "no name for TFDS": (*train("--dataset=tfds:../x"), "write tfds:NAME"),
+    "TFDS without a folder": (*train("--dataset=tfds:mnist", "--model=mlp"), "--data_dir"),
+    "TFDS in a file": (
+        *train("--dataset=tfds:mnist", "--data_dir=README.md", "--model=mlp"),
+        "README.md is a file",
+    ),
+    "name that TFDS does not know": (
+        *train("--dataset=tfds:mnits", "--data_dir=none", "--model=mlp"),
+        "did you mean mnist",
+    ),
+    "config that TFDS does not know": (
+        *train("--dataset=tfds:emnist/roman", "--data_dir=none", "--model=mlp"),
+        "configs: balanced",
+    ),
+    "TFDS in another format": (
+        "train",
+        tfds(lambda shapes: {"train": shapes(4)}, spoil=as_tfrecord),
+        "only array_record is read",
+    ),
+    "TFDS cut off": (
+        "train",
+        tfds(lambda shapes: {"train": shapes(4)}, spoil=cut_off),
+        "damaged or cut off",
+    ),
+    "TFDS without a train split": (
+        "train",
+        tfds(lambda shapes: {"test": shapes(4)}),
+        "no split train",
+    ),
+    "TFDS with images of two sizes": (
+        "train",
+        tfds(lambda shapes: {"train": [*shapes(2), *shapes(2, size=(7, 5, 3))]}),
+        "several sizes, such as",
+    ),
+    "TFDS with two labels": (
+        "train",
+        tfds(
+            lambda shapes: {"train": [{**each, "other": 0} for each in shapes(4)]},
+            features=two_labels,
+        ),
+        "2 features of type ClassLabel",
+    ),
+    "TFDS with too few images": (
+        "train",
+        tfds(lambda shapes: {"train": shapes(12)}),
+        "12",
+    ),
+}
 FOLDERS = {
     "workdir that is a file": ("train", workdir_is_a_file, "is a file"),
     "workdir that cannot be": (*train("--workdir=/proc/results"), "cannot be written"),
@@ -430,4 +509,4 @@ FOLDERS = {
     ),
     "table by an unknown row": ("tables", after("--reference=best", script="tables"), "use one of"),
 }
-CASES = FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | FOLDERS
+CASES = FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | TFDS | FOLDERS

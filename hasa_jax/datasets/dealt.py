@@ -96,20 +96,21 @@ def dealt(
     return _assemble(pool, inputs, rows, _names(pool, partition, rows), num_tokens)
 
 
-def builder(read: Callable[..., Pool], *, texts: bool = False) -> Builder:
+def builder(read: Callable[..., Pool], *, texts: bool | None = None) -> Builder:
     """Makes a builder of data sets out of a reader.
 
     Args:
       read: takes arguments by name, such as `data_dir`, and returns a `Pool`. An argument that
         `dealt` has too, such as `resize`, is the reader's.
-      texts: whether the reader reads texts, not images.
+      texts: whether the reader reads texts, or images; None if that is not known yet.
 
     Returns:
       A builder that takes the arguments of the reader and those of `dealt` for what it reads.
     """
     own = list(inspect.signature(read).parameters.values())
     key, *others = list(inspect.signature(dealt).parameters.values())[1:]
-    left_out = {p.name for p in own} | (_OF_IMAGES if texts else _OF_TEXTS)
+    of_others = {True: _OF_IMAGES, False: _OF_TEXTS, None: set()}[texts]
+    left_out = {p.name for p in own} | of_others
     others = [p for p in others if p.name not in left_out]
 
     def build(key: jax.Array, **arguments: Any) -> FederatedDataset:
