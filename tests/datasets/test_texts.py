@@ -160,4 +160,4 @@ def test_builders_take_what_their_kind_reads():
     with pytest.raises(TypeError, match="resize"):
         build(small.KEY, num_clients=3, resize=8)
     with pytest.raises(TypeError, match="vocab_size"):
-        builder(lambda: pool_of(TEXTS))(small.KEY, vocab_size=8)
+        builder(lambda: pool_of(TEXTS), texts=False)(small.KEY, vocab_size=8)

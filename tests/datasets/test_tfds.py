@@ -408,7 +408,9 @@ class TestPreparing:
 class TestNames:
     def test_builders_tell_their_arguments(self):
         found = list(inspect.signature(dataset_builder("tfds:mnist")).parameters)
-        assert found == list(inspect.signature(dataset_builder("mnist")).parameters)
+        # It may turn out to hold images or texts.
+        own = [inspect.signature(dataset_builder(name)).parameters for name in ("mnist", "ag_news")]
+        assert set(found) == set(own[0]) | set(own[1])
         assert found[:2] == ["key", "data_dir"]
 
     def test_the_table_is_as_it_was(self):
