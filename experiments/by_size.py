@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tabulate
 
-from experiments import app, tables
+from experiments import app, tables, workdir
 from experiments.flags import FLAGS
 from hasa_jax.base import UserError
 
@@ -71,24 +71,28 @@ def read(folder: pathlib.Path) -> list[Sizes]:
     metrics = tables.read_rows(folder / "metrics.csv", ("accuracy", "units"))
     sizes = tables.read_rows(folder / "sizes.csv", ("global_accuracy", "local_accuracy", "units"))
     arms = list(dict.fromkeys(map(tables.arm_of, sizes)))
+    given = {float(level) for level in workdir.read_manifest(folder)["flags"]["levels"]}
     label = folder.name if len(arms) == 1 else ""
     return [
         _sizes_of(
             label or ":".join(arm),
             [r for r in metrics if tables.arm_of(r) == arm and r["split"] == "test"],
             [r for r in sizes if tables.arm_of(r) == arm],
+            given,
         )
         for arm in arms
     ]
 
 
-def _sizes_of(label: str, metrics: Sequence[tables.Row], sizes: Sequence[tables.Row]) -> Sizes:
-    """Gathers the rows of one method."""
+def _sizes_of(
+    label: str, metrics: Sequence[tables.Row], sizes: Sequence[tables.Row], given: set[float]
+) -> Sizes:
+    """Gathers the rows of one method, whose clients have the given levels."""
     last = str(max(int(row["round"]) for row in sizes))
     clients = [row for row in metrics if row["round"] == last]
     units = {row["level"]: row["units"] for row in sizes}
     levels = sorted(units, key=float)
-    trained = tuple(x for x in levels if any(row["units"] == units[x] for row in clients))
+    trained = tuple(level for level in levels if float(level) in given)
     rounds = sorted({int(row["round"]) for row in sizes})
     at_last = [row for row in sizes if row["round"] == last]
     return Sizes(
