@@ -179,7 +179,7 @@ def after(*arguments, spoil=lambda workdir: None, script="train", then=()):
     def make(folder):
         workdir = shutil.copytree(finished(then), folder / "w")
         spoil(workdir)
-        common = [] if script in ("tables", "plots") else [*FINISHED, *then]
+        common = [] if script in ("by_size", "need", "plots", "tables") else [*FINISHED, *then]
         return [*common, *arguments, f"--workdir={workdir}"]
 
     return make
@@ -224,6 +224,16 @@ def without_flags(manifest):
     found = json.loads(manifest)
     del found["flags"]
     return json.dumps(found)
+
+
+def scores(content):
+    """A file of scores, of this content."""
+
+    def make(folder):
+        (folder / "scores.csv").write_text(content, encoding="utf-8")
+        return ["--score=file", f"--score_path={folder / 'scores.csv'}"]
+
+    return make
 
 
 def train(*arguments):
@@ -509,4 +519,18 @@ FOLDERS = {
     ),
     "table by an unknown row": ("tables", after("--reference=best", script="tables"), "use one of"),
 }
-CASES = FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | TFDS | FOLDERS
+SCORES = {
+    "score that is unknown": (*compare("--policies=uniform,hasa@luck"), "policy@score"),
+    "score of no policy": (*compare("--policies=luck@entropy"), "policy@score"),
+    "scores without a file": (*train("--score=file"), "name it with --score_path"),
+    "file of scores unread": (*train("--score_path=scores.csv"), "--score_path is read only with"),
+    "scores that are not there": (*train("--score=file", "--score_path=no.csv"), "no.csv"),
+    "scores without a client": ("train", scores("client,score\nNobody,1\n"), "no finite score of"),
+    "scores that are words": ("train", scores("client,score\nNobody,high\n"), "line 2"),
+    "scores without a column": ("train", scores("client,points\nNobody,1\n"), "line 2"),
+    "level above 1": (*train("--eval_levels=1,2"), "levels are in (0, 1]"),
+    "level that is a word": (*train("--eval_levels=half"), "--eval_levels=half"),
+    "sizes without levels": ("by_size", after(script="by_size"), "--eval_levels"),
+    "need of one workdir": ("need", after(script="need"), "two folders"),
+}
+CASES = FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | TFDS | FOLDERS | SCORES

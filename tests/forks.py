@@ -20,7 +20,7 @@ COMPILES_QUICKLY = (
 """Compiling small programs is most of the suite's time; this halves it. Scripts whose numbers are
 tested optimise fully. Level 0, of jaxlib 0.10.2 and without those emitters, gets gradients wrong.
 """
-SCRIPTS = ("compare", "partition_report", "plots", "tables", "train")
+SCRIPTS = ("by_size", "compare", "need", "partition_report", "plots", "tables", "train")
 
 
 @functools.cache

@@ -16,6 +16,7 @@ import pytest
 
 from experiments import compilation, devices
 from hasa_jax import DATASETS, UserError
+from hasa_jax.datasets import dataset_builder
 from tests import forks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +45,11 @@ def small(*arguments):
     """SMALL without the sizes that the data set of these arguments does not have."""
     flag = "--dataset="
     dataset = next((a.removeprefix(flag) for a in arguments if a.startswith(flag)), None)
-    read = inspect.signature(DATASETS[dataset or "synthetic_titles"]).parameters
+    try:
+        builder = dataset_builder(dataset or "synthetic_titles")
+    except UserError:  # Told whatever else is given.
+        builder = DATASETS["synthetic_titles"]
+    read = inspect.signature(builder).parameters
     unread = tuple(f"--{name}=" for name in OF_DATA if name not in read)
     return [argument for argument in SMALL if not argument.startswith(unread)]
 
