@@ -53,11 +53,13 @@ fiarse: $(STUDY_STAMP) ## FIARSE's study: make fiarse DATA=FOLDER, which has cif
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/fiarse) --methods=fiarse:levels
 	$(call by_size,structured scalefl fiarse)
 
-fiarse_ablations: fiarse ## FIARSE's ablations, after its study
-	$(call compare,$(FIARSE),cifar10,$(FIARSE)/fiarse_by_stage) --methods=fiarse:levels --threshold=stage
-	$(call compare,$(FIARSE),cifar10,$(FIARSE)/pruning_greedy) --methods=fiarse:levels \
-	  --extraction=pruning_greedy
-	$(call by_size,fiarse fiarse_by_stage pruning_greedy)
+fiarse_ablations: $(STUDY_STAMP) ## FIARSE's ablations, of half the rounds
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/ablations/fiarse) --methods=fiarse:levels --num_rounds=100
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/ablations/fiarse_by_stage) --methods=fiarse:levels \
+	  --num_rounds=100 --threshold=stage
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/ablations/pruning_greedy) --methods=fiarse:levels \
+	  --num_rounds=100 --extraction=pruning_greedy
+	$(call by_size,ablations/fiarse ablations/fiarse_by_stage ablations/pruning_greedy)
 
 heterofl: $(STUDY_STAMP) ## HeteroFL's study: make heterofl DATA=FOLDER, which has cifar10
 	for partition in iid shards; do \
