@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import hasa_jax as hj
+from hasa_jax import budget, costs
 from tests import small
 
 KEY = jax.random.key(5)
@@ -41,6 +42,21 @@ def test_the_ledger_of_no_budget_tells_what_it_costs():
     ledger = allocate(unbudgeted("levels", levels=[1.0, 0.5])).ledger
     assert np.isnan(ledger.requested)
     assert ledger.width == pytest.approx((38 + 0.5 * 16) / 54)
+
+
+def test_levels_of_a_budget_unit_are_the_sizes_nearest_in_cost():
+    levels = [1.0, 0.25, 0.0625, 0.01]
+    extraction = hj.EXTRACTIONS["prefix"]()
+    table = costs.cost_table(MODEL, extraction, "params")
+    units = allocate(unbudgeted("levels", levels=levels), budget_unit="params").units
+    for level, kept in zip(levels, units, strict=True):
+        assert abs(table[kept] - level) == np.abs(table[1:] - level).min()
+    assert units[0] == 16
+    assert (np.diff(units) <= 0).all()
+    # Widths go by whole units, as published methods round.
+    of_widths = budget.sizes_at(np.array([1.0, 0.3, 0.01]), "width", np.arange(11) / 10)
+    assert of_widths.tolist() == [10, 3, 1]
+    assert budget.sizes_at(np.array([0.31]), "width", np.arange(11) / 10).tolist() == [4]
 
 
 @pytest.mark.parametrize(
@@ -81,10 +97,10 @@ def test_a_dynamic_policy_keeps_its_budget_in_every_round():
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"widths": []}, "levels must be"),
-        ({"widths": [0.5, 2.0]}, "levels must be"),
-        ({"widths": [0.5], "proportions": [1, 2]}, "2 proportions for 1 levels"),
-        ({"widths": [0.5], "proportions": [0]}, "above 0"),
+        ({"levels": []}, "levels must be"),
+        ({"levels": [0.5, 2.0]}, "levels must be"),
+        ({"levels": [0.5], "proportions": [1, 2]}, "2 proportions for 1 levels"),
+        ({"levels": [0.5], "proportions": [0]}, "above 0"),
     ],
 )
 def test_bad_levels_are_refused(options, match):

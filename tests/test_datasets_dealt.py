@@ -127,6 +127,25 @@ def test_max_examples(test):
     assert not same(data, dealt(pool_of(test=test, groups=1), jax.random.key(1), max_examples=300))
 
 
+@pytest.mark.parametrize("test", [0, TEST])
+def test_max_per_group_makes_groups_equal(test):
+    pool = pool_of(test=test, groups=3)
+    data = dealt(pool, KEY, max_per_group=100)
+    sizes = sum(part.num_examples for part in (data.train, data.validation))
+    tests = data.test.num_examples
+    share = np.bincount(pool.groups[pool.is_test], minlength=3)
+    train = np.bincount(pool.groups[~pool.is_test], minlength=3)
+    if test:
+        assert sizes.tolist() == [100] * 3
+        np.testing.assert_array_equal(tests, np.round(share * 100 / train))
+    else:
+        assert (sizes + tests).tolist() == [100] * 3
+    rows = np.concatenate([rows_of(part) for part in parts(data)])
+    assert len(set(rows.tolist())) == len(rows)
+    with pytest.raises(UserError, match="max_per_group is 500, but only"):
+        dealt(pool, KEY, max_per_group=500)
+
+
 def test_max_examples_of_all_is_all():
     pool = pool_of()
     assert same(dealt(pool, KEY), dealt(pool, KEY, max_examples=TRAIN))
@@ -175,7 +194,7 @@ def test_resize():
         ({"min_examples": 0}, "min_examples is 0"),
         ({"num_clients": 300, "min_examples": 2}, "raise --min_examples"),
         ({"num_clients": 121, "min_examples": 3}, "120 examples for testing are too few for 121"),
-        ({"max_examples": 601}, "max_examples is 601, but there are 600"),
+        ({"max_examples": 601}, "max_examples is 601, but only 600 are there"),
         ({"max_examples": 99}, "99 examples are too few"),
         ({"max_examples": -1}, "max_examples is -1"),
         ({"resize": -2}, "resize is -2"),

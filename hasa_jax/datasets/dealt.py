@@ -12,6 +12,7 @@ import numpy as np
 
 from hasa_jax import keys
 from hasa_jax.base import ClientData, FederatedDataset, UserError
+from hasa_jax.datasets.arguments import at_least
 from hasa_jax.datasets.images import resized, standardised
 from hasa_jax.datasets.partition.deal import deal
 from hasa_jax.datasets.pool import Pool
@@ -70,15 +71,15 @@ def dealt(
     Raises:
       UserError: if numbers do not fit together.
     """
-    for name, number in (("max_examples", max_examples), ("resize", resize)):
-        if number < 0:
-            raise UserError(f"{name} is {number}: it must be at least 0")
+    at_least(0, max_examples=max_examples, max_per_group=max_per_group, resize=resize)
     if partition is None:
         partition = "natural" if len(pool.group_names) > 1 else "iid"
+    generator = keys.generator(keys.address(key, keys.Stream.DATA))
     if max_per_group:
-        pool = _reduced(pool, max_per_group, pool.groups, key, "max_per_group")
+        pool = _reduced(pool, max_per_group, pool.groups, generator, "max_per_group")
     if max_examples:
-        pool = _reduced(pool, max_examples, np.zeros_like(pool.groups), key, "max_examples")
+        everything = np.zeros_like(pool.groups)
+        pool = _reduced(pool, max_examples, everything, generator, "max_examples")
     options = {
         "min_examples": min_examples,
         "alpha": alpha,
@@ -126,16 +127,15 @@ def builder(read: Callable[..., Pool], *, texts: bool | None = None) -> Builder:
     return build
 
 
-def _reduced(pool: Pool, most: int, groups: np.ndarray, key: jax.Array, name: str) -> Pool:
+def _reduced(
+    pool: Pool, most: int, groups: np.ndarray, generator: np.random.Generator, name: str
+) -> Pool:
     """Keeps some examples of each group, drawn at random, test examples in proportion."""
-    generator = keys.generator(keys.address(key, keys.Stream.DATA))
     kept = []
     for group in range(int(groups.max()) + 1):
         train, test = (np.flatnonzero((groups == group) & (pool.is_test == t)) for t in (0, 1))
         if most > len(train):
-            raise UserError(
-                f"{name} is {most}, but there are {len(train)} to choose from: lower it"
-            )
+            raise UserError(f"{name} is {most}, but only {len(train)} are there: lower it")
         kept_tests = max(1, round(len(test) * most / len(train))) if len(test) else 0
         kept += [generator.permutation(train)[:most], generator.permutation(test)[:kept_tests]]
     rows = np.sort(np.concatenate(kept))
