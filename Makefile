@@ -7,6 +7,8 @@ JOBS ?= 2
 # Configurations of the studies: fiarse_four, fiarse_five or fiarse_four_full; heterofl or heterofl_full.
 FIARSE ?= fiarse_four
 HETEROFL ?= heterofl
+# Widths at the four exits with which ScaleFL's sizes come near the others' in parameters.
+SCALEFL_WIDTHS ?= 0.5,0.5,0.5,1
 
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
@@ -49,7 +51,8 @@ titles: $(RUN_STAMP) ## The titles study, both aggregations: make titles DATA=FI
 fiarse: $(STUDY_STAMP) ## FIARSE's study: make fiarse DATA=FOLDER, which has cifar10
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/structured) --methods=heterofl:levels,fedrolex:levels \
 	  --objective=cross_entropy --nolabel_split --scaler=none
-	$(call compare,$(FIARSE),cifar10,$(FIARSE)/scalefl) --methods=scalefl:levels --exits=4
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/scalefl) --methods=scalefl:levels --exits=4 \
+	  --exit_widths=$(SCALEFL_WIDTHS)
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/fiarse) --methods=fiarse:levels
 	$(call by_size,structured scalefl fiarse)
 
@@ -64,8 +67,9 @@ fiarse_ablations: $(STUDY_STAMP) ## FIARSE's ablations, of half the rounds
 heterofl: $(STUDY_STAMP) ## HeteroFL's study: make heterofl DATA=FOLDER, which has cifar10
 	for partition in iid shards; do \
 	  for mix in a:1 e:0.0625 a-e:1,0.0625 a-b-c-d-e:1,0.5,0.25,0.125,0.0625; do \
+	    levels=$${mix#*:}; \
 	    $(call compare,$(HETEROFL),cifar10,$(HETEROFL)/$$partition/$${mix%%:*}) \
-	      --partition=$$partition --levels=$${mix#*:} || exit; done; \
+	      --partition=$$partition --levels=$$levels --eval_levels=$${levels%%,*} || exit; done; \
 	  for mix in a-e:1,0.0625 a-b-c-d-e:1,0.5,0.25,0.125,0.0625; do \
 	    $(call compare,$(HETEROFL),cifar10,$(HETEROFL)/$$partition/$${mix%%:*}-fix) \
 	      --partition=$$partition --levels=$${mix#*:} --nodynamic || exit; done; \

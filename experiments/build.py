@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +34,6 @@ from hasa_jax import (
     methods,
 )
 from hasa_jax.budget import sizes_at
-from hasa_jax.datasets import dataset_builder
 from hasa_jax.faults import Faults
 from hasa_jax.models.layers import spread_exits
 
@@ -47,19 +45,6 @@ def build_method(name: str) -> Method:
     given = {field: FLAGS[field].value for field in methods.CHOICES}
     changes = {field: value for field, value in given.items() if value is not None}
     return dataclasses.replace(METHODS[name], **changes)
-
-
-def build_dataset(seed: int) -> FederatedDataset:
-    """Builds the flagged data set, giving its builder the flags that it takes."""
-    builder = dataset_builder(FLAGS.dataset)
-    names = set(inspect.signature(builder).parameters) - {"key"}
-    for name, what in (("data_path", "a file"), ("data_dir", "a folder")):
-        if name in names and not FLAGS[name].value:
-            raise UserError(f"--dataset={FLAGS.dataset} reads {what}: name it with --{name}")
-    values = {name: FLAGS[name].value for name in sorted(names)}
-    # What is left open here is as the builder has it.
-    given = {name: value for name, value in values.items() if value is not None}
-    return builder(jax.random.key(seed), **given)
 
 
 def build_algorithm(
@@ -215,8 +200,9 @@ def _schedule() -> Any:
 def eval_levels(algorithm: FederatedAlgorithm) -> dict[str, int]:
     """Returns the sizes of `--eval_levels` in units, by the names that the user gave them."""
     levels = np.array(numbers("eval_levels"))
-    if not ((levels > 0) & (levels <= 1)).all():
-        raise UserError(f"--eval_levels={','.join(FLAGS.eval_levels)}: levels are in (0, 1]")
+    if not ((levels > 0) & (levels <= 1)).all() or len(np.unique(levels)) < len(levels):
+        given = ",".join(FLAGS.eval_levels)
+        raise UserError(f"--eval_levels={given}: levels are in (0, 1], each of them once")
     table = costs.cost_table(algorithm.model, algorithm.extraction, FLAGS.budget_unit)
     sizes = sizes_at(levels, FLAGS.budget_unit, table)
     return dict(zip(FLAGS.eval_levels, map(int, sizes), strict=True))

@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tabulate
@@ -35,6 +36,7 @@ class Sizes:
       own_classes: accuracy of the largest level on clients' own test examples, mean over clients;
         on their own classes alone where the method hides others.
       trained: levels that clients have.
+      params: mean share of the supernet's parameters that clients hold, by their examples.
       clients: local accuracies of all clients and seeds.
       curve: global accuracy, mean over the trained levels, by round.
     """
@@ -45,6 +47,7 @@ class Sizes:
     global_at: Mapping[str, Seeds]
     own_classes: Seeds
     trained: tuple[str, ...]
+    params: Seeds
     clients: np.ndarray
     curve: Mapping[int, Seeds]
 
@@ -70,29 +73,39 @@ def read(folder: pathlib.Path) -> list[Sizes]:
         raise UserError(f"{folder} has no sizes.csv: run compare with --eval_levels")
     metrics = tables.read_rows(folder / "metrics.csv", ("accuracy", "units"))
     sizes = tables.read_rows(folder / "sizes.csv", ("global_accuracy", "local_accuracy", "units"))
+    summary = tables.read_rows(folder / "summary.csv", tables.SUMMARY_NUMBERS)
     arms = list(dict.fromkeys(map(tables.arm_of, sizes)))
-    given = {float(level) for level in workdir.read_manifest(folder)["flags"]["levels"]}
+    flags = workdir.read_manifest(folder)["flags"]
     label = folder.name if len(arms) == 1 else ""
     return [
         _sizes_of(
             label or ":".join(arm),
             [r for r in metrics if tables.arm_of(r) == arm and r["split"] == "test"],
             [r for r in sizes if tables.arm_of(r) == arm],
-            given,
+            [r for r in summary if tables.arm_of(r) == arm],
+            flags,
         )
         for arm in arms
     ]
 
 
 def _sizes_of(
-    label: str, metrics: Sequence[tables.Row], sizes: Sequence[tables.Row], given: set[float]
+    label: str,
+    metrics: Sequence[tables.Row],
+    sizes: Sequence[tables.Row],
+    summary: Sequence[tables.Row],
+    flags: Mapping[str, Any],
 ) -> Sizes:
-    """Gathers the rows of one method, whose clients have the given levels."""
+    """Gathers the rows of one method."""
     last = str(max(int(row["round"]) for row in sizes))
     clients = [row for row in metrics if row["round"] == last]
     units = {row["level"]: row["units"] for row in sizes}
     levels = sorted(units, key=float)
-    trained = tuple(level for level in levels if float(level) in given)
+    held = {row["units"] for row in clients}
+    trained = tuple(level for level in levels if units[level] in held)
+    if sizes[0]["policy"] == "levels":
+        # Of levels whose subnets are equally large, those that the clients were given.
+        trained = tuple(x for x in trained if float(x) in map(float, flags["levels"]))
     rounds = sorted({int(row["round"]) for row in sizes})
     at_last = [row for row in sizes if row["round"] == last]
     return Sizes(
@@ -108,6 +121,7 @@ def _sizes_of(
         },
         own_classes=_means([r for r in at_last if r["level"] == levels[-1]], "local_accuracy"),
         trained=trained,
+        params=_means(summary, "budget_params"),
         clients=np.array([float(row["accuracy"]) for row in clients]),
         curve={
             number: _means(
@@ -144,7 +158,7 @@ def table(results: Sequence[Sizes]) -> str:
         cells += [_mean(result.local_at.get(level)) for level in trained]
         cells.append(_spread(result.all_sizes))
         cells += [_mean(result.global_at.get(level)) for level in levels]
-        cells.append(_spread(result.own_classes))
+        cells += [_spread(result.own_classes), f"{_percent(result.params).mean() / 100:.3f}"]
         for name in ("local", "all_sizes"):
             same = result is results[0]
             cells.append("reference" if same else _gain(result, results[0], name))
@@ -156,6 +170,7 @@ def table(results: Sequence[Sizes]) -> str:
         "global %",
         *(f"global at {level}{'' if level in trained else ' (unseen)'}" for level in levels),
         "largest size on clients' own data %",
+        "params",
         "Δ local (p t)",
         "Δ global (p t)",
     ]
@@ -163,14 +178,19 @@ def table(results: Sequence[Sizes]) -> str:
 
 
 def _percent(values: Seeds) -> np.ndarray:
+    """Returns the numbers of all seeds in percent."""
     return 100 * np.array(list(values.values()))
 
 
 def _mean(values: Seeds | None) -> str:
+    """Makes the cell of a mean."""
     return f"{_percent(values).mean():.2f}" if values else "none"
 
 
 def _spread(values: Seeds) -> str:
+    """Makes the cell of a mean with its interval."""
+    if not values:
+        return "none"
     return tables.number(_percent(values).mean(), tables.interval(_percent(values)), signed=False)
 
 
@@ -179,7 +199,7 @@ def _gain(result: Sizes, reference: Sizes, name: str) -> str:
     own, other = getattr(result, name), getattr(reference, name)
     gains = 100 * np.array([own[seed] - other[seed] for seed in own if seed in other])
     if not gains.size:
-        return "no seed in common"
+        return "none"
     p, _ = tables.p_values(gains)
     return (
         f"{tables.number(gains.mean(), tables.interval(gains), signed=True)} ({tables.p_text(p)})"
@@ -204,8 +224,9 @@ def draw(results: Sequence[Sizes], target: pathlib.Path) -> None:
     rounds, sizes, clients = figure.subplots(1, 3)
     bins = np.linspace(0, 100, 21)
     for result in results:
-        means = [_percent(values).mean() for values in result.curve.values()]
-        (line,) = rounds.plot(list(result.curve), means, marker=".", label=result.label)
+        curve = {number: values for number, values in result.curve.items() if values}
+        means = [_percent(values).mean() for values in curve.values()]
+        (line,) = rounds.plot(list(curve), means, marker=".", label=result.label)
         levels = [float(level) for level in result.global_at]
         means = [_percent(values).mean() for values in result.global_at.values()]
         sizes.plot(levels, means, color=line.get_color(), lw=1)
@@ -221,9 +242,30 @@ def draw(results: Sequence[Sizes], target: pathlib.Path) -> None:
     figure.savefig(target, dpi=110)
 
 
+def check_alike(folders: Sequence[pathlib.Path]) -> None:
+    """Refuses to compare what is not alike.
+
+    Args:
+      folders: workdirs.
+
+    Raises:
+      UserError: naming one of other data, seeds, rounds or budget unit than the first.
+    """
+    first, *others = [workdir.read_manifest(folder) for folder in folders]
+    for folder, other in zip(folders[1:], others, strict=True):
+        for what, one, two in (
+            ("data or seeds", first["data_sha256"], other["data_sha256"]),
+            ("--budget_unit", first["flags"].get("budget_unit"), other["flags"].get("budget_unit")),
+            ("--num_rounds", first["flags"].get("num_rounds"), other["flags"].get("num_rounds")),
+        ):
+            if one != two:
+                raise UserError(f"{folder} has other {what} than {folders[0]}: compare like runs")
+
+
 def main() -> None:
     """Writes by_size.md and by_size.png into the first of the workdirs."""
     folders = [pathlib.Path(name) for name in FLAGS.workdir.split(",")]
+    check_alike(folders)
     results = [result for folder in folders for result in read(folder)]
     text = table(results)
     (folders[0] / "by_size.md").write_text(text + "\n", encoding="utf-8")

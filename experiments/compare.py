@@ -2,6 +2,7 @@
 
 from experiments import app, build, flags, study
 from experiments.arm import Arm
+from experiments.scores import named_score
 from hasa_jax import UserError
 
 FLAGS = flags.FLAGS
@@ -20,8 +21,8 @@ def main() -> None:
         if FLAGS.policy is not None:
             raise UserError("--policy is for train or --methods; compare takes --policies")
         arms = [Arm(FLAGS.method, policy) for policy in FLAGS.policies]
-    if len(set(arms)) < len(arms):
-        raise UserError("--methods names one method with one policy twice")
+    if len({(arm.method, *named_score(arm.policy)) for arm in arms}) < len(arms):
+        raise UserError("one method with one policy and score is named twice")
     study.run_study("compare", arms, range(FLAGS.seed, FLAGS.seed + FLAGS.num_seeds))
 
 

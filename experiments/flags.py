@@ -52,8 +52,8 @@ flags.DEFINE_enum(
 flags.DEFINE_float("alpha", 0.5, "Concentration of dirichlet, balanced_dirichlet and quantity.")
 flags.DEFINE_integer("classes_per_client", 2, "Classes of a client of shards.", 1)
 flags.DEFINE_integer("min_examples", 10, "Fewest examples of a client of any partition.", 1)
-flags.DEFINE_integer("max_examples", 0, "Training examples that are used; 0 for all.", 0)
-flags.DEFINE_integer("max_per_group", 0, "Training examples of each group; 0 for all.", 0)
+flags.DEFINE_integer("max_examples", 0, "Examples to use, beside tests set apart; 0: all.", 0)
+flags.DEFINE_integer("max_per_group", 0, "The same of each group; 0 for all.", 0)
 flags.DEFINE_integer("resize", 0, "Height and width of images of files; 0 as they are.", 0)
 flags.DEFINE_string("text_column", None, "Column of the text; title for titles, text for csv.")
 flags.DEFINE_string("label_column", None, "Column of the class of csv; label if not given.")
@@ -77,6 +77,7 @@ flags.DEFINE_integer("num_clients", 10, "Clients of data that tell none.", 2)
 
 # Method. What is left open here is as the method was published.
 _ALLOCATIONS = sorted({**POLICIES, **UNBUDGETED})
+SCORED = ("hasa", "inverse_hasa")
 FROM_FILE = "file"
 _SCORES = sorted([*SCORES, FROM_FILE])
 flags.DEFINE_enum(
@@ -325,13 +326,13 @@ def _distinct_seeds(values: dict[str, int]) -> bool:
 
 def _known_policy(value: str) -> bool:
     policy, at, score = value.partition("@")
-    return policy in _ALLOCATIONS and (not at or score in _SCORES)
+    return policy in (SCORED if at else _ALLOCATIONS) and (not at or score in _SCORES)
 
 
 @flags.validator(
     "policies",
-    message=f"must be one or more of {','.join(_ALLOCATIONS)}, each once, or policy@score with a "
-    f"score of {','.join(_SCORES)}",
+    message=f"must be one or more of {','.join(_ALLOCATIONS)}, each once; {' or '.join(SCORED)} "
+    f"also as policy@score with a score of {','.join(_SCORES)}",
 )
 def _known_policies(values: list[str]) -> bool:
     return bool(values) and all(map(_known_policy, values)) and len(set(values)) == len(values)

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import csv
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tabulate
 
-from experiments import app, build, tables
+from experiments import app, build, data, tables, workdir
 from experiments.flags import FLAGS
 from experiments.scores import scores_of
+from experiments.unused import refuse_unread_data_flags
 from hasa_jax import SCORES
 from hasa_jax.base import UserError
+from hasa_jax.datasets import fingerprint
 
 
 def accuracies(folder: pathlib.Path) -> dict[tuple[int, str], float]:
@@ -70,8 +72,13 @@ def summary(need: Mapping[int, np.ndarray], scores: Mapping[str, Mapping[int, np
     for name, by_seed in scores.items():
         found = np.array([rank_correlation(by_seed[seed], need[seed]) for seed in need])
         known = found[np.isfinite(found)]
-        mean = f"{known.mean():+.2f} ± {tables.interval(known):.2f}" if known.size else "none"
-        first = sum(int(by_seed[seed].argmax() == need[seed].argmax()) for seed in need)
+        mean = "none"
+        if known.size:
+            mean = tables.number(known.mean(), tables.interval(known), signed=True)
+        first = sum(
+            int(by_seed[seed].argmax() == need[seed].argmax() and np.ptp(by_seed[seed]) > 0)
+            for seed in need
+        )
         lines.append([name, mean, f"{first} of {len(need)}"])
     headers = ["score", "rank correlation with the need", "neediest client ranked first"]
     return tabulate.tabulate(lines, headers, tablefmt="github", disable_numparse=True)
@@ -83,20 +90,17 @@ def main() -> None:
     if len(folders) != 2:
         raise UserError("--workdir needs two folders with a comma: narrow subnets, wide ones")
     narrow, wide = map(accuracies, folders)
-    if narrow.keys() != wide.keys():
-        raise UserError("the two workdirs have other seeds or clients: run one study in both")
+    hashes = _data_of(folders)
+    refuse_unread_data_flags()
     need, scores = {}, {name: {} for name in SCORES}
     lines = []
     for seed in sorted({seed for seed, _ in narrow}):
-        dataset = build.build_dataset(seed)
+        dataset = data.build_dataset(seed)
+        if hashes.get(str(seed)) != fingerprint(dataset):
+            raise UserError("the workdirs are of other data than the flags tell: repeat theirs")
         method = build.build_method(FLAGS.method)
         algorithm = build.build_algorithm(dataset, method, FLAGS.execution)
-        try:
-            gains = [wide[seed, name] - narrow[seed, name] for name in dataset.client_names]
-        except KeyError:
-            raise UserError(
-                "the workdirs are of other data than the flags: repeat theirs"
-            ) from None
+        gains = [wide[seed, name] - narrow[seed, name] for name in dataset.client_names]
         need[seed] = np.array(gains)
         for name, by_seed in scores.items():
             by_seed[seed] = scores_of(dataset, algorithm, name, seed)
@@ -107,9 +111,27 @@ def main() -> None:
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
+    if len(need) > 1:
+        total = np.sum(list(need.values()), axis=0)
+        # No score can follow a need that is noise: what the other seeds know of it is the limit.
+        scores["need in the other seeds"] = {seed: total - own for seed, own in need.items()}
     text = summary(need, scores) + "\n\n" + _by_client(lines) + "\n"
     (folders[1] / "need.md").write_text(text, encoding="utf-8")
     print(f"{text}\nneed as a score: --score_path={folders[1] / 'need.csv'}")
+
+
+def _data_of(folders: Sequence[pathlib.Path]) -> Mapping[str, str]:
+    """Returns the hashes of the data of both workdirs; refuses two that do not belong together."""
+    narrow, wide = map(workdir.read_manifest, folders)
+    budgets = [float(found["flags"].get("budget", 0)) for found in (narrow, wide)]
+    if narrow["data_sha256"] != wide["data_sha256"]:
+        raise UserError("the two workdirs have other seeds or data: run one study in both")
+    if budgets[0] >= budgets[1]:
+        raise UserError(
+            f"the first workdir has --budget={budgets[0]:g}, the second {budgets[1]:g}: name the "
+            "one of narrow subnets first"
+        )
+    return narrow["data_sha256"]
 
 
 def _by_client(lines: list[dict[str, object]]) -> str:

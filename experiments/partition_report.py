@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 import tabulate
 
-from experiments import app, build, flags, partition_picture, unused, workdir
+from experiments import app, data, flags, partition_picture, unused, workdir
 from hasa_jax import FederatedDataset, UserError
 from hasa_jax.heterogeneity.counts import label_counts
 from hasa_jax.heterogeneity.entropy import entropy_of_counts
@@ -162,7 +162,7 @@ def main() -> None:
     if not flags.FLAGS.workdir:
         raise UserError("partition_report writes a folder: name it with --workdir")
     unused.refuse_unread_data_flags()
-    report = report_of(build.build_dataset(flags.FLAGS.seed))
+    report = report_of(data.build_dataset(flags.FLAGS.seed))
     folder = pathlib.Path(flags.FLAGS.workdir)
     workdir.make_folder(folder)
     title = _title()

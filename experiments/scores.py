@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import math
 import pathlib
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.flags import FLAGS, FROM_FILE
 from hasa_jax import SCORES, FederatedAlgorithm, FederatedDataset, UserError
+from hasa_jax.datasets import csv_rows
 
 
 def named_score(policy: str) -> tuple[str, str]:
@@ -45,25 +46,31 @@ def _read(path: pathlib.Path, clients: tuple[str, ...], seed: int) -> np.ndarray
     """Reads columns `client` and `score`, and `seed` if the file has one."""
     if not FLAGS.score_path:
         raise UserError("scores of a file need it: name it with --score_path")
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            lines = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV file of scores ({error})") from None
+    _, header = next(csv_rows.rows_of(path), (0, []))
+    columns = ["client", "score", *(["seed"] if "seed" in header else [])]
     found: dict[str, float] = {}
-    for line, row in lines:
+    for line, (client, score, *seeds) in csv_rows.named_columns(path, columns):
         try:
-            if row.get("seed") is None or int(row["seed"]) == seed:
-                found[row["client"]] = float(row["score"])
-        except (KeyError, TypeError, ValueError):
+            of_this, value = all(int(own) == seed for own in seeds), float(score)
+        except ValueError:
             raise UserError(
-                f"{path}, line {line}: it needs columns client and score (a number), and may have "
-                "seed (a whole number)"
+                f"{path}, line {line}: a score must be a number, and a seed a whole one"
             ) from None
+        if of_this and client in found:
+            raise UserError(f"{path}, line {line}: client {client!r} is there twice")
+        if of_this:
+            found[client] = value
     missing = [name for name in clients if not math.isfinite(found.get(name, math.nan))]
     if missing:
         raise UserError(
             f"{path} has no finite score of client {missing[0]!r} for seed {seed}: add a line"
         )
     return np.array([found[name] for name in clients])
+
+
+def score_file() -> str:
+    """Returns what tells the flagged file of scores from others: its SHA-256; empty without one."""
+    path = pathlib.Path(FLAGS.score_path)
+    if not FLAGS.score_path or not path.is_file():
+        return FLAGS.score_path
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import numpy as np
 
-from experiments import build, tables, workdir
+from experiments import build, data, tables, workdir
 from experiments.arm import Arm
 from experiments.flags import FLAGS, values_of_the_run
 from experiments.interruption import wish_to_stop
 from experiments.room import check_memory
+from experiments.scores import score_file
 from experiments.unused import refuse_unused
 from hasa_jax import (
     Allocation,
@@ -45,10 +46,11 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
     """
     refuse_unused(arms)
     tables.choose_arm(arms, FLAGS.reference)
-    run_flags = values_of_the_run()
+    # Another file of scores makes another run, and the same one elsewhere does not.
+    run_flags = values_of_the_run() | {"score_path": score_file()}
     number = FLAGS.seeds_per_program
     groups = [seeds[start : start + number] for start in range(0, len(seeds), number)]
-    datasets = [build.build_dataset(seed) for seed in groups[0]]
+    datasets = [data.build_dataset(seed) for seed in groups[0]]
     hashes = dict(zip(groups[0], map(fingerprint, datasets), strict=True))
     algorithms = _build_algorithms(datasets[0], arms)
     # What the first seeds cannot run is refused before anything is written.
@@ -56,6 +58,7 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
     for arm in arms:
         possible = _possible_units(allocations, arm)
         check_memory(algorithms[arm.method], datasets[0], allocations[arm], arm, possible)
+        build.eval_levels(algorithms[arm.method])
     settings = build.execution_settings()
     folder = workdir.open_workdir(FLAGS.workdir, script, run_flags, hashes, settings)
     methods = {arm.method: dataclasses.asdict(build.build_method(arm.method)) for arm in arms}
@@ -72,7 +75,7 @@ def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib
         stop = stack.enter_context(wish_to_stop()) if FLAGS.checkpoint_every else _never
         for group in groups:
             if group != groups[0]:
-                previous, datasets = datasets, [build.build_dataset(seed) for seed in group]
+                previous, datasets = datasets, [data.build_dataset(seed) for seed in group]
                 hashes |= dict(zip(group, map(fingerprint, datasets), strict=True))
                 # Seeds whose data have one shape share the algorithms and compiled programs.
                 if _shape(datasets) != _shape(previous):

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import app, build, flags
+from experiments import app, build, data, flags
 from hasa_jax import cohorts, scan_rounds
 
 _REPEATS = 5
@@ -22,7 +22,7 @@ _TOLERANCE = 1e-4
 def main() -> None:
     """Times `--method` on `--seed` in both execution modes, in one process, in turns."""
     method, seed = build.build_method(flags.FLAGS.method), flags.FLAGS.seed
-    dataset = build.build_dataset(seed)
+    dataset = data.build_dataset(seed)
     train = jax.device_put(dataset.train)
     rounds, ends = {}, {}
     for name in ("masked", "sliced"):

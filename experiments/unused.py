@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments import build
-from experiments.flags import FLAGS
+from experiments.flags import FLAGS, SCORED
 from experiments.scores import named_score
 from hasa_jax import DATASETS, UserError
 from hasa_jax.datasets import dataset_builder
@@ -34,6 +34,7 @@ _NEEDS = {
     "levels": ("policy", {"levels"}),
     "level_proportions": ("policy", {"levels"}),
     "score_path": ("score", {"file"}),
+    "score": ("policy without @score", set(SCORED)),
     "dynamic": ("policy", {"levels", "random"}),
     "trim": ("robust", {"trimmed_mean"}),
     "corruption": ("corrupted", {"a share above 0"}),
@@ -101,13 +102,14 @@ def _readers(table: Mapping[str, Callable[..., Any]], skipped: int) -> dict[str,
 
 def _settings(method: str, policy: str) -> Mapping[str, Any]:
     """Returns what one arm is made of."""
-    built = build.build_method(method)
+    built, scored = build.build_method(method), named_score(policy)[0] in SCORED
     return {
         **{name: FLAGS[name].value for name in ("client_optimizer", "model", "dataset")},
         "corrupted": "a share above 0" if FLAGS.corrupted else "none",
         "extraction": built.extraction,
         "objective": built.objective,
         "policy": named_score(policy)[0],
-        "score": named_score(policy)[1],
+        "score": named_score(policy)[1] if scored else "none",
+        "policy without @score": "none" if "@" in policy else policy,
         "robust": built.robust,
     }

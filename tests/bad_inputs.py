@@ -527,7 +527,27 @@ SCORES = {
     "scores that are not there": (*train("--score=file", "--score_path=no.csv"), "no.csv"),
     "scores without a client": ("train", scores("client,score\nNobody,1\n"), "no finite score of"),
     "scores that are words": ("train", scores("client,score\nNobody,high\n"), "line 2"),
-    "scores without a column": ("train", scores("client,points\nNobody,1\n"), "line 2"),
+    "scores without a column": (
+        "train",
+        scores("client,points\nNobody,1\n"),
+        "'score' is not there",
+    ),
+    "scores of one client twice": (
+        "train",
+        scores("client,score\nNobody,1\nNobody,2\n"),
+        "is there twice",
+    ),
+    "score that nothing reads": (
+        *train("--score=entropy", "--policy=uniform"),
+        "--score is read only with",
+    ),
+    "score of a policy without any": (*compare("--policies=uniform@entropy"), "policy@score"),
+    "one score twice": (*compare("--policies=hasa,hasa@label_divergence"), "named twice"),
+    "level twice": (*train("--eval_levels=1,1.0"), "each of them once"),
+    "clients where the data have theirs": (
+        *train("--num_clients=3"),
+        "--num_clients is read only with",
+    ),
     "level above 1": (*train("--eval_levels=1,2"), "levels are in (0, 1]"),
     "level that is a word": (*train("--eval_levels=half"), "--eval_levels=half"),
     "sizes without levels": ("by_size", after(script="by_size"), "--eval_levels"),

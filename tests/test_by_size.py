@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from experiments import by_size
+from experiments import by_size, tables
 from hasa_jax import UserError
+from hasa_jax.costs import BUDGET_UNITS
 from tests.test_experiments import SMALL, rows_of, run
 
 FRONT = {"method": "heterofl", "policy": "levels", "extraction": "prefix", "aggregation": "full"}
@@ -37,6 +39,10 @@ def folder(tmp_path):
                     "local_accuracy": accuracy * round + shift,
                 }
                 sizes.append({**front, "level": level, "units": units, **both})
+    budgets = {f"budget_{u}": 0.4 for u in ("requested", *BUDGET_UNITS, "executed")}
+    accuracies = {f"{name}_accuracy": 0.5 for name in tables.METRICS}
+    last = [{**FRONT, "seed": seed, "round": 2, **accuracies, **budgets} for seed in (0, 1)]
+    write(tmp_path / "summary.csv", last)
     write(tmp_path / "metrics.csv", clients)
     write(tmp_path / "sizes.csv", sizes)
     manifest = {"script": "compare", "flags": {"levels": ["1", "0.5"]}, "data_sha256": {}}
@@ -48,6 +54,7 @@ def test_accuracies_are_those_of_the_last_round(folder):
     (result,) = by_size.read(folder)
     assert result.label == folder.name
     assert result.trained == ("0.5", "1")
+    assert result.params == {0: 0.4, 1: 0.4}
     assert result.local == pytest.approx({0: 0.6, 1: 0.7})
     assert result.local_at["1"] == pytest.approx({0: 0.6, 1: 0.7})
     assert result.local_at["0.5"] == pytest.approx({0: 0.6, 1: 0.7})
@@ -65,6 +72,35 @@ def test_differences_are_paired_to_the_first(folder):
     assert first.count("reference") == 2
     assert second.count("+0.00 ± 0.00 (n/a)") == 2
     assert "0.25 (unseen)" in by_size.table(results)
+
+
+def test_without_levels_of_a_policy_clients_tell_what_is_trained(folder):
+    for name in ("metrics", "sizes", "summary"):
+        path = folder / f"{name}.csv"
+        path.write_text(path.read_text().replace(",levels,", ",uniform,"))
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["flags"]["levels"] = ["0.25"]
+    (folder / "run.json").write_text(json.dumps(manifest))
+    assert by_size.read(folder)[0].trained == ("0.5", "1")
+
+
+def test_sizes_that_nobody_trains_have_no_mean(folder):
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["flags"]["levels"] = ["0.125"]
+    (folder / "run.json").write_text(json.dumps(manifest))
+    (result,) = by_size.read(folder)
+    assert result.trained == ()
+    assert by_size.table([result, result]).count("none") >= 2
+    by_size.draw([result], folder / "by_size.png")
+
+
+def test_other_data_are_not_compared(folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    manifest = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps(manifest | {"data_sha256": {"0": "another"}}))
+    with pytest.raises(UserError, match="other data or seeds"):
+        by_size.check_alike([folder, other])
 
 
 def test_a_run_without_levels_is_refused(folder):

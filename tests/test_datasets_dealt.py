@@ -200,7 +200,7 @@ def test_resize():
         ({"resize": -2}, "resize is -2"),
         ({"partition": "natural"}, "tell no clients"),
         ({"partition": "sorted"}, "unknown partition 'sorted': use one of"),
-        ({"partition": "dirichlet", "alpha": 0.0}, "alpha is 0.0"),
+        ({"partition": "dirichlet", "alpha": 0.0}, "alpha is 0:"),
         ({"partition": "shards", "classes_per_client": 6}, "classes_per_client is 6"),
     ],
 )

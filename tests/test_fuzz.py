@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import hasa_jax as hj
-from experiments import build, unused
+from experiments import build, data, unused
 from experiments.flags import FLAGS, values_of_the_run
 from hasa_jax.datasets import fingerprint
 from hasa_jax.datasets.titles import read_titles
@@ -193,7 +193,7 @@ def built():
     """Builds all that a run needs before it trains."""
     method, policy = FLAGS.method, build.build_method(FLAGS.method).policy
     unused.refuse_unused([(method, policy)])
-    dataset = build.build_dataset(0)
+    dataset = data.build_dataset(0)
     algorithm = build.build_algorithm(dataset, build.build_method(method), FLAGS.execution)
     return dataset, build.build_allocation(dataset, algorithm, policy, 0)
 

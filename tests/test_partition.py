@@ -1,5 +1,7 @@
 """What every partition promises, over seeds; and what each of them does."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,10 +80,11 @@ def test_alpha_sets_how_far_clients_differ(name):
     assert divergence("iid") < 0.06
 
 
-@pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf")])
-def test_alpha_out_of_range(alpha):
+@pytest.mark.parametrize("name", ["balanced_dirichlet", "dirichlet", "quantity"])
+@pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf"), 1e308])
+def test_alpha_out_of_range(name, alpha):
     with pytest.raises(UserError, match="alpha"):
-        deal("dirichlet", labels_of(0), alpha=alpha)
+        deal(name, labels_of(0), alpha=alpha)
 
 
 @pytest.mark.parametrize("name", ["dirichlet", "balanced_dirichlet"])
@@ -144,13 +147,35 @@ def test_domains_are_split_among_as_many_clients_each():
 
 def test_tests_follow_the_training_labels():
     labels = labels_of(2, 6000)
-    counts = histograms(labels, deal("dirichlet", labels, alpha=0.3))
+    dealt = deal("dirichlet", labels, alpha=0.3)
+    counts, owners = histograms(labels, dealt), np.empty(6000, int)
+    for client, part in enumerate(dealt):
+        owners[part] = client
     tests = np.repeat(np.arange(6), 200)
-    parts = matched(tests, counts, np.random.default_rng(0))
+    one = np.zeros(1200, int)
+    parts = matched(
+        dataclasses.replace(labels, groups=np.zeros(6000, int)),
+        owners,
+        Labels(tests, one, ("all",)),
+        12,
+        np.random.default_rng(0),
+    )
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(1200))
     found = np.stack([np.bincount(tests[part], minlength=6) for part in parts])
     expected = 200 * counts / np.maximum(counts.sum(axis=0), 1)
     assert np.abs(found - expected).max() <= 2
+
+
+def test_tests_that_nobody_trains_for_stay_in_their_group():
+    """North is clients 0 and 1, by 3 to 1; nobody has its class 2, and nobody has the west."""
+    train = Labels(np.array([0, 1, 0, 1, 2]), np.array([0, 0, 0, 0, 1]), ("north", "south", "west"))
+    owners = np.array([0, 0, 0, 1, 2])
+    test = Labels(
+        np.array([2] * 8 + [0] * 6), np.array([0] * 8 + [2] * 6), ("north", "south", "west")
+    )
+    parts = matched(train, owners, test, 3, np.random.default_rng(0))
+    held = [np.bincount(test.groups[part], minlength=3).tolist() for part in parts]
+    assert held == [[6, 0, 2], [2, 0, 2], [0, 0, 2]]
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=20), st.integers(0, 1000))

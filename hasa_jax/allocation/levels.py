@@ -20,7 +20,8 @@ def levels(
 ) -> AllocateFn:
     """Deals clients over levels; it follows no budget, the ledger says what it costs.
 
-    Levels are fractions of what the budget counts: widths, parameters or MACs.
+    Levels are fractions of what the budget counts: of parameters or MACs, where each gets the size
+    that is nearest, or of widths, where they are positions `k / H` among the sizes.
 
     `fix`: the first block of client ids gets the first level, and so on; what rounding leaves
     gets the last one. `dynamic` (`draw`): every client's level is drawn in these proportions,

@@ -56,8 +56,8 @@ def dealt(
       alpha: concentration of `dirichlet`, `balanced_dirichlet` and `quantity`.
       classes_per_client: classes of a client of `shards`.
       min_examples: fewest examples of a client, before some are set apart for validation.
-      max_examples: training examples that are used, drawn at random, and as large a part of the
-        test examples; 0 for all.
+      max_examples: examples that are used, drawn at random, and beside them as large a part of
+        what the authors set apart for testing; 0 for all.
       max_per_group: the same for each group of the data (writer, source, domain); 0 for all.
       resize: height and width to resize images to; 0 for those of the files.
       vocab_size: most token ids of texts; 0 for all, see `texts.encoded`.

@@ -64,27 +64,22 @@ def deal(
             f"{test.size} examples for testing are too few for {len(own)} clients: take fewer "
             "clients, or a higher --max_examples"
         )
-    tests = _matched_tests(pool, own, test, key)
+    trained = np.concatenate(own)
+    tests = matched(
+        Labels(pool.targets[trained], pool.groups[trained], pool.group_names),
+        np.repeat(np.arange(len(own)), [len(part) for part in own]),
+        Labels(pool.targets[test], pool.groups[test], pool.group_names),
+        len(own),
+        keys.generator(keys.address(key, keys.Stream.SPLIT, client=_MATCHED)),
+    )
     rows = []
     for client, (part, tested) in enumerate(zip(own, tests, strict=True)):
         order = keys.generator(_key_of(key, client)).permutation(len(part))
         held = max(1, round(0.1 * len(part)))
-        rows.append((np.sort(part[order[held:]]), np.sort(part[order[:held]]), tested))
+        rows.append((np.sort(part[order[held:]]), np.sort(part[order[:held]]), test[tested]))
     return rows
 
 
 def _key_of(key: jax.Array, client: int) -> jax.Array:
     """Returns the key that splits a client's rows."""
     return keys.address(key, keys.Stream.SPLIT, client=client)
-
-
-def _matched_tests(
-    pool: Pool, own: list[np.ndarray], test: np.ndarray, key: jax.Array
-) -> list[np.ndarray]:
-    """Deals test rows out by labels, and where the data have groups, within each group."""
-    generator = keys.generator(keys.address(key, keys.Stream.SPLIT, client=_MATCHED))
-    count = len(pool.classes)
-    cells = pool.groups.astype(np.int64) * count + pool.targets
-    size = count * len(pool.group_names)
-    counts = np.stack([np.bincount(cells[part], minlength=size) for part in own])
-    return [test[part] for part in matched(cells[test], counts, generator)]

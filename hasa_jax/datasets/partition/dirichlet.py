@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from hasa_jax.base import UserError
-from hasa_jax.datasets.partition.rows import Labels, check_room, whole_numbers, with_minimum
+from hasa_jax.datasets.partition.rows import (
+    Labels,
+    check_alpha,
+    check_room,
+    drawn_shares,
+    whole_numbers,
+    with_minimum,
+)
 
 
 def dirichlet(
@@ -34,11 +40,12 @@ def dirichlet(
     References:
       Hsu et al., arXiv 1909.06335; by class as in Yurochkin et al., arXiv 1905.12022.
     """
-    _check(labels, num_clients, min_examples, alpha)
+    check_room(len(labels.targets), num_clients, min_examples)
+    check_alpha(alpha)
     parts: list[list[np.ndarray]] = [[] for _ in range(num_clients)]
     for label in np.unique(labels.targets):
         rows = generator.permutation(np.flatnonzero(labels.targets == label))
-        drawn = _draw(generator, np.full(num_clients, alpha))
+        drawn = drawn_shares(generator, num_clients, alpha)
         ends = np.cumsum(whole_numbers(drawn, len(rows)))[:-1]
         for own, part in zip(parts, np.split(rows, ends), strict=True):
             own.append(part)
@@ -74,10 +81,11 @@ def balanced_dirichlet(
     References:
       Acar et al., arXiv 2111.04263, as FIARSE (arXiv 2407.19389) uses it.
     """
-    _check(labels, num_clients, min_examples, alpha)
+    check_room(len(labels.targets), num_clients, min_examples)
+    check_alpha(alpha)
     classes, own = np.unique(labels.targets, return_inverse=True)
     left = [list(generator.permutation(np.flatnonzero(own == c))) for c in range(len(classes))]
-    prior = np.stack([_draw(generator, np.full(len(classes), alpha)) for _ in range(num_clients)])
+    prior = np.stack([drawn_shares(generator, len(classes), alpha) for _ in range(num_clients)])
     turns = generator.permutation(np.arange(len(labels.targets)) % num_clients)
     draws = generator.random(len(turns))
     parts: list[list[int]] = [[] for _ in range(num_clients)]
@@ -94,18 +102,3 @@ def balanced_dirichlet(
             prior[:, place] = 0
             cumulative = np.cumsum(prior, axis=1)
     return [np.sort(np.array(part)) for part in parts]
-
-
-def _draw(generator: np.random.Generator, alpha: np.ndarray) -> np.ndarray:
-    """Draws shares; with so low an alpha that all underflow, one of them is everything."""
-    shares = generator.dirichlet(alpha)
-    if np.isfinite(shares).all() and shares.sum() > 0:
-        return shares
-    return np.eye(len(alpha))[generator.integers(len(alpha))]
-
-
-def _check(labels: Labels, num_clients: int, min_examples: int, alpha: float) -> None:
-    """Refuses numbers that do not fit together."""
-    check_room(len(labels.targets), num_clients, min_examples)
-    if not 0 < alpha < float("inf"):
-        raise UserError(f"alpha is {alpha}: it must be a number above 0")

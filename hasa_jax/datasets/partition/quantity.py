@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from hasa_jax.base import UserError
-from hasa_jax.datasets.partition.rows import Labels, check_room, whole_numbers
+from hasa_jax.datasets.partition.rows import (
+    Labels,
+    check_alpha,
+    check_room,
+    drawn_shares,
+    whole_numbers,
+)
 
 
 def quantity(
@@ -33,9 +38,8 @@ def quantity(
     """
     num_rows = len(labels.targets)
     check_room(num_rows, num_clients, min_examples)
-    if not alpha > 0:
-        raise UserError(f"alpha is {alpha}: it must be above 0")
-    parts = generator.dirichlet(np.full(num_clients, alpha))
+    check_alpha(alpha)
+    parts = drawn_shares(generator, num_clients, alpha)
     sizes = min_examples + whole_numbers(parts, num_rows - num_clients * min_examples)
     ends = np.cumsum(sizes)[:-1]
     return [np.sort(part) for part in np.split(generator.permutation(num_rows), ends)]

@@ -46,6 +46,44 @@ def check_room(num_rows: int, num_clients: int, min_examples: int) -> None:
         )
 
 
+_MOST_ALPHA = 1e6
+"""From there on shares are equal to a thousandth; far above it their sum leaves all numbers."""
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuses a concentration that is out of range.
+
+    Args:
+      alpha: of a symmetric Dirichlet distribution.
+
+    Raises:
+      UserError: if it is not above 0, or so high that nothing would be left to chance.
+    """
+    if not 0 < alpha <= _MOST_ALPHA:
+        raise UserError(
+            f"alpha is {alpha:g}: it must be above 0, and {_MOST_ALPHA:g} at most (for equal "
+            "shares take --partition=iid)"
+        )
+
+
+def drawn_shares(generator: np.random.Generator, count: int, alpha: float) -> np.ndarray:
+    """Draws shares from a symmetric Dirichlet distribution.
+
+    Args:
+      generator: consumed.
+      count: number of shares.
+      alpha: concentration, as `check_alpha` allows.
+
+    Returns:
+      Shares that add up to 1 `[count]`; with so low an alpha that all of them underflow, one of
+      them is everything.
+    """
+    shares = generator.dirichlet(np.full(count, alpha))
+    if np.isfinite(shares).all() and shares.sum() > 0:
+        return shares
+    return np.eye(count)[generator.integers(count)]
+
+
 def whole_numbers(parts: np.ndarray, total: int) -> np.ndarray:
     """Rounds shares to whole numbers that add up, by largest remainder.
 
