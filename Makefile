@@ -9,6 +9,7 @@ FIARSE ?= fiarse_four
 HETEROFL ?= heterofl
 # Widths at the four exits with which ScaleFL's sizes come near the others' in parameters.
 SCALEFL_WIDTHS ?= 0.5,0.5,0.5,1
+SCALEFL_LEVELS ?= 1,0.25,0.0625,0.015625
 
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
@@ -52,7 +53,7 @@ fiarse: $(STUDY_STAMP) ## FIARSE's study: make fiarse DATA=FOLDER, which has cif
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/structured) --methods=heterofl:levels,fedrolex:levels \
 	  --objective=cross_entropy --nolabel_split --scaler=none
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/scalefl) --methods=scalefl:levels --exits=4 \
-	  --exit_widths=$(SCALEFL_WIDTHS)
+	  --exit_widths=$(SCALEFL_WIDTHS) --eval_levels=$(SCALEFL_LEVELS)
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/fiarse) --methods=fiarse:levels
 	$(call by_size,structured scalefl fiarse)
 
@@ -70,9 +71,8 @@ heterofl: $(STUDY_STAMP) ## HeteroFL's study: make heterofl DATA=FOLDER, which h
 	    levels=$${mix#*:}; \
 	    $(call compare,$(HETEROFL),cifar10,$(HETEROFL)/$$partition/$${mix%%:*}) \
 	      --partition=$$partition --levels=$$levels --eval_levels=$${levels%%,*} || exit; done; \
-	  for mix in a-e:1,0.0625 a-b-c-d-e:1,0.5,0.25,0.125,0.0625; do \
-	    $(call compare,$(HETEROFL),cifar10,$(HETEROFL)/$$partition/$${mix%%:*}-fix) \
-	      --partition=$$partition --levels=$${mix#*:} --nodynamic || exit; done; \
+	  $(call compare,$(HETEROFL),cifar10,$(HETEROFL)/$$partition/a-b-c-d-e-fix) \
+	    --partition=$$partition --levels=1,0.5,0.25,0.125,0.0625 --nodynamic || exit; \
 	  $(BIN)/python -m experiments.by_size \
 	    --workdir=$$(ls -d runs/$(HETEROFL)/$$partition/*/ | paste -sd,) || exit; done
 

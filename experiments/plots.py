@@ -46,7 +46,8 @@ def accuracy_over_rounds(folders: list[pathlib.Path], target: pathlib.Path) -> N
             panel.set_xlabel("round")
             panel.xaxis.get_major_locator().set_params(integer=True)
         panels[0].set_ylabel("test accuracy (%)")
-    axes[0, 0].legend()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
     figure.savefig(target, dpi=120)
 
 

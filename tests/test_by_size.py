@@ -10,7 +10,7 @@ import pytest
 from experiments import by_size, tables
 from hasa_jax import UserError
 from hasa_jax.costs import BUDGET_UNITS
-from tests.test_experiments import SMALL, rows_of, run
+from tests.test_experiments import rows_of, run
 
 FRONT = {"method": "heterofl", "policy": "levels", "extraction": "prefix", "aggregation": "full"}
 
@@ -121,7 +121,9 @@ def test_a_real_run(tmp_path):
         "--eval_levels=1,0.5,0.25",
         "--num_seeds=2",
         "--num_images=300",
-        *[flag for flag in SMALL if flag.startswith(("--num_rounds", "--eval_every", "--hidden"))],
+        "--num_rounds=2",
+        "--eval_every=1",
+        "--hidden_dim=8",
     )
     assert done.returncode == 0, done.stderr
     metrics, sizes = (rows_of(tmp_path / "w" / f"{name}.csv") for name in ("metrics", "sizes"))

@@ -6,7 +6,7 @@ import pytest
 from experiments import need
 from hasa_jax import UserError
 from tests.test_by_size import FRONT, write
-from tests.test_experiments import SMALL, rows_of, run
+from tests.test_experiments import rows_of, run
 
 
 def workdir_of(folder, accuracies):
@@ -61,7 +61,8 @@ def test_other_clients_are_refused(tmp_path):
 
 
 def test_widths_can_follow_the_measured_need(tmp_path):
-    common = [*SMALL, "--num_seeds=2"]
+    images = ["--dataset=synthetic_images", "--model=mlp", "--num_images=300", "--num_clients=7"]
+    common = [*images, "--hidden_dim=8", "--num_rounds=1", "--num_seeds=2"]
     for name, budget in (("narrow", 0.2), ("wide", 0.8)):
         done = run(
             "compare",
