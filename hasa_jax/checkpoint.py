@@ -19,7 +19,7 @@ import numpy as np
 from hasa_jax.base import PyTree, UserError
 from hasa_jax.leaves import named_leaves, rebuilt
 
-_FORMAT = 1
+_FORMAT = 2
 _SUM = "SHA256"
 
 

@@ -10,6 +10,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax import checkpoint
 from hasa_jax.checkpoint import Checkpoints, read_arrays
+from hasa_jax.tracking import TABLES
 from tests import small
 
 IDENTITY = {"flags": {"budget": 0.5}, "data": {"0": "abc"}}
@@ -87,7 +88,7 @@ def test_more_rounds_go_on_from_the_last(setting, whole, folder):
 
 
 def test_writers_get_the_rows_of_the_whole_run(setting, whole, folder):
-    rows = {"metrics": [], "summary": [], "timings": []}
+    rows = {table: [] for table in TABLES}
 
     class Collect:
         def write(self, table, new):
@@ -101,6 +102,7 @@ def test_writers_get_the_rows_of_the_whole_run(setting, whole, folder):
     checkpoints.close()
     assert rows["metrics"] == whole.metrics
     assert rows["summary"] == whole.summary
+    assert rows["sizes"] == whole.sizes == []
 
 
 def test_seeds_of_one_program_go_on_together(setting, tmp_path):
