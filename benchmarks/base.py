@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 import hasa_jax as hj
-from hasa_jax import cohorts
+from hasa_jax.simulation import cohorts
 
 KEY = jax.random.key(0)
 """Root key of every workload."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.base import Workload, work_of
 from benchmarks.products import Product, step_products
-from hasa_jax import costs
+from hasa_jax.supernet import costs
 
 _TRIALS = 10
 _SECONDS = 2e-3

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
 from benchmarks.base import Workload
-from hasa_jax import losses, units
 from hasa_jax.base import PyTree, UserError
-from hasa_jax.supernet import Context
+from hasa_jax.supernet import losses, units
+from hasa_jax.supernet.types import Context
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
 

@@ -13,7 +13,8 @@ import optax
 
 import hasa_jax as hj
 from benchmarks.base import KEY, Engine, Workload
-from hasa_jax import batches, methods
+from hasa_jax.client import batches
+from hasa_jax.methods import method as methods
 
 ADAM_PASSES, SGD_PASSES, MOMENTUM_PASSES = 7, 3, 5
 """Passes over the parameters in an optimizer's step: what it reads and what it writes."""

@@ -1,8 +1,10 @@
 """Methods, or policies, times matched seeds: `python -m experiments.compare`."""
 
-from experiments import app, build, flags, study
-from experiments.arm import Arm
-from experiments.scores import named_score
+from experiments import flags
+from experiments.study import app, build
+from experiments.study import run as study
+from experiments.study.arm import Arm
+from experiments.study.scores import named_score
 from hasa_jax import UserError
 
 FLAGS = flags.FLAGS

@@ -7,25 +7,25 @@ import sys
 
 from absl import flags
 
-from hasa_jax.aggregation import AGGREGATIONS
 from hasa_jax.allocation import POLICIES, UNBUDGETED
+from hasa_jax.allocation.budget import PROJECTIONS
+from hasa_jax.allocation.scores import SCORES
 from hasa_jax.base import UserError
-from hasa_jax.budget import PROJECTIONS
-from hasa_jax.cohorts import CLIENT_WEIGHTS
-from hasa_jax.costs import BUDGET_UNITS
+from hasa_jax.client.objectives import OBJECTIVES
 from hasa_jax.datasets import DATASETS, dataset_builder
 from hasa_jax.datasets.partition import PARTITIONS
 from hasa_jax.execution import EXECUTIONS
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.extraction.measures import MEASURES
 from hasa_jax.extraction.parameter_groups import THRESHOLDS
-from hasa_jax.faults import CORRUPTIONS
-from hasa_jax.heterogeneity import SCORES
-from hasa_jax.methods import METHODS, describe
+from hasa_jax.methods.method import METHODS, describe
 from hasa_jax.models import MODELS
 from hasa_jax.models.layers import NORMS, SCALERS
-from hasa_jax.objectives import OBJECTIVES
-from hasa_jax.robust import ROBUST
+from hasa_jax.server.aggregation import AGGREGATIONS
+from hasa_jax.server.faults import CORRUPTIONS
+from hasa_jax.server.robust import ROBUST
+from hasa_jax.simulation.cohorts import CLIENT_WEIGHTS
+from hasa_jax.supernet.costs import BUDGET_UNITS
 
 FLAGS = flags.FLAGS
 

@@ -1,7 +1,9 @@
 """One method, one seed: `python -m experiments.train --method=hasa`."""
 
-from experiments import app, build, flags, study
-from experiments.arm import Arm
+from experiments import flags
+from experiments.study import app, build
+from experiments.study import run as study
+from experiments.study.arm import Arm
 from hasa_jax import UserError
 
 

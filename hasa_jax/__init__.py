@@ -1,7 +1,7 @@
 """A JAX simulator of model-heterogeneous federated learning."""
 
-from hasa_jax.algorithm import FederatedAlgorithm
 from hasa_jax.allocation import POLICIES, UNBUDGETED, Allocation, allocate
+from hasa_jax.allocation.scores import SCORES
 from hasa_jax.base import (
     IGNORED,
     UNKNOWN,
@@ -13,18 +13,18 @@ from hasa_jax.base import (
     ServerState,
     UserError,
 )
+from hasa_jax.client.objectives import OBJECTIVES
 from hasa_jax.datasets import DATASETS, from_arrays
-from hasa_jax.evaluation import evaluate, per_client, summarize
 from hasa_jax.execution import EXECUTIONS
+from hasa_jax.execution.round import FederatedAlgorithm
+from hasa_jax.execution.seeds import Trial
 from hasa_jax.extraction import EXTRACTIONS
-from hasa_jax.heterogeneity import SCORES
-from hasa_jax.methods import METHODS, Method
+from hasa_jax.methods.build import partial_training
+from hasa_jax.methods.method import METHODS, Method
 from hasa_jax.models import MODELS, from_linen
-from hasa_jax.objectives import OBJECTIVES
-from hasa_jax.partial import partial_training
-from hasa_jax.simulation import History, run, run_trials, scan_rounds
-from hasa_jax.supernet import Context, Extraction, Model, Objective
-from hasa_jax.together import Trial
+from hasa_jax.simulation.evaluation import evaluate, per_client, summarize
+from hasa_jax.simulation.run import History, run, run_trials, scan_rounds
+from hasa_jax.supernet.types import Context, Extraction, Model, Objective
 
 __version__ = "0.1.0"
 

@@ -4,7 +4,7 @@ import gc
 import os
 from pathlib import Path
 
-from tests.forks import COMPILES_QUICKLY
+from tests.support.forks import COMPILES_QUICKLY
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Two devices, so that what runs on several is tested on one machine.

@@ -2,15 +2,15 @@
 
 import functools
 
-from hasa_jax.allocation.bounds import exclusive, full, smallest
-from hasa_jax.allocation.capacity import capacity
-from hasa_jax.allocation.fixed import fixed
-from hasa_jax.allocation.hasa import hasa
-from hasa_jax.allocation.levels import levels
-from hasa_jax.allocation.plan import Allocation, allocate
-from hasa_jax.allocation.random import random
-from hasa_jax.allocation.size_proportional import size_proportional
-from hasa_jax.allocation.uniform import uniform
+from hasa_jax.allocation.allocation import Allocation, allocate
+from hasa_jax.allocation.policies.bounds import exclusive, full, smallest
+from hasa_jax.allocation.policies.capacity import capacity
+from hasa_jax.allocation.policies.fixed import fixed
+from hasa_jax.allocation.policies.hasa import hasa
+from hasa_jax.allocation.policies.levels import levels
+from hasa_jax.allocation.policies.random import random
+from hasa_jax.allocation.policies.size_proportional import size_proportional
+from hasa_jax.allocation.policies.uniform import uniform
 
 # Policies that meet the budget.
 POLICIES = {

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from hasa_jax.base import Cohort, PyTree
-from hasa_jax.supernet import Broadcast, Subnet
+from hasa_jax.supernet.types import Broadcast, Subnet
 
 
 class Turn(NamedTuple):

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 
 from hasa_jax.base import Cohort, Kind, PyTree, UserError
 from hasa_jax.execution.interface import BroadcastFn, ClientFn, Execution
-from hasa_jax.execution.placement import place
+from hasa_jax.execution.layout import place
+from hasa_jax.execution.loop import run_turns
 from hasa_jax.execution.subnets import sliced_subnet
-from hasa_jax.execution.turns import run_turns
-from hasa_jax.supernet import Extraction, Model, Subnet
+from hasa_jax.supernet.types import Extraction, Model, Subnet
 
 
 def sliced(

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax import units
 from hasa_jax.base import Cohort, Kind, Params, PyTree
-from hasa_jax.supernet import Broadcast, Context, Extraction, Model, Subnet
+from hasa_jax.supernet import units
+from hasa_jax.supernet.types import Broadcast, Context, Extraction, Model, Subnet
 
 
 def masked_subnet(

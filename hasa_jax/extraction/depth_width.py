@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from hasa_jax.base import Shape, UserError
 from hasa_jax.extraction.prefix import by_position
-from hasa_jax.supernet import Extraction, Model
+from hasa_jax.supernet.types import Extraction, Model
 
 # By number of exits, 4 being the published widths of ResNet110.
 _NARROWEST = 1e-3

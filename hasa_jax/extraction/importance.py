@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from hasa_jax.base import Params, PyTree, UserError
 from hasa_jax.extraction import parameter_groups
 from hasa_jax.extraction.measures import MEASURES, check_measure
-from hasa_jax.supernet import Broadcast, Extraction, Model, ParameterMask, Sizes
+from hasa_jax.supernet.types import Broadcast, Extraction, Model, ParameterMask, Sizes
 
 
 def importance(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax.base import Params, PyTree, UserError
-from hasa_jax.supernet import Broadcast
+from hasa_jax.supernet.types import Broadcast
 
 MeasureFn = Callable[[Broadcast], PyTree]
 """`broadcast -> scores >= 0`, shaped like the params; larger means more important."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from hasa_jax import units
 from hasa_jax.base import PyTree
 from hasa_jax.extraction.measures import MEASURES, check_measure
-from hasa_jax.supernet import Broadcast, Extraction, Model
+from hasa_jax.supernet import units
+from hasa_jax.supernet.types import Broadcast, Extraction, Model
 
 
 def neuron_importance(measure: str = "magnitude") -> Extraction:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from hasa_jax import units
 from hasa_jax.base import UserError
 from hasa_jax.extraction.prefix import by_position
-from hasa_jax.supernet import Extraction
+from hasa_jax.supernet import units
+from hasa_jax.supernet.types import Extraction
 
 
 def ordered_dropout(

@@ -12,9 +12,9 @@ import math
 import jax
 import jax.numpy as jnp
 
-from hasa_jax import costs, units
 from hasa_jax.base import PyTree, Shape, UserError
-from hasa_jax.supernet import Model
+from hasa_jax.supernet import costs, units
+from hasa_jax.supernet.types import Model
 
 THRESHOLDS = ("model", "stage", "layer")
 """What makes a group: the whole model; top-level modules whose names share their first two words,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hasa_jax import units
-from hasa_jax.supernet import Broadcast, Extraction
+from hasa_jax.supernet import units
+from hasa_jax.supernet.types import Broadcast, Extraction
 
 
 def prefix() -> Extraction:

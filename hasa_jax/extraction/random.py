@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import jax
 
-from hasa_jax import keys, units
-from hasa_jax.supernet import Broadcast, Extraction
+from hasa_jax import keys
+from hasa_jax.supernet import units
+from hasa_jax.supernet.types import Broadcast, Extraction
 
 # Client ids are int32, so no client's own draw has this address.
 _EVERYONE = 2**32 - 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from hasa_jax import units
 from hasa_jax.base import UserError
-from hasa_jax.supernet import Broadcast, Extraction
+from hasa_jax.supernet import units
+from hasa_jax.supernet.types import Broadcast, Extraction
 
 
 def rolling(step: int = 1) -> Extraction:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax.models.layers import kept_units, parameter, scale
-from hasa_jax.supernet import Context
+from hasa_jax.supernet.types import Context
 
 
 class Attention(nn.Module):

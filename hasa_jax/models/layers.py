@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax.base import UserError
-from hasa_jax.supernet import Context
+from hasa_jax.supernet.types import Context
 
 NORMS = ("static", "batch", "group", "layer", "none")
 """Kinds of `Norm`."""

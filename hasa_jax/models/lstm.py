@@ -17,7 +17,7 @@ from hasa_jax.models.layers import (
     parameter,
     scale,
 )
-from hasa_jax.supernet import Context
+from hasa_jax.supernet.types import Context
 
 
 def _zero_but_forget(key: jax.Array, shape: tuple[int, int], dtype=jnp.float32) -> jax.Array:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax.models.layers import WHOLE, Dense, Norm, exit_places, joined, scale
-from hasa_jax.supernet import Context
+from hasa_jax.supernet.types import Context
 
 
 class MLP(nn.Module):

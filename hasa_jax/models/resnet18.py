@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from hasa_jax.models.convolution import Conv
 from hasa_jax.models.layers import WHOLE, Dense, Norm, exit_places, joined, scale
-from hasa_jax.supernet import Context
+from hasa_jax.supernet.types import Context
 
 _STAGES = 4
 _BLOCKS = 2

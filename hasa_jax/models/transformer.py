@@ -18,7 +18,7 @@ from hasa_jax.models.layers import (
     parameter,
     scale,
 )
-from hasa_jax.supernet import Context
+from hasa_jax.supernet.types import Context
 
 PADDING = 0
 """The token id that stands for no token."""

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hasa_jax.base import IGNORED, FederatedDataset
 from hasa_jax.datasets import DATASETS, fingerprint
-from tests import written
+from tests.support import written
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax import units
-from hasa_jax.supernet import Broadcast
-from tests import small
+from hasa_jax.supernet import units
+from hasa_jax.supernet.types import Broadcast
+from tests.support import small
 
 KEY = jax.random.key(4)
 

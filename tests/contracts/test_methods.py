@@ -6,9 +6,9 @@ import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax import methods
-from hasa_jax.broadcast import broadcast_fn
-from tests import small
+from hasa_jax.execution.broadcast import broadcast_fn
+from hasa_jax.methods import method as methods
+from tests.support import small
 
 KEY = jax.random.key(21)
 BATCH = 4

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hasa_jax import costs, units
 from hasa_jax.extraction.prefix import prefix
-from hasa_jax.supernet import Context
-from tests import small
+from hasa_jax.supernet import costs, units
+from hasa_jax.supernet.types import Context
+from tests.support import small
 
 KEY = jax.random.key(6)
 VALID = jnp.array([True, False, True, True, False])

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from hasa_jax import POLICIES, ClientStats, budget
+from hasa_jax import POLICIES, ClientStats
+from hasa_jax.allocation import budget
 
 KEY = jax.random.key(5)
 SIZES = np.array([3041, 1461, 778, 555, 403, 242, 28])

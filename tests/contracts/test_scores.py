@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import hasa_jax as hj
-from tests import small
+from tests.support import small
 
 KEY = jax.random.key(2)
 
@@ -85,7 +85,7 @@ def test_entropy_by_hand():
 
 
 def test_divergence_without_smoothing_ignores_scale():
-    from hasa_jax.heterogeneity.label_divergence import divergence_of_counts
+    from hasa_jax.allocation.scores.label_divergence import divergence_of_counts
 
     counts = np.array([[9, 1, 0], [1, 9, 0], [5, 5, 2]])
     np.testing.assert_allclose(

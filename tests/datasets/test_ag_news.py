@@ -8,7 +8,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.base import UserError
 from hasa_jax.datasets.files.ag_news import CLASSES, ag_news
-from tests import small
+from tests.support import small
 
 TRAIN = '"3","Fears for T N pension","Unions at Turner   Newall say\\they are ""sad""."\n'
 TEST = '"4","AT amp;T wins","Haiti #39;s price:  #36;10 &lt;b&gt;...&lt;/b&gt; &lt;TXN.N&gt;up."\n'

@@ -7,7 +7,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.base import UserError
 from hasa_jax.datasets.files.csv_texts import csv_texts
-from tests import small
+from tests.support import small
 
 ROWS = [
     {"text": f"{subject} {verb} it", "label": verb, "site": subject}

@@ -11,7 +11,7 @@ import hasa_jax as hj
 from hasa_jax.base import UserError
 from hasa_jax.datasets.files.image_folder import image_folder
 from hasa_jax.datasets.images import resized
-from tests import small
+from tests.support import small
 
 GREY, COLOUR = (6, 4), (6, 4, 3)
 

@@ -13,7 +13,7 @@ from hasa_jax.datasets.dealt import builder, dealt
 from hasa_jax.datasets.partition.deal import deal
 from hasa_jax.datasets.pool import Pool
 from hasa_jax.datasets.texts import encoded
-from tests import small
+from tests.support import small
 
 WORDS = ("river", "rivers", "stone", "stones", "cloud", "cloudy", "the", "of", "under", "over")
 COUNT = 120

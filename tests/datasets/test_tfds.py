@@ -20,9 +20,9 @@ from hasa_jax.base import UserError
 from hasa_jax.datasets import DATASETS, dataset_builder
 from hasa_jax.datasets.files import READERS
 from hasa_jax.datasets.tfds import prepare, tfds
-from tests import prepared
-from tests.prepared import CLASSES, images, shapes
-from tests.test_experiments import ROOT, rows_of, run
+from tests.experiments.test_train_and_compare import ROOT, rows_of, run
+from tests.support import prepared
+from tests.support.prepared import CLASSES, images, shapes
 
 SPLITS = {"train": shapes(40), "test": shapes(12, seed=1), "validation": shapes(5, seed=2)}
 ROWS = {

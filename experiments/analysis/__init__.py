@@ -1,0 +1,1 @@
+"""From workdirs to tables, pictures and reports."""

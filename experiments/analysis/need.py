@@ -1,0 +1,150 @@
+"""How much each client gains by width, and which scores know: `python -m experiments.need`.
+
+Takes two workdirs of one study, first with narrow and then with wide subnets for everybody, and the
+flags of the study. The need of a client is what its validation accuracy gains from the first to the
+second, by seed, at the last round; test examples have no say, so that widths may follow it.
+"""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tabulate
+
+from experiments.analysis import tables
+from experiments.flags import FLAGS
+from experiments.study import build, data, workdir
+from experiments.study.scores import scores_of
+from experiments.study.unused import refuse_unread_data_flags
+from hasa_jax import SCORES
+from hasa_jax.base import UserError
+from hasa_jax.datasets import fingerprint
+
+
+def accuracies(folder: pathlib.Path) -> dict[tuple[int, str], float]:
+    """Reads validation accuracies of all clients at the last round, by seed and client.
+
+    Args:
+      folder: a workdir of one method and policy.
+
+    Returns:
+      The accuracies.
+
+    Raises:
+      UserError: if it holds no such results.
+    """
+    rows = [
+        row
+        for row in tables.read_rows(folder / "metrics.csv", ("accuracy",))
+        if row["split"] == "validation"
+    ]
+    if not rows or len({tables.arm_of(row) for row in rows}) > 1:
+        raise UserError(f"{folder} needs validation rows of one method and policy alone")
+    last = max(int(row["round"]) for row in rows)
+    at_last = [row for row in rows if int(row["round"]) == last]
+    return {(int(row["seed"]), row["client"]): float(row["accuracy"]) for row in at_last}
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Returns Spearman's rank correlation; NaN if one of them is constant."""
+    import scipy.stats  # Takes half a second, which a run need not wait for at its start.
+
+    ranks = [scipy.stats.rankdata(values) for values in (one, other)]
+    if min(np.ptp(rank) for rank in ranks) == 0:
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def summary(need: Mapping[int, np.ndarray], scores: Mapping[str, Mapping[int, np.ndarray]]) -> str:
+    """Makes the table of rank correlations.
+
+    Args:
+      need: of all clients `[N]`, by seed.
+      scores: of all clients `[N]`, by name and seed.
+
+    Returns:
+      A Markdown table: mean over seeds of the correlation with the need, its 95 % interval, and
+      in how many seeds the neediest client has the highest score.
+    """
+    lines = []
+    for name, by_seed in scores.items():
+        found = np.array([rank_correlation(by_seed[seed], need[seed]) for seed in need])
+        known = found[np.isfinite(found)]
+        mean = "none"
+        if known.size:
+            mean = tables.number(known.mean(), tables.interval(known), signed=True)
+        first = sum(
+            int(by_seed[seed].argmax() == need[seed].argmax() and np.ptp(by_seed[seed]) > 0)
+            for seed in need
+        )
+        lines.append([name, mean, f"{first} of {len(need)}"])
+    headers = ["score", "rank correlation with the need", "neediest client ranked first"]
+    return tabulate.tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+
+
+def main() -> None:
+    """Writes need.csv, and need.md of all scores, into the second of the two workdirs."""
+    folders = [pathlib.Path(name) for name in FLAGS.workdir.split(",")]
+    if len(folders) != 2:
+        raise UserError("--workdir needs two folders with a comma: narrow subnets, wide ones")
+    narrow, wide = map(accuracies, folders)
+    hashes = _data_of(folders)
+    refuse_unread_data_flags()
+    need, scores = {}, {name: {} for name in SCORES}
+    lines = []
+    for seed in sorted({seed for seed, _ in narrow}):
+        dataset = data.build_dataset(seed)
+        if hashes.get(str(seed)) != fingerprint(dataset):
+            raise UserError("the workdirs are of other data than the flags tell: repeat theirs")
+        method = build.build_method(FLAGS.method)
+        algorithm = build.build_algorithm(dataset, method, FLAGS.execution)
+        gains = [wide[seed, name] - narrow[seed, name] for name in dataset.client_names]
+        need[seed] = np.array(gains)
+        for name, by_seed in scores.items():
+            by_seed[seed] = scores_of(dataset, algorithm, name, seed)
+        for i, (client, gain) in enumerate(zip(dataset.client_names, gains, strict=True)):
+            own = {name: float(scores[name][seed][i]) for name in scores}
+            lines.append({"seed": seed, "client": client, "score": gain, **own})
+    with (folders[1] / "need.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    if len(need) > 1:
+        total = np.sum(list(need.values()), axis=0)
+        # No score can follow a need that is noise: what the other seeds know of it is the limit.
+        scores["need in the other seeds"] = {seed: total - own for seed, own in need.items()}
+    text = summary(need, scores) + "\n\n" + _by_client(lines) + "\n"
+    (folders[1] / "need.md").write_text(text, encoding="utf-8")
+    print(f"{text}\nneed as a score: --score_path={folders[1] / 'need.csv'}")
+
+
+def _data_of(folders: Sequence[pathlib.Path]) -> Mapping[str, str]:
+    """Returns the hashes of the data of both workdirs; refuses two that do not belong together."""
+    narrow, wide = map(workdir.read_manifest, folders)
+    budgets = [float(found["flags"].get("budget", 0)) for found in (narrow, wide)]
+    if narrow["data_sha256"] != wide["data_sha256"]:
+        raise UserError("the two workdirs have other seeds or data: run one study in both")
+    if budgets[0] >= budgets[1]:
+        raise UserError(
+            f"the first workdir has --budget={budgets[0]:g}, the second {budgets[1]:g}: name the "
+            "one of narrow subnets first"
+        )
+    return narrow["data_sha256"]
+
+
+def _by_client(lines: list[dict[str, object]]) -> str:
+    """Makes the table of every client's mean need and scores."""
+    clients = list(dict.fromkeys(str(line["client"]) for line in lines))
+    columns = [name for name in lines[0] if name not in ("seed", "client")]
+    cells = []
+    for client in clients:
+        own = [line for line in lines if line["client"] == client]
+        values = {name: np.array([float(str(line[name])) for line in own]) for name in columns}
+        means = [f"{values[name].mean():.4g}" for name in columns[1:]]
+        gain = 100 * values["score"]
+        cells.append([client, f"{gain.mean():+.2f} ± {tables.interval(gain):.2f}", *means])
+    headers = ["client", "need (points)", *columns[1:]]
+    return tabulate.tabulate(cells, headers, tablefmt="github", disable_numparse=True)

@@ -1,0 +1,15 @@
+"""Scores of clients from their training data; larger means more heterogeneous."""
+
+from hasa_jax.allocation.scores.entropy import entropy
+from hasa_jax.allocation.scores.feature_divergence import feature_divergence
+from hasa_jax.allocation.scores.gradient_norm import gradient_norm
+from hasa_jax.allocation.scores.label_divergence import label_divergence
+
+SCORES = {
+    "entropy": entropy,
+    "feature_divergence": feature_divergence,
+    "gradient_norm": gradient_norm,
+    "label_divergence": label_divergence,
+}
+
+__all__ = ["SCORES", "entropy", "feature_divergence", "gradient_norm", "label_divergence"]

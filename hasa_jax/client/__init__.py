@@ -1,0 +1,1 @@
+"""The work of one client: batches, objectives, training, evaluation, calibration."""

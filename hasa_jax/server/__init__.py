@@ -1,0 +1,1 @@
+"""The work of the server: the two sums, robust means, faults, the update."""

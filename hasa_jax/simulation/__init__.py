@@ -1,0 +1,1 @@
+"""The run: cohorts, data feed, evaluation, records, health, checkpoints, memory, writers."""

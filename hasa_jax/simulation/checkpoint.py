@@ -1,0 +1,260 @@
+"""Checkpoints of a run: written whole or not at all, and checked when they are read.
+
+A folder holds one run; each checkpoint is a step of `orbax.checkpoint.CheckpointManager`, named
+by its round. It gets the SHA-256 of its files before it gets its name, so a damaged one is found
+out whatever was damaged, and the one before it is used. This is the only module that imports orbax.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hasa_jax.base import PyTree, UserError
+from hasa_jax.simulation.named_arrays import named_leaves, rebuilt
+
+_FORMAT = 2
+_SUM = "SHA256"
+
+
+class _DamageError(Exception):
+    """A checkpoint is not what was written, or not of this run's shape."""
+
+
+_DAMAGE = (_DamageError, FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError)
+"""What a checkpoint that is not whole can raise; anything else says nothing about it."""
+
+
+class Saved(NamedTuple):
+    """What a run needs to go on as if it had never stopped.
+
+    Attributes:
+      round: rounds done.
+      states: the server's states, arrays on the host; keys are PRNG keys again.
+      record: what the run wrote so far, as JSON holds it.
+    """
+
+    round: int
+    states: PyTree
+    record: list[Any]
+
+
+def read_arrays(folder: Path) -> dict[str, np.ndarray]:
+    """Reads the arrays of the latest checkpoint in a folder, such as a finished run's parameters.
+
+    Args:
+      folder: checkpoints of one run.
+
+    Returns:
+      Arrays by their path in the server's state, `params/...` and others, with a leading axis of
+      the seeds that ran together.
+
+    Raises:
+      UserError: if there is no checkpoint, or it cannot be read.
+    """
+    import orbax.checkpoint as ocp
+
+    none = UserError(f"no checkpoint is in {folder}: name a folder of checkpoints of a run")
+    if not folder.is_dir():
+        raise none
+    with ocp.CheckpointManager(folder.absolute(), options=_options(ocp, None, False)) as manager:
+        latest = manager.latest_step()
+        if latest is None:
+            raise none
+        try:
+            _check_sum(folder / str(latest))
+            found = manager.restore(
+                latest, args=ocp.args.Composite(arrays=ocp.args.StandardRestore())
+            )
+        except _DAMAGE as error:
+            raise UserError(
+                f"the checkpoint of round {latest} in {folder} cannot be read ({_reason(error)})"
+            ) from None
+    return {name: np.asarray(leaf) for name, leaf in found["arrays"].items()}
+
+
+def _options(
+    ocp: Any, keep: int | None, create: bool, then: Callable[[], None] | None = None
+) -> Any:
+    """Returns orbax's options; `then` is called once a checkpoint is whole."""
+    later = ocp.options.AsyncOptions(post_finalization_callback=then)
+    return ocp.CheckpointManagerOptions(max_to_keep=keep, create=create, async_options=later)
+
+
+def _reason(error: Exception) -> str:
+    """Says in one short line what went wrong."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+      folder: where they are; made if it is not there.
+      identity: what makes two runs the same one, as JSON holds it; a checkpoint of another
+        identity is not used.
+      every: rounds between checkpoints, which are taken at evaluations; the last round has one
+        in any case.
+      keep: how many of the latest stay.
+      tell: takes lines about checkpoints that cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: Mapping[str, Any],
+        *,
+        every: int = 10,
+        keep: int = 2,
+        tell: Callable[[str], None] = print,
+    ) -> None:
+        import orbax.checkpoint as ocp  # Slow to import, so only who keeps checkpoints waits.
+
+        for name, value in (("every", every), ("keep", keep)):
+            if value < 1:
+                raise UserError(f"checkpoints: {name} is {value}, but must be at least 1")
+        self._folder, self._every, self._tell = folder, every, tell
+        self._identity = json.loads(json.dumps(identity))  # Tuples come back as lists.
+        self._saving = 0
+        self._orbax = ocp
+        self._manager = self._guarded(
+            "could not be opened",
+            lambda: ocp.CheckpointManager(
+                folder.absolute(), options=_options(ocp, keep, True, self._add_up_files)
+            ),
+        )
+
+    def due(self, before: int, done: int) -> bool:
+        """Tells whether the rounds from `before` to `done` end or pass the time for one."""
+        return done // self._every > before // self._every
+
+    def save(self, round: int, states: PyTree, record: Sequence[Any]) -> None:
+        """Writes a checkpoint while the run goes on; waits for the one before it.
+
+        Args:
+          round: rounds done.
+          states: the server's states.
+          record: what the run wrote so far.
+
+        Raises:
+          UserError: if this or the one before could not be written.
+        """
+        if round in self._manager.all_steps():
+            return
+        arrays = dict(named_leaves(states))
+        record = list(record)  # A copy: it is written while more rows come.
+        content = {"format": _FORMAT, "identity": self._identity, "round": round, "record": record}
+        args = self._orbax.args.Composite(
+            arrays=self._orbax.args.StandardSave(arrays),
+            content=self._orbax.args.JsonSave(content),
+        )
+        self._guarded("could not be written", self._manager.wait_until_finished)
+        self._saving = round
+        self._guarded("could not be written", lambda: self._manager.save(round, args=args))
+
+    def latest(self, like: PyTree) -> Saved | None:
+        """Reads the latest checkpoint that is whole; those after it are put aside.
+
+        Args:
+          like: the states of a run that starts, to which those of a checkpoint must fit.
+
+        Returns:
+          The checkpoint, or None if there is none.
+
+        Raises:
+          UserError: if there are checkpoints of another run, which stay as they are.
+        """
+        for round in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                return self._read(round, like)
+            except UserError:
+                raise
+            except _DAMAGE as error:
+                aside = self._put_aside(round)
+                self._tell(
+                    f"the checkpoint of round {round} in {self._folder} cannot be used "
+                    f"({_reason(error)}): it is now {aside.name}, and the one before it is tried"
+                )
+        return None
+
+    def close(self) -> None:
+        """Waits until everything is written.
+
+        Raises:
+          UserError: if something could not be.
+        """
+        self._guarded("could not be written", self._manager.wait_until_finished)
+        self._manager.close()
+
+    def _add_up_files(self) -> None:
+        """Puts the sum of its files into a checkpoint that is about to get its final name."""
+        for folder in self._folder.glob(f"{self._saving}.orbax-checkpoint-tmp*"):
+            (folder / _SUM).write_text(_sum_of(folder), encoding="utf-8")
+
+    def _read(self, round: int, like: PyTree) -> Saved:
+        """Reads and checks one checkpoint."""
+        ocp, step = self._orbax, self._folder / str(round)
+        _check_sum(step)
+        found = self._manager.restore(
+            round,
+            args=ocp.args.Composite(
+                arrays=ocp.args.StandardRestore(dict(named_leaves(like))),
+                content=ocp.args.JsonRestore(),
+            ),
+        )
+        content = found["content"]
+        arrays = {name: np.asarray(leaf) for name, leaf in found["arrays"].items()}
+        if content["format"] != _FORMAT:
+            raise _DamageError(f"its format is {content['format']}, not {_FORMAT}")
+        if content["identity"] != self._identity:
+            raise UserError(
+                f"checkpoints in {self._folder} are of a run with other flags or data: take "
+                "another folder, or remove them"
+            )
+        if content["round"] != round:
+            raise _DamageError(f"it is of round {content['round']}")
+        return Saved(round, rebuilt(arrays, like), content["record"])
+
+    def _put_aside(self, round: int) -> Path:
+        """Renames a checkpoint so that nobody takes it for one, and nothing is lost."""
+        step = self._folder / str(round)
+        names = (f"damaged-{round}-{number}" for number in itertools.count(1))
+        aside = next(path for name in names if not (path := self._folder / name).exists())
+        step.rename(aside)
+        self._manager.reload()
+        return aside
+
+    def _guarded(self, what: str, act: Callable[[], Any]) -> Any:
+        """Calls orbax; what goes wrong is told in a line."""
+        try:
+            return act()
+        except Exception as error:
+            full = "No space left" in str(error) or "quota" in str(error).lower()
+            reason = "no space left on the disk" if full else _reason(error)
+            advice = "make room" if full else "see to the folder"
+            raise UserError(
+                f"checkpoints in {self._folder} {what} ({reason}): earlier ones are as "
+                f"they were; {advice} and run the same command again"
+            ) from error
+
+
+def _sum_of(folder: Path) -> str:
+    """Returns the SHA-256 of names and contents of our files; orbax's own notes come later."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.glob("*/**/*") if path.is_file()):
+        whole.update(f"{path.relative_to(folder)} {path.stat().st_size} ".encode())
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def _check_sum(step: Path) -> None:
+    """Refuses a checkpoint with other files than were written, before anything parses them."""
+    if (step / _SUM).read_bytes() != _sum_of(step).encode():
+        raise _DamageError("its files are not what was written")

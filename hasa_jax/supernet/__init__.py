@@ -1,0 +1,1 @@
+"""One model at every size: its types, unit groups, costs, and how any linen module becomes one."""

@@ -1,0 +1,98 @@
+"""The measured need of width, its rank correlation with scores, and scores of a file."""
+
+import numpy as np
+import pytest
+
+from experiments.analysis import need
+from hasa_jax import UserError
+from tests.experiments.analysis.test_by_size import FRONT, write
+from tests.experiments.test_train_and_compare import rows_of, run
+
+
+def workdir_of(folder, accuracies):
+    """Validation accuracies at rounds 1 and 2; the test split must not matter."""
+    rows = [
+        {**FRONT, "seed": 0, "round": round, "client": client, "split": split, "accuracy": value}
+        for client, value in accuracies.items()
+        for round, split, value in (
+            (1, "validation", 0.9),
+            (2, "validation", value),
+            (2, "test", 0.8),
+        )
+    ]
+    folder.mkdir()
+    write(folder / "metrics.csv", rows)
+    return folder
+
+
+def test_accuracies_are_of_validation_at_the_last_round(tmp_path):
+    folder = workdir_of(tmp_path / "w", {"a": 0.25, "b": 0.5})
+    assert need.accuracies(folder) == {(0, "a"): 0.25, (0, "b"): 0.5}
+
+
+def test_rank_correlation():
+    assert need.rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 4.0, 5.0])) == 1
+    assert need.rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 2.0, 1.0])) == -1
+    assert np.isnan(need.rank_correlation(np.ones(3), np.arange(3.0)))
+
+
+def test_the_summary_tells_how_a_score_follows_the_need():
+    wants = {0: np.array([0.1, 0.2, 0.4]), 1: np.array([0.3, 0.1, 0.2])}
+    scores = {
+        "good": {0: np.array([1.0, 2.0, 3.0]), 1: np.array([3.0, 1.0, 2.0])},
+        "half": {0: np.array([1.0, 2.0, 3.0]), 1: np.array([1.0, 3.0, 2.0])},
+        "same": {0: np.ones(3), 1: np.ones(3)},
+    }
+    good, half, same = need.summary(wants, scores).splitlines()[2:]
+    assert "+1.00 ± 0.00" in good
+    assert "2 of 2" in good
+    assert "+0.00 ±" in half
+    assert "1 of 2" in half
+    assert "none" in same
+
+
+def test_other_clients_are_refused(tmp_path):
+    folder = workdir_of(tmp_path / "w", {"a": 0.25})
+    (folder / "metrics.csv").write_text(
+        (folder / "metrics.csv").read_text().replace("validation", "test")
+    )
+    with pytest.raises(UserError, match="validation rows"):
+        need.accuracies(folder)
+
+
+def test_widths_can_follow_the_measured_need(tmp_path):
+    images = ["--dataset=synthetic_images", "--model=mlp", "--num_images=300", "--num_clients=7"]
+    common = [*images, "--hidden_dim=8", "--num_rounds=1", "--num_seeds=2"]
+    for name, budget in (("narrow", 0.2), ("wide", 0.8)):
+        done = run(
+            "compare",
+            "--policies=uniform",
+            f"--budget={budget}",
+            f"--workdir={tmp_path / name}",
+            *common,
+        )
+        assert done.returncode == 0, done.stderr
+    done = run("need", f"--workdir={tmp_path / 'narrow'},{tmp_path / 'wide'}", *common)
+    assert done.returncode == 0, done.stderr
+    assert "feature_divergence" in done.stdout
+    wants = rows_of(tmp_path / "wide" / "need.csv")
+    assert len(wants) == 2 * 7
+    done = run(
+        "compare",
+        "--policies=uniform,hasa@file,hasa@entropy",
+        f"--score_path={tmp_path / 'wide' / 'need.csv'}",
+        f"--workdir={tmp_path / 'policies'}",
+        *common,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "hasa@file" in done.stdout
+    rows = rows_of(tmp_path / "policies" / "metrics.csv")
+    for seed in ("0", "1"):
+        score = {row["client"]: float(row["score"]) for row in wants if row["seed"] == seed}
+        widths = {
+            row["client"]: float(row["width"])
+            for row in rows
+            if (row["policy"], row["seed"], row["split"]) == ("hasa@file", seed, "test")
+        }
+        neediest, least = max(score, key=score.get), min(score, key=score.get)
+        assert widths[neediest] > widths[least]

@@ -1,0 +1,209 @@
+"""Who holds what: numbers by hand, files, and a picture of any number of clients."""
+
+import csv
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.analysis import partition_picture, partition_report
+from hasa_jax import SCORES, UserError
+from hasa_jax.base import IGNORED, ClientData, FederatedDataset
+from hasa_jax.datasets import synthetic_images
+from tests.experiments.test_train_and_compare import rows_of, run
+
+LOG2 = np.log(2)
+
+
+def held(*labels, num_classes):
+    """A split of clients that hold these labels."""
+    targets = np.concatenate([np.array(own, np.int32) for own in labels])
+    return ClientData(
+        inputs=np.zeros((len(targets), 2), np.float32),
+        targets=targets,
+        offsets=np.cumsum([0, *map(len, labels)]).astype(np.int32),
+        num_classes=num_classes,
+    )
+
+
+@pytest.fixture
+def dataset():
+    return FederatedDataset(
+        train=held([0, 0, 0, 0], [1, 1, 0, 0, 1, 1, 0, 0], num_classes=3),
+        validation=held([0], [1, 1], num_classes=3),
+        test=held([0, 0, 2], [1], num_classes=3),
+        client_names=("first", "second, with a comma"),
+    )
+
+
+def test_numbers_by_hand(dataset):
+    report = partition_report.report_of(dataset)
+    assert report.counts.tolist() == [[4, 0, 0], [4, 4, 0]]
+    assert report.sizes.tolist() == [[4, 1, 3], [8, 2, 1]]
+    np.testing.assert_allclose(report.entropy, [0, LOG2])
+    # All hold 8 and 4 of 12: from 2/3 to 1 it is 1/3, from 2/3 to 1/2 it is 1/6.
+    np.testing.assert_allclose(report.total_variation, [1 / 3, 1 / 6])
+    # Smoothed by one: (5, 1, 1) / 7 and (9, 5, 1) / 15.
+    p, q = np.array([5, 1, 1]) / 7, np.array([9, 5, 1]) / 15
+    m = (p + q) / 2
+    expected = (p * np.log(p / m) + q * np.log(q / m)).sum() / 2
+    np.testing.assert_allclose(report.divergence[0], expected)
+
+
+def test_scores_are_those_that_allocation_uses():
+    dataset = synthetic_images(jax.random.key(0), num_images=300, heterogeneity=0.9)
+    report = partition_report.report_of(dataset)
+    for name, values in (("label_divergence", report.divergence), ("entropy", report.entropy)):
+        score = SCORES[name]()(dataset.train, None, jax.random.key(0))
+        np.testing.assert_array_equal(values, score)
+    assert report.divergence.max() > 0.05
+
+
+def test_total_variation_is_0_for_equals_and_1_for_those_who_share_nothing_with_many():
+    np.testing.assert_allclose(partition_report.total_variation(np.ones((4, 5), int)), 0)
+    one_of_all = np.diag([1, 999])
+    np.testing.assert_allclose(partition_report.total_variation(one_of_all), [0.999, 0.001])
+    assert partition_report.total_variation(np.array([[0, 0], [1, 1]]))[0] == 0.5
+
+
+def test_csv_has_a_row_a_client(dataset, tmp_path):
+    report = partition_report.report_of(dataset)
+    partition_report.write_csv(report, tmp_path / "partition.csv")
+    rows = rows_of(tmp_path / "partition.csv")
+    assert [row["client"] for row in rows] == list(dataset.client_names)
+    wanted = ("train", "validation", "test", "classes", "class_0", "class_1", "class_2")
+    assert [[int(row[name]) for name in wanted] for row in rows] == [
+        [4, 1, 3, 1, 4, 0, 0],
+        [8, 2, 1, 2, 4, 4, 0],
+    ]
+    for name, values in (
+        ("label_divergence", report.divergence),
+        ("label_entropy", report.entropy),
+        ("total_variation", report.total_variation),
+    ):
+        assert [float(row[name]) for row in rows] == values.tolist()
+
+
+@pytest.mark.parametrize(("count", "columns"), [(100, 108), (101, 8)])
+def test_many_classes_have_no_columns(count, columns, tmp_path):
+    part = held([0, count - 1], [1], num_classes=count)
+    report = partition_report.report_of(FederatedDataset(part, part, part, ("a", "b")))
+    partition_report.write_csv(report, tmp_path / "partition.csv")
+    with (tmp_path / "partition.csv").open(encoding="utf-8", newline="") as file:
+        assert [len(row) for row in csv.reader(file)] == [columns] * 3
+
+
+def test_the_summary_tells_the_least_the_middle_and_the_most(dataset):
+    text = partition_report.summary(partition_report.report_of(dataset), "mine")
+    assert text.startswith("# mine\n\n2 clients, 3 classes, 12 training, 3 validation and 4 test")
+    assert "Total variation is 0.250 on average" in text
+    rows = {
+        cells[0]: cells[1:]
+        for line in text.splitlines()
+        if line.startswith("| ")
+        for cells in [[cell.strip() for cell in line.strip("|").split("|")]]
+    }
+    assert rows["training examples"] == ["4", "6", "8", "6.0"]
+    assert rows["validation examples"] == ["1", "1.500", "2", "1.5"]
+    assert rows["classes held"] == ["1", "1.500", "2", "1.5"]
+    assert rows["total variation"] == ["0.167", "0.250", "0.333", "0.250"]
+
+
+def test_shares_of_few_classes():
+    own, names = partition_picture.shares(np.array([[1, 3], [0, 0]]))
+    assert own.tolist() == [[0.25, 0.75], [0, 0]]
+    assert names == ["0", "1"]
+
+
+def test_shares_of_many_classes_keep_the_most_frequent():
+    counts = np.array([[1, 9, 0, 5, 5], [0, 1, 2, 5, 2]])
+    own, names = partition_picture.shares(counts, most=3)
+    assert names == ["1", "3", "others"]
+    np.testing.assert_allclose(own, [[0.45, 0.25, 0.3], [0.1, 0.5, 0.4]])
+
+
+def bars(num_clients, num_classes, name="client_{}"):
+    generator = np.random.default_rng(0)
+    return partition_picture.Bars(
+        names=tuple(name.format(client) for client in range(num_clients)),
+        sizes=generator.integers(1, 90, (num_clients, 3)),
+        counts=generator.integers(0, 9, (num_clients, num_classes)),
+        divergence=generator.random(num_clients) / 2,
+        title="who holds what",
+    )
+
+
+@pytest.mark.parametrize(("num_clients", "num_classes"), [(2, 2), (100, 10), (1000, 20), (7, 3000)])
+def test_a_picture_of_any_number(num_clients, num_classes, tmp_path):
+    partition_picture.draw(bars(num_clients, num_classes), tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    assert content.startswith(b"\x89PNG")
+    height = int.from_bytes(content[20:24], "big")
+    assert 300 <= height <= 1200
+
+
+def test_names_of_any_kind_are_drawn(tmp_path):
+    # Letters that no font has, a formula that is none, and a line too long for the picture.
+    for name in ("{} 東京", "{} costs $ or $x^{{$", "{} " + "long " * 30):
+        partition_picture.draw(bars(3, 4, name), tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def test_without_matplotlib_one_line_tells(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(UserError, match=r"a\.png needs matplotlib: pip install .*plots") as caught:
+        partition_picture.draw(bars(3, 4), tmp_path / "a.png")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "clients", "classes"),
+    [
+        (("--dataset=synthetic_images", "--num_images=400", "--num_clients=5"), 5, 10),
+        (("--dataset=synthetic_titles", "--num_titles=300", "--vocab_size=200"), 7, 0),
+        (("--dataset=synthetic_topics", "--num_titles=300", "--num_clients=4"), 4, 7),
+    ],
+)
+def test_the_script_reports_on_data_of_every_kind(arguments, clients, classes, tmp_path):
+    folder = tmp_path / "new" / "report"
+    done = run("partition_report", *arguments, f"--workdir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(folder)
+    names = ["partition.csv", "partition.md", "partition.png"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert (folder / "partition.md").read_text(encoding="utf-8") in done.stdout
+    rows = rows_of(folder / "partition.csv")
+    assert len(rows) == clients
+    assert len([name for name in rows[0] if name.startswith("class_")]) == classes
+    again = run("partition_report", *arguments, f"--workdir={folder}")
+    assert again.stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--dataset=mnist",), "reads a folder: name it with --data_dir"),
+        (("--dataset=mnist", "--data_dir=nowhere"), "nowhere has no train-images-idx3-ubyte"),
+        (("--dataset=synthetic_images", "--partition=shards"), "--partition is read only with"),
+        (("--dataset=synthetic_images", "--num_titles=9"), "--num_titles is read only with"),
+        (("--workdir=",), "name it with --workdir"),
+        (("--workdir=README.md",), "workdir README.md is a file"),
+    ],
+)
+def test_what_cannot_be_reported_on_is_told_in_one_line(arguments, expected, tmp_path):
+    done = run("partition_report", f"--workdir={tmp_path / 'new'}", *arguments)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert expected in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_that_are_no_classes_do_not_count():
+    part = held([0, IGNORED, 1], [IGNORED], num_classes=2)
+    report = partition_report.report_of(FederatedDataset(part, part, part, ("a", "b")))
+    assert report.counts.tolist() == [[1, 1], [0, 0]]
+    assert np.isfinite(report.divergence).all()
+    np.testing.assert_allclose(report.entropy, [LOG2, 0])

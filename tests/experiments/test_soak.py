@@ -1,0 +1,10 @@
+"""A run that is killed and started again is the run; `python -m tests.soak` does it 50 times."""
+
+from tests.support.soak import soak
+
+
+def test_five_kills_change_no_byte():
+    kills, writing, ended, equal = soak(5, seed=1)
+    assert kills == 5
+    assert writing == 2
+    assert equal == ended >= 1

@@ -1,0 +1,144 @@
+"""Scalers, norms and the convolution against their definitions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hasa_jax as hj
+from hasa_jax.models import layers
+from hasa_jax.models.convolution import conv
+from hasa_jax.supernet.types import Context
+
+KEY = jax.random.key(2)
+IMAGES = 3 + 2 * jax.random.normal(KEY, (4, 3, 2, 8))
+ALL = Context()
+
+
+def normalise(kind, inputs, context=ALL, moments=None):
+    module = layers.Norm("units", inputs.shape[-1], kind)
+    params = {"gain": jnp.full(inputs.shape[-1], 2.0), "shift": jnp.ones(inputs.shape[-1])}
+    variables = {"params": params} | ({} if moments is None else {"moments": moments})
+    outputs, state = module.apply(variables, inputs, context, mutable=["batch_moments"])
+    return np.asarray(outputs - 1) / 2, state.get("batch_moments", {})
+
+
+def standard(values, axes):
+    values = np.asarray(values)
+    return (values - values.mean(axes, keepdims=True)) / np.sqrt(
+        values.var(axes, keepdims=True) + 1e-5
+    )
+
+
+@pytest.mark.parametrize(("scaler", "train", "divisor"), [
+    ("none", True, 1), ("train", False, 1), ("train", True, 0.5), ("always", False, 0.5),
+])  # fmt: skip
+def test_scalers(scaler, train, divisor):
+    scaled = layers.scale(IMAGES, Context(width=0.5, train=train), scaler)
+    np.testing.assert_array_equal(scaled, IMAGES / divisor)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(hj.UserError, match="unknown scaler 'up'"):
+        layers.scale(IMAGES, ALL, "up")
+    with pytest.raises(hj.UserError, match="unknown norm 'unit'"):
+        normalise("unit", IMAGES)
+
+
+@pytest.mark.parametrize("kind", ["batch", "static"])
+@pytest.mark.parametrize("train", [True, False])
+def test_batch_moments_are_of_valid_examples(kind, train):
+    valid = jnp.array([True, False, True, True])
+    spoiled = IMAGES.at[1].set(1e3)
+    actual, _ = normalise(kind, spoiled, Context(valid=valid, train=train))
+    expected = standard(IMAGES[valid], (0, 1, 2))
+    np.testing.assert_allclose(actual[valid], expected, atol=1e-4)
+    nobody, _ = normalise(kind, IMAGES, Context(valid=jnp.zeros(4, bool), train=train))
+    assert np.isfinite(nobody).all()
+
+
+def test_static_norm_keeps_its_moments():
+    _, moments = normalise("static", IMAGES, Context(train=True))
+    np.testing.assert_allclose(moments["mean"], IMAGES.mean((0, 1, 2)), rtol=1e-5)
+    unbiased = np.asarray(IMAGES).var((0, 1, 2), ddof=1)
+    np.testing.assert_allclose(moments["var"], unbiased, rtol=1e-4)
+    alone, _ = normalise("static", IMAGES[:1], ALL, moments)
+    among, _ = normalise("static", IMAGES, ALL, moments)
+    np.testing.assert_allclose(alone, among[:1], atol=1e-6)
+    training, _ = normalise("static", IMAGES[:1], Context(train=True), moments)
+    np.testing.assert_allclose(training, standard(IMAGES[:1], (0, 1, 2)), atol=1e-4)
+    assert normalise("batch", IMAGES)[1] == {}
+
+
+def test_layer_and_group_norm():
+    np.testing.assert_allclose(
+        normalise("layer", IMAGES)[0], standard(IMAGES, (1, 2, 3)), atol=1e-5
+    )
+    grouped = standard(IMAGES.reshape(4, 3, 2, 4, 2), (1, 2, 4)).reshape(IMAGES.shape)
+    np.testing.assert_allclose(normalise("group", IMAGES)[0], grouped, atol=1e-5)
+
+
+@pytest.mark.parametrize("kept", [1, 3, 6])
+def test_group_norm_groups_kept_units_by_rank(kept):
+    """Fewer units than groups included."""
+    ranks = jnp.array([3, 0, 6, 2, 7, 1, 5, 4])
+    order = jnp.argsort(ranks)[:kept]
+    inputs = jnp.where(ranks < kept, IMAGES.reshape(-1, 8), 0).reshape(IMAGES.shape)
+    context = Context(ranks={"units": ranks}, sizes={"units": jnp.int32(kept)})
+    masked, _ = normalise("group", inputs, context)
+    expected = np.zeros((4, 3, 2, kept), np.float32)
+    for group in range(4):
+        members = [rank for rank in range(kept) if rank * 4 // kept == group]
+        if members:
+            expected[..., members] = standard(IMAGES[..., order[np.array(members)]], (1, 2, 3))
+    np.testing.assert_allclose(masked[..., order], expected, atol=1e-5)
+    sliced, _ = normalise("group", IMAGES[..., order])
+    np.testing.assert_allclose(sliced, expected, atol=1e-5)
+
+
+def test_exit_places():
+    assert layers.spread_exits(4, 12) == (3, 6, 9, 12)
+    assert layers.spread_exits(3, 4) == (1, 2, 4)
+    assert layers.exit_places(1, (), 4) == (4,)
+    assert layers.exit_places(2, (1, 3, 4), 4) == (1, 3)
+    for exits, blocks in ((2, ()), (0, ()), (1, (0, 4)), (1, (2, 2, 4)), (1, (1, 3))):
+        with pytest.raises(hj.UserError, match="exit"):
+            layers.exit_places(exits, blocks, 4)
+    with pytest.raises(hj.UserError, match="5 exits do not fit 4 blocks"):
+        layers.spread_exits(5, 4)
+
+
+def reference(inputs, kernel, stride):
+    pad = kernel.shape[0] // 2
+    return jax.lax.conv_general_dilated(
+        inputs,
+        kernel,
+        (stride, stride),
+        ((pad, pad), (pad, pad)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+@pytest.mark.parametrize(("size", "stride", "side"), [(3, 1, 5), (3, 2, 6), (3, 2, 5), (1, 2, 6)])
+def test_gradients_of_the_convolution(size, stride, side):
+    """Alone, over stacked clients, and in a loop."""
+    clients = jax.random.normal(KEY, (2, 3, side, side, 2))
+    kernels = jax.random.normal(KEY, (2, size, size, 2, 4))
+
+    def gradients(convolve):
+        def gradient(inputs, kernel):
+            outputs = lambda *both: jnp.sum(jnp.sin(convolve(*both, stride)))  # noqa: E731
+            return jax.grad(outputs, (0, 1))(inputs, kernel)
+
+        return gradient
+
+    expected = jax.jit(jax.vmap(gradients(reference)))(clients, kernels)
+    ours = gradients(conv)
+    stacked = jax.jit(jax.vmap(ours))(clients, kernels)
+    looped = jax.jit(lambda *both: jax.lax.map(lambda pair: ours(*pair), both))(clients, kernels)
+    for actual in (stacked, looped):
+        for a, b in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+    np.testing.assert_allclose(
+        conv(clients[0], kernels[0], stride), reference(clients[0], kernels[0], stride), atol=1e-5
+    )

@@ -1,0 +1,182 @@
+"""Small supernets and data that several tests share."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import hasa_jax as hj
+from hasa_jax.client import batches
+from hasa_jax.client import training as client
+from hasa_jax.models import CNN, LSTM, ResNet18, Transformer
+from hasa_jax.models import MLP as Perceptron
+from hasa_jax.supernet.types import Context, Subnet
+
+KEY = jax.random.key(0)
+NUM_CLASSES = 5
+LENGTH = 6
+
+
+class MLP(nn.Module):
+    """Two hidden layers of different sizes: two unit groups."""
+
+    first: int = 12
+    second: int = 8
+
+    @nn.compact
+    def __call__(self, inputs):
+        def dense(size, names):
+            kernel = nn.with_logical_partitioning(nn.initializers.lecun_normal(), names)
+            bias = nn.with_logical_partitioning(nn.initializers.normal(0.1), names[1:])
+            return nn.Dense(size, kernel_init=kernel, bias_init=bias)
+
+        hidden = nn.relu(dense(self.first, (None, "first"))(inputs))
+        hidden = nn.relu(dense(self.second, ("first", "second"))(hidden))
+        return dense(NUM_CLASSES, ("second", None))(hidden)
+
+
+def mlp(**sizes):
+    return hj.from_linen(MLP(**sizes), np.zeros((1, 4), np.float32))
+
+
+def lstm(hidden=16, **fields):
+    module = LSTM(NUM_CLASSES + 2, NUM_CLASSES, embed_dim=4, hidden=hidden, **fields)
+    return hj.from_linen(module, np.zeros((1, LENGTH), np.int32))
+
+
+MODELS = {"mlp": mlp, "lstm": lstm}
+
+STAGES = {"stage1": 5, "stage2": 5, "stage3": 6, "stage4": 9}
+HEADS = {"embed": 8, "heads": 2, "head_dim": 5, "feedforward": 10, "layers": 2}
+
+
+def perceptron(**fields):
+    module = Perceptron(NUM_CLASSES, **{"hidden": 9, **fields})
+    return hj.from_linen(module, np.zeros((1, 2, 3), np.float32))
+
+
+def cnn(side=8, **fields):
+    module = CNN(NUM_CLASSES, **{**STAGES, **fields})
+    return hj.from_linen(module, np.zeros((1, side, side + 1, 3), np.float32))
+
+
+def resnet18(side=8, **fields):
+    module = ResNet18(NUM_CLASSES, **{**STAGES, **fields})
+    return hj.from_linen(module, np.zeros((1, side, side, 3), np.float32))
+
+
+def transformer(**fields):
+    fields = {**HEADS, "max_length": LENGTH + 1, **fields}
+    module = Transformer(NUM_CLASSES + 2, NUM_CLASSES, **fields)
+    return hj.from_linen(module, np.zeros((1, LENGTH), np.int32))
+
+
+TWO_EXITS = {"exits": 2, "exit_blocks": (1, 2)}
+SUPERNETS = {
+    **MODELS,
+    "lstm two exits": lambda: lstm(hidden=8, layers=2, scaler="train", **TWO_EXITS),
+    "perceptron": lambda: perceptron(norm="layer", scaler="always"),
+    "perceptron two exits": lambda: perceptron(norm="batch", **TWO_EXITS),
+    "cnn static": lambda: cnn(side=16, norm="static", scaler="train"),
+    "cnn group": lambda: cnn(norm="group"),
+    "cnn layer, two exits": lambda: cnn(norm="layer", exits=2, exit_blocks=(2, 4)),
+    "cnn none": lambda: cnn(norm="none", scaler="always"),
+    "resnet18 static": lambda: resnet18(side=16, norm="static"),
+    "resnet18 group, two exits": lambda: resnet18(norm="group", exits=2, exit_blocks=(3, 4)),
+    "transformer": lambda: transformer(scaler="train", **TWO_EXITS),
+    "transformer classifier": lambda: transformer(causal=False, **TWO_EXITS),
+}
+
+
+# Shape of an example, where it is not a sentence.
+EXAMPLES = {"mlp": (4,), "perceptron": (2, 3), "cnn": (8, 8, 3), "resnet18": (8, 8, 3)}
+
+
+def client_data(sizes=(7, 30, 12, 1), kind="mlp", seed=0):
+    """Clients of the given sizes; labels follow the inputs, so that there is something to learn."""
+    rng = np.random.default_rng(seed)
+    total = sum(sizes)
+    if kind in EXAMPLES:
+        inputs = rng.normal(size=(total, *EXAMPLES[kind])).astype(np.float32)
+        first = inputs.reshape(total, -1)[:, 0]
+        targets = (np.abs(first * 3).astype(np.int32)) % NUM_CLASSES
+    else:
+        words = rng.integers(0, NUM_CLASSES, size=(total, LENGTH + 1))
+        lengths = rng.integers(2, LENGTH + 1, size=total)
+        inside = np.arange(LENGTH) < lengths[:, None]
+        inputs = np.where(inside, words[:, :-1] + 2, 0).astype(np.int32)
+        targets = np.where(inside, (words[:, :-1] + 1) % NUM_CLASSES, hj.IGNORED).astype(np.int32)
+        targets[0, 0] = hj.UNKNOWN
+    offsets = np.cumsum([0, *sizes]).astype(np.int32)
+    return hj.ClientData(inputs, targets, offsets, NUM_CLASSES)
+
+
+def dataset(sizes=(7, 30, 12, 3), kind="mlp"):
+    names = tuple(f"client {i}" for i in range(len(sizes)))
+    splits = (client_data(sizes, kind, seed) for seed in range(3))
+    return hj.FederatedDataset(*splits, names)
+
+
+def cohort(model, data, units, weights=None, batch_size=4, extraction=None):
+    units = np.asarray(units)
+    weights = data.num_examples if weights is None else np.asarray(weights)
+    everyone = np.arange(len(units))
+    extraction = extraction or hj.EXTRACTIONS["prefix"]()
+    sizes = data.num_examples
+    execution = hj.EXECUTIONS["sliced"](model, extraction, client_block=1)
+    return execution.place(everyone, units, weights, sizes, batch_size)
+
+
+def permuted(cohort, order):
+    """Takes the turns of a cohort on one device in another order."""
+    whole = dataclasses.replace(cohort, turns=np.zeros((1, len(order)), np.int32))
+    moved = jax.tree.map(lambda x: x[:, order], whole)
+    return dataclasses.replace(moved, turns=cohort.turns)
+
+
+def members(cohort):
+    """Lists the clients of a cohort, in the order of their ids."""
+    return sorted(client for client in np.ravel(cohort.index).tolist() if client >= 0)
+
+
+# Eager JAX is slow enough to matter in a test suite.
+jitted_batches = jax.jit(batches.shuffled_batches, static_argnums=(3, 4, 5))
+
+
+def jitted_training(model, params, data, plan, optimizer):
+    """Trains the whole supernet, as a client of width 1 does."""
+
+    def train(params, plan):
+        subnet = Subnet(
+            params=params,
+            forward=lambda p, x, *, valid, train, sizes, wanted: model.apply(
+                p, x, Context(valid=valid, wanted=wanted, train=train)
+            ),
+            confine=lambda change: change,
+            insert=lambda update: update,
+            masks=jax.tree.map(jnp.ones_like, params),
+            sizes=model.groups,
+            exits=model.num_exits,
+        )
+        turn = client.LocalTurn(plan, KEY, jnp.int32(0), None, jnp.float32(1))
+        rule = client.LocalRule(optimizer, hj.OBJECTIVES["cross_entropy"]())
+        return client.local_training(subnet, data, turn, rule)
+
+    return jax.jit(train)(params, plan)
+
+
+def assert_trees_close(actual, expected, atol=1e-5):
+    def close(a, b):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=atol)
+
+    jax.tree.map(close, actual, expected)
+
+
+def assert_trees_equal(actual, expected):
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b), actual, expected)
+
+
+def max_difference(a, b):
+    return max(jax.tree.leaves(jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), a, b)))
