@@ -1,8 +1,9 @@
-"""Every container and callable type that two modules share.
+"""Containers that every room shares.
 
 Shape letters, in every docstring of the package: `N` clients, `D` examples of all clients,
-`C` clients in a cohort, `M` most examples of a client, `S` local steps, `B` examples in a
-batch, `T` tokens, `K` classes or vocabulary, `U` units of a unit group, `R` rounds.
+`C` clients in a cohort, `S` local steps, `B` examples in a batch, `T` tokens, `K` classes or
+vocabulary, `U` units of a unit group, `H` units of the largest group, `R` rounds, `E` trials,
+`P` devices, `V` turns of a device, `L` lanes of a turn.
 
 This module imports nothing of the package.
 """
@@ -10,8 +11,7 @@ This module imports nothing of the package.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.struct
 import jax
@@ -26,7 +26,10 @@ IGNORED, UNKNOWN = -2, -1
 
 
 class UserError(ValueError):
-    """Bad input, told in one line: what is wrong, where, and what to do."""
+    """Bad input, described in one line: what is wrong, where, and what to do.
+
+    A message names an argument that the user should change in backticks.
+    """
 
 
 @flax.struct.dataclass
@@ -36,7 +39,7 @@ class ClientData:
     Attributes:
       inputs: model inputs `[D, ...]`.
       targets: class ids `[D]` or `[D, T]`, int32; `IGNORED` and `UNKNOWN` are negative.
-      offsets: `[N + 1]` int32; client i owns the rows `offsets[i]:offsets[i + 1]`.
+      offsets: `[N + 1]` int32; client i owns the examples `offsets[i]:offsets[i + 1]`.
       num_classes: number of classes `K`; targets are below it.
     """
 
@@ -73,81 +76,6 @@ class FederatedDataset:
     test: ClientData
     client_names: tuple[str, ...]
     num_tokens: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class ClientStats:
-    """What an allocation policy may look at: one entry a client, from training data only.
-
-    Attributes:
-      num_examples: training examples `[N]`.
-      scores: heterogeneity scores `[N]`; larger means more heterogeneous.
-      max_widths: the widest subnet that each client's device holds `[N]`, in (0, 1].
-    """
-
-    num_examples: np.ndarray
-    scores: np.ndarray
-    max_widths: np.ndarray
-
-
-class Shape(NamedTuple):
-    """What a subnet keeps; static and hashable, so that array shapes may depend on it.
-
-    Attributes:
-      width: fraction of units kept; scalers divide by it.
-      sizes: `(group, kept)` pairs, for every group of the extraction.
-      exits: exits (depth) of the supernet that the subnet has, counted from the input.
-    """
-
-    width: float
-    sizes: tuple[tuple[str, int], ...]
-    exits: int
-
-
-class Kind(NamedTuple):
-    """What a turn is compiled for; static.
-
-    Attributes:
-      shape: what its clients are computed at; at least as large as what they hold.
-      exact: whether they hold all of it, so that nothing needs masking.
-    """
-
-    shape: Shape
-    exact: bool
-
-
-@flax.struct.dataclass
-class Cohort:
-    """The clients of a round, dealt out to devices, turns and lanes.
-
-    A device takes its turns one after the other; the `L` lanes of a turn run together, and are
-    of one kind. `P` devices, `V` turns of a device at most.
-
-    Attributes:
-      index: client ids `[P, V, L]`, int32; -1 marks an empty lane.
-      widths: fraction of units kept `[P, V, L]`.
-      sizes: what is kept in every group of the extraction, `{group: [P, V, L] int32}`.
-      exits: exits of every client's subnet `[P, V, L]`, int32.
-      weights: aggregation weights `a` `[P, V, L]`; a client of weight 0 is inert.
-      steps: local steps that each client has time for `[P, V, L]`, int32.
-      kind: of every turn, as a position in `kinds` `[P, V]`, int32.
-      turns: turns that each device takes `[P]`, int32; they come first.
-      kinds: what turns are compiled for (static).
-      num_batches: batches that the largest client of all needs for one pass (static).
-      devices: devices `P` that share the cohort (static).
-    """
-
-    index: jax.Array | np.ndarray
-    widths: jax.Array | np.ndarray
-    sizes: Mapping[str, jax.Array | np.ndarray]
-    exits: jax.Array | np.ndarray
-    weights: jax.Array | np.ndarray
-    steps: jax.Array | np.ndarray
-    kind: jax.Array | np.ndarray
-    turns: jax.Array | np.ndarray
-    kinds: tuple[Kind, ...] = flax.struct.field(pytree_node=False)
-    num_batches: int = flax.struct.field(pytree_node=False)
-    devices: int = flax.struct.field(pytree_node=False)
 
 
 @flax.struct.dataclass
@@ -201,14 +129,14 @@ class ClientMetrics:
 
 @flax.struct.dataclass
 class ClientReport:
-    """What the clients of a round tell of their training `[P, V, L]`.
+    """What the clients of a round report of their training `[P, V, L]`.
 
     Attributes:
       metrics: sums over their steps.
       finite: whether every number of their update is finite, or the supernet was not before.
-      weight: what their update weighed, float32; 0 if it never arrived or was left out.
-      share: of the weight in the round's sums, `a_i / sum a`, float32. Those of a round add up
-        to 1, or to 0 if nothing arrived.
+      weight: the weight of their update, float32; 0 if it never arrived or was left out.
+      share: of the weight in the round's sums, `a_i / sum a`, float32. The shares of a round add
+        up to 1, or to 0 if nothing arrived.
     """
 
     metrics: ClientMetrics

@@ -1,4 +1,7 @@
-"""Containers and callables of supernets and subnets; letters as in `base`, `Q` wanted positions."""
+"""Containers and callables of supernets and subnets.
+
+Shape letters are those of `base`; `Q` counts wanted positions.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,39 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import flax.linen as nn
 import flax.struct
 import jax
-import numpy as np
 
-from hasa_jax.base import ClientData, ClientMetrics, Params, PyTree, Shape
+from hasa_jax.base import FederatedDataset, Params, PyTree
 
-Sizes = Mapping[str, Any]
-"""What is kept in every group: `{group: k}`; ints, or traced int32 scalars."""
+Kept = Mapping[str, Any]
+"""Units kept in every group: `{group: k}`; ints, or traced int32 scalars."""
+
+
+class Shape(NamedTuple):
+    """What a subnet keeps; static and hashable, so that array shapes may depend on it.
+
+    Attributes:
+      width: fraction of units kept; scalers divide by it.
+      kept: `(group, units kept)` pairs, for every group of the extraction.
+      exits: exits (depth) of the supernet that the subnet has, counted from the input.
+    """
+
+    width: float
+    kept: tuple[tuple[str, int], ...]
+    exits: int
 
 
 @flax.struct.dataclass
 class Context:
-    """What a forward pass is told beside parameters and inputs.
+    """What a forward pass receives beside parameters and inputs.
 
     Attributes:
       width: fraction of units kept; a scaler divides by it.
-      ranks: `{group: rank [U]}` of the units at hand: those of rank below `sizes[group]` are
+      ranks: `{group: rank [U]}` of the units at hand: those of rank below `kept[group]` are
         kept, the others are zero. None if all units at hand are kept.
-      sizes: `{group: k}` beside `ranks`.
+      kept: `{group: k}` beside `ranks`.
       valid: which examples of the batch count in batch statistics `[B]`, bool; None for all.
       wanted: flat positions `b T + t` `[Q]` where logits are wanted; None for everywhere. Only
         models with `picks_positions` are given any.
@@ -33,7 +50,7 @@ class Context:
 
     width: float | jax.Array = 1.0
     ranks: Mapping[str, jax.Array] | None = None
-    sizes: Sizes | None = None
+    kept: Kept | None = None
     valid: jax.Array | None = None
     wanted: jax.Array | None = None
     train: bool = flax.struct.field(pytree_node=False, default=False)
@@ -61,11 +78,12 @@ class Model:
     Attributes:
       init: `key -> params` at full size; the key is consumed.
       apply: forward pass of the whole supernet.
-      narrow: `({group: units}, exits) -> ApplyFn` of the same architecture, smaller; it ignores
+      narrow: `(kept, exits) -> ApplyFn` of the same architecture, smaller; it ignores
         parameters of deeper exits.
+      module: `(kept, exits, width) -> linen module` of that network, to deploy.
       shapes: full-size parameters as `jax.ShapeDtypeStruct` leaves.
-      axes: same tree; each leaf names every axis: its unit group, a row axis (`classes`,
-        `tokens`) that is never cut, or `None` if never cut.
+      axes: same tree; each leaf names every axis: its unit group, an axis of label rows
+        (`classes`, `tokens`), which is never cut, or `None` if never cut.
       depths: same tree; the first exit (from 1) that uses the parameter.
       groups: units of every unit group at full width.
       num_exits: exits, 1 if there is only the last.
@@ -78,6 +96,7 @@ class Model:
     init: Callable[[jax.Array], Params]
     apply: ApplyFn
     narrow: Callable[[Mapping[str, int], int], ApplyFn]
+    module: Callable[[Mapping[str, int], int, float], nn.Module]
     shapes: PyTree
     axes: PyTree
     depths: PyTree
@@ -87,6 +106,26 @@ class Model:
     picks_positions: bool
     input_shape: tuple[int, ...]
     input_dtype: Any
+
+
+class ModelSpec(Protocol):
+    """An architecture, until a method and a data set make a supernet of it."""
+
+    def bind(self, dataset: FederatedDataset, *, norm: str, scaler: str) -> Model:
+        """Makes the supernet.
+
+        Args:
+          dataset: supplies the shape of an example, the classes and the tokens.
+          norm: the method's kind of norm, for models that have a choice.
+          scaler: when the method divides activations by the width.
+
+        Returns:
+          The supernet.
+
+        Raises:
+          UserError: if the model does not fit the data or the method.
+        """
+        ...
 
 
 SampleLossFn = Callable[[Params, jax.Array], jax.Array]
@@ -121,8 +160,8 @@ OrderFn = Callable[[Broadcast], Mapping[str, Any]]
 """`broadcast -> {group: rank [U]}`: a client of k units keeps `rank < k`. Constant ranks may be
 NumPy arrays, of which `arange` makes a subnet a plain slice."""
 
-MaskFn = Callable[[Broadcast, Sizes, PyTree], "ParameterMask"]
-"""`(broadcast, sizes, prepared) -> mask`: which single parameters a client of some size keeps."""
+MaskFn = Callable[[Broadcast, Kept, PyTree], "ParameterMask"]
+"""`(broadcast, kept, prepared) -> mask`: which single parameters a client of some size keeps."""
 
 
 class ParameterMask(NamedTuple):
@@ -142,14 +181,14 @@ class Extraction:
     """Which part of the supernet a client holds. Exactly one of `order` and `mask` is set.
 
     Attributes:
-      shape: `(model, k) -> Shape` of the k-th of H sizes, H units of the largest group being
-        the whole; a `UserError` tells that the method does not fit the model.
+      shape: `(model, size) -> Shape`; of the H sizes, H is the supernet. It raises a `UserError`
+        if the extraction does not fit the model.
       order: ranks units; every execution can run it.
       mask: keeps single parameters; only masked execution can run it.
       prepare: for `mask`: `(params, model) -> anything`, computed once a round for all clients.
       levels: widths of ordered dropout: each step draws one of those below the client's own, or
-        its own; empty if it trains the whole subnet.
-      teacher: whether each step also runs the whole subnet, as the teacher of the drawn one.
+        its own; empty if it trains all of its subnet.
+      teacher: whether each step also runs the full subnet, as the teacher of the drawn one.
       all_exits: whether subnets differ in depth, and train all the exits that they have.
       by_size: whether all clients of one size hold the same part in a round.
     """
@@ -162,98 +201,3 @@ class Extraction:
     teacher: bool = False
     all_exits: bool = False
     by_size: bool = False
-
-
-class ForwardFn(Protocol):
-    """A subnet's forward pass: `(params, inputs, ...) -> (logits of each exit, moments)`.
-
-    `sizes`, if given, are those of a smaller subnet nested in this one.
-    """
-
-    def __call__(
-        self,
-        params: Params,
-        inputs: Any,
-        *,
-        valid: jax.Array | None = None,
-        train: bool = False,
-        sizes: Sizes | None = None,
-        moments: PyTree | None = None,
-        wanted: jax.Array | None = None,
-    ) -> tuple[tuple[jax.Array, ...], PyTree]:
-        """Runs the forward pass."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Subnet:
-    """One client's part of the supernet, inside one traced round.
-
-    Attributes:
-      params: the parameters that the client trains.
-      forward: forward pass of the subnet.
-      confine: a change of `params` -> the same change, zero outside the subnet.
-      insert: a confined update -> the same update in supernet coordinates.
-      masks: 1 where the supernet coordinate is the client's, broadcastable to the supernet.
-      sizes: what it keeps of every group.
-      exits: exits that it has, an int or int32 scalar; logits of deeper ones do not count.
-    """
-
-    params: Params
-    forward: ForwardFn
-    confine: Callable[[Params], Params]
-    insert: Callable[[Params], Params]
-    masks: PyTree
-    sizes: Sizes
-    exits: int | jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class LocalStep:
-    """What a local objective sees of one step.
-
-    Attributes:
-      forward: `sizes -> logits of each exit` for the step's batch, at the current parameters;
-        None stands for the client's whole subnet.
-      targets: `[B]` or `[B, T]`, or those at the wanted positions of texts `[Q]`.
-      valid: which examples (or positions) count `[B]` (or `[Q]`), bool.
-      drawn: sizes that ordered dropout drew for this step, None without it.
-      exits: exits that the client has, int32 scalar.
-      present: which classes occur in the client's training data `[K]`, bool; None unless the
-        objective says that it needs them.
-      round: communication round, int32 scalar.
-    """
-
-    forward: Callable[[Sizes | None], tuple[jax.Array, ...]]
-    targets: jax.Array
-    valid: jax.Array
-    drawn: Sizes | None
-    exits: int | jax.Array
-    present: jax.Array | None
-    round: jax.Array
-
-
-ObjectiveFn = Callable[[LocalStep], tuple[jax.Array, ClientMetrics]]
-"""`step -> (scalar loss, metrics of the batch)`: what a client minimises."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Objective:
-    """What a client minimises.
-
-    Attributes:
-      loss: of one step.
-      own_classes: whether classes absent from a client's training data have logit 0, in
-        training and when its own subnet is evaluated.
-      all_exits: whether it trains every exit of a subnet, and
-      teacher: whether it needs a teacher's pass beside each drawn width (FjORD).
-    """
-
-    loss: ObjectiveFn
-    own_classes: bool = False
-    all_exits: bool = False
-    teacher: bool = False
-
-
-ScoreFn = Callable[[ClientData, Model, jax.Array], np.ndarray]
-"""`(training data, model, key) -> scores [N]`; larger means more heterogeneous."""
