@@ -25,7 +25,7 @@ def gradient(broadcast: Broadcast) -> PyTree:
 
 
 def taylor(broadcast: Broadcast) -> PyTree:
-    """Scores a parameter by `|g theta|`: what the loss changes by without it, to first order.
+    """Scores a parameter by `|g theta|`, the first-order change of the loss without it.
 
     References:
       SNIP, arXiv 1810.02340.
@@ -38,8 +38,9 @@ def taylor(broadcast: Broadcast) -> PyTree:
 def fisher(broadcast: Broadcast) -> PyTree:
     """Scores a parameter by `mean_x g_x^2` over the examples x of the sample.
 
-    Every example is seen within the sample: alone, a norm by batch statistics would hide all
-    that lies below it. One backward pass at a time, so memory stays that of one gradient.
+    Every example is evaluated within the sample: a batch norm over one example would set all
+    gradients below it to zero. The backward passes run one after another, so the memory is that
+    of one gradient.
 
     References:
       Fisher pruning, arXiv 1801.05787.
@@ -79,13 +80,6 @@ MEASURES: dict[str, MeasureFn] = {
 
 
 def check_measure(measure: str) -> None:
-    """Refuses names that are no measure.
-
-    Args:
-      measure: its name.
-
-    Raises:
-      UserError: if there is no such measure.
-    """
+    """Refuses names that are not in `MEASURES` with a `UserError`."""
     if measure not in MEASURES:
         raise UserError(f"unknown measure {measure!r}: use one of {', '.join(MEASURES)}")

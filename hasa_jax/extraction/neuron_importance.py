@@ -1,6 +1,8 @@
-"""Neuron importance: a subnet keeps the units whose parameters matter most."""
+"""Neuron importance: a subnet keeps the units whose parameters are most important."""
 
 from __future__ import annotations
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +14,14 @@ from hasa_jax.supernet.types import Broadcast, Extraction, Model
 
 
 def neuron_importance(measure: str = "magnitude") -> Extraction:
-    """Ranks units, every round anew, by the summed importance of the parameters they touch.
+    """Ranks units, in every round, by the summed importance of the parameters they touch.
 
-    A unit's score is the sum of the measure over every coordinate that is cut with it, of every
-    parameter (for `magnitude` of its square, the squared norm); a parameter with two axes of
-    the group counts along both. Ties go to the unit that stands first.
+    The score of a unit is the sum of the measure over every coordinate that is cut with it, of
+    every parameter (for `magnitude` of its square, so the squared norm). A parameter with two
+    axes of the group counts along both. Of equal scores the first position ranks first.
 
     Args:
-      measure: of `measures.MEASURES`; all but `magnitude` rank for each client on its own data.
+      measure: of `measures.MEASURES`; all but `magnitude` use each client's own data.
 
     Returns:
       An `Extraction`.
@@ -32,17 +34,19 @@ def neuron_importance(measure: str = "magnitude") -> Extraction:
       2407.19389.
     """
     check_measure(measure)
-
-    def order(broadcast: Broadcast) -> dict[str, jax.Array]:
-        scores = MEASURES[measure](broadcast)
-        if measure == "magnitude":
-            scores = jax.tree.map(jnp.square, scores)
-        return {
-            name: jnp.argsort(jnp.argsort(-total, stable=True))
-            for name, total in unit_scores(broadcast.model, scores).items()
-        }
-
+    order = functools.partial(_by_score, measure=measure)
     return units.ranked(order, by_size=measure == "magnitude")
+
+
+def _by_score(broadcast: Broadcast, measure: str) -> dict[str, jax.Array]:
+    """Ranks units by falling score."""
+    scores = MEASURES[measure](broadcast)
+    if measure == "magnitude":
+        scores = jax.tree.map(jnp.square, scores)
+    return {
+        name: jnp.argsort(jnp.argsort(-total, stable=True))
+        for name, total in unit_scores(broadcast.model, scores).items()
+    }
 
 
 def unit_scores(model: Model, scores: PyTree) -> dict[str, jax.Array]:
@@ -55,7 +59,7 @@ def unit_scores(model: Model, scores: PyTree) -> dict[str, jax.Array]:
     Returns:
       `{group: scores [U]}`.
     """
-    totals = {name: jnp.zeros(size) for name, size in model.groups.items()}
+    totals = {name: jnp.zeros(count) for name, count in model.groups.items()}
 
     def add(names, leaf):
         for axis, name in enumerate(names):

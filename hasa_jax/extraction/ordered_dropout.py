@@ -1,4 +1,4 @@
-"""Ordered dropout: a prefix from which every step trains a narrower prefix."""
+"""Ordered dropout: a prefix, of which every step trains a narrower prefix."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hasa_jax.supernet.types import Extraction
 def ordered_dropout(
     levels: Sequence[float] = (0.2, 0.4, 0.6, 0.8, 1.0), teacher: bool = False
 ) -> Extraction:
-    """Keeps a prefix of the client's width; each step draws one of the levels within it.
+    """Keeps a prefix of the client's width; each step draws that width or a level below it.
 
-    The step's width is `p ~ Uniform({p in levels: p < p_max} + {p_max})`, `p_max` being the
-    client's: as published where `p_max` is itself one of the levels.
+    The step's width is `p ~ Uniform({p in levels: p < p_max} + {p_max})`, where `p_max` is the
+    client's. This is the published rule if `p_max` is one of the levels.
 
     Args:
-      levels: fractions of units, rising.
-      teacher: whether each step also runs the client's whole subnet, for self-distillation.
+      levels: widths, rising.
+      teacher: whether each step also runs the client's full subnet, for self-distillation.
 
     Returns:
       An `Extraction`.
@@ -35,7 +35,7 @@ def ordered_dropout(
     levels = tuple(float(level) for level in levels)
     rising = all(low < high for low, high in itertools.pairwise(levels))
     if not (levels and rising and levels[0] > 0 and levels[-1] <= 1):
-        raise UserError(f"levels of ordered dropout must rise within (0, 1], but are {levels}")
+        raise UserError(f"`levels` of ordered dropout must rise within (0, 1], but are {levels}")
     return Extraction(
         shape=units.by_width, order=by_position, levels=levels, teacher=teacher, by_size=True
     )

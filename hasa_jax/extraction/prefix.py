@@ -9,7 +9,9 @@ from hasa_jax.supernet.types import Broadcast, Extraction
 
 
 def prefix() -> Extraction:
-    """Ranks the units by their position, always: nested subnets, `idx = {0, ..., k - 1}`.
+    """Ranks the units by their position, in every round: `idx = {0, ..., k - 1}`.
+
+    The subnets are nested.
 
     Returns:
       An `Extraction`.
@@ -23,6 +25,6 @@ def prefix() -> Extraction:
 def by_position(broadcast: Broadcast) -> dict[str, np.ndarray]:
     """Ranks the units of every group by their position: an `OrderFn`.
 
-    The ranks are constants, by which a subnet is cut out as a plain slice.
+    The ranks are constants, so `units.gather` cuts a subnet out as a plain slice.
     """
-    return {name: np.arange(size) for name, size in broadcast.model.groups.items()}
+    return {name: np.arange(count) for name, count in broadcast.model.groups.items()}

@@ -115,9 +115,9 @@ def at_wanted(states: jax.Array, context: Context) -> jax.Array:
 
 def kept_units(context: Context, group: str, units: int) -> tuple[jax.Array, int | jax.Array]:
     """Returns the ranks of a group's units `[U]` and how many of them are kept."""
-    if context.ranks is None or context.sizes is None or group not in context.ranks:
+    if context.ranks is None or context.kept is None or group not in context.ranks:
         return jnp.arange(units), units
-    return context.ranks[group], context.sizes[group]
+    return context.ranks[group], context.kept[group]
 
 
 def along_last(values: jax.Array, like: jax.Array) -> jax.Array:

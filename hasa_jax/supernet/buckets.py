@@ -1,4 +1,4 @@
-"""Few compiled sizes for many that occur: consecutive sizes run at the largest of their group."""
+"""Few buckets for many sizes: consecutive sizes form a group that is compiled at its largest."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 def consecutive_groups(
     costs: np.ndarray, counts: np.ndarray, least: int, within: float = np.inf
 ) -> list[int]:
-    """Finds the groups of consecutive sizes that together cost the least, if all run as the last.
+    """Divides sizes into groups of neighbours that cost the least when all run as the largest.
 
     Dynamic programming over the first `j` sizes in `g` groups:
     `best[g, j] = min_{i < j} best[g - 1, i] + (counts[i] + ... + counts[j - 1]) costs[j - 1]`.
 
     Args:
-      costs: of every size `[n]`, rising.
-      counts: how often each occurs `[n]`.
-      least: groups to make, if there are so many sizes.
-      within: more groups are made until they cost at most so many times what every size costs
-        by itself; by default there are no more.
+      costs: cost of every size `[n]`, rising.
+      counts: how often each size occurs `[n]`.
+      least: the number of groups, or `n` if there are fewer sizes.
+      within: the number of groups grows until their cost is at most this many times the cost
+        of every size in a group of its own. By default it does not grow.
 
     Returns:
-      Where the groups end, rising: positions of their last sizes.
+      The position of the last size of each group, rising.
     """
     number = len(costs)
     before = np.concatenate([[0], np.cumsum(counts)])

@@ -1,8 +1,8 @@
 """What a subnet costs: units, parameters, and multiply-accumulates of one forward pass.
 
-Both counts are exact and know no architecture. Parameters follow from the logical axes.
-MACs are read off the traced forward pass of the narrow module: every `dot_general` and
-convolution, those inside `scan` times its length.
+The counts of parameters and of MACs are exact and depend on no architecture. Parameters follow
+from the logical axes. MACs are read off the traced forward pass of the narrow module: those of
+every `dot_general` and convolution, times the length of a `scan` around them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,29 @@ import jax
 import numpy as np
 from jax.interpreters import partial_eval
 
-from hasa_jax.base import Params, Shape, UserError
+from hasa_jax.base import Params, UserError
 from hasa_jax.supernet import units
-from hasa_jax.supernet.types import Context, Extraction, Model, Sizes
+from hasa_jax.supernet.types import Context, Extraction, Kept, Model, Shape
 
 BUDGET_UNITS = ("width", "params", "macs")
-"""Units in which a budget can be stated."""
+"""Units in which a budget can be stated. `cost_table` also knows `executed`."""
 
 
-def parameter_count(model: Model, sizes: Sizes, exits: int | None = None) -> int:
-    """Counts the parameters of the subnet with `sizes` units and `exits` exits (None: all)."""
+def parameter_count(model: Model, kept: Kept, exits: int | None = None) -> int:
+    """Counts the parameters of a subnet.
+
+    Args:
+      model: the supernet.
+      kept: units kept, `{group: k}`.
+      exits: exits of the subnet; None for all.
+
+    Returns:
+      The count.
+    """
     deepest = model.num_exits if exits is None else exits
     counts = units.map_with_axes(
         lambda names, leaf, depth: (
-            math.prod(units.narrow_shape(names, leaf.shape, sizes)) * (depth <= deepest)
+            math.prod(units.narrow_shape(names, leaf.shape, kept)) * (depth <= deepest)
         ),
         model.axes,
         model.shapes,
@@ -40,29 +49,32 @@ def parameter_count(model: Model, sizes: Sizes, exits: int | None = None) -> int
 
 
 def mac_count(
-    model: Model, sizes: Sizes, exits: int | None = None, *, all_exits: bool = False
+    model: Model, kept: Mapping[str, int], exits: int | None = None, *, all_exits: bool = False
 ) -> int:
     """Counts the multiply-accumulates of one example's forward pass through a subnet.
 
     Args:
       model: the supernet.
-      sizes: `{group: units}`.
+      kept: units kept, `{group: k}`.
       exits: exits of the subnet; None for all.
-      all_exits: whether the logits of every exit are wanted, or the last one's alone.
+      all_exits: whether the logits of every exit are computed, or only those of the last one.
 
     Returns:
       The count.
+
+    Raises:
+      UserError: if the model loops by `while_loop`.
     """
     exits = model.num_exits if exits is None else exits
     params = units.map_with_axes(
         lambda names, leaf: jax.ShapeDtypeStruct(
-            units.narrow_shape(names, leaf.shape, sizes), leaf.dtype
+            units.narrow_shape(names, leaf.shape, kept), leaf.dtype
         ),
         model.axes,
         model.shapes,
     )
     inputs = jax.ShapeDtypeStruct((1, *model.input_shape), model.input_dtype)
-    apply = model.narrow(sizes, exits)
+    apply = model.narrow(kept, exits)
 
     def forward(params: Params, inputs: jax.Array) -> tuple[jax.Array, ...]:
         logits, _ = apply(params, inputs, Context())
@@ -80,8 +92,8 @@ def _jaxpr_macs(jaxpr: Any) -> int:
         name = equation.primitive.name
         if name == "while":
             raise UserError(
-                "the model loops by while_loop, whose length no trace tells, so its MACs cannot "
-                "be counted: use lax.scan"
+                "the model loops by while_loop, whose length is not in the trace, so its MACs "
+                "cannot be counted: use lax.scan"
             )
         shapes: list[Any] = [getattr(value.aval, "shape", ()) for value in equation.invars]
         if name == "dot_general":
@@ -95,7 +107,7 @@ def _jaxpr_macs(jaxpr: Any) -> int:
         else:
             inner = [_jaxpr_macs(sub) for sub in _inner_jaxprs(equation.params)]
             if inner:
-                # A conditional runs one branch; it is charged the dearest.
+                # A conditional runs one branch; it costs what the most expensive one does.
                 repeats = equation.params["length"] if name == "scan" else 1
                 total += repeats * (max(inner) if name == "cond" else sum(inner))
     return total
@@ -112,53 +124,63 @@ def _inner_jaxprs(parameters: Mapping[str, Any]) -> Iterator[Any]:
 
 @functools.cache
 def cost_table(model: Model, extraction: Extraction, unit: str) -> np.ndarray:
-    """Tabulates what every size of a subnet costs, relative to the whole supernet.
+    """Tabulates what every size of a subnet costs, as a fraction of the supernet.
 
-    Sizes are those of the extraction: the k-th of H, H being the units of the largest unit
-    group. Costs are those of what the client holds and runs: of ordered dropout's MACs the mean
-    over the drawn widths, of a subnet that trains all its exits the MACs of all their heads.
-    Single parameters save no MACs on dense kernels: their `macs` are nominal, as if zeros were
-    skipped, and `executed` is what dense kernels do. The whole supernet counts 1, at its last
-    exit. The table of a model is made once; do not write into it.
+    Costs are those of what the client holds and runs:
+
+    * `width`: the width that the extraction gives to the size.
+    * `params`: parameters that the client holds.
+    * `macs`: MACs of a local step's forward passes. Of ordered dropout it is the mean over the
+      draws, plus those of the teacher. Of single parameters it is nominal, as if zeros were
+      skipped. The supernet's MACs are counted at its last exit only.
+    * `executed`: MACs that dense kernels execute. They differ from `macs` only for single
+      parameters, where they are those of the supernet. It is no unit of a budget, so it is not
+      in `BUDGET_UNITS`.
+
+    The table of a model is computed once; callers must not write into it.
 
     Args:
       model: the supernet.
       extraction: which part of it a client of each size holds.
-      unit: `width`, `params`, `macs`, or `executed`.
+      unit: one of `BUDGET_UNITS`, or `executed`.
 
     Returns:
-      `[H + 1]` float64; entry 0 is 0.
+      `[H + 1]` float64, by size; entry 0 is 0.
 
     Raises:
-      UserError: if the unit is unknown.
+      UserError: if the unit is unknown, or the extraction does not fit the model.
     """
-    finest = max(model.groups.values())
-    shapes = [extraction.shape(model, kept) for kept in range(1, finest + 1)]
+    if unit not in (*BUDGET_UNITS, "executed"):
+        raise UserError(f"unknown budget unit {unit!r}: use one of {', '.join(BUDGET_UNITS)}")
+    sizes = range(1, max(model.groups.values()) + 1)
+    shapes = [extraction.shape(model, size) for size in sizes]
     if unit == "width":
         costs = np.array([shape.width for shape in shapes])
     elif extraction.mask is not None:
-        kept = np.array([sum(dict(shape.sizes).values()) for shape in shapes])
-        total = parameter_count(model, model.groups)
-        if unit == "params":
-            costs = (kept + total - kept[-1]) / total
-        else:
-            costs = kept / kept[-1] if unit == "macs" else np.ones(finest)
+        costs = _costs_of_single_parameters(model, shapes, unit)
     elif unit == "params":
-        whole = parameter_count(model, model.groups)
-        costs = np.array([parameter_count(model, dict(s.sizes), s.exits) for s in shapes]) / whole
-    elif unit in ("macs", "executed"):
-        costs = _step_macs(model, extraction, shapes) / mac_count(model, model.groups)
+        counts = [parameter_count(model, dict(shape.kept), shape.exits) for shape in shapes]
+        costs = np.array(counts) / parameter_count(model, model.groups)
     else:
-        raise UserError(f"unknown budget unit {unit!r}: use one of {', '.join(BUDGET_UNITS)}")
+        costs = _step_macs(model, extraction, shapes) / mac_count(model, model.groups)
     return np.concatenate([[0.0], costs])
 
 
+def _costs_of_single_parameters(model: Model, shapes: Sequence[Shape], unit: str) -> np.ndarray:
+    """Returns the costs of subnets that keep single parameters, and all that are never cut."""
+    kept = np.array([sum(dict(shape.kept).values()) for shape in shapes])
+    if unit == "params":
+        total = parameter_count(model, model.groups)
+        return (kept + total - kept[-1]) / total
+    return kept / kept[-1] if unit == "macs" else np.ones(len(shapes))
+
+
 def _step_macs(model: Model, extraction: Extraction, shapes: Sequence[Shape]) -> np.ndarray:
-    """Returns the expected MACs of one example's forward passes in a local step."""
+    """Returns the expected MACs of one example's forward passes in a local step, by size."""
     own = np.array(_mac_table(model, shapes, extraction.all_exits), np.float64)
     if not extraction.levels:
         return own
-    levels = [units.units_of_width(model, level) for level in extraction.levels]
+    levels = [units.size_of_width(model, level) for level in extraction.levels]
     expected = np.empty_like(own)
     for index in range(len(own)):
         drawn = [own[level - 1] for level in levels if level < index + 1]
@@ -167,19 +189,20 @@ def _step_macs(model: Model, extraction: Extraction, shapes: Sequence[Shape]) ->
 
 
 def _mac_table(model: Model, shapes: Sequence[Shape], all_exits: bool) -> list[int]:
-    """Counts MACs of many shapes, tracing as few of them as can be.
+    """Counts the MACs of many shapes, and traces only a few of them if it can.
 
-    A product contracts one parameter, which is cut along two axes at most, so the MACs of one
-    depth are a polynomial of degree two in the sizes. It is fitted to traces at a few sizes and
-    believed only if it predicts two more traces exactly; otherwise every shape is traced.
+    A product contracts one parameter, which is cut along two axes at most. The MACs of one
+    depth are therefore a polynomial of degree two in the units kept. The polynomial is fitted to
+    traces of a few subnets and used only if it predicts two more traces exactly. Otherwise every
+    shape is traced.
     """
     depths = sorted({shape.exits for shape in shapes})
     counts: dict[Shape, int] = {}
     for exits in depths:
         distinct = list(dict.fromkeys(shape for shape in shapes if shape.exits == exits))
-        points = [dict(shape.sizes) for shape in distinct]
+        points = [dict(shape.kept) for shape in distinct]
         count = functools.partial(mac_count, model, exits=exits, all_exits=all_exits)
-        found = _interpolate(model, points, count) or [count(sizes) for sizes in points]
+        found = _interpolate(model, points, count) or [count(kept) for kept in points]
         counts.update(zip(distinct, found, strict=True))
     return [counts[shape] for shape in shapes]
 
@@ -187,8 +210,12 @@ def _mac_table(model: Model, shapes: Sequence[Shape], all_exits: bool) -> list[i
 def _interpolate(
     model: Model, points: Sequence[Mapping[str, int]], count: Callable[[dict[str, int]], int]
 ) -> list[int] | None:
-    """Fits MACs by a polynomial in the sizes, one variable for groups that are always alike."""
-    # Groups that share a module field have the same number of units at every size.
+    """Fits a polynomial in the units kept, with one variable for all groups of a module field.
+
+    Returns:
+      The count of every point; None if there are few points or the polynomial does not fit.
+    """
+    # Groups that share a module field keep the same number of units in every subnet.
     fields = sorted({group.split("/")[0] for group in model.groups})
     of_field = {group.split("/")[0]: group for group in model.groups}
     full = np.array([model.groups[of_field[field]] for field in fields])
@@ -196,18 +223,19 @@ def _interpolate(
     if len(pairs) + 2 >= len(points):
         return None
 
-    def monomials(rows: np.ndarray) -> np.ndarray:
-        scaled = np.concatenate([np.ones((len(rows), 1)), rows / full], axis=1)
+    def monomials(values: np.ndarray) -> np.ndarray:
+        scaled = np.concatenate([np.ones((len(values), 1)), values / full], axis=1)
         return np.stack([scaled[:, i] * scaled[:, j] for i, j in pairs], axis=1)
 
-    def trace(row: Sequence[int]) -> int:
-        sizes = dict(zip(fields, row, strict=True))
-        return count({group: sizes[group.split("/")[0]] for group in model.groups})
+    def trace(values: Sequence[int]) -> int:
+        kept = dict(zip(fields, values, strict=True))
+        return count({group: kept[group.split("/")[0]] for group in model.groups})
 
-    rows = np.array([[point[of_field[field]] for field in fields] for point in points])
+    wanted = np.array([[point[of_field[field]] for field in fields] for point in points])
     draws = np.random.default_rng(0).integers(1, full + 1, size=(len(pairs), len(full)))
-    checks = rows[[0, -1]]
-    fit, *_ = np.linalg.lstsq(monomials(draws), [trace(row) for row in draws.tolist()])
-    if not np.array_equal(np.rint(monomials(checks) @ fit), [trace(r) for r in checks.tolist()]):
+    checks = wanted[[0, -1]]
+    fit, *_ = np.linalg.lstsq(monomials(draws), [trace(values) for values in draws.tolist()])
+    predicted = np.rint(monomials(checks) @ fit)
+    if not np.array_equal(predicted, [trace(values) for values in checks.tolist()]):
         return None
-    return np.rint(monomials(rows) @ fit).astype(np.int64).tolist()
+    return np.rint(monomials(wanted) @ fit).astype(np.int64).tolist()

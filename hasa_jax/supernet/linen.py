@@ -56,11 +56,11 @@ def from_linen(
         shapes,
         is_leaf=lambda leaf: isinstance(leaf, jax.sharding.PartitionSpec),
     )
-    groups = units.group_sizes(shapes, axes)
+    groups = units.read_groups(shapes, axes)
     _check_fields(module, groups)
 
-    def narrow(sizes: Mapping[str, int], exits: int) -> ApplyFn:
-        return _apply_fn(_narrowed(module, sizes, exits), dtype)
+    def narrow(kept: Mapping[str, int], exits: int) -> ApplyFn:
+        return _apply_fn(_narrowed(module, kept, exits), dtype)
 
     half = {name: -(-size // 2) for name, size in groups.items()}
     _check_narrow(_narrowed(module, half, num_exits), inputs, shapes, axes, half)

@@ -1,12 +1,12 @@
-"""Unit groups: from ranks and sizes to masks, gathers and scatters of a subnet.
+"""Unit groups: from ranks and kept units to masks, gathers and scatters of a subnet.
 
-Every axis of every parameter carries a logical name or `None`. Axes of one name form a
-*unit group*: they share one choice of units. A subnet of `k` units keeps, in each group,
-the units of rank below `k`. Two names are of axes with a row for each class or token, which
-belong to no group. Nothing here knows an architecture.
+Every axis of every parameter carries a logical name or `None`. The axes of one name form a
+*unit group*: they share one choice of units. In each group a subnet keeps the units whose rank
+is below the number that it keeps there. The names in `LABEL_AXES` belong to no group. This
+module depends on no architecture.
 
-`params`, `shapes` and `axes` are trees of one structure; a leaf of `axes` is a tuple of
-names, one for each axis of the parameter.
+`params`, `shapes` and `axes` are trees of one structure. A leaf of `axes` is a tuple with a
+name for each axis of the parameter.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax.base import Params, PyTree, Shape, UserError
-from hasa_jax.supernet.types import Extraction, Model, OrderFn, Sizes
+from hasa_jax.base import Params, PyTree, UserError
+from hasa_jax.supernet.types import Extraction, Kept, Model, OrderFn, Shape
 
-ROW_AXES = ("classes", "tokens")
-"""Names of axes with a row for each class or token of the data: named, but never cut."""
+LABEL_AXES = ("classes", "tokens")
+"""Names of axes with one entry for each class or token of the data. They are never cut."""
 
 
 def is_names(leaf: object) -> bool:
-    """Tells whether a node of an axes tree is a leaf (a tuple of names)."""
+    """Returns whether a node of an axes tree is a leaf (a tuple of names)."""
     return isinstance(leaf, tuple)
 
 
@@ -36,8 +36,8 @@ def map_with_axes(function: Callable[..., Any], axes: PyTree, *trees: PyTree) ->
     return jax.tree.map(function, axes, *trees, is_leaf=is_names)
 
 
-def group_sizes(shapes: PyTree, axes: PyTree) -> dict[str, int]:
-    """Reads the size of every unit group off the parameters.
+def read_groups(shapes: PyTree, axes: PyTree) -> dict[str, int]:
+    """Reads the units of every group off the parameters.
 
     Args:
       shapes: tree whose leaves have a `shape`.
@@ -47,9 +47,9 @@ def group_sizes(shapes: PyTree, axes: PyTree) -> dict[str, int]:
       `{group: U}`, sorted by name.
 
     Raises:
-      UserError: if a leaf lacks a name for an axis, or a name stands on axes of unequal size.
+      UserError: if a leaf lacks a name for an axis, or if axes of one name differ in length.
     """
-    sizes: dict[str, int] = {}
+    groups: dict[str, int] = {}
 
     def visit(path, names, leaf):
         where = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -57,64 +57,64 @@ def group_sizes(shapes: PyTree, axes: PyTree) -> dict[str, int]:
             raise UserError(
                 f"parameter {where} has {len(leaf.shape)} axes but {len(names)} axis names {names}"
             )
-        for name, size in zip(names, leaf.shape, strict=True):
-            if name in (None, *ROW_AXES):
+        for name, units in zip(names, leaf.shape, strict=True):
+            if name in (None, *LABEL_AXES):
                 continue
-            if sizes.setdefault(name, size) != size:
+            if groups.setdefault(name, units) != units:
                 raise UserError(
-                    f"parameter {where}: an axis of unit group {name!r} has {size} units, "
-                    f"another has {sizes[name]}; give the axes different names"
+                    f"parameter {where}: an axis of unit group {name!r} has {units} units, "
+                    f"another has {groups[name]}; give the axes different names"
                 )
 
     jax.tree_util.tree_map_with_path(visit, axes, shapes, is_leaf=is_names)
-    return dict(sorted(sizes.items()))
+    return dict(sorted(groups.items()))
 
 
-def sizes_of_units(groups: Sizes, units: int) -> dict[str, int]:
-    """Returns the units that each group keeps when the largest group keeps `units`.
+def kept_of_size(groups: Mapping[str, int], size: int) -> dict[str, int]:
+    """Returns the units that each group keeps in a subnet of `size`.
 
-    A group of U units keeps `ceil(U * units / H)`, H being the largest group: integer
-    arithmetic, so no binary fraction can add a unit.
+    A group of U units keeps `ceil(U * size / H)`, where H is the number of units of the largest
+    group. The arithmetic is in integers, so no rounding of a binary fraction adds a unit.
 
     Args:
-      groups: full sizes.
-      units: units kept in the largest group, in [1, H].
+      groups: units of every group, `{group: U}`.
+      size: units kept in the largest group, in [1, H].
 
     Returns:
-      `{group: units kept}`.
+      `{group: k}`.
     """
-    finest = max(groups.values())
-    return {name: -(-size * units // finest) for name, size in groups.items()}
+    largest = max(groups.values())
+    return {name: -(-units * size // largest) for name, units in groups.items()}
 
 
-def narrow_shape(names: tuple, shape: tuple[int, ...], sizes: Sizes) -> tuple[int, ...]:
-    """Returns the shape that a parameter has in a subnet of the given sizes."""
-    return tuple(sizes.get(name, dim) for name, dim in zip(names, shape, strict=True))
+def narrow_shape(names: tuple, shape: tuple[int, ...], kept: Kept) -> tuple[int, ...]:
+    """Returns the shape that a parameter has in a subnet that keeps `kept` units."""
+    return tuple(kept.get(name, length) for name, length in zip(names, shape, strict=True))
 
 
-def by_width(model: Model, kept: int) -> Shape:
-    """Returns the shape of the subnet whose largest group keeps `kept` units, at full depth."""
-    width = kept / max(model.groups.values())
-    return Shape(width, tuple(sizes_of_units(model.groups, kept).items()), model.num_exits)
+def by_width(model: Model, size: int) -> Shape:
+    """Returns the shape of the subnet whose largest group keeps `size` units, at full depth."""
+    width = size / max(model.groups.values())
+    return Shape(width, tuple(kept_of_size(model.groups, size).items()), model.num_exits)
 
 
-def width_of(model: Model, sizes: Sizes) -> jax.Array:
-    """Returns the width that sizes come to: the fraction kept of the largest group."""
-    finest = max(model.groups, key=lambda group: model.groups[group])
-    return jnp.asarray(sizes[finest], jnp.float32) / model.groups[finest]
+def width_of(model: Model, kept: Kept) -> jax.Array:
+    """Returns the width of a subnet: the fraction of the largest group that it keeps."""
+    largest = max(model.groups, key=lambda group: model.groups[group])
+    return jnp.asarray(kept[largest], jnp.float32) / model.groups[largest]
 
 
-def draw_sizes(key: jax.Array, model: Model, levels: Sequence[float], own: Sizes) -> Sizes:
-    """Draws the sizes of one step of ordered dropout, uniformly.
+def draw_kept(key: jax.Array, model: Model, levels: Sequence[float], own: Kept) -> Kept:
+    """Draws, uniformly, the units that one step of ordered dropout keeps.
 
-    The choice is between the levels that are narrower than the client's subnet, and the whole
-    subnet: `p ~ U({p in P: p < p_max} + {p_max})`.
+    The choice is between the levels below the width of the client's subnet, and that width:
+    `p ~ U({p in P: p < p_max} + {p_max})`.
 
     Args:
       key: consumed.
       model: the supernet.
       levels: the widths `P`, rising.
-      own: sizes of the client's subnet.
+      own: units that the client's subnet keeps.
 
     Returns:
       `{group: k}`, int32 scalars.
@@ -122,29 +122,37 @@ def draw_sizes(key: jax.Array, model: Model, levels: Sequence[float], own: Sizes
     References:
       FjORD, arXiv 2102.13451.
     """
-    shapes = [dict(by_width(model, units_of_width(model, level)).sizes) for level in levels]
-    finest = max(model.groups, key=lambda group: model.groups[group])
-    narrower = sum(jnp.int32(sizes[finest] < own[finest]) for sizes in shapes)
-    drawn = jax.random.randint(key, (), 0, narrower + 1)
+    narrower = [dict(by_width(model, size_of_width(model, level)).kept) for level in levels]
+    largest = max(model.groups, key=lambda group: model.groups[group])
+    choices = sum(jnp.int32(kept[largest] < own[largest]) for kept in narrower)
+    drawn = jax.random.randint(key, (), 0, choices + 1)
 
     def choose(group: str) -> jax.Array:
-        table = jnp.array([sizes[group] for sizes in shapes], jnp.int32)
-        return jnp.where(drawn < narrower, table[drawn], jnp.int32(own[group]))
+        table = jnp.array([kept[group] for kept in narrower], jnp.int32)
+        return jnp.where(drawn < choices, table[drawn], jnp.int32(own[group]))
 
     return {group: choose(group) for group in own}
 
 
-def units_of_width(model: Model, width: float) -> int:
-    """Returns `max(1, ceil(width H))`, free of binary fractions, as published methods round."""
+def size_of_width(model: Model, width: float) -> int:
+    """Returns `max(1, ceil(width H))`, as published methods round, with binary fractions ignored.
+
+    Args:
+      model: the supernet; `H` is the number of units of its largest group.
+      width: fraction of units, in (0, 1].
+
+    Returns:
+      The size, in [1, H].
+    """
     return max(1, math.ceil(width * max(model.groups.values()) - 1e-9))
 
 
 def ranked(order: OrderFn, *, by_size: bool = False) -> Extraction:
-    """Makes an extraction that cuts widths alone.
+    """Makes an extraction that cuts the width only.
 
     Args:
       order: ranks units.
-      by_size: whether it ranks them alike for all clients of a round.
+      by_size: whether all clients of a round have the same ranks.
 
     Returns:
       The extraction.
@@ -152,68 +160,65 @@ def ranked(order: OrderFn, *, by_size: bool = False) -> Extraction:
     return Extraction(shape=by_width, order=order, by_size=by_size)
 
 
-def masks(shapes: PyTree, axes: PyTree, ranks: Mapping, sizes: Sizes) -> PyTree:
+def masks(shapes: PyTree, axes: PyTree, ranks: Mapping[str, Any], kept: Kept) -> PyTree:
     """Builds 0/1 masks of the coordinates that a subnet holds.
 
     Args:
       shapes: full-width parameters (or their shapes).
       axes: tree of axis names.
       ranks: `{group: rank [U]}`.
-      sizes: `{group: k}`; traced values are allowed.
+      kept: `{group: k}`; traced values are allowed.
 
     Returns:
-      Float masks; an axis that is never cut has size 1, so they broadcast to the parameters.
+      Float masks. An axis that is never cut has length 1, so they broadcast to the parameters.
     """
-    return outer(
-        shapes,
-        axes,
-        {group: (ranks[group] < sizes[group]).astype(jnp.float32) for group in ranks},
-    )
+    inside = {group: (ranks[group] < kept[group]).astype(jnp.float32) for group in ranks}
+    return outer(shapes, axes, inside)
 
 
-def outer(shapes: PyTree, axes: PyTree, kept: Mapping) -> PyTree:
+def outer(shapes: PyTree, axes: PyTree, inside: Mapping[str, jax.Array]) -> PyTree:
     """Multiplies 0/1 vectors along the axes of their name into a mask of each parameter.
 
     Args:
       shapes: parameters (or their shapes).
       axes: tree of axis names.
-      kept: `{name: 0/1 [U]}`; axes of other names are kept whole.
+      inside: `{name: 0/1 [U]}`; axes of other names are not masked.
 
     Returns:
-      Float masks, of size 1 along the other axes.
+      Float masks, of length 1 along the other axes.
     """
 
     def mask(names, leaf):
         ndim = len(leaf.shape)
         product = jnp.ones((1,) * ndim, jnp.float32)
         for axis, name in enumerate(names):
-            if name in kept:
+            if name in inside:
                 shape = tuple(-1 if other == axis else 1 for other in range(ndim))
-                product = product * kept[name].reshape(shape)
+                product = product * inside[name].reshape(shape)
         return product
 
     return map_with_axes(mask, axes, shapes)
 
 
-def gather(params: Params, axes: PyTree, ranks: Mapping, sizes: Sizes) -> Params:
-    """Extracts a subnet: truly narrow parameters, unit of rank j at position j.
+def gather(params: Params, axes: PyTree, ranks: Mapping[str, Any], kept: Kept) -> Params:
+    """Extracts a subnet: truly narrow parameters, with the unit of rank j at position j.
 
     Args:
       params: full-width parameters.
       axes: tree of axis names.
       ranks: `{group: rank [U]}`.
-      sizes: `{group: k}`, concrete.
+      kept: `{group: k}`, concrete.
 
     Returns:
       Parameters with `k` units along every axis of a group.
     """
     slices = {group for group in ranks if _in_order(ranks[group])}
-    chosen = {group: jnp.argsort(ranks[group])[: sizes[group]] for group in {*ranks} - slices}
+    chosen = {group: jnp.argsort(ranks[group])[: kept[group]] for group in {*ranks} - slices}
 
     def take(names, leaf):
         for axis, name in enumerate(names):
             if name in slices:
-                leaf = jax.lax.slice_in_dim(leaf, 0, sizes[name], axis=axis)
+                leaf = jax.lax.slice_in_dim(leaf, 0, kept[name], axis=axis)
             elif name in chosen:
                 leaf = jnp.take(leaf, chosen[name], axis=axis, indices_are_sorted=False)
         return leaf
@@ -221,14 +226,14 @@ def gather(params: Params, axes: PyTree, ranks: Mapping, sizes: Sizes) -> Params
     return map_with_axes(take, axes, params)
 
 
-def scatter(narrow: Params, axes: PyTree, ranks: Mapping) -> Params:
-    """Puts a subnet's values back into supernet coordinates, zero elsewhere.
+def scatter(narrow: Params, axes: PyTree, ranks: Mapping[str, Any]) -> Params:
+    """Puts a subnet's values back into the coordinates of the supernet; others are zero.
 
-    The unit of rank r stands at position r of the subnet, and a rank beyond its size is out
-    of bounds: a gather *by rank* with zero fill is the scatter.
+    The unit of rank r is at position r of the subnet, and a rank beyond its units is out of
+    bounds. The scatter is therefore a gather *by rank* that fills with zeros.
 
     Args:
-      narrow: parameters of a subnet as `gather` lays them out.
+      narrow: parameters of a subnet, in the order of `gather`.
       axes: tree of axis names.
       ranks: `{group: rank [U]}`.
 
@@ -251,5 +256,5 @@ def scatter(narrow: Params, axes: PyTree, ranks: Mapping) -> Params:
 
 
 def _in_order(rank: Any) -> bool:
-    """Tells whether ranks are constants that leave units where they are."""
+    """Returns whether ranks are constants that keep the units in their order."""
     return isinstance(rank, np.ndarray) and np.array_equal(rank, np.arange(len(rank)))
