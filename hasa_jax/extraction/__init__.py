@@ -23,4 +23,14 @@ EXTRACTIONS: dict[str, Callable[..., Extraction]] = {
     "rolling": rolling,
 }
 
-__all__ = ["EXTRACTIONS", *EXTRACTIONS]
+__all__ = [
+    "EXTRACTIONS",
+    "depth_width",
+    "importance",
+    "neuron_importance",
+    "ordered_dropout",
+    "prefix",
+    "pruning_greedy",
+    "random",
+    "rolling",
+]

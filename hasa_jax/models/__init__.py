@@ -1,22 +1,38 @@
-"""Supernets: flax.linen modules whose parameters name their axes."""
+"""Supernets that come with the package: flax.linen modules whose parameters name their axes."""
 
-from hasa_jax.models.cnn import CNN
-from hasa_jax.models.layers import spread_exits
-from hasa_jax.models.lstm import LSTM
-from hasa_jax.models.mlp import MLP
-from hasa_jax.models.resnet18 import ResNet18
-from hasa_jax.models.transformer import Transformer
-from hasa_jax.supernet.linen import from_linen
+from collections.abc import Callable
 
-MODELS = {"cnn": CNN, "lstm": LSTM, "mlp": MLP, "resnet18": ResNet18, "transformer": Transformer}
+from hasa_jax.models.cnn import CNN, cnn
+from hasa_jax.models.fit import default_model
+from hasa_jax.models.layers import NORMS, SCALERS, spread_exits
+from hasa_jax.models.lstm import LSTM, lstm
+from hasa_jax.models.mlp import MLP, mlp
+from hasa_jax.models.resnet18 import ResNet18, resnet18
+from hasa_jax.models.transformer import Transformer, transformer
+from hasa_jax.supernet.types import ModelSpec
+
+MODELS: dict[str, Callable[..., ModelSpec]] = {
+    "cnn": cnn,
+    "lstm": lstm,
+    "mlp": mlp,
+    "resnet18": resnet18,
+    "transformer": transformer,
+}
 
 __all__ = [
     "CNN",
     "LSTM",
     "MLP",
     "MODELS",
+    "NORMS",
+    "SCALERS",
     "ResNet18",
     "Transformer",
-    "from_linen",
+    "cnn",
+    "default_model",
+    "lstm",
+    "mlp",
+    "resnet18",
     "spread_exits",
+    "transformer",
 ]

@@ -56,7 +56,7 @@ class Attention(nn.Module):
         temperature = jnp.sqrt(jnp.asarray(kept, states.dtype))
         logits = jnp.einsum("bthd,bshd->bhts", query, key) / temperature
         allowed = allowed[:, None]
-        # A finite minimum: a row without any key must not become NaN.
+        # A finite minimum: the weights of a query without any key must not become NaN.
         weights = jax.nn.softmax(jnp.where(allowed, logits, jnp.finfo(logits.dtype).min))
         mixed = jnp.einsum("bhts,bshd->bthd", jnp.where(allowed, weights, 0), value)
         init = nn.initializers.variance_scaling(1.0, "fan_in", "uniform", (0, 1), 2)

@@ -2,16 +2,62 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hasa_jax.base import UserError
+from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.models.convolution import Conv
-from hasa_jax.models.layers import WHOLE, Dense, Norm, exit_places, joined, scale
-from hasa_jax.supernet.types import Context
+from hasa_jax.models.fit import check_counts, check_fit, place_exits
+from hasa_jax.models.layers import Dense, Norm, exit_places, joined, scale
+from hasa_jax.supernet.linen import supernet_of
+from hasa_jax.supernet.types import Context, Model, ModelSpec
 
 _STAGES = 4
+
+
+def cnn(hidden: int = 64, exits: int = 1, dtype: Any = jnp.float32) -> ModelSpec:
+    """Makes the CNN of HeteroFL: four convolutions, each with twice the units of the one before.
+
+    Args:
+      hidden: units of the first convolution.
+      exits: exits, spread over the four stages.
+      dtype: type in which the forward and backward pass compute.
+
+    Returns:
+      A specification. Its `bind` raises a `UserError` if the data are no images of at least 8 by 8
+      pixels, or if there are more exits than stages.
+
+    Raises:
+      UserError: if a count is below 1.
+
+    References:
+      arXiv 2010.01264.
+    """
+    check_counts(hidden=hidden, exits=exits)
+    return _CNNSpec(hidden, exits, dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class _CNNSpec:
+    hidden: int
+    exits: int
+    dtype: Any
+
+    def bind(self, dataset: FederatedDataset, *, norm: str, scaler: str) -> Model:
+        check_fit("cnn", dataset)
+        module = CNN(
+            dataset.train.num_classes,
+            *(self.hidden * 2**stage for stage in range(_STAGES)),
+            norm=norm,
+            scaler=scaler,
+            exits=self.exits,
+            exit_blocks=place_exits("cnn", self.exits, _STAGES),
+        )
+        return supernet_of(module, dataset.train.inputs, self.dtype)
 
 
 class CNN(nn.Module):
@@ -27,30 +73,33 @@ class CNN(nn.Module):
       scaler: when to divide by the width, one of `layers.SCALERS`.
       exits: exits built, the first ones of `exit_blocks`.
       exit_blocks: stages below every exit; empty for one exit, at full depth.
+      width: share of the supernet's units, by which the scaler divides without a context.
 
     References:
       arXiv 2010.01264.
     """
 
     num_classes: int
-    stage1: int = 64
-    stage2: int = 128
-    stage3: int = 256
-    stage4: int = 512
+    stage1: int
+    stage2: int
+    stage3: int
+    stage4: int
     norm: str = "static"
     scaler: str = "none"
     exits: int = 1
     exit_blocks: tuple[int, ...] = ()
+    width: float = 1.0
 
     @nn.compact
     def __call__(
-        self, images: jax.Array, context: Context = WHOLE
+        self, images: jax.Array, context: Context | None = None
     ) -> jax.Array | tuple[jax.Array, ...]:
         """Classifies images.
 
         Args:
           images: `[B, height, width, channels]`, any number type, of at least 8 by 8 pixels.
-          context: which channels are kept, their share, and which examples count.
+          context: which channels are kept, their share, and which examples count; None for all
+            channels of this module and all examples.
 
         Returns:
           Logits `[B, K]`, a tuple of them if there are several exits.
@@ -58,6 +107,7 @@ class CNN(nn.Module):
         Raises:
           UserError: if the images are too small, or `norm`, `scaler` or the exits are invalid.
         """
+        context = Context(width=self.width) if context is None else context
         if images.ndim != 4 or min(images.shape[1:3]) < 2 ** (_STAGES - 1):
             raise UserError(f"CNN needs images of 8 x 8 or more, not inputs of {images.shape[1:]}")
         places = exit_places(self.exits, self.exit_blocks, _STAGES)
@@ -84,5 +134,5 @@ def _pooled(images: jax.Array) -> jax.Array:
     By slices: the gradient of `reduce_window` is slow on CPUs.
     """
     height, width = (side // 2 * 2 for side in images.shape[1:3])
-    rows = jnp.maximum(images[:, 0:height:2], images[:, 1:height:2])
-    return jnp.maximum(rows[:, :, 0:width:2], rows[:, :, 1:width:2])
+    halved = jnp.maximum(images[:, 0:height:2], images[:, 1:height:2])
+    return jnp.maximum(halved[:, :, 0:width:2], halved[:, :, 1:width:2])

@@ -1,7 +1,7 @@
 """Layers that the supernets share: scalers, norms over kept units, affine maps, early exits.
 
 Each layer gives the same result in a narrow module and in a wider one whose other units are
-zero, the `Context` telling which units are kept.
+zero. The `Context` says which units are kept.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ NORMS = ("static", "batch", "group", "layer", "none")
 
 SCALERS = ("none", "train", "always")
 """When `scale` divides by the width."""
-
-WHOLE = Context()
-"""Nothing cut, not training."""
 
 Names = tuple[str | None, ...]
 
@@ -52,7 +49,7 @@ def spread_exits(exits: int, depth: int) -> tuple[int, ...]:
       UserError: if there are more exits than blocks, or none.
     """
     if not 1 <= exits <= depth:
-        raise UserError(f"{exits} exits do not fit {depth} blocks: ask for 1 to {depth}")
+        raise UserError(f"{exits} exits do not fit {depth} blocks: use 1 to {depth}")
     return tuple(depth * number // exits for number in range(1, exits + 1))
 
 
@@ -79,12 +76,12 @@ def exit_places(exits: int, exit_blocks: tuple[int, ...], depth: int) -> tuple[i
 
 
 def joined(logits: list[jax.Array]) -> jax.Array | tuple[jax.Array, ...]:
-    """Returns the logits of one exit alone, or those of several as a tuple."""
+    """Returns the logits of a single exit as an array, those of several as a tuple."""
     return logits[0] if len(logits) == 1 else tuple(logits)
 
 
 def scale(inputs: jax.Array, context: Context, scaler: str) -> jax.Array:
-    """Divides activations by the fraction of units kept, so that sums keep their size.
+    """Divides activations by the fraction of units kept, so that sums over units stay as large.
 
     Args:
       inputs: activations of any shape.
@@ -107,7 +104,7 @@ def scale(inputs: jax.Array, context: Context, scaler: str) -> jax.Array:
 
 
 def at_wanted(states: jax.Array, context: Context) -> jax.Array:
-    """Picks the positions whose logits are wanted: `[B, T, U]` -> `[Q, U]`, or all as they are."""
+    """Picks the wanted positions: `[B, T, U]` -> `[Q, U]`; without any, returns the states."""
     if context.wanted is None:
         return states
     return states.reshape(-1, states.shape[-1]).at[context.wanted].get(mode="clip")
@@ -145,7 +142,7 @@ class Norm(nn.Module):
     kind: str
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, context: Context = WHOLE) -> jax.Array:
+    def __call__(self, inputs: jax.Array, context: Context) -> jax.Array:
         """Normalises.
 
         Args:

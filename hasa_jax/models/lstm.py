@@ -1,15 +1,17 @@
-"""LSTM next-word supernet: the hidden units are cut, embedding and vocabulary are whole."""
+"""LSTM next-word supernet: only the hidden units are cut, not the embedding or vocabulary."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hasa_jax.base import FederatedDataset
+from hasa_jax.models.fit import check_counts, check_fit, place_exits
 from hasa_jax.models.layers import (
-    WHOLE,
     along_last,
     at_wanted,
     exit_places,
@@ -17,7 +19,62 @@ from hasa_jax.models.layers import (
     parameter,
     scale,
 )
-from hasa_jax.supernet.types import Context
+from hasa_jax.supernet.linen import supernet_of
+from hasa_jax.supernet.types import Context, Model, ModelSpec
+
+
+def lstm(
+    embed: int = 32,
+    hidden: int = 64,
+    layers: int = 1,
+    exits: int = 1,
+    dtype: Any = jnp.float32,
+) -> ModelSpec:
+    """Makes an LSTM language model.
+
+    Args:
+      embed: size of the embedding, which is never cut.
+      hidden: units of every layer.
+      layers: LSTM layers.
+      exits: exits, spread over the layers.
+      dtype: type in which the forward and backward pass compute.
+
+    Returns:
+      A specification. Its `bind` raises a `UserError` if the data are no texts with next words, or
+      if there are more exits than layers.
+
+    Raises:
+      UserError: if a count is below 1.
+
+    References:
+      Long short-term memory, Hochreiter and Schmidhuber 1997.
+    """
+    check_counts(embed=embed, hidden=hidden, layers=layers, exits=exits)
+    return _LSTMSpec(embed, hidden, layers, exits, dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class _LSTMSpec:
+    embed: int
+    hidden: int
+    layers: int
+    exits: int
+    dtype: Any
+
+    def bind(self, dataset: FederatedDataset, *, norm: str, scaler: str) -> Model:
+        del norm  # An LSTM has none.
+        check_fit("lstm", dataset)
+        module = LSTM(
+            dataset.num_tokens,
+            dataset.train.num_classes,
+            self.embed,
+            self.hidden,
+            self.layers,
+            scaler=scaler,
+            exits=self.exits,
+            exit_blocks=place_exits("lstm", self.exits, self.layers, deepen="layers"),
+        )
+        return supernet_of(module, dataset.train.inputs, self.dtype)
 
 
 def _zero_but_forget(key: jax.Array, shape: tuple[int, int], dtype=jnp.float32) -> jax.Array:
@@ -34,7 +91,7 @@ class LSTM(nn.Module):
     Attributes:
       num_tokens: input ids (vocabulary, padding and out-of-vocabulary).
       num_classes: words that can be predicted, `K`; never cut.
-      embed_dim: size of the embedding; never cut.
+      embed: size of the embedding; never cut.
       hidden: units of every LSTM layer; the unit group `hidden`, or with several layers
         `hidden/0`, `hidden/1`, ...
       layers: LSTM layers.
@@ -42,6 +99,7 @@ class LSTM(nn.Module):
         are as large as the supernet's; one of `layers.SCALERS`.
       exits: exits built, the first ones of `exit_blocks`.
       exit_blocks: layers below every exit; empty for one exit, at full depth.
+      width: share of the supernet's units, by which the scaler divides without a context.
 
     References:
       Long short-term memory, Hochreiter and Schmidhuber 1997; scaler: arXiv 2010.01264.
@@ -49,22 +107,24 @@ class LSTM(nn.Module):
 
     num_tokens: int
     num_classes: int
-    embed_dim: int = 128
-    hidden: int = 256
-    layers: int = 1
+    embed: int
+    hidden: int
+    layers: int
     scaler: str = "none"
     exits: int = 1
     exit_blocks: tuple[int, ...] = ()
+    width: float = 1.0
 
     @nn.compact
     def __call__(
-        self, tokens: jax.Array, context: Context = WHOLE
+        self, tokens: jax.Array, context: Context | None = None
     ) -> jax.Array | tuple[jax.Array, ...]:
         """Predicts the next word at every position.
 
         Args:
           tokens: input ids `[B, T]`.
-          context: its width is for the scaler.
+          context: the share of units that is kept, and the wanted positions; None for all units
+            of this module and all positions.
 
         Returns:
           Logits `[B, T, K]`, at wanted positions `[Q, K]`; a tuple of them if there are several
@@ -73,13 +133,14 @@ class LSTM(nn.Module):
         Raises:
           UserError: if `scaler` or the exits are invalid.
         """
+        context = Context(width=self.width) if context is None else context
         places = exit_places(self.exits, self.exit_blocks, self.layers)
         embedding = parameter(
             self,
             "embedding",
             nn.initializers.normal(0.1),
             ("tokens", None),
-            (self.num_tokens, self.embed_dim),
+            (self.num_tokens, self.embed),
         )
         # Time first: the scan reads one contiguous slice a step.
         states, below = embedding[tokens.T], None

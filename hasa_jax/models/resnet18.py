@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hasa_jax.base import FederatedDataset
 from hasa_jax.models.convolution import Conv
-from hasa_jax.models.layers import WHOLE, Dense, Norm, exit_places, joined, scale
-from hasa_jax.supernet.types import Context
+from hasa_jax.models.fit import check_counts, check_fit, place_exits
+from hasa_jax.models.layers import Dense, Norm, exit_places, joined, scale
+from hasa_jax.supernet.linen import supernet_of
+from hasa_jax.supernet.types import Context, Model, ModelSpec
 
 _STAGES = 4
 _BLOCKS = 2
+
+
+def resnet18(hidden: int = 64, exits: int = 1, dtype: Any = jnp.float32) -> ModelSpec:
+    """Makes the ResNet-18 of HeteroFL: each of four stages has twice the units of the one before.
+
+    Args:
+      hidden: units of the first stage.
+      exits: exits, spread over the four stages.
+      dtype: type in which the forward and backward pass compute.
+
+    Returns:
+      A specification. Its `bind` raises a `UserError` if the data are no images, or if there are
+      more exits than stages.
+
+    Raises:
+      UserError: if a count is below 1.
+
+    References:
+      arXiv 1603.05027; widths and scaler: arXiv 2010.01264.
+    """
+    check_counts(hidden=hidden, exits=exits)
+    return _ResNet18Spec(hidden, exits, dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class _ResNet18Spec:
+    hidden: int
+    exits: int
+    dtype: Any
+
+    def bind(self, dataset: FederatedDataset, *, norm: str, scaler: str) -> Model:
+        check_fit("resnet18", dataset)
+        module = ResNet18(
+            dataset.train.num_classes,
+            *(self.hidden * 2**stage for stage in range(_STAGES)),
+            norm=norm,
+            scaler=scaler,
+            exits=self.exits,
+            exit_blocks=place_exits("resnet18", self.exits, _STAGES),
+        )
+        return supernet_of(module, dataset.train.inputs, self.dtype)
 
 
 class _Block(nn.Module):
@@ -39,8 +86,7 @@ class _Block(nn.Module):
         below, inner, outer = self.names
         norm = Norm(below, images.shape[-1], self.norm, name="norm_1")
         active = nn.relu(norm(scale(images, context, self.scaler), context))
-        # Groups, not channel counts, tell whether the shape changes: counts of two narrow
-        # stages may agree.
+        # Group names decide whether the shape changes: two narrow stages may have equal counts.
         if below != outer:
             images = Conv(self.outer, (below, outer), size=1, stride=self.stride, name="shortcut")(
                 active
@@ -67,30 +113,33 @@ class ResNet18(nn.Module):
       scaler: when to divide by the width (before each norm), one of `layers.SCALERS`.
       exits: exits built, the first ones of `exit_blocks`.
       exit_blocks: stages below every exit; empty for one exit, at full depth.
+      width: share of the supernet's units, by which the scaler divides without a context.
 
     References:
       arXiv 1603.05027; widths and scaler: arXiv 2010.01264.
     """
 
     num_classes: int
-    stage1: int = 64
-    stage2: int = 128
-    stage3: int = 256
-    stage4: int = 512
+    stage1: int
+    stage2: int
+    stage3: int
+    stage4: int
     norm: str = "static"
     scaler: str = "none"
     exits: int = 1
     exit_blocks: tuple[int, ...] = ()
+    width: float = 1.0
 
     @nn.compact
     def __call__(
-        self, images: jax.Array, context: Context = WHOLE
+        self, images: jax.Array, context: Context | None = None
     ) -> jax.Array | tuple[jax.Array, ...]:
         """Classifies images.
 
         Args:
           images: `[B, height, width, channels]`, any number type.
-          context: which channels are kept, their share, and which examples count.
+          context: which channels are kept, their share, and which examples count; None for all
+            channels of this module and all examples.
 
         Returns:
           Logits `[B, K]`, a tuple of them if there are several exits.
@@ -98,6 +147,7 @@ class ResNet18(nn.Module):
         Raises:
           UserError: if `norm`, `scaler` or the exits are invalid.
         """
+        context = Context(width=self.width) if context is None else context
         places = exit_places(self.exits, self.exit_blocks, _STAGES)
         logits: list[jax.Array] = []
         floats = images.astype(jnp.float32)

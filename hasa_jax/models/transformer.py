@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hasa_jax.base import UserError
+from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.models.attention import Attention
+from hasa_jax.models.fit import check_counts, check_fit, place_exits
 from hasa_jax.models.layers import (
-    WHOLE,
     Dense,
     Norm,
     at_wanted,
@@ -18,12 +21,85 @@ from hasa_jax.models.layers import (
     parameter,
     scale,
 )
-from hasa_jax.supernet.types import Context
+from hasa_jax.supernet.linen import supernet_of
+from hasa_jax.supernet.types import Context, Model, ModelSpec
 
 PADDING = 0
-"""The token id that stands for no token."""
+"""The token id of padding."""
 
 _embedding = nn.initializers.normal(0.1)
+
+
+def transformer(
+    embed: int = 32,
+    heads: int = 4,
+    head_dim: int = 8,
+    feedforward: int = 64,
+    layers: int = 1,
+    exits: int = 1,
+    dtype: Any = jnp.float32,
+) -> ModelSpec:
+    """Makes a Transformer, causal if the data have next words.
+
+    Args:
+      embed: units of the residual stream.
+      heads: attention heads, which are all kept.
+      head_dim: units of every head.
+      feedforward: hidden units of every feed-forward part.
+      layers: layers.
+      exits: exits, spread over the layers.
+      dtype: type in which the forward and backward pass compute.
+
+    Returns:
+      A specification. Its `bind` raises a `UserError` if the data are no texts, or if there are
+      more exits than layers.
+
+    Raises:
+      UserError: if a count is below 1.
+
+    References:
+      arXiv 1706.03762; the cut and the scaler: arXiv 2010.01264.
+    """
+    check_counts(
+        embed=embed,
+        heads=heads,
+        head_dim=head_dim,
+        feedforward=feedforward,
+        layers=layers,
+        exits=exits,
+    )
+    return _TransformerSpec(embed, heads, head_dim, feedforward, layers, exits, dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class _TransformerSpec:
+    embed: int
+    heads: int
+    head_dim: int
+    feedforward: int
+    layers: int
+    exits: int
+    dtype: Any
+
+    def bind(self, dataset: FederatedDataset, *, norm: str, scaler: str) -> Model:
+        del norm  # It always has layer norm.
+        check_fit("transformer", dataset)
+        train = dataset.train
+        module = Transformer(
+            dataset.num_tokens,
+            train.num_classes,
+            self.embed,
+            self.heads,
+            self.head_dim,
+            self.feedforward,
+            self.layers,
+            causal=train.targets.ndim == 2,
+            max_length=train.inputs.shape[1],
+            scaler=scaler,
+            exits=self.exits,
+            exit_blocks=place_exits("transformer", self.exits, self.layers, deepen="layers"),
+        )
+        return supernet_of(module, train.inputs, self.dtype)
 
 
 class Transformer(nn.Module):
@@ -47,6 +123,7 @@ class Transformer(nn.Module):
         `layers.SCALERS`.
       exits: exits built, the first ones of `exit_blocks`.
       exit_blocks: layers below every exit; empty for one exit, at full depth.
+      width: share of the supernet's units, by which the scaler divides without a context.
 
     References:
       arXiv 1706.03762; the cut and the scaler: arXiv 2010.01264.
@@ -54,26 +131,28 @@ class Transformer(nn.Module):
 
     num_tokens: int
     num_classes: int
-    embed: int = 256
-    heads: int = 8
-    head_dim: int = 32
-    feedforward: int = 512
-    layers: int = 4
-    causal: bool = True
-    max_length: int = 512
+    embed: int
+    heads: int
+    head_dim: int
+    feedforward: int
+    layers: int
+    causal: bool
+    max_length: int
     scaler: str = "none"
     exits: int = 1
     exit_blocks: tuple[int, ...] = ()
+    width: float = 1.0
 
     @nn.compact
     def __call__(
-        self, tokens: jax.Array, context: Context = WHOLE
+        self, tokens: jax.Array, context: Context | None = None
     ) -> jax.Array | tuple[jax.Array, ...]:
         """Predicts the next word at every position, or the class of the text.
 
         Args:
           tokens: input ids `[B, T]`.
-          context: which units are kept and their share.
+          context: which units are kept, their share, and the wanted positions; None for all
+            units of this module and all positions.
 
         Returns:
           Logits `[B, T, K]` (at wanted positions `[Q, K]`) if causal, else `[B, K]`; a tuple of
@@ -82,9 +161,10 @@ class Transformer(nn.Module):
         Raises:
           UserError: if texts are longer than `max_length`, or `scaler` or the exits are invalid.
         """
+        context = Context(width=self.width) if context is None else context
         length = tokens.shape[1]
         if length > self.max_length:
-            raise UserError(f"texts of {length} tokens but max_length={self.max_length}")
+            raise UserError(f"texts of {length} tokens but `max_length`={self.max_length}")
         places = exit_places(self.exits, self.exit_blocks, self.layers)
         present = tokens != PADDING
         allowed = jnp.broadcast_to(present[:, None], (*tokens.shape, length))
