@@ -1,4 +1,4 @@
-"""One client's local work: optax steps on its subnet, evaluation, calibration.
+"""One client's local training: optax steps on its subnet.
 
 Everything here is written for one client; execution maps it over a cohort.
 """
@@ -6,79 +6,62 @@ Everything here is written for one client; execution maps it over a cohort.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from hasa_jax.base import ClientData, ClientMetrics, Params, PyTree
-from hasa_jax.client import batches
-from hasa_jax.client.batches import BatchPlan
-from hasa_jax.supernet import losses
-from hasa_jax.supernet.types import LocalStep, Objective, Sizes, Subnet
+from hasa_jax.client.batches import Batch, Batches, take_batch
+from hasa_jax.client.objectives.objective import LocalStep, Objective
+from hasa_jax.client.positions import choose_number, largest, wanted_targets
+from hasa_jax.supernet import losses, units
+from hasa_jax.supernet.subnet import Subnet, confine, forward
+from hasa_jax.supernet.types import Kept
 
 
 class LocalRule(NamedTuple):
-    """How clients train, beside their batches.
+    """How clients train, beside their batches; the same for all clients.
 
     Attributes:
       optimizer: local optax transformation, fresh each round.
       objective: what is minimised.
       proximal: FedProx's `mu`; adds `mu / 2 ||theta_i - theta||^2`.
-      draw: `(step key, own=sizes) -> sizes` of ordered dropout, or None.
-      positions: rising numbers of targets; a batch of texts computes logits at as many
-        positions as the first number that holds its targets, or at all.
+      levels: widths of ordered dropout; each step draws one of them. Empty without it.
+      positions: rising numbers of positions; a batch of texts computes logits at as many
+        positions as the first number that holds its targets, or everywhere.
     """
 
     optimizer: optax.GradientTransformation
     objective: Objective
     proximal: float = 0.0
-    draw: Callable[..., Sizes] | None = None
+    levels: tuple[float, ...] = ()
     positions: tuple[int, ...] = ()
 
 
-class LocalTurn(NamedTuple):
-    """One client's turn in one round.
+class LocalTask(NamedTuple):
+    """One client's task in one round.
 
     Attributes:
-      plan: its batches.
+      batches: its batches.
       key: key of its draws; step t folds in t.
       round: communication round, int32 scalar.
       present: classes of its training data `[K]`, bool, or None.
       scale: factor on every optimizer step, a scalar: the learning-rate schedule over rounds.
-      over_lanes: the largest of a scalar over the clients that run together.
+      lane_axis: name of the axis of clients that run in one `vmap`; None without (static).
     """
 
-    plan: BatchPlan
+    batches: Batches
     key: jax.Array
     round: jax.Array
     present: jax.Array | None
     scale: jax.Array
-    over_lanes: Callable[[jax.Array], jax.Array] = lambda value: value
-
-
-class EvaluationTurn(NamedTuple):
-    """One client's turn in an evaluation.
-
-    Attributes:
-      plan: its batches.
-      moments: calibrated moments of static norms, or None.
-      present: classes that the client may predict `[K]`, bool; None for all.
-      positions: as in `LocalRule`.
-      over_lanes: as in `LocalTurn`.
-    """
-
-    plan: BatchPlan
-    moments: PyTree | None
-    present: jax.Array | None
-    positions: tuple[int, ...]
-    over_lanes: Callable[[jax.Array], jax.Array]
+    lane_axis: str | None
 
 
 def local_training(
-    subnet: Subnet, data: ClientData, turn: LocalTurn, rule: LocalRule
+    subnet: Subnet, data: ClientData, task: LocalTask, rule: LocalRule
 ) -> tuple[Params, ClientMetrics]:
     """Trains one client's subnet on its batches, from a fresh optimizer state.
 
@@ -88,131 +71,104 @@ def local_training(
     Args:
       subnet: the client's subnet, its params being the broadcast ones.
       data: training examples of all clients.
-      turn: the client's batches and keys.
+      task: the client's batches and keys.
       rule: how clients train.
 
     Returns:
       The update `theta_i - theta` over the subnet's params, and metrics summed over the steps.
     """
-    plan = turn.plan
-
-    def gradients(params: Params, t: jax.Array) -> tuple[Params, ClientMetrics]:
-        rows, valid = plan.rows[t], plan.valid[t]
-        inputs, targets = jnp.asarray(data.inputs)[rows], jnp.asarray(data.targets)[rows]
-        drawn = rule.draw and rule.draw(jax.random.fold_in(turn.key, t), own=subnet.sizes)
-
-        def at(wanted: jax.Array | None, targets: jax.Array, valid: jax.Array):
-            def loss_fn(params: Params) -> tuple[jax.Array, ClientMetrics]:
-                forward = functools.partial(
-                    _logits, subnet, params, inputs, valid=plan.valid[t], wanted=wanted
-                )
-                loss, sums = rule.objective.loss(
-                    LocalStep(
-                        forward=forward,
-                        targets=targets,
-                        valid=valid,
-                        drawn=drawn,
-                        exits=subnet.exits,
-                        present=turn.present,
-                        round=turn.round,
-                    )
-                )
-                if rule.proximal:
-                    moved = jax.tree.map(jnp.subtract, params, subnet.params)
-                    loss += 0.5 * rule.proximal * optax.tree.norm(moved, squared=True)
-                return loss, sums
-
-            return jax.grad(loss_fn, has_aux=True)(params)
-
-        return batches.at_targets(at, targets, valid, rule.positions, turn.over_lanes)
-
-    def step(t: jax.Array, carry):
-        params, opt_state, total = carry
-        grads, sums = gradients(params, t)
-        steps, new_opt_state = rule.optimizer.update(grads, opt_state, params)
-        # Weight decay must not move what the client does not hold.
-        steps = subnet.confine(jax.tree.map(lambda s: turn.scale * s, steps))
-        new = (optax.apply_updates(params, steps), new_opt_state)
-        took_part = sums.loss_count > 0
-        new = jax.tree.map(lambda n, o: jnp.where(took_part, n, o), new, (params, opt_state))
-        return *new, jax.tree.map(jnp.add, total, sums)
-
-    start = (subnet.params, rule.optimizer.init(subnet.params), _no_metrics())
-    params, _, total = jax.lax.fori_loop(0, turn.over_lanes(plan.used), step, start)
+    start = (subnet.params, rule.optimizer.init(subnet.params), losses.no_metrics())
+    step = functools.partial(_step, subnet, data, task, rule)
+    steps = largest(task.batches.used, task.lane_axis)
+    params, _, total = jax.lax.fori_loop(0, steps, step, start)
     return jax.tree.map(jnp.subtract, params, subnet.params), total
 
 
-def _logits(
-    subnet: Subnet, params: Params, inputs: jax.Array, sizes: Sizes | None, **context: Any
-) -> tuple[jax.Array, ...]:
-    """Returns a training step's logits at every exit."""
-    return subnet.forward(params, inputs, train=True, sizes=sizes, **context)[0]
-
-
-def evaluate(
+def _step(
     subnet: Subnet,
     data: ClientData,
-    turn: EvaluationTurn,
-) -> ClientMetrics:
-    """Sums one client's metrics over its examples.
+    task: LocalTask,
+    rule: LocalRule,
+    number: jax.Array,
+    carry: tuple[Params, PyTree, ClientMetrics],
+) -> tuple[Params, PyTree, ClientMetrics]:
+    """Takes one optimizer step."""
+    params, opt_state, total = carry
+    batch = take_batch(data, task.batches, number)
+    drawn = None
+    if rule.levels:
+        key = jax.random.fold_in(task.key, number)
+        drawn = units.draw_kept(key, subnet.model, rule.levels, subnet.kept)
+    numbers = [*rule.positions, None]
+    gradients = [functools.partial(_gradient, subnet, task, rule, batch, drawn, n) for n in numbers]
+    choice = choose_number(batch, rule.positions, task.lane_axis)
+    grads, sums = jax.lax.switch(choice, gradients, params)
+    steps, new_opt_state = rule.optimizer.update(grads, opt_state, params)
+    # Weight decay must not move what the client does not hold.
+    steps = confine(subnet, jax.tree.map(lambda s: task.scale * s, steps))
+    new = (optax.apply_updates(params, steps), new_opt_state)
+    took_part = sums.loss_count > 0
+    new = jax.tree.map(lambda n, o: jnp.where(took_part, n, o), new, (params, opt_state))
+    return *new, jax.tree.map(jnp.add, total, sums)
+
+
+def _gradient(
+    subnet: Subnet,
+    task: LocalTask,
+    rule: LocalRule,
+    batch: Batch,
+    drawn: Kept | None,
+    number: int | None,
+    params: Params,
+) -> tuple[Params, ClientMetrics]:
+    """Returns the gradient of a batch's loss, with logits at so many positions."""
+    grads, sums = jax.grad(batch_loss, has_aux=True)(
+        params, subnet, task, rule, batch, drawn, number
+    )
+    return grads, sums
+
+
+def batch_loss(
+    params: Params,
+    subnet: Subnet,
+    task: LocalTask,
+    rule: LocalRule,
+    batch: Batch,
+    drawn: Kept | None,
+    number: int | None,
+) -> tuple[jax.Array, ClientMetrics]:
+    """Returns what a local step minimises.
 
     Args:
-      subnet: the client's subnet.
-      data: examples of all clients.
-      turn: the client's batches, and how to score them.
+      params: parameters shaped like `subnet.params`.
+      subnet: the client's subnet, its params being the broadcast ones.
+      task: the client's task.
+      rule: how clients train.
+      batch: the step's batch.
+      drawn: units that ordered dropout drew, or None.
+      number: positions where logits are computed; None for everywhere.
 
     Returns:
-      Sums over the client's examples.
-    """
-    plan = turn.plan
-
-    def step(t: jax.Array, total: ClientMetrics) -> ClientMetrics:
-        rows, valid = plan.rows[t], plan.valid[t]
-        inputs, targets = jnp.asarray(data.inputs)[rows], jnp.asarray(data.targets)[rows]
-
-        def at(wanted: jax.Array | None, targets: jax.Array, counted: jax.Array):
-            outputs, _ = subnet.forward(
-                subnet.params, inputs, valid=valid, moments=turn.moments, wanted=wanted
-            )
-            logits = losses.at_exit(outputs, subnet.exits)
-            if turn.present is not None:
-                logits = losses.hide_classes(logits, turn.present)
-            return None, losses.score_batch(logits, targets, counted)
-
-        _, sums = batches.at_targets(at, targets, valid, turn.positions, turn.over_lanes)
-        return jax.tree.map(jnp.add, total, sums)
-
-    return jax.lax.fori_loop(0, turn.over_lanes(plan.used), step, _no_metrics())
-
-
-def calibrate(subnet: Subnet, data: ClientData, plan: BatchPlan) -> PyTree:
-    """Averages the moments of static norms over batches of training data (HeteroFL's sBN).
-
-    Args:
-      subnet: the subnet to calibrate.
-      data: training examples.
-      plan: batches.
-
-    Returns:
-      Mean over the batches of each norm's batch mean and variance.
+      The loss, a scalar, and the metrics of the batch.
 
     References:
-      HeteroFL, arXiv 2010.01264.
+      The proximal term: FedProx, arXiv 1812.06127.
     """
-
-    def moments(t: jax.Array) -> PyTree:
-        inputs = jnp.asarray(data.inputs)[plan.rows[t]]
-        # As in evaluation: a scaler that only acts in training would scale the moments too.
-        return subnet.forward(subnet.params, inputs, valid=plan.valid[t])[1]
-
-    def step(t: jax.Array, total: PyTree) -> PyTree:
-        return jax.tree.map(jnp.add, total, moments(t))
-
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(moments, 0))
-    total = jax.lax.fori_loop(0, plan.used, step, zeros)
-    return jax.tree.map(lambda x: x / jnp.maximum(plan.used, 1), total)
-
-
-def _no_metrics() -> ClientMetrics:
-    """Returns sums over nothing."""
-    return ClientMetrics(jnp.float32(0), jnp.int32(0), jnp.int32(0), jnp.int32(0))
+    wanted, targets, valid, misses = wanted_targets(batch, number)
+    loss, sums = rule.objective.loss(
+        LocalStep(
+            forward=functools.partial(
+                forward, subnet, params, batch.inputs, valid=batch.valid, wanted=wanted, train=True
+            ),
+            targets=targets,
+            valid=valid,
+            drawn=drawn,
+            exits=subnet.exits,
+            present=task.present,
+            round=task.round,
+        )
+    )
+    if rule.proximal:
+        moved = jax.tree.map(jnp.subtract, params, subnet.params)
+        loss += 0.5 * rule.proximal * optax.tree.norm(moved, squared=True)
+    return loss, sums.replace(count=sums.count + misses)

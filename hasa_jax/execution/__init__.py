@@ -1,8 +1,4 @@
-"""How a cohort is run. One signature, equal results within float tolerance."""
+"""How a cohort runs: its layout, its subnets, the loop of turns, sharding over devices."""
 
-from hasa_jax.execution.masked import masked
-from hasa_jax.execution.sliced import sliced
-
-EXECUTIONS = {"masked": masked, "sliced": sliced}
-
-__all__ = ["EXECUTIONS", "masked", "sliced"]
+MODES = ("masked", "sliced")
+"""Ways to compute subnets; their results are equal within float tolerance."""

@@ -1,166 +1,286 @@
-"""Placement: clients into turns of one kind, turns onto devices.
+"""Who runs where, and at which compiled size: everything that decides the shape of a program.
 
-All of it happens on the host, once a round, and touches no program: kinds and array shapes
-are those of the run, so cohorts change and nothing is compiled again.
+A device takes its turns one after the other. The lanes of a turn run in one `vmap`, at one bucket.
+A layout is made once a run, on the host. It places a cohort once a round and touches no program:
+buckets and array shapes are those of the run, so cohorts change and nothing is compiled again.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import heapq
+from collections.abc import Mapping
+from typing import NamedTuple
 
+import flax.struct
+import jax
 import numpy as np
 
-from hasa_jax.base import Cohort, Kind, UserError
+from hasa_jax.base import UserError
 from hasa_jax.supernet import costs
 from hasa_jax.supernet.buckets import consecutive_groups
-from hasa_jax.supernet.types import Extraction, Model
+from hasa_jax.supernet.types import Extraction, Model, Shape
 
 _MOST_EXACT = 8
-"""Up to so many sizes, each one is a kind of its own; every kind is code to compile."""
+"""Up to so many sizes, each one has a bucket of its own; every bucket is code to compile."""
 
 _EXECUTED_OVER_OWN = 1.08
-"""With more sizes than that, kinds are added until parameters executed over held meet this."""
+"""With more sizes, buckets are added until parameters executed over held meet this."""
 
 
-def place(
+class Bucket(NamedTuple):
+    """A size for which a body is compiled; static.
+
+    Attributes:
+      shape: what its clients are computed at; at least as large as what they hold.
+      exact: whether they hold all of it, so that nothing needs masking.
+    """
+
+    shape: Shape
+    exact: bool
+
+
+@flax.struct.dataclass
+class Slot:
+    """One client's place in a cohort; every entry is a scalar, or `[P, V, L]` for all places.
+
+    Attributes:
+      client: client id, int32; -1 marks an empty lane.
+      width: fraction of units kept.
+      kept: units kept in every group of the extraction, `{group: int32}`.
+      exits: exits of the client's subnet, int32.
+      weight: aggregation weight `a`; a client of weight 0 is inert.
+      steps: local steps that the client has time for, int32.
+    """
+
+    client: jax.Array | np.ndarray
+    width: jax.Array | np.ndarray
+    kept: Mapping[str, jax.Array | np.ndarray]
+    exits: jax.Array | np.ndarray
+    weight: jax.Array | np.ndarray
+    steps: jax.Array | np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The shape of a program over cohorts of one number of clients; static and hashable.
+
+    Attributes:
+      model: the supernet.
+      extraction: which part of it a client holds.
+      sizes: sizes that cohorts may have, rising; empty if every client runs at full size.
+      bucket_of: position in `buckets` of each of them.
+      buckets: what is compiled, the largest first.
+      num_clients: clients `C` of a cohort.
+      lanes: clients `L` of a turn.
+      turns: most turns `V` of a device.
+      devices: devices `P` that share the cohort.
+      num_batches: batches that the largest client of all needs for one pass.
+      batch_size: examples in a batch.
+    """
+
+    model: Model
+    extraction: Extraction
+    sizes: tuple[int, ...]
+    bucket_of: tuple[int, ...]
+    buckets: tuple[Bucket, ...]
+    num_clients: int
+    lanes: int
+    turns: int
+    devices: int
+    num_batches: int
+    batch_size: int
+
+
+@flax.struct.dataclass
+class Cohort:
+    """The clients of a round in their slots.
+
+    Attributes:
+      slots: the clients `[P, V, L]`.
+      bucket: of every turn, as a position in `layout.buckets` `[P, V]`, int32.
+      turns: turns that each device takes `[P]`, int32; they come first.
+      layout: the layout that placed them (static).
+    """
+
+    slots: Slot
+    bucket: jax.Array | np.ndarray
+    turns: jax.Array | np.ndarray
+    layout: Layout = flax.struct.field(pytree_node=False)
+
+
+def make_layout(
     model: Model,
     extraction: Extraction,
+    *,
+    mode: str,
+    sizes_in_run: np.ndarray,
+    num_clients: int,
+    most_examples: int,
+    batch_size: int,
     lanes: int | None,
     devices: int,
-    whole: bool,
-    clients: np.ndarray,
-    kept: np.ndarray,
-    weights: np.ndarray,
-    num_examples: np.ndarray,
-    batch_size: int,
-    possible: np.ndarray | None = None,
-    alone: bool = False,
-) -> Cohort:
-    """Deals a cohort out: turns of equal kind, about the same work on each device.
+) -> Layout:
+    """Decides what is compiled, and how many clients run at once.
 
     Args:
       model: the supernet.
       extraction: which part of it a client holds.
-      lanes: clients of a turn; None to share the cohort out evenly over kinds and devices.
-      devices: how many take turns.
-      whole: whether every client is computed at full size.
+      mode: `masked` or `sliced`.
+      sizes_in_run: sizes that clients have in this run, with repeats.
+      num_clients: clients of a cohort.
+      most_examples: examples of the largest client of all.
+      batch_size: examples in a batch.
+      lanes: clients of a turn; None to share the cohort out evenly over buckets and devices.
+      devices: devices that take turns.
+
+    Returns:
+      The layout.
+    """
+    if mode == "masked":
+        sizes, bucket_of = (), ()
+        buckets = (Bucket(extraction.shape(model, max(model.groups.values())), exact=False),)
+    else:
+        values, counts = np.unique(sizes_in_run, return_counts=True)
+        sizes = tuple(values.tolist())
+        ends = _bucket_sizes(model, extraction, sizes, tuple(counts.tolist()))
+        distinct = sorted(set(ends), reverse=True)
+        shared = {end for size, end in zip(sizes, ends, strict=True) if size != end}
+        buckets = tuple(Bucket(extraction.shape(model, end), end not in shared) for end in distinct)
+        bucket_of = tuple(distinct.index(end) for end in ends)
+    lanes = min(num_clients, lanes or -(-num_clients // (len(buckets) * devices)))
+    # As many turns as any cohort of this size could need, so that shapes never change.
+    used = min(num_clients, len(buckets))
+    return Layout(
+        model=model,
+        extraction=extraction,
+        sizes=sizes,
+        bucket_of=bucket_of,
+        buckets=buckets,
+        num_clients=num_clients,
+        lanes=lanes,
+        turns=(num_clients - used) // lanes + used,
+        devices=devices,
+        num_batches=-(-most_examples // batch_size),
+        batch_size=batch_size,
+    )
+
+
+def place(
+    layout: Layout,
+    clients: np.ndarray,
+    sizes: np.ndarray,
+    weights: np.ndarray,
+    num_examples: np.ndarray,
+) -> Cohort:
+    """Places a cohort: turns of one bucket, about the same work on each device.
+
+    Args:
+      layout: of this run.
       clients: client ids `[C]`.
-      kept: the size that each of them has, as units of the largest group `[C]`.
+      sizes: the size of each of them `[C]`.
       weights: their aggregation weights `[C]`.
       num_examples: examples of every client of the population `[N]`.
-      batch_size: examples in a batch.
-      possible: sizes that clients may have in this run, with repeats; `kept` if None.
-      alone: whether to use one device only, because other seeds run on the others.
 
     Returns:
       The cohort.
+
+    Raises:
+      UserError: if a client has a size that the layout was not made for.
     """
-    devices = 1 if alone else devices
-    finest = max(model.groups.values())
-    if whole:
-        largest = {int(size): finest for size in kept}
-        kinds = (Kind(extraction.shape(model, finest), exact=False),)
-        kind_of = {finest: 0}
-    else:
-        values, counts = np.unique(kept if possible is None else possible, return_counts=True)
-        if not np.isin(kept, values).all():
-            raise UserError(
-                f"clients have sizes {np.setdiff1d(kept, values).tolist()}, which are not among "
-                "the possible ones: `possible` must hold every size of the run and its evaluations"
-            )
-        largest = _grouped(model, extraction, tuple(values.tolist()), tuple(counts.tolist()))
-        ends = sorted(set(largest.values()), reverse=True)
-        shared = {end for size, end in largest.items() if size != end}
-        kinds = tuple(Kind(extraction.shape(model, end), end not in shared) for end in ends)
-        kind_of = {end: number for number, end in enumerate(ends)}
-    count = len(clients)
-    lanes = min(count, lanes or -(-count // (len(kinds) * devices)))
-    batches = -(-num_examples[clients] // batch_size)
-    turns = _turns(np.array([kind_of[largest[int(size)]] for size in kept]), batches, lanes)
-    work = [
-        _parameters(model, extraction, largest[int(kept[turn[0]])]) * float(batches[turn].max())
-        for turn in turns
-    ]
-    dealt = _deal(work, devices)
-    # As many turns as any cohort of this size could need, so that shapes never change.
-    used = min(count, len(kinds))
-    most = (count - used) // lanes + used
-    slots = np.full((devices, most, lanes), -1)
-    kind = np.zeros((devices, most), np.int32)
-    for device, numbers in enumerate(dealt):
-        for place, number in enumerate(numbers):
+    bucket_of_client = _buckets_of(layout, sizes)
+    batches = -(-num_examples[clients] // layout.batch_size)
+    turns = _cut_into_turns(bucket_of_client, batches, layout.lanes)
+    parameters = [_parameters(layout.model, bucket.shape) for bucket in layout.buckets]
+    work = [parameters[bucket_of_client[turn[0]]] * float(batches[turn].max()) for turn in turns]
+    assigned = _balance(work, layout.devices)
+    places = np.full((layout.devices, layout.turns, layout.lanes), -1)
+    bucket = np.zeros((layout.devices, layout.turns), np.int32)
+    for device, numbers in enumerate(assigned):
+        for turn, number in enumerate(numbers):
             members = turns[number]
-            slots[device, place, : len(members)] = members
-            kind[device, place] = kind_of[largest[int(kept[members[0]])]]
-    return _cohort(
-        model,
-        extraction,
-        (clients, kept, weights),
-        slots,
-        kind=kind,
-        turns=np.array([len(numbers) for numbers in dealt], np.int32),
-        kinds=kinds,
-        num_batches=-(-int(num_examples.max()) // batch_size),
-        devices=devices,
+            places[device, turn, : len(members)] = members
+            bucket[device, turn] = bucket_of_client[members[0]]
+    return Cohort(
+        slots=_slots(layout, clients, sizes, weights, places),
+        bucket=bucket,
+        turns=np.array([len(numbers) for numbers in assigned], np.int32),
+        layout=layout,
     )
 
 
-def _cohort(model: Model, extraction: Extraction, own: tuple, slots: np.ndarray, **rest) -> Cohort:
-    """Makes the cohort whose lanes hold the clients at the positions `slots`; -1 is empty."""
-    clients, kept, weights = own
-    taken = slots >= 0
-    distinct = np.unique(kept)
-    shapes = [extraction.shape(model, int(size)) for size in distinct]
-    which = np.searchsorted(distinct, kept)[slots]
+def _buckets_of(layout: Layout, sizes: np.ndarray) -> np.ndarray:
+    """Returns the bucket of each size `[C]`."""
+    if not layout.sizes:
+        return np.zeros(len(sizes), np.int64)
+    if not np.isin(sizes, layout.sizes).all():
+        missing = np.setdiff1d(sizes, layout.sizes).tolist()
+        raise UserError(
+            f"clients have sizes {missing}, which `sizes_in_run` does not hold: it needs every "
+            "size of the run and of its evaluations"
+        )
+    return np.asarray(layout.bucket_of)[np.searchsorted(layout.sizes, sizes)]
+
+
+def _slots(
+    layout: Layout,
+    clients: np.ndarray,
+    sizes: np.ndarray,
+    weights: np.ndarray,
+    places: np.ndarray,
+) -> Slot:
+    """Fills the slots with the clients at the positions `places`; -1 is empty."""
+    taken = places >= 0
+    distinct = np.unique(sizes)
+    shapes = [layout.extraction.shape(layout.model, int(size)) for size in distinct]
+    which = np.searchsorted(distinct, sizes)[places]
     # An empty lane has a client's shape, so that no arithmetic on it is special.
-    return Cohort(
-        index=np.where(taken, clients[slots], -1).astype(np.int32),
-        widths=np.array([shape.width for shape in shapes], np.float32)[which],
-        sizes={
-            group: np.array([dict(shape.sizes)[group] for shape in shapes], np.int32)[which]
-            for group, _ in shapes[0].sizes
+    return Slot(
+        client=np.where(taken, clients[places], -1).astype(np.int32),
+        width=np.array([shape.width for shape in shapes], np.float32)[which],
+        kept={
+            group: np.array([dict(shape.kept)[group] for shape in shapes], np.int32)[which]
+            for group, _ in shapes[0].kept
         },
         exits=np.array([shape.exits for shape in shapes], np.int32)[which],
-        weights=np.where(taken, weights[slots], 0).astype(np.float32),
-        steps=np.full(slots.shape, np.iinfo(np.int32).max, np.int32),
-        **rest,
+        weight=np.where(taken, weights[places], 0).astype(np.float32),
+        steps=np.full(places.shape, np.iinfo(np.int32).max, np.int32),
     )
 
 
-def _turns(kind: np.ndarray, batches: np.ndarray, lanes: int) -> list[np.ndarray]:
-    """Cuts the clients of each kind, those with the most batches first, into turns."""
+def _cut_into_turns(buckets: np.ndarray, batches: np.ndarray, lanes: int) -> list[np.ndarray]:
+    """Cuts the clients of each bucket, those with the most batches first, into turns."""
     turns = []
-    for number in np.unique(kind):
-        members = np.flatnonzero(kind == number)
+    for number in np.unique(buckets):
+        members = np.flatnonzero(buckets == number)
         members = members[np.argsort(-batches[members], kind="stable")]
         turns += [members[start : start + lanes] for start in range(0, len(members), lanes)]
     return turns
 
 
-def _deal(work: list[float], devices: int) -> list[list[int]]:
-    """Gives turns, the largest first, to the device that has the least so far."""
-    dealt: list[list[int]] = [[] for _ in range(devices)]
+def _balance(work: list[float], devices: int) -> list[list[int]]:
+    """Gives turns, the largest first, to the device that has the least work so far."""
+    assigned: list[list[int]] = [[] for _ in range(devices)]
     loads = [(0.0, device) for device in range(devices)]
     for number in sorted(range(len(work)), key=lambda number: -work[number]):
         load, device = heapq.heappop(loads)
-        dealt[device].append(number)
+        assigned[device].append(number)
         heapq.heappush(loads, (load + work[number], device))
-    return dealt
+    return assigned
 
 
 @functools.cache
-def _parameters(model: Model, extraction: Extraction, size: int) -> int:
-    """Counts the parameters that are computed for a client of a size."""
-    shape = extraction.shape(model, size)
-    return costs.parameter_count(model, dict(shape.sizes), shape.exits)
+def _parameters(model: Model, shape: Shape) -> int:
+    """Counts the parameters that are computed for a client of a shape."""
+    return costs.parameter_count(model, dict(shape.kept), shape.exits)
 
 
 @functools.cache
-def _grouped(
+def _bucket_sizes(
     model: Model, extraction: Extraction, sizes: tuple[int, ...], counts: tuple[int, ...]
-) -> dict[int, int]:
-    """Says at which size clients of every size are computed: the end of its group.
+) -> tuple[int, ...]:
+    """Returns the size at which clients of each size are computed: the largest of its bucket.
 
     Args:
       model: the supernet.
@@ -169,10 +289,11 @@ def _grouped(
       counts: how often each occurs.
 
     Returns:
-      `{size: size of its kind}`.
+      One size for each of `sizes`.
     """
     if len(sizes) <= _MOST_EXACT:
-        return {size: size for size in sizes}
-    cost = np.array([_parameters(model, extraction, size) for size in sizes], np.float64)
+        return sizes
+    shapes = [extraction.shape(model, size) for size in sizes]
+    cost = np.array([_parameters(model, shape) for shape in shapes], np.float64)
     ends = consecutive_groups(cost, np.array(counts), _MOST_EXACT, _EXECUTED_OVER_OWN)
-    return {size: sizes[ends[np.searchsorted(ends, i)]] for i, size in enumerate(sizes)}
+    return tuple(sizes[ends[np.searchsorted(ends, i)]] for i in range(len(sizes)))

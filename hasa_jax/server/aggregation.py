@@ -1,15 +1,14 @@
 """The server's mean as two sums: `sum_i a_i m_i (theta_i - theta)` and `sum_i a_i m_i`.
 
-Sums add over clients, blocks, devices and hosts, so every way of running a cohort shares
-this one aggregation. Summing differences instead of parameters gives the same mean, keeps
-the low bits of small updates, and makes a coordinate that nobody trained an exact zero.
+Sums add over clients, lanes, devices and hosts, so every way of running a cohort shares this one
+aggregation. Summing differences instead of parameters gives the same mean. It keeps the low bits
+of small updates, and a coordinate that no client trained is an exact zero.
 """
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from hasa_jax.base import Params, PartialSum, PyTree, UserError
 
@@ -22,7 +21,7 @@ def check(aggregation: str) -> None:
     """Refuses an unknown aggregation."""
     if aggregation not in AGGREGATIONS:
         raise UserError(
-            f"unknown aggregation {aggregation!r}: use one of {', '.join(AGGREGATIONS)}"
+            f"unknown `aggregation` {aggregation!r}: use one of {', '.join(AGGREGATIONS)}"
         )
 
 
@@ -53,7 +52,7 @@ def partial_sum(update: Params, masks: PyTree, weight: jax.Array, aggregation: s
 
 
 def all_finite(tree: PyTree) -> jax.Array:
-    """Tells whether every number of a tree is finite, as a scalar."""
+    """Returns whether every number of a tree is finite, as a bool scalar."""
     leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
     return jnp.stack(leaves).all()
 
@@ -61,7 +60,7 @@ def all_finite(tree: PyTree) -> jax.Array:
 def mean_update(partial: PartialSum, aggregation: str) -> PyTree:
     """Finishes the mean of the clients' updates.
 
-    `coverage`: `sum a m (theta_i - theta) / sum a m`, and 0 where nobody trained.
+    `coverage`: `sum a m (theta_i - theta) / sum a m`, and 0 where no client trained.
     `full`: the same sum over `sum a`: absent coordinates count as unchanged.
     `nonzero`: as `coverage`, `m` being 1 where the client's update is not zero.
 
@@ -86,37 +85,3 @@ def mean_update(partial: PartialSum, aggregation: str) -> PyTree:
         return jnp.where(count > 0, total / jnp.where(count > 0, count, 1.0), 0.0)
 
     return jax.tree.map(mean, partial.total, partial.weight)
-
-
-def server_update(
-    params: Params,
-    opt_state: PyTree,
-    partial: PartialSum,
-    optimizer: optax.GradientTransformation,
-    aggregation: str,
-) -> tuple[Params, PyTree]:
-    """Takes one server step along the mean update.
-
-    The optimizer sees the negative mean update as a gradient, so `optax.sgd(1.0)` is plain
-    averaging. Optimizers with memory would go on moving a coordinate that nobody trained in
-    this round: their step is masked by coverage.
-
-    Args:
-      params: the supernet.
-      opt_state: state of the server optimizer.
-      partial: sums over all clients of the round.
-      optimizer: an optax transformation.
-      aggregation: one of `AGGREGATIONS`.
-
-    Returns:
-      New params and new optimizer state. Coordinates that nobody trained keep their bits.
-
-    References:
-      Adaptive federated optimization, arXiv 2003.00295.
-    """
-    gradient = jax.tree.map(jnp.negative, mean_update(partial, aggregation))
-    steps, opt_state = optimizer.update(gradient, opt_state, params)
-    params = jax.tree.map(
-        lambda p, step, weight: jnp.where(weight > 0, p + step, p), params, steps, partial.weight
-    )
-    return params, opt_state

@@ -23,10 +23,10 @@ class Faults:
 
     Attributes:
       dropout: chance that a client's update is lost in a round.
-      deadline: local steps of the whole supernet that a round has time for; a subnet of half its
+      deadline: local steps of the supernet that a round has time for; a subnet of half its
         MACs has time for twice as many. 0 for no deadline.
-      corrupted: share of the clients that corrupt every update, rounded to clients; the same
-        ones all run long, by the seed alone.
+      corrupted: share of the clients that corrupt every update, rounded to clients. The seed
+        chooses them once for all rounds.
       corruption: one of `CORRUPTIONS`.
       scale: how strong the corruption is.
     """
@@ -41,13 +41,13 @@ class Faults:
         """Refuses numbers out of range."""
         for name in ("dropout", "corrupted"):
             if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"{name} is {getattr(self, name)}: it is a share, from 0 to 1")
+                raise UserError(f"`{name}` is {getattr(self, name)}: it is a share, from 0 to 1")
         for name in ("deadline", "scale"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+                raise UserError(f"`{name}` is {getattr(self, name)}: it must be 0 or more")
         if self.corruption not in CORRUPTIONS:
             raise UserError(
-                f"unknown corruption {self.corruption!r}: use one of {', '.join(CORRUPTIONS)}"
+                f"unknown `corruption` {self.corruption!r}: use one of {', '.join(CORRUPTIONS)}"
             )
 
 
@@ -84,7 +84,7 @@ def as_sent(
 
 
 def hostile(faults: Faults, key: jax.Array, client: jax.Array, num_clients: int) -> jax.Array:
-    """Tells whether a client is one of those that corrupt their updates.
+    """Returns whether a client is one of those that corrupt their updates.
 
     Args:
       faults: what goes wrong.
@@ -124,7 +124,7 @@ def corrupt(faults: Faults, update: Params, key: jax.Array) -> Params:
 
 
 def steps_in_time(
-    faults: Faults, model: Model, extraction: Extraction, units: np.ndarray
+    faults: Faults, model: Model, extraction: Extraction, sizes: np.ndarray
 ) -> np.ndarray:
     """Counts the local steps that clients have time for.
 
@@ -132,12 +132,12 @@ def steps_in_time(
       faults: what goes wrong.
       model: the supernet.
       extraction: which part of it a client holds.
-      units: sizes of clients, as units of the largest group.
+      sizes: sizes of clients `[N]`.
 
     Returns:
       `floor(deadline / c(w_i))` with the relative MACs `c` of each client's subnet, int32.
     """
-    costs_of = costs.cost_table(model, extraction, "macs")[units]
+    costs_of = costs.cost_table(model, extraction, "macs")[sizes]
     # A step that ends with the deadline is in time, whatever rounding says.
     steps = np.floor(faults.deadline / costs_of + 1e-6)
     return np.minimum(steps, np.iinfo(np.int32).max).astype(np.int32)

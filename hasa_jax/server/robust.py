@@ -1,8 +1,8 @@
 """Means that some hostile clients cannot move far, coordinate by coordinate or by norm.
 
-They need every update at once, where the plain mean needs two sums. A coordinate is decided by
-the clients that hold it, as in `aggregation`: absent ones have no vote, or vote for no change
-with `full`. Updates that are not finite never have one.
+They need every update at once, where the plain mean needs two sums. The clients that hold a
+coordinate decide it, as in `aggregation`: absent clients have no vote, or vote for no change with
+`full`. Updates that are not finite never have a vote.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ largest and smallest values of each coordinate; the median of each."""
 def check(robust: str, trim: float) -> None:
     """Refuses an unknown mean, and a share to trim that leaves nothing."""
     if robust not in ROBUST:
-        raise UserError(f"unknown robust mean {robust!r}: use one of {', '.join(ROBUST)}")
+        raise UserError(f"unknown `robust` mean {robust!r}: use one of {', '.join(ROBUST)}")
     if not 0 <= trim < 0.5:
-        raise UserError(f"trim is {trim}: it is a share of each side, from 0 to below .5")
+        raise UserError(f"`trim` is {trim}: it is a share of each side, from 0 to below .5")
 
 
 def robust_sum(
@@ -72,7 +72,7 @@ def robust_sum(
     if robust == "norm_clip":
         return _clipped(updates, holds, weights)
     cut = 0.5 if robust == "median" else trim
-    # Who does not hold a coordinate has no vote there, or, with `full`, votes for no change.
+    # Without a coordinate a client has no vote there; with `full` it votes for no change.
     votes = jax.tree.map(there, updates) if aggregation == "full" else holds
     means = jax.tree.map(lambda u, v: _middle(u, v, cut), updates, votes)
     covered = jax.tree.map(lambda h: h.any(axis=0).astype(jnp.float32), holds)

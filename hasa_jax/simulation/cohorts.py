@@ -10,100 +10,151 @@ import jax
 import numpy as np
 
 from hasa_jax import keys
-from hasa_jax.allocation import Allocation
-from hasa_jax.base import ClientData, Cohort, UserError
-from hasa_jax.execution.round import FederatedAlgorithm
+from hasa_jax.allocation.allocation import Allocation
+from hasa_jax.base import UserError
+from hasa_jax.execution.layout import Cohort, Layout, make_layout, place
 from hasa_jax.server.faults import steps_in_time
+from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.trial import Trial
 
 _REPEATS = 2000
-"""About as many sizes stand for those of all clients in all rounds."""
-
-CLIENT_WEIGHTS = ("examples", "uniform")
-"""A client's weight in the server's mean: its number of training examples, or 1."""
+"""About as many sizes represent those of all clients in all rounds."""
 
 
-def draw(
-    algorithm: FederatedAlgorithm,
-    train: ClientData,
-    allocation: Allocation,
-    key: jax.Array,
-    clients_per_round: int,
-    client_weights: str,
-    possible: np.ndarray,
-    round: int,
-    alone: bool = False,
-) -> Cohort:
-    """Draws and lays out the cohort of one round.
+def sizes_in_run(allocations: Sequence[Allocation], num_rounds: int) -> np.ndarray:
+    """Returns the sizes that clients have in some round, repeated about as they occur.
 
     Args:
-      algorithm: lays it out.
-      train: training examples of all clients.
-      allocation: every client's size, and who takes part.
-      key: root key of the run; it is not consumed.
-      clients_per_round: clients drawn without replacement; 0 for all that take part.
-      client_weights: one of `CLIENT_WEIGHTS`.
-      possible: sizes that clients may have in this run, with repeats.
-      round: communication round.
-      alone: whether other seeds run on the other devices.
+      allocations: of all trials that share a program.
+      num_rounds: rounds of the run.
 
     Returns:
-      The cohort.
-
-    Raises:
-      UserError: if fewer clients take part than are to be drawn, or for an unknown weighting.
+      Sizes, int64. The evaluation after the last round counts as a round.
     """
-    clients = np.flatnonzero(allocation.takes_part)
-    if not 0 <= clients_per_round <= len(clients):
-        raise UserError(
-            f"clients_per_round is {clients_per_round}: {len(clients)} clients take part, and 0 "
-            "means all"
-        )
-    if client_weights not in CLIENT_WEIGHTS:
-        known = ", ".join(CLIENT_WEIGHTS)
-        raise UserError(f"unknown client weights {client_weights!r}: use one of {known}")
-    if clients_per_round:
-        generator = keys.generator(keys.address(key, keys.Stream.COHORT, round))
-        clients = np.sort(generator.choice(clients, size=clients_per_round, replace=False))
-    num_examples = train.num_examples
-    weights = num_examples if client_weights == "examples" else np.ones_like(num_examples)
-    units = allocation.units_at(round)
-    cohort = algorithm.execution.place(
-        clients,
-        units[clients],
-        weights[clients],
-        num_examples,
-        algorithm.batch_size,
-        possible,
-        alone,
-    )
-    if not algorithm.faults.deadline:
-        return cohort
-    steps = steps_in_time(algorithm.faults, algorithm.model, algorithm.extraction, units)
-    return dataclasses.replace(cohort, steps=steps[cohort.index])
+    return np.concatenate([_sizes_of(allocation, num_rounds + 1) for allocation in allocations])
 
 
-def stacked(cohorts: Sequence[Cohort]) -> Cohort:
-    """Stacks cohorts of one layout: leaves `[R, ...]`.
-
-    Raises:
-      UserError: if their layouts differ, because they have different numbers of clients.
-    """
-    if len({cohort.index.shape for cohort in cohorts}) > 1:
-        raise UserError(
-            "cohorts of different sizes cannot share a program: take the same number of clients "
-            "in every round and seed, or run seeds one by one (--seeds_per_program=1)"
-        )
-    most = max(cohort.num_batches for cohort in cohorts)
-    alike = [dataclasses.replace(cohort, num_batches=most) for cohort in cohorts]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *alike)
-
-
-def possible_units(allocation: Allocation, num_rounds: int) -> np.ndarray:
-    """Returns the sizes that clients have in some round, repeated about as they occur."""
+def _sizes_of(allocation: Allocation, num_rounds: int) -> np.ndarray:
+    """Returns the sizes of one allocation."""
     rounds = range(num_rounds) if allocation.redraw else range(1)
     occurs: Counter[int] = Counter()
     for round in rounds:
-        occurs.update(allocation.units_at(round).tolist())
+        occurs.update(allocation.sizes_at(round).tolist())
     sizes, counts = (np.array(list(part)) for part in (occurs.keys(), occurs.values()))
     # So few that sorting them in every round costs nothing.
     return np.repeat(sizes, np.ceil(counts * min(1.0, _REPEATS / counts.sum())).astype(np.int64))
+
+
+def training_layout(program: Program, trials: Sequence[Trial], sizes: np.ndarray) -> Layout:
+    """Makes the layout of a run's cohorts.
+
+    Args:
+      program: what is run.
+      trials: the seeds that share the program.
+      sizes: sizes that clients have in this run, with repeats.
+
+    Returns:
+      The layout.
+
+    Raises:
+      UserError: if fewer clients take part than are drawn, or trials have different numbers.
+    """
+    counts = {_clients_of_cohort(program, trial) for trial in trials}
+    if len(counts) > 1:
+        raise UserError(
+            "cohorts of different sizes cannot share a program: take the same number of clients "
+            "in every round and seed, or run seeds one by one (`seeds_per_program` 1)"
+        )
+    return layout_of(
+        program,
+        sizes_in_run=sizes,
+        num_clients=counts.pop(),
+        most_examples=max(int(t.dataset.train.num_examples.max()) for t in trials),
+        trials=len(trials),
+    )
+
+
+def layout_of(
+    program: Program,
+    *,
+    sizes_in_run: np.ndarray,
+    num_clients: int,
+    most_examples: int,
+    trials: int,
+) -> Layout:
+    """Makes a layout of a program's cohorts.
+
+    Args:
+      program: what is run.
+      sizes_in_run: sizes that clients have, with repeats.
+      num_clients: clients of a cohort.
+      most_examples: examples of the largest client of all.
+      trials: how many share the program; several trials leave one device to each cohort.
+
+    Returns:
+      The layout.
+    """
+    return make_layout(
+        program.model,
+        program.extraction,
+        mode=program.execution.mode,
+        sizes_in_run=sizes_in_run,
+        num_clients=num_clients,
+        most_examples=most_examples,
+        batch_size=program.training.batch_size,
+        lanes=program.lanes,
+        devices=1 if trials > 1 else program.execution.devices,
+    )
+
+
+def _clients_of_cohort(program: Program, trial: Trial) -> int:
+    """Returns how many clients a cohort of a trial has."""
+    taking_part = int(trial.allocation.takes_part.sum())
+    drawn = program.training.clients_per_round
+    if not 0 <= drawn <= taking_part:
+        raise UserError(
+            f"`clients_per_round` is {drawn}: {taking_part} clients take part, and 0 means all"
+        )
+    return drawn or taking_part
+
+
+def draw(program: Program, layout: Layout, trial: Trial, round: int) -> Cohort:
+    """Draws and places the cohort of one round.
+
+    Args:
+      program: how many clients are drawn, their weights and deadlines.
+      layout: from `training_layout`.
+      trial: the clients, their sizes, and the root key of the run.
+      round: communication round.
+
+    Returns:
+      The cohort.
+    """
+    clients = np.flatnonzero(trial.allocation.takes_part)
+    drawn = program.training.clients_per_round
+    if drawn:
+        generator = keys.generator(keys.address(trial.key, keys.Stream.COHORT, round))
+        clients = np.sort(generator.choice(clients, size=drawn, replace=False))
+    num_examples = trial.dataset.train.num_examples
+    by_examples = program.method.client_weights == "examples"
+    weights = num_examples if by_examples else np.ones_like(num_examples)
+    sizes = trial.allocation.sizes_at(round)
+    cohort = place(layout, clients, sizes[clients], weights[clients], num_examples)
+    faults = program.training.faults
+    if not faults.deadline:
+        return cohort
+    steps = steps_in_time(faults, program.model, program.extraction, sizes)
+    slots = dataclasses.replace(cohort.slots, steps=steps[cohort.slots.client])
+    return dataclasses.replace(cohort, slots=slots)
+
+
+def stack(cohorts: Sequence[Cohort]) -> Cohort:
+    """Stacks cohorts of one layout: leaves `[R, ...]`."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *cohorts)
+
+
+def clients_of(cohort: Cohort) -> np.ndarray:
+    """Returns the ids of a cohort's clients, or of several, rising and once each."""
+    clients = np.unique(np.asarray(cohort.slots.client))
+    # Empty lanes have the id -1.
+    return clients[clients >= 0]

@@ -1,151 +1,405 @@
-"""Per-client metrics, and what they say of the mean, the worst and the tail."""
+"""What is evaluated along a run: a pure function of a view.
+
+The loop of turns that trains a cohort also evaluates one, and calibrates its static norms.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax.base import ClientData, ClientMetrics, Cohort, ServerState
-from hasa_jax.execution.loop import on_devices
-from hasa_jax.execution.round import Calibrated, FederatedAlgorithm
+from hasa_jax.base import ClientData, ClientMetrics, PyTree, ServerState
+from hasa_jax.client import batches as batching
+from hasa_jax.client.calibration import calibrate
+from hasa_jax.client.evaluation import EvaluationTask, evaluate_client
+from hasa_jax.execution.layout import Bucket, Cohort, Slot, place
+from hasa_jax.execution.loop import run_cohort
+from hasa_jax.execution.sharding import over_trials, share_cohort
+from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.feed import Feed, Part
+from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.round import extract, prepare
+from hasa_jax.simulation.trial import Trial
+from hasa_jax.supernet import label_rows
+from hasa_jax.supernet.subnet import Subnet, forward
 from hasa_jax.supernet.types import Extraction
 
+SUPERNET = "supernet"
+"""The level of the supernet, whatever other levels there are."""
 
-@functools.partial(jax.jit, static_argnames=("algorithm", "whole"))
-def evaluate(
-    algorithm: FederatedAlgorithm,
+
+class View(NamedTuple):
+    """What is evaluated, and at which size.
+
+    Attributes:
+      split: `validation` or `test`.
+      level: what the user calls the size; empty for the clients' own sizes.
+      size: the size of all clients, or None for their own.
+      all_classes: whether on all classes, even where the objective hides some.
+    """
+
+    split: str
+    level: str
+    size: int | None
+    all_classes: bool
+
+    @property
+    def name(self) -> str:
+        """The name of this view in the column `split`."""
+        return "_".join(filter(None, [self.level, self.split]))
+
+
+OWN_TEST = View("test", "", None, False)
+"""Each client's own subnet on its own test examples."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationResult:
+    """One view of one trial, in client order.
+
+    Attributes:
+      view: what was evaluated.
+      sizes: the size of every client `[N]`.
+      loss: mean loss over targets inside the classes `[N]`; NaN if a client has none, infinite
+        if it is not a number.
+      accuracy: share of targets predicted right `[N]`; an unknown target is a miss. NaN if a
+        client has no target at all.
+      targets: targets that this is a share of `[N]`.
+    """
+
+    view: View
+    sizes: np.ndarray
+    loss: np.ndarray
+    accuracy: np.ndarray
+    targets: np.ndarray
+
+
+def views(program: Program, levels: Mapping[str, int]) -> list[View]:
+    """Returns what is evaluated each time.
+
+    Args:
+      program: supplies the supernet and what the objective hides.
+      levels: sizes at which all clients are evaluated, by name.
+
+    Returns:
+      The clients' own sizes and the supernet, on both splits; the levels on the test split, on
+      all classes and, if the objective hides some, on the clients' own.
+    """
+    finest = max(program.model.groups.values())
+    splits = ("validation", "test")
+    # A client's own subnet is for its own classes; the supernet is for all.
+    found = [View(split, "", None, False) for split in splits]
+    found += [View(split, SUPERNET, finest, True) for split in splits]
+    for level, size in levels.items():
+        found.append(View("test", level, size, True))
+        if program.method.objective.own_classes:
+            found.append(View("test", level, size, False))
+    return found
+
+
+def evaluate_view(
+    program: Program,
+    view: View,
+    states: ServerState,
+    feed: Feed,
+    trials: Sequence[Trial],
+    round: int,
+    sizes_in_run: np.ndarray,
+) -> list[EvaluationResult]:
+    """Evaluates one view of every trial.
+
+    Args:
+      program: what is run.
+      view: what to evaluate.
+      states: the server's state in each trial `[E]`.
+      feed: supplies the data.
+      trials: the seeds.
+      round: rounds done; own sizes are those that the next round would have.
+      sizes_in_run: sizes that clients have in this run, with repeats.
+
+    Returns:
+      A result for each trial.
+    """
+    sizes = [trial.allocation.sizes_at(round) for trial in trials]
+    if view.size is not None:
+        sizes = [np.full_like(own, view.size) for own in sizes]
+        sizes_in_run = np.array([view.size])
+    sums: list[list[tuple[np.ndarray, ClientMetrics]]] = [[] for _ in trials]
+    for part in feed.parts(view.split):
+        cohort, calibrators = _place(program, view, part, trials, sizes, sizes_in_run)
+        found = jax.device_get(
+            _evaluate_trials(
+                program, view.all_classes, states, part.data, part.train, cohort, calibrators
+            )
+        )
+        for e, collected in enumerate(sums):
+            one = jax.tree.map(lambda x, e=e: x[e], (cohort.slots.client, found))
+            collected.append(_in_client_order(*one))
+    return [_result(view, own, collected) for own, collected in zip(sizes, sums, strict=True)]
+
+
+def _place(
+    program: Program,
+    view: View,
+    part: Part,
+    trials: Sequence[Trial],
+    sizes: Sequence[np.ndarray],
+    sizes_in_run: np.ndarray,
+) -> tuple[Cohort, Cohort | None]:
+    """Places the clients to evaluate in each trial, and those whose subnets are calibrated."""
+    own = [size[part.clients] for size in sizes]
+    everyone = [np.arange(len(part.clients)) for _ in trials]
+    cohort = _place_chosen(program, view, part, trials, own, everyone, sizes_in_run)
+    if not program.model.moments:
+        return cohort, None
+    # As many in every trial and round, so that nothing is compiled again.
+    count = len(part.clients)
+    if program.extraction.by_size:
+        count = min(len(np.unique(sizes_in_run)), count)
+    chosen = [representatives(program.extraction, size, count) for size in own]
+    return cohort, _place_chosen(program, view, part, trials, own, chosen, sizes_in_run)
+
+
+def _place_chosen(
+    program: Program,
+    view: View,
+    part: Part,
+    trials: Sequence[Trial],
+    sizes: Sequence[np.ndarray],
+    chosen: Sequence[np.ndarray],
+    sizes_in_run: np.ndarray,
+) -> Cohort:
+    """Places the clients at some positions of a part, for each trial."""
+    examples = [getattr(trial.dataset, view.split).num_examples for trial in trials]
+    layout = cohorts.layout_of(
+        program,
+        sizes_in_run=sizes_in_run,
+        num_clients=len(chosen[0]),
+        most_examples=max(int(own.max()) for own in examples),
+        trials=len(trials),
+    )
+    return cohorts.stack(
+        [
+            place(layout, part.clients[positions], size[positions], np.ones(len(positions)), own)
+            for positions, size, own in zip(chosen, sizes, examples, strict=True)
+        ]
+    )
+
+
+def representatives(extraction: Extraction, sizes: np.ndarray, count: int) -> np.ndarray:
+    """Chooses clients whose subnets are those of all.
+
+    Args:
+      extraction: says whether clients of one size hold the same.
+      sizes: the size of each client `[C]`.
+      count: how many to choose; the first is repeated if fewer would do.
+
+    Returns:
+      Positions in `sizes` `[count]`.
+    """
+    first = np.unique(sizes, return_index=True)[1]
+    if not extraction.by_size:
+        first = np.arange(len(sizes))
+    return np.concatenate([first, np.full(count - len(first), first[0])])
+
+
+def _in_client_order(clients: np.ndarray, sums: ClientMetrics) -> tuple[np.ndarray, ClientMetrics]:
+    """Lists the clients of a cohort, rising, and their sums as float64."""
+    # Empty lanes have the id -1, and sort first.
+    order = np.argsort(clients, axis=None, kind="stable")[np.sum(clients < 0) :]
+    ordered = jax.tree.map(lambda x: np.asarray(x, np.float64).reshape(-1)[order], sums)
+    return clients.reshape(-1)[order], ordered
+
+
+def _result(
+    view: View, sizes: np.ndarray, parts: Sequence[tuple[np.ndarray, ClientMetrics]]
+) -> EvaluationResult:
+    """Divides the sums of all parts."""
+    # Parts may overlap, and a client's sums are the same in both.
+    _, first = np.unique(np.concatenate([clients for clients, _ in parts]), return_index=True)
+    sums = jax.tree.map(lambda *leaves: np.concatenate(leaves)[first], *[s for _, s in parts])
+    with np.errstate(invalid="ignore"):
+        loss = np.where(np.isfinite(sums.loss), sums.loss, np.inf) / sums.loss_count
+        loss = np.where(sums.loss_count > 0, loss, np.nan)
+        return EvaluationResult(view, sizes, loss, sums.correct / sums.count, sums.count)
+
+
+@functools.partial(jax.jit, static_argnames=("program", "all_classes"))
+def _evaluate_trials(
+    program: Program,
+    all_classes: bool,
+    states: ServerState,
+    data: ClientData,
+    train: ClientData,
+    cohort: Cohort,
+    calibrators: Cohort | None,
+) -> ClientMetrics:
+    """Sums metrics of every trial, `[E, P, V, L]`."""
+    one = functools.partial(evaluate_cohort, program, all_classes)
+    devices = program.execution.devices
+    return over_trials(one, devices, states, data, train, cohort, calibrators)
+
+
+class EvaluationInputs(NamedTuple):
+    """What all clients of an evaluation share.
+
+    Attributes:
+      state: the server's state; the subnets are those of its current round.
+      data: examples to evaluate.
+      train: training examples of all clients, which calibrate static norms, name a client's own
+        classes, and inform extractions that look at data.
+      calibrated: moments of the subnets; None for a model without static norms.
+    """
+
+    state: ServerState
+    data: ClientData
+    train: ClientData
+    calibrated: Calibrated | None
+
+
+@flax.struct.dataclass
+class Calibrated:
+    """Moments of static norms of some subnets, which represent all.
+
+    Attributes:
+      slots: whose subnets they are `[R]`.
+      moments: as `Model.moments` `[R, ...]`; of a narrow subnet in its own order of units, with
+        zeros after them.
+    """
+
+    slots: Slot
+    moments: PyTree
+
+
+def evaluate_cohort(
+    program: Program,
+    all_classes: bool,
     state: ServerState,
     data: ClientData,
     train: ClientData,
     cohort: Cohort,
-    *,
-    whole: bool = False,
-    calibrators: Cohort | None = None,
+    calibrators: Cohort | None,
 ) -> ClientMetrics:
-    """Evaluates every client's own subnet on that client's own examples.
+    """Evaluates every client's subnet on that client's own examples.
 
     Args:
-      algorithm: supplies extraction and execution (static).
-      state: the server's state; the subnets are those of its current round.
+      program: what is run (static).
+      all_classes: whether all classes count, even where the objective hides some (static).
+      state: the server's state.
       data: one split of all clients.
-      train: training examples of all clients, which calibrate static norms, tell a client's own
-        classes, and inform extractions that look at data.
-      cohort: clients and their widths; full widths evaluate the supernet.
-      whole: whether to evaluate on all classes even where the objective hides absent ones.
-      calibrators: clients whose subnets stand for those of all, where norms are static (see
-        `standing_for`); the cohort itself if None.
+      train: training examples of all clients.
+      cohort: clients and their sizes; full sizes evaluate the supernet.
+      calibrators: clients whose subnets represent those of all, where norms are static.
 
     Returns:
       Sums over examples `[P, V, L]`, as the cohort's clients.
     """
     calibrated = None
-    if algorithm.model.moments:
-        slots = cohort if calibrators is None else calibrators
-
-        def moments(slots: Cohort, state: ServerState, train: ClientData):
-            return algorithm.calibrate(state, train, slots)
-
-        found = slots.index, slots.sizes, slots.exits, on_devices(moments, slots, state, train)[1]
-        listed = jax.tree.map(lambda x: jnp.reshape(x, (-1, *x.shape[3:])), found)
-        calibrated = Calibrated(*listed)
-
-    def sums(cohort: Cohort, state: ServerState, data: ClientData, train: ClientData, calibrated):
-        return algorithm.evaluate(state, data, train, cohort, calibrated, whole)
-
-    return on_devices(sums, cohort, state, data, train, calibrated)[1]
+    if calibrators is not None:
+        moments_of = functools.partial(_calibrate_device, program)
+        shared = share_cohort(moments_of, calibrators.layout, axis=0, same=2)
+        found = calibrators.slots, shared(calibrators, state, train)[1]
+        calibrated = Calibrated(*jax.tree.map(lambda x: jnp.reshape(x, (-1, *x.shape[3:])), found))
+    inputs = EvaluationInputs(state, data, train, calibrated)
+    sums_of = functools.partial(_evaluate_device, program, all_classes)
+    return share_cohort(sums_of, cohort.layout, axis=0, same=1)(cohort, inputs)[1]
 
 
-def standing_for(extraction: Extraction, kept: np.ndarray, count: int) -> np.ndarray:
-    """Chooses clients whose subnets stand for those of all.
-
-    Args:
-      extraction: tells whether clients of one size hold the same.
-      kept: the size of each client `[C]`.
-      count: how many to choose; the first is repeated if fewer would do.
-
-    Returns:
-      Positions in `kept` `[count]`.
-    """
-    first = np.unique(kept, return_index=True)[1] if extraction.by_size else np.arange(len(kept))
-    return np.concatenate([first, np.full(count - len(first), first[0])])
+def _evaluate_device(
+    program: Program, all_classes: bool, cohort: Cohort, inputs: EvaluationInputs
+) -> tuple[PyTree, ClientMetrics]:
+    """Evaluates the clients of one device `[1, V, L]`."""
+    hides = program.method.objective.own_classes and not all_classes
+    classes = label_rows.present_classes(inputs.train) if hides else None
+    prepared = prepare(program, inputs.state)
+    num_batches = cohort.layout.num_batches
+    client_fn = functools.partial(_evaluate_slot, program, inputs, prepared, classes, num_batches)
+    return run_cohort(client_fn, cohort)
 
 
-@dataclasses.dataclass(frozen=True)
-class ClientScores:
-    """Loss and accuracy of every client, in client order.
-
-    Attributes:
-      loss: mean loss over targets inside the classes `[N]`; NaN if a client has none, infinite
-        if it is not a number.
-      accuracy: share of targets predicted right `[N]`; an unknown target is a miss. NaN if a
-        client has no target at all.
-      count: targets that this is a share of `[N]`.
-    """
-
-    loss: np.ndarray
-    accuracy: np.ndarray
-    count: np.ndarray
-
-
-def per_client(metrics: ClientMetrics, cohort: Cohort) -> ClientScores:
-    """Divides the sums and puts them in client order."""
-    index = np.asarray(cohort.index)
-    # Empty lanes have index -1, and sort first.
-    order = np.argsort(index, axis=None, kind="stable")[np.sum(index < 0) :]
-    sums = jax.tree.map(lambda x: np.asarray(x, np.float64).reshape(-1)[order], metrics)
-    with np.errstate(invalid="ignore"):
-        loss = np.where(np.isfinite(sums.loss), sums.loss, np.inf) / sums.loss_count
-        loss = np.where(sums.loss_count > 0, loss, np.nan)
-        return ClientScores(loss, sums.correct / sums.count, sums.count)
-
-
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """What a set of per-client accuracies comes to.
-
-    Attributes:
-      mean: unweighted mean over clients.
-      weighted: mean weighted by examples.
-      worst: the worst client.
-      tail: mean of the worst clients.
-      std: standard deviation over clients (of the population of clients, `ddof = 0`).
-    """
-
-    mean: float
-    weighted: float
-    worst: float
-    tail: float
-    std: float
-
-
-def summarize(
-    accuracy: np.ndarray, num_examples: np.ndarray, tail_fraction: float = 0.25
-) -> Summary:
-    """Summarizes per-client accuracies; clients without examples have no say.
-
-    Args:
-      accuracy: `[N]`, NaN for clients without examples.
-      num_examples: examples that each accuracy was measured on `[N]`.
-      tail_fraction: share of clients in the tail; `ceil(fraction * N)` clients, so .25 of
-        seven is the worst two.
-
-    Returns:
-      The summary.
-    """
-    known = np.isfinite(accuracy)
-    accuracy, num_examples = accuracy[known], num_examples[known]
-    if not accuracy.size:
-        return Summary(*[math.nan] * 5)
-    tail_size = max(1, math.ceil(tail_fraction * len(accuracy) - 1e-9))
-    return Summary(
-        mean=float(accuracy.mean()),
-        weighted=float(np.average(accuracy, weights=num_examples)),
-        worst=float(accuracy.min()),
-        tail=float(np.sort(accuracy)[:tail_size].mean()),
-        std=float(accuracy.std()),
+def _evaluate_slot(
+    program: Program,
+    inputs: EvaluationInputs,
+    prepared: PyTree,
+    classes: jax.Array | None,
+    num_batches: int,
+    bucket: Bucket,
+    lane_axis: str | None,
+    slot: Slot,
+) -> tuple[PyTree, ClientMetrics]:
+    """Evaluates one client; nothing is summed over clients."""
+    state, data, client = inputs.state, inputs.data, slot.client
+    subnet = extract(program, state, inputs.train, prepared, slot, bucket)
+    batch_size = program.training.batch_size
+    task = EvaluationTask(
+        batches=batching.sequential_batches(data, client, num_batches, batch_size),
+        moments=_moments_of(program, subnet, client, inputs.calibrated),
+        present=None if classes is None else classes[client],
+        positions=program.rule.positions,
+        lane_axis=lane_axis,
     )
+    return (), evaluate_client(subnet, data, task)
+
+
+def _calibrate_device(
+    program: Program, cohort: Cohort, state: ServerState, train: ClientData
+) -> tuple[PyTree, PyTree]:
+    """Calibrates static norms of the clients of one device `[1, V, L]`."""
+    batches = batching.mixed_batches(state.key, train)
+    prepared = prepare(program, state)
+    client_fn = functools.partial(_calibrate_slot, program, state, train, batches, prepared)
+    return run_cohort(client_fn, cohort)
+
+
+def _calibrate_slot(
+    program: Program,
+    state: ServerState,
+    train: ClientData,
+    batches: batching.Batches,
+    prepared: PyTree,
+    bucket: Bucket,
+    lane_axis: str | None,
+    slot: Slot,
+) -> tuple[PyTree, PyTree]:
+    """Calibrates one client's subnet; zeros fill its moments up to those of the supernet."""
+    del lane_axis
+    subnet = extract(program, state, train, prepared, slot, bucket)
+    return (), resize_moments(calibrate(subnet, train, batches), program.model.moments)
+
+
+def _moments_of(
+    program: Program, subnet: Subnet, client: jax.Array, calibrated: Calibrated | None
+) -> PyTree | None:
+    """Finds the moments of a client's subnet."""
+    if calibrated is None:
+        return None
+    slots = calibrated.slots
+    alike = slots.client == client
+    if program.extraction.by_size:
+        same = [slots.kept[name] == kept for name, kept in subnet.kept.items()]
+        alike = jnp.stack([slots.exits == subnet.exits, *same]).all(axis=0)
+    # Empty slots hold no moments.
+    position = jnp.argmax(alike & (slots.client >= 0))
+    found = jax.tree.map(lambda x: x[position], calibrated.moments)
+    model = program.model
+    example = jax.ShapeDtypeStruct((1, *model.input_shape), model.input_dtype)
+    own = jax.eval_shape(lambda x: forward(subnet, subnet.params, x)[1], example)
+    return resize_moments(found, own)
+
+
+def resize_moments(moments: PyTree, shapes: PyTree) -> PyTree:
+    """Cuts the axes of moments off at their ends, or fills them up with zeros."""
+
+    def resize(leaf: jax.Array, shape: jax.ShapeDtypeStruct) -> jax.Array:
+        cut = leaf[tuple(slice(size) for size in shape.shape)]
+        missing = [(0, size - had) for size, had in zip(shape.shape, cut.shape, strict=True)]
+        return jnp.pad(cut, missing)
+
+    return jax.tree.map(resize, moments, shapes)

@@ -1,34 +1,29 @@
-"""What the programs of a run are fed: all data once, or the part that each round needs."""
+"""Where the examples of a run are: all on the device, or only those of the clients at hand.
+
+Clients keep their ids, so keys, batches and cohorts are those of the population: a round on the
+part of the data that it needs is the same round, bit for bit. Arrays on the host may be
+memory-mapped files, of which only the examples of the clients at hand are read.
+"""
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
+import jax
 import numpy as np
 
-from hasa_jax.base import ClientData, Cohort
-from hasa_jax.execution import seeds as together
-from hasa_jax.execution.round import FederatedAlgorithm
-from hasa_jax.execution.seeds import Trial
-from hasa_jax.simulation import cohorts, streaming
+from hasa_jax.base import ClientData, UserError
+from hasa_jax.execution import sharding
+from hasa_jax.execution.layout import Cohort, Layout
+from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.trial import Trial
+from hasa_jax.supernet.types import Model
 
-
-class Plan(NamedTuple):
-    """Which clients train.
-
-    Attributes:
-      num_rounds: rounds of the run.
-      clients_per_round: clients drawn for each round; 0 for all.
-      client_weights: one of `cohorts.CLIENT_WEIGHTS`.
-      possible: sizes that clients may have, with repeats.
-    """
-
-    num_rounds: int
-    clients_per_round: int
-    client_weights: str
-    possible: np.ndarray
+SPLITS = ("train", "validation", "test")
 
 
 class Part(NamedTuple):
@@ -45,100 +40,252 @@ class Part(NamedTuple):
     train: ClientData
 
 
+class Feed(Protocol):
+    """Supplies data and cohorts."""
+
+    def rounds(self, first: int, last: int) -> Iterator[tuple[ClientData, Cohort]]:
+        """Yields data and cohorts of stretches of rounds: leaves `[E, ...]` and `[E, R, ...]`."""
+        ...
+
+    def parts(self, split: str) -> Iterator[Part]:
+        """Yields parts that hold every client of a split."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
-class Feed:
-    """Where a run's data come from.
+class Resident:
+    """All data are on the device; the rounds between two evaluations are one stretch.
 
     Attributes:
-      rounds: `(first, last) -> (data, cohorts)` of stretches of those rounds, with leaves
-        `[E, ...]` and `[E, R, ...]`.
-      parts: `split -> parts` that hold every client of it.
+      program: what is run.
+      trials: the seeds.
+      layout: of the cohorts.
+      splits: the data on the device, `{split: [E, ...]}`.
     """
 
-    rounds: Callable[[int, int], Iterator[tuple[ClientData, Cohort]]]
-    parts: Callable[[str], Iterator[Part]]
+    program: Program
+    trials: Sequence[Trial]
+    layout: Layout
+    splits: dict[str, ClientData]
 
-
-def resident(algorithm: FederatedAlgorithm, trials: Sequence[Trial], plan: Plan) -> Feed:
-    """Places all data on the device, once; rounds between evaluations are one stretch."""
-
-    def placed(split: str) -> ClientData:
-        parts = [getattr(trial.dataset, split) for trial in trials]
-        return together.put(together.stack_data(parts), algorithm.devices, len(trials))
-
-    splits = {split: placed(split) for split in ("train", "validation", "test")}
-
-    def rounds(first: int, last: int) -> Iterator[tuple[ClientData, Cohort]]:
+    def rounds(self, first: int, last: int) -> Iterator[tuple[ClientData, Cohort]]:
+        """Yields one stretch of rounds."""
         drawn = [
-            cohorts.stacked([_draw(algorithm, trials, trial, plan, r) for r in range(first, last)])
-            for trial in trials
+            cohorts.stack(
+                [cohorts.draw(self.program, self.layout, trial, r) for r in range(first, last)]
+            )
+            for trial in self.trials
         ]
-        yield splits["train"], cohorts.stacked(drawn)
+        yield self.splits["train"], cohorts.stack(drawn)
 
-    def parts(split: str) -> Iterator[Part]:
-        everyone = np.arange(trials[0].dataset.train.num_clients)
-        yield Part(everyone, splits[split], splits["train"])
+    def parts(self, split: str) -> Iterator[Part]:
+        """Yields one part."""
+        everyone = np.arange(self.trials[0].dataset.train.num_clients)
+        yield Part(everyone, self.splits[split], self.splits["train"])
 
-    return Feed(rounds, parts)
+
+def resident(program: Program, trials: Sequence[Trial], layout: Layout) -> Resident:
+    """Puts all data on the device, once."""
+    splits = {
+        split: put_data(program, [getattr(t.dataset, split) for t in trials]) for split in SPLITS
+    }
+    return Resident(program, trials, layout, splits)
 
 
-def streamed(algorithm: FederatedAlgorithm, trials: Sequence[Trial], plan: Plan) -> Feed:
-    """Places the clients of one round at a time, and of as many to evaluate as of a round.
+@dataclasses.dataclass(frozen=True)
+class Streamed:
+    """The clients of one round at a time are on the device.
+
+    Attributes:
+      program: what is run.
+      trials: the seeds.
+      drawn: cohorts of all rounds, for each trial.
+      capacity: most examples of a round's clients; evaluations take no more at a time.
+    """
+
+    program: Program
+    trials: Sequence[Trial]
+    drawn: Sequence[Sequence[Cohort]]
+    capacity: int
+
+    def rounds(self, first: int, last: int) -> Iterator[tuple[ClientData, Cohort]]:
+        """Yields the rounds one by one."""
+        for round in range(first, last):
+            clients = [cohorts.clients_of(own[round]) for own in self.drawn]
+            cohort = cohorts.stack([cohorts.stack([own[round]]) for own in self.drawn])
+            yield self._put("train", clients, self.capacity), cohort
+
+    def parts(self, split: str) -> Iterator[Part]:
+        """Yields sets of equally many clients."""
+        examples = {
+            name: [getattr(trial.dataset, name).num_examples for trial in self.trials]
+            for name in (split, "train")
+        }
+        limit = self.capacity * len(self.trials)
+        sets = client_sets([*examples[split], *examples["train"]], limit)
+        room = {name: max(most_examples(own, sets) for own in examples[name]) for name in examples}
+        for clients in sets:
+            same = [clients] * len(self.trials)
+            data, train = (self._put(name, same, room[name]) for name in (split, "train"))
+            yield Part(clients, data, train)
+
+    def _put(self, split: str, clients: Sequence[np.ndarray], room: int) -> ClientData:
+        """Puts the examples of some clients of each trial on the device."""
+        parts = [
+            subset(getattr(trial.dataset, split), own, room)
+            for trial, own in zip(self.trials, clients, strict=True)
+        ]
+        return put_data(self.program, parts)
+
+
+def streamed(
+    program: Program, trials: Sequence[Trial], layout: Layout, num_rounds: int
+) -> Streamed:
+    """Draws all cohorts, to know how many examples of a round there are at most.
 
     Raises:
       UserError: if evaluation needs the training data of all clients at once.
     """
-    streaming.check(algorithm.model)
+    check_streams(program.model)
     drawn = [
-        [_draw(algorithm, trials, trial, plan, round) for round in range(plan.num_rounds)]
+        [cohorts.draw(program, layout, trial, round) for round in range(num_rounds)]
         for trial in trials
     ]
     capacity = max(
-        streaming.capacity_of(trial.dataset.train.num_examples, map(streaming.clients_of, own))
+        most_examples(trial.dataset.train.num_examples, map(cohorts.clients_of, own))
         for trial, own in zip(trials, drawn, strict=True)
     )
-
-    def placed(split: str, clients: Sequence[np.ndarray], room: int) -> ClientData:
-        parts = [
-            streaming.subset(getattr(trial.dataset, split), own, room)
-            for trial, own in zip(trials, clients, strict=True)
-        ]
-        return together.put(together.stack_data(parts), algorithm.devices, len(trials))
-
-    def rounds(first: int, last: int) -> Iterator[tuple[ClientData, Cohort]]:
-        for round in range(first, last):
-            clients = [streaming.clients_of(own[round]) for own in drawn]
-            cohort = cohorts.stacked([cohorts.stacked([own[round]]) for own in drawn])
-            yield placed("train", clients, capacity), cohort
-
-    def parts(split: str) -> Iterator[Part]:
-        sizes = {
-            name: [getattr(trial.dataset, name).num_examples for trial in trials]
-            for name in (split, "train")
-        }
-        sets = streaming.chunks([*sizes[split], *sizes["train"]], capacity * len(trials))
-        rooms = {
-            name: max(streaming.capacity_of(own, sets) for own in sizes[name]) for name in sizes
-        }
-        for clients in sets:
-            same = [clients] * len(trials)
-            yield Part(clients, *(placed(name, same, rooms[name]) for name in (split, "train")))
-
-    return Feed(rounds, parts)
+    return Streamed(program, trials, drawn, capacity)
 
 
-def _draw(
-    algorithm: FederatedAlgorithm, trials: Sequence[Trial], trial: Trial, plan: Plan, round: int
-) -> Cohort:
-    """Draws a trial's cohort of a round."""
-    return cohorts.draw(
-        algorithm,
-        trial.dataset.train,
-        trial.allocation,
-        trial.key,
-        plan.clients_per_round,
-        plan.client_weights,
-        plan.possible,
-        round,
-        alone=len(trials) > 1,
+def check_streams(model: Model) -> None:
+    """Refuses a model whose evaluation looks at the training data of all clients.
+
+    Args:
+      model: the supernet.
+
+    Raises:
+      UserError: if it has norms that calibration makes static.
+    """
+    if model.moments:
+        raise UserError(
+            "static norms are calibrated on the training data of all clients, which are never on "
+            "the device at once when data is streamed: use `norm` batch, group or layer"
+        )
+
+
+def most_examples(num_examples: np.ndarray, sets: Iterable[np.ndarray]) -> int:
+    """Returns the most examples that any of some sets of clients has, and at least 1.
+
+    Args:
+      num_examples: examples of every client of the population `[N]`.
+      sets: ids of the clients that are on the device at once, set by set, without repeats.
+
+    Returns:
+      Examples.
+    """
+    return max([1, *(int(num_examples[clients].sum(dtype=np.int64)) for clients in sets)])
+
+
+def subset(data: ClientData, clients: np.ndarray, capacity: int) -> ClientData:
+    """Copies the examples of some clients; the others are left without any.
+
+    Args:
+      data: examples of all clients, on the host or in a memory-mapped file.
+      clients: ids, in any order.
+      capacity: examples of the result, so that its shapes do not depend on the clients.
+
+    Returns:
+      Data of the same `N` clients with `capacity` examples: those of `clients` in client order,
+      then padding, which repeats the first one.
+
+    Raises:
+      UserError: if the clients have more examples than that.
+    """
+    # A population may have more examples than int32 counts; a part of it may not.
+    starts = np.asarray(data.offsets, np.int64)
+    clients = np.unique(clients)
+    own = np.zeros(data.num_clients, np.int64)
+    own[clients] = np.diff(starts)[clients]
+    offsets = np.concatenate([[0], np.cumsum(own)])
+    if offsets[-1] > capacity:
+        raise UserError(
+            f"{len(clients)} clients have {offsets[-1]} examples, but there is room for {capacity}"
+        )
+
+    def packed(values: Any) -> np.ndarray:
+        out = np.zeros((capacity, *values.shape[1:]), values.dtype)
+        for client in clients:
+            out[offsets[client] : offsets[client + 1]] = values[starts[client] : starts[client + 1]]
+        out[offsets[-1] :] = out[:1]
+        return out
+
+    return dataclasses.replace(
+        data,
+        inputs=packed(data.inputs),
+        targets=packed(data.targets),
+        offsets=offsets.astype(np.int32),
+    )
+
+
+def client_sets(num_examples: Sequence[np.ndarray], capacity: int) -> list[np.ndarray]:
+    """Cuts the population into sets of equally many clients whose examples fit, to evaluate.
+
+    Args:
+      num_examples: examples of every client `[N]` in each split that must fit.
+      capacity: the most examples of a set, over all of those splits; a single client may have
+        more.
+
+    Returns:
+      Client ids, rising. Every client is in one set or more: the last set begins early where the
+      number of clients leaves a rest, so that no program is compiled for it.
+    """
+    total = np.concatenate([[0], np.cumsum(np.sum(num_examples, axis=0, dtype=np.int64))])
+    population = len(total) - 1
+
+    def too_many(size: int) -> bool:
+        return bool((total[size:] - total[:-size]).max() > capacity)
+
+    # Any so many consecutive clients fit, so it does not matter where a set begins.
+    size = max(1, bisect.bisect_left(range(1, population + 1), True, key=too_many))
+    firsts = np.minimum(np.arange(0, population, size), population - size)
+    return [np.arange(first, first + size) for first in firsts]
+
+
+def put_data(program: Program, parts: Sequence[ClientData]) -> ClientData:
+    """Stacks one split of each trial, `[E, ...]`, and puts it on the devices."""
+    return sharding.put(stack_data(parts), program.execution.devices, len(parts))
+
+
+def stack_data(parts: Sequence[ClientData]) -> ClientData:
+    """Stacks data of one shape; padding fills up those with fewer examples.
+
+    Args:
+      parts: one split of every trial; clients and example shapes agree.
+
+    Returns:
+      Data with leaves `[E, ...]`.
+
+    Raises:
+      UserError: if they do not fit each other.
+    """
+    if len({(part.num_clients, part.num_classes, part.inputs.shape[1:]) for part in parts}) > 1:
+        raise UserError(
+            "seeds that share a program must have the same number of clients and classes and the "
+            "same shape of an example"
+        )
+    if len(parts) == 1:
+        return jax.tree.map(lambda x: np.asarray(x)[None], parts[0])
+    most = max(len(part.inputs) for part in parts)
+
+    def padded(values: Any) -> np.ndarray:
+        values = np.asarray(values)
+        missing = [(0, most - len(values))] + [(0, 0)] * (values.ndim - 1)
+        return np.pad(values, missing)
+
+    return ClientData(
+        inputs=np.stack([padded(part.inputs) for part in parts]),
+        targets=np.stack([padded(part.targets) for part in parts]),
+        offsets=np.stack([np.asarray(part.offsets) for part in parts]),
+        num_classes=parts[0].num_classes,
     )

@@ -1,4 +1,4 @@
-"""The rows of an evaluation."""
+"""The records of an evaluation: what a run writes."""
 
 from __future__ import annotations
 
@@ -8,108 +8,113 @@ from typing import Any
 
 import numpy as np
 
-from hasa_jax.allocation import Allocation
-from hasa_jax.execution.round import FederatedAlgorithm
-from hasa_jax.execution.seeds import Trial
-from hasa_jax.simulation import evaluation
-from hasa_jax.simulation.views import SUPERNET, Score
+from hasa_jax.allocation.allocation import Allocation
+from hasa_jax.simulation.evaluation import OWN_TEST, SUPERNET, EvaluationResult
+from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.summary import Summary, summarize
+from hasa_jax.simulation.trial import Trial
 
-Rows = dict[str, list[dict[str, Any]]]
-"""Rows by table, one of `tracking.TABLES`."""
+Records = dict[str, list[dict[str, Any]]]
+"""Records by table, one of `writers.TABLES`."""
 
 
-def rows(
-    algorithm: FederatedAlgorithm,
+def records_of(
+    program: Program,
     trial: Trial,
-    found: Sequence[Score],
+    found: Sequence[EvaluationResult],
     done: int,
     tail_fraction: float,
     seconds: Mapping[str, float],
-) -> Rows:
-    """Makes the rows of one evaluation of one trial.
+) -> Records:
+    """Makes the records of one evaluation of one trial.
 
     Args:
-      algorithm: supplies the widths.
+      program: supplies the widths.
       trial: what was evaluated.
-      found: its scores.
+      found: a result of every view.
       done: rounds done.
       tail_fraction: share of clients that the tail accuracy averages over.
       seconds: columns of `timings`.
 
     Returns:
-      The rows.
+      The records.
     """
     front = {**trial.labels, "round": done}
-    own = next(score for score in found if score.view == ("test", "", None, False))
-    sizes = trial.dataset.test.num_examples
-    result = evaluation.summarize(own.accuracy, sizes, tail_fraction)
-    clients = [score for score in found if score.view.level in ("", SUPERNET)]
+    own = next(result for result in found if result.view == OWN_TEST)
+    examples = trial.dataset.test.num_examples
+    summary = summarize(own.accuracy, examples, tail_fraction)
+    clients = [result for result in found if result.view.level in ("", SUPERNET)]
+    levels = [result for result in found if result.view.level not in ("", SUPERNET)]
     return {
-        "metrics": client_rows(front, algorithm, trial, clients),
-        "summary": [{**front, **_summary_columns(result, trial.allocation)}],
-        "sizes": _size_rows(front, algorithm, [s for s in found if s not in clients]),
+        "metrics": client_records(front, program, trial, clients),
+        "summary": [{**front, **_summary_columns(summary, trial.allocation)}],
+        "sizes": _size_records(front, program, levels),
         "timings": [{**front, **seconds}],
     }
 
 
-def client_rows(
-    front: Mapping[str, Any], algorithm: FederatedAlgorithm, trial: Trial, scores: Sequence[Score]
+def client_records(
+    front: Mapping[str, Any],
+    program: Program,
+    trial: Trial,
+    found: Sequence[EvaluationResult],
 ) -> list[dict[str, Any]]:
-    """Returns a row for each split and client of a trial, in client order."""
-    width_of = _widths(algorithm, scores)
-    sizes = {split: getattr(trial.dataset, split).num_examples for split in ("validation", "test")}
+    """Returns a record for each split and client of a trial, in client order."""
+    width_of = _widths(program, found)
+    examples = {
+        split: getattr(trial.dataset, split).num_examples for split in ("validation", "test")
+    }
     return [
         {
             **front,
             "client": name,
-            "num_examples": int(sizes[score.view.split][client]),
-            "units": int(score.units[client]),
-            "width": width_of[int(score.units[client])],
-            "split": score.name,
-            "loss": float(score.loss[client]),
-            "accuracy": float(score.accuracy[client]),
+            "num_examples": int(examples[result.view.split][client]),
+            "size": int(result.sizes[client]),
+            "width": width_of[int(result.sizes[client])],
+            "split": result.view.name,
+            "loss": float(result.loss[client]),
+            "accuracy": float(result.accuracy[client]),
         }
-        for score in scores
+        for result in found
         for client, name in enumerate(trial.dataset.client_names)
     ]
 
 
-def _size_rows(
-    front: Mapping[str, Any], algorithm: FederatedAlgorithm, scores: Sequence[Score]
+def _size_records(
+    front: Mapping[str, Any], program: Program, found: Sequence[EvaluationResult]
 ) -> list[dict[str, Any]]:
-    """Returns a row for each level: its subnet on the test examples of all clients.
+    """Returns a record for each level: its subnet on the test examples of all clients.
 
     The global accuracy is that over all of them, on all classes. The local one is the mean over
     clients, on their own classes where the objective hides others.
     """
-    width_of = _widths(algorithm, scores)
-    # Where the objective hides nothing, one score is both.
-    whole = {score.view.level: score for score in scores if score.view.whole}
-    own = whole | {score.view.level: score for score in scores if not score.view.whole}
-    rows = []
-    for level, score in whole.items():
-        right = np.nansum(score.accuracy * score.targets)
+    width_of = _widths(program, found)
+    # Where the objective hides nothing, one result is both.
+    on_all = {result.view.level: result for result in found if result.view.all_classes}
+    on_own = on_all | {r.view.level: r for r in found if not r.view.all_classes}
+    lines = []
+    for level, result in on_all.items():
+        right = np.nansum(result.accuracy * result.targets)
         columns = {
-            "units": int(score.units[0]),
-            "width": width_of[int(score.units[0])],
-            "global_accuracy": float(right / score.targets.sum()),
-            "local_accuracy": float(np.nanmean(own[level].accuracy)),
+            "size": int(result.sizes[0]),
+            "width": width_of[int(result.sizes[0])],
+            "global_accuracy": float(right / result.targets.sum()),
+            "local_accuracy": float(np.nanmean(on_own[level].accuracy)),
         }
-        rows.append({**front, "level": level, **columns})
-    return rows
+        lines.append({**front, "level": level, **columns})
+    return lines
 
 
-def _widths(algorithm: FederatedAlgorithm, scores: Sequence[Score]) -> dict[int, float]:
-    """Returns the width of every size that was scored."""
-    kept = {int(units) for score in scores for units in np.unique(score.units)}
-    return {
-        units: float(algorithm.extraction.shape(algorithm.model, units).width) for units in kept
-    }
+def _widths(program: Program, found: Sequence[EvaluationResult]) -> dict[int, float]:
+    """Returns the width of every size that was evaluated."""
+    sizes = {int(size) for result in found for size in np.unique(result.sizes)}
+    shape = program.extraction.shape
+    return {size: float(shape(program.model, size).width) for size in sizes}
 
 
-def _summary_columns(result: evaluation.Summary, allocation: Allocation) -> dict[str, float]:
+def _summary_columns(summary: Summary, allocation: Allocation) -> dict[str, float]:
     """Names the columns of accuracies and budgets."""
-    accuracies = {f"{name}_accuracy": v for name, v in dataclasses.asdict(result).items()}
+    accuracies = {f"{name}_accuracy": v for name, v in dataclasses.asdict(summary).items()}
     ledger = allocation.ledger
     return {
         **accuracies,

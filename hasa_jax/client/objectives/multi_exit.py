@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax.base import ClientMetrics
+from hasa_jax.client.objectives.objective import LocalStep, Objective
 from hasa_jax.supernet import losses
-from hasa_jax.supernet.types import LocalStep, Objective
 
 
 def multi_exit(
@@ -37,7 +37,7 @@ def multi_exit(
     """
 
     def loss(step: LocalStep) -> tuple[jax.Array, ClientMetrics]:
-        outputs = step.forward(step.drawn)
+        outputs = step.forward(kept=step.drawn)[0]
         exits = jnp.int32(step.exits)
         own = losses.at_exit(outputs, step.exits)
         sums = losses.score_batch(own, step.targets, step.valid)

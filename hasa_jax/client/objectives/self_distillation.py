@@ -1,4 +1,4 @@
-"""FjORD's self-distillation: the whole subnet teaches the drawn width."""
+"""FjORD's self-distillation: the full subnet teaches the drawn width."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax.base import ClientMetrics
+from hasa_jax.client.objectives.objective import LocalStep, Objective
 from hasa_jax.supernet import losses
-from hasa_jax.supernet.types import LocalStep, Objective
 
 
 def self_distillation() -> Objective:
-    """Hard labels for the client's whole subnet, its soft labels for the drawn width.
+    """Hard labels for the client's full subnet, its soft labels for the drawn width.
 
     `CE(z_max, y) + CE(z_p, softmax(z_max))` with the teacher's gradient stopped, temperature 1
     and equal weights.
@@ -24,8 +24,8 @@ def self_distillation() -> Objective:
     """
 
     def loss(step: LocalStep) -> tuple[jax.Array, ClientMetrics]:
-        teacher = losses.at_exit(step.forward(None), step.exits)
-        student = losses.at_exit(step.forward(step.drawn), step.exits)
+        teacher = losses.at_exit(step.forward(kept=None)[0], step.exits)
+        student = losses.at_exit(step.forward(kept=step.drawn)[0], step.exits)
         sums = losses.score_batch(teacher, step.targets, step.valid)
         _, in_classes = losses.target_losses(teacher, step.targets, step.valid)
         soft = jax.lax.stop_gradient(jax.nn.softmax(teacher))

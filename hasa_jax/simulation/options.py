@@ -1,0 +1,100 @@
+"""How a run trains, runs on devices, and reports; with the defaults of API and command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import jax
+import optax
+
+from hasa_jax.base import UserError
+from hasa_jax.execution import MODES
+from hasa_jax.server.faults import Faults
+
+CLIENT_LEARNING_RATE = 0.01
+"""Of Adam, the clients' optimizer where none is given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How clients and server train, beside what the method defines.
+
+    Attributes:
+      server_optimizer: takes the mean update; plain averaging, `optax.sgd(1.0)`, if None.
+      schedule: round -> factor on the clients' learning rate; 1 if None.
+      local_epochs: passes over a client's data in a round.
+      batch_size: examples in a local batch.
+      clients_per_round: clients drawn for each round, without replacement; 0 for all.
+      drop_nonfinite: whether a client whose update is not finite is left out of the round's mean.
+      faults: clients that fail.
+    """
+
+    server_optimizer: optax.GradientTransformation | None = None
+    schedule: Callable[[jax.Array], jax.Array] | None = None
+    local_epochs: int = 1
+    batch_size: int = 32
+    clients_per_round: int = 0
+    drop_nonfinite: bool = False
+    faults: Faults = dataclasses.field(default_factory=Faults)
+
+    def __post_init__(self) -> None:
+        """Refuses counts out of range."""
+        _check_least("local_epochs", self.local_epochs, 1)
+        _check_least("batch_size", self.batch_size, 1)
+        _check_least("clients_per_round", self.clients_per_round, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How cohorts run; results are equal within float tolerance.
+
+    Attributes:
+      mode: `masked` computes every client at full size, in one program; `sliced` computes truly
+        narrow subnets, and compiles each size; `auto` chooses (see `program.choose_mode`).
+      client_block: clients in one `vmap`; 0 for one on CPUs and for all of a size elsewhere.
+      devices: devices that share a cohort, or share the trials of a program; 0 for all.
+      stream: whether only the clients of a round are on the device, for populations that are
+        larger than its memory.
+    """
+
+    mode: str = "auto"
+    client_block: int = 0
+    devices: int = 0
+    stream: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses unknown modes and counts out of range."""
+        if self.mode not in ("auto", *MODES):
+            raise UserError(f"unknown `mode` {self.mode!r}: use one of auto, {', '.join(MODES)}")
+        _check_least("client_block", self.client_block, 0)
+        _check_least("devices", self.devices, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reporting:
+    """What a run evaluates, and when.
+
+    Attributes:
+      eval_every: rounds between evaluations; the last round is evaluated in any case.
+      tail_fraction: share of clients that the tail accuracy averages over.
+      levels: sizes, by name, whose accuracies on the test examples of all clients go into the
+        table `sizes`, whether or not clients have these sizes.
+    """
+
+    eval_every: int = 5
+    tail_fraction: float = 0.25
+    levels: Mapping[str, int] = MappingProxyType({})
+
+    def __post_init__(self) -> None:
+        """Refuses numbers out of range."""
+        _check_least("eval_every", self.eval_every, 1)
+        if not 0 <= self.tail_fraction <= 1:
+            raise UserError(f"`tail_fraction` is {self.tail_fraction}: it is a share, from 0 to 1")
+
+
+def _check_least(name: str, value: int, least: int) -> None:
+    """Refuses a count below the least that makes sense."""
+    if value < least:
+        raise UserError(f"`{name}` is {value}: it must be at least {least}")

@@ -1,0 +1,202 @@
+"""What the compiled programs of a run are made from; trials that share it share programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from hasa_jax.allocation.allocation import allocate
+from hasa_jax.base import FederatedDataset, UserError
+from hasa_jax.client.positions import usual_positions
+from hasa_jax.client.training import LocalRule
+from hasa_jax.methods.method import Method
+from hasa_jax.simulation.options import CLIENT_LEARNING_RATE, Execution, Training
+from hasa_jax.supernet import costs, label_rows
+from hasa_jax.supernet.types import Extraction, Model, ModelSpec
+
+_SECONDS_A_BUCKET = 4.0
+"""About what a bucket takes to compile."""
+
+_MACS_A_SECOND = {"cpu": 1e10}
+_MACS_A_SECOND_ELSEWHERE = 1e12
+"""About what a device computes in training, by platform."""
+
+_PASSES = 3
+"""A training step costs about as much as so many forward passes."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """A method on a supernet, with everything that its compiled programs depend on.
+
+    Attributes:
+      method: what is trained, and which part of it each client holds.
+      model: the supernet.
+      rule: how clients train.
+      server_optimizer: takes the mean update.
+      schedule: round -> factor on the clients' learning rate.
+      training: epochs, batches, faults.
+      execution: mode and devices, resolved.
+    """
+
+    method: Method
+    model: Model
+    rule: LocalRule
+    server_optimizer: optax.GradientTransformation
+    schedule: Callable[[jax.Array], jax.Array]
+    training: Training
+    execution: Execution
+
+    @property
+    def extraction(self) -> Extraction:
+        """Which part of the supernet a client holds."""
+        return self.method.extraction
+
+    @property
+    def lanes(self) -> int | None:
+        """Clients in one `vmap`; None for all of a bucket."""
+        # On CPUs, batched products of small matrices are slower than the products one by one.
+        cpu = jax.default_backend() == "cpu"
+        return self.execution.client_block or (1 if cpu else None)
+
+
+def make_program(
+    method: Method,
+    model: ModelSpec,
+    dataset: FederatedDataset,
+    *,
+    client_optimizer: optax.GradientTransformation | None = None,
+    training: Training | None = None,
+    execution: Execution | None = None,
+    num_rounds: int = 15,
+) -> Program:
+    """Binds a model to a method and a data set, and resolves how it runs.
+
+    Args:
+      method: the method.
+      model: the model's specification.
+      dataset: supplies shapes, classes, and how many targets batches of texts hold.
+      client_optimizer: local optimizer, fresh each round; `optax.adam(0.01)` if None.
+      training: how clients and server train.
+      execution: how cohorts run.
+      num_rounds: rounds of the run, by which `auto` chooses the mode.
+
+    Returns:
+      The program. Make it once and share it between trials, so that they share compiled code.
+
+    Raises:
+      UserError: for parts that do not fit together.
+    """
+    training, execution = training or Training(), execution or Execution()
+    bound = model.bind(dataset, norm=method.norm, scaler=method.scaler)
+    extraction = method.extraction
+    # An extraction that does not fit the model refuses to name a shape.
+    extraction.shape(bound, max(bound.groups.values()))
+    if method.label_split:
+        label_rows.label_row_axes(bound)
+    if execution.mode == "sliced" and extraction.order is None:
+        raise UserError(
+            "sliced execution cuts units, but this extraction keeps single parameters: use masked "
+            "execution (`mode` auto does where it must), or an extraction that ranks units"
+        )
+    mode = execution.mode
+    if mode == "auto":
+        mode = choose_mode(method, bound, dataset, training, num_rounds)
+    batch_size = training.batch_size
+    positions = usual_positions(dataset.train, batch_size) if bound.picks_positions else ()
+    return Program(
+        method=method,
+        model=bound,
+        rule=LocalRule(
+            optimizer=client_optimizer or optax.adam(CLIENT_LEARNING_RATE),
+            objective=method.objective,
+            proximal=method.proximal,
+            levels=extraction.levels,
+            positions=positions,
+        ),
+        server_optimizer=training.server_optimizer or optax.sgd(1.0),
+        schedule=training.schedule or _constant,
+        training=training,
+        execution=dataclasses.replace(
+            execution, mode=mode, devices=device_count(execution.devices)
+        ),
+    )
+
+
+def choose_mode(
+    method: Method,
+    model: Model,
+    dataset: FederatedDataset,
+    training: Training,
+    num_rounds: int,
+) -> str:
+    """Chooses masked execution where compiling narrow programs costs more than it saves.
+
+    Sliced execution compiles one body for each size, up to eight, at about 4 s each. It saves
+    `rounds * examples * epochs * 3 * MACs * (1 - executed)` multiply-accumulates, at about `1e10`
+    a second on CPUs and `1e12` elsewhere; `executed` is the share of the supernet's MACs that the
+    allocation executes. Sliced is chosen if it saves more seconds than it costs. An extraction of
+    single parameters runs masked.
+
+    Args:
+      method: supplies extraction, policy and budget.
+      model: the supernet.
+      dataset: supplies the sizes of the clients.
+      training: epochs and clients in a round.
+      num_rounds: rounds of the run.
+
+    Returns:
+      `masked` or `sliced`.
+    """
+    if method.extraction.order is None:
+        return "masked"
+    num_clients = dataset.train.num_clients
+    allocation = allocate(
+        dataset.train,
+        model,
+        policy=method.policy,
+        # Equal scores: which client is wide hardly changes what a round executes.
+        scores=np.zeros(num_clients),
+        key=jax.random.key(0),
+        budget=method.budget,
+        extraction=method.extraction,
+    )
+    share = (training.clients_per_round or num_clients) / num_clients
+    examples = float(dataset.train.num_examples.sum()) * share * training.local_epochs
+    macs = costs.mac_count(model, model.groups) * (1 - allocation.ledger.executed)
+    rate = _MACS_A_SECOND.get(jax.default_backend(), _MACS_A_SECOND_ELSEWHERE)
+    saved = num_rounds * examples * _PASSES * macs / rate
+    buckets = min(8, len(np.unique(allocation.sizes)))
+    return "sliced" if saved > _SECONDS_A_BUCKET * buckets else "masked"
+
+
+def device_count(wanted: int) -> int:
+    """Returns how many devices share the work.
+
+    Args:
+      wanted: how many the user asked for; 0 for all that there are.
+
+    Returns:
+      The number.
+
+    Raises:
+      UserError: if there are fewer.
+    """
+    available = len(jax.devices())
+    if wanted > available:
+        raise UserError(
+            f"`devices` is {wanted}, but JAX has {available} ({jax.default_backend()}): lower it, "
+            "or leave it out to use all"
+        )
+    return wanted or available
+
+
+def _constant(round: jax.Array) -> jax.Array:
+    """Leaves the clients' learning rate as it is."""
+    del round
+    return jnp.float32(1.0)

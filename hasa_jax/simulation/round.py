@@ -1,0 +1,228 @@
+"""One communication round, as one straight line.
+
+statistics -> sizes -> subnets -> training -> sums -> new state. Every step is a function of its
+own, with explicit inputs.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hasa_jax import keys
+from hasa_jax.base import ClientData, ClientReport, PyTree, ServerState
+from hasa_jax.client import batches as batching
+from hasa_jax.client.training import LocalTask, local_training
+from hasa_jax.execution.broadcast import broadcast_to
+from hasa_jax.execution.layout import Bucket, Cohort, Slot
+from hasa_jax.execution.loop import run_cohort
+from hasa_jax.execution.sharding import gather_clients, share_cohort
+from hasa_jax.execution.subnets import masked_subnet, sliced_subnet
+from hasa_jax.server.aggregation import all_finite, partial_sum
+from hasa_jax.server.faults import as_sent
+from hasa_jax.server.robust import robust_sum
+from hasa_jax.server.update import server_update
+from hasa_jax.simulation.program import Program
+from hasa_jax.supernet import label_rows
+from hasa_jax.supernet.subnet import Subnet, insert
+
+
+def init_state(program: Program, key: jax.Array) -> ServerState:
+    """Returns the server's state before round 0.
+
+    Args:
+      program: supplies the supernet and the server's optimizer.
+      key: root key of the run; it is not consumed.
+
+    Returns:
+      The state.
+    """
+    params = program.model.init(keys.address(key, keys.Stream.INIT))
+    return ServerState(params, program.server_optimizer.init(params), jnp.int32(0), key)
+
+
+@functools.partial(jax.jit, static_argnames="program")
+def scan_rounds(
+    program: Program, state: ServerState, data: ClientData, cohorts: Cohort
+) -> tuple[ServerState, ClientReport]:
+    """Runs rounds in one `lax.scan`, without going back to the host.
+
+    Args:
+      program: what is run (static).
+      state: the server's state before the first of the rounds.
+      data: training examples of all clients.
+      cohorts: the clients of each round, stacked: leaves `[R, ...]`.
+
+    Returns:
+      The state afterwards, and what the clients report `[R, P, V, L]`.
+    """
+    scan = share_cohort(functools.partial(_scan, program), cohorts.layout, axis=1, same=2)
+    return scan(cohorts, state, data)
+
+
+def _scan(
+    program: Program, cohorts: Cohort, state: ServerState, data: ClientData
+) -> tuple[ServerState, ClientReport]:
+    """Runs the rounds of one device."""
+    return jax.lax.scan(functools.partial(train_round, program, data), state, cohorts)
+
+
+class RoundInputs(NamedTuple):
+    """What all clients of a round share.
+
+    Attributes:
+      state: the server's state.
+      data: training examples of all clients.
+      prepared: what the extraction prepares once for all clients, or None.
+      classes: which classes occur at each client `[N, K]`, bool; None if no objective needs it.
+      label_rows: which label rows each client owns, `{axis: [N, label rows]}`; None without label
+        split.
+      finite: whether the supernet is finite before the round, a bool scalar.
+      num_batches: batches of one pass of the largest client.
+    """
+
+    state: ServerState
+    data: ClientData
+    prepared: PyTree
+    classes: jax.Array | None
+    label_rows: dict[str, jax.Array] | None
+    finite: jax.Array
+    num_batches: int
+
+
+def train_round(
+    program: Program, data: ClientData, state: ServerState, cohort: Cohort
+) -> tuple[ServerState, ClientReport]:
+    """Runs one round: what one device does.
+
+    Args:
+      program: what is run.
+      data: training examples of all clients.
+      state: the server's state.
+      cohort: the clients of this device `[1, V, L]`.
+
+    Returns:
+      The state afterwards, and what the clients report `[1, V, L]`.
+    """
+    method, model = program.method, program.model
+    inputs = RoundInputs(
+        state=state,
+        data=data,
+        prepared=prepare(program, state),
+        classes=label_rows.present_classes(data) if method.objective.own_classes else None,
+        label_rows=label_rows.present_label_rows(data, model) if method.label_split else None,
+        finite=all_finite(state.params),
+        num_batches=cohort.layout.num_batches,
+    )
+    client_fn = functools.partial(train_client, program, inputs)
+    (mass, sums), (report, updates) = run_cohort(client_fn, cohort)
+    report = report.replace(share=report.share / jnp.where(mass > 0, mass, 1.0))
+    if method.robust != "none":
+        sums = robust_sum(
+            *gather_clients(updates, cohort.layout),
+            robust=method.robust,
+            aggregation=method.aggregation,
+            trim=method.trim,
+        )
+    params, opt_state = server_update(
+        state.params, state.opt_state, sums, program.server_optimizer, method.aggregation
+    )
+    return ServerState(params, opt_state, state.round + 1, state.key), report
+
+
+def prepare(program: Program, state: ServerState) -> PyTree:
+    """Computes what the extraction needs once for all clients; None if it needs nothing."""
+    extraction = program.extraction
+    return extraction.prepare and extraction.prepare(state.params, program.model)
+
+
+def extract(
+    program: Program,
+    state: ServerState,
+    data: ClientData,
+    prepared: PyTree,
+    slot: Slot,
+    bucket: Bucket,
+) -> Subnet:
+    """Extracts a client's subnet.
+
+    Args:
+      program: supplies the extraction and how it runs.
+      state: the server's state.
+      data: training examples of all clients.
+      prepared: from `prepare`.
+      slot: the client's slot.
+      bucket: the size that is compiled.
+
+    Returns:
+      The subnet, masked or truly narrow.
+    """
+    model, extraction = program.model, program.extraction
+    sent = broadcast_to(slot.client, model, state, data, program.training.batch_size)
+    if program.execution.mode == "masked":
+        return masked_subnet(model, extraction, sent, slot, prepared)
+    return sliced_subnet(model, extraction, sent, slot, bucket)
+
+
+def local_task(
+    program: Program, inputs: RoundInputs, lane_axis: str | None, slot: Slot
+) -> LocalTask:
+    """Returns a client's batches, keys and learning rate of a round."""
+    state, training = inputs.state, program.training
+    batches = batching.shuffled_batches(
+        batching.batch_key(state.key, state.round, slot.client),
+        inputs.data,
+        slot.client,
+        inputs.num_batches,
+        training.batch_size,
+        training.local_epochs,
+    )
+    return LocalTask(
+        batches=batching.first_batches(batches, slot.steps),
+        key=keys.address(state.key, keys.Stream.STEPS, state.round, slot.client),
+        round=state.round,
+        present=None if inputs.classes is None else inputs.classes[slot.client],
+        scale=program.schedule(state.round),
+        lane_axis=lane_axis,
+    )
+
+
+def train_client(
+    program: Program, inputs: RoundInputs, bucket: Bucket, lane_axis: str | None, slot: Slot
+) -> tuple[PyTree, PyTree]:
+    """Trains one client, and sums what the server gets of it.
+
+    Args:
+      program: what is run.
+      inputs: what all clients share.
+      bucket: the size that is compiled.
+      lane_axis: name of the axis of clients that run in one `vmap`, or None.
+      slot: the client's slot.
+
+    Returns:
+      `((weight, partial sum), (report, update))`: what is summed over clients, and what is
+      stacked. A robust mean needs the updates instead of the partial sum; the other is empty.
+    """
+    state, data, method = inputs.state, inputs.data, program.method
+    subnet = extract(program, state, data, inputs.prepared, slot, bucket)
+    task = local_task(program, inputs, lane_axis, slot)
+    update, metrics = local_training(subnet, data, task, program.rule)
+    masks = subnet.masks
+    if inputs.label_rows is not None:
+        own = {name: table[slot.client] for name, table in inputs.label_rows.items()}
+        own_masks = label_rows.label_row_masks(program.model, own)
+        masks = jax.tree.map(jnp.multiply, masks, own_masks)
+    faults, robust = program.training.faults, method.robust != "none"
+    update, weight = as_sent(faults, state, slot.client, data.num_clients, update, slot.weight)
+    finite = all_finite(update)
+    if program.training.drop_nonfinite or robust:
+        weight = jnp.where(finite, weight, 0.0)
+    # No client is responsible for a supernet that was not finite when it was sent.
+    report = ClientReport(metrics, finite | ~inputs.finite, weight, weight)
+    inserted = insert(subnet, update)
+    if robust:
+        return (weight, ()), (report, (inserted, masks, weight))
+    return (weight, partial_sum(inserted, masks, weight, method.aggregation)), (report, ())
