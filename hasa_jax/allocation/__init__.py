@@ -1,49 +1,22 @@
-"""Policies: from client statistics to a width for every client."""
-
-import functools
+"""Allocation: which client trains at which size."""
 
 from hasa_jax.allocation.allocation import Allocation, allocate
-from hasa_jax.allocation.policies.bounds import exclusive, full, smallest
-from hasa_jax.allocation.policies.capacity import capacity
-from hasa_jax.allocation.policies.fixed import fixed
-from hasa_jax.allocation.policies.hasa import hasa
-from hasa_jax.allocation.policies.levels import levels
-from hasa_jax.allocation.policies.random import random
-from hasa_jax.allocation.policies.size_proportional import size_proportional
-from hasa_jax.allocation.policies.uniform import uniform
-
-# Policies that meet the budget.
-POLICIES = {
-    "capacity": capacity,
-    "fixed": fixed,
-    "hasa": hasa,
-    "inverse_hasa": functools.partial(hasa, inverse=True),
-    "random": random,
-    "size_proportional": size_proportional,
-    "uniform": uniform,
-}
-
-# Allocations that follow none: bounds, and published levels.
-UNBUDGETED = {
-    "exclusive": exclusive,
-    "full": full,
-    "levels": levels,
-    "smallest": smallest,
-}
+from hasa_jax.allocation.budget import Budget, BudgetSpec
+from hasa_jax.allocation.ledger import Ledger
+from hasa_jax.allocation.policies import POLICIES
+from hasa_jax.allocation.policy import Policy
+from hasa_jax.allocation.scores import SCORES, ScoreFn
+from hasa_jax.allocation.stats import ClientStats
 
 __all__ = [
     "POLICIES",
-    "UNBUDGETED",
+    "SCORES",
     "Allocation",
+    "Budget",
+    "BudgetSpec",
+    "ClientStats",
+    "Ledger",
+    "Policy",
+    "ScoreFn",
     "allocate",
-    "capacity",
-    "exclusive",
-    "fixed",
-    "full",
-    "hasa",
-    "levels",
-    "random",
-    "size_proportional",
-    "smallest",
-    "uniform",
 ]

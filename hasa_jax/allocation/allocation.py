@@ -1,21 +1,26 @@
-"""Before round 0: scores, a policy's widths, whole units, and the ledger."""
+"""Before round 0: a policy's widths, the sizes that they round to, and the ledger."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 
 import jax
 import numpy as np
 
 from hasa_jax import keys
-from hasa_jax.allocation import budget as budgets
-from hasa_jax.base import ClientData, ClientStats, UserError
+from hasa_jax.allocation.budget import Budget, BudgetSpec
+from hasa_jax.allocation.ledger import Ledger, mean_costs
+from hasa_jax.allocation.policy import Policy
+from hasa_jax.allocation.rounding import round_to_sizes
+from hasa_jax.allocation.stats import ClientStats
+from hasa_jax.base import ClientData, UserError
 from hasa_jax.supernet import costs, units
 from hasa_jax.supernet.types import Extraction, Model
 
 _LEDGER_ROUNDS = 100
-"""Rounds that the ledger of a dynamic allocation averages over."""
+"""Rounds that the ledger of a dynamic policy averages over."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,123 +28,123 @@ class Allocation:
     """Every client's subnet.
 
     Attributes:
-      units: the size that each client trains at, as units of the largest group `[N]`; those of
-        round 0 if they are drawn anew each round.
-      widths: the width that this size has under the extraction `[N]`.
+      sizes: the size that each client trains at `[N]`, int64; of a dynamic policy, that of round 0.
+      widths: the width of this size under the extraction `[N]`.
       takes_part: which clients are ever trained `[N]`, bool; the others are only evaluated.
-      stats: what the policy saw.
-      ledger: requested and achieved budgets; of a dynamic allocation the mean over its first
-        rounds.
-      redraw: `round -> units [N]` of a dynamic allocation, or None.
+      stats: what the policy looked at.
+      ledger: requested and achieved budgets; of a dynamic policy, the mean over its first rounds.
+      redraw: `round -> sizes [N]` of a dynamic policy, None for others.
     """
 
-    units: np.ndarray
+    sizes: np.ndarray
     widths: np.ndarray
     takes_part: np.ndarray
     stats: ClientStats
-    ledger: budgets.Ledger
+    ledger: Ledger
     redraw: Callable[[int], np.ndarray] | None = None
 
-    def units_at(self, round: int) -> np.ndarray:
+    def sizes_at(self, round: int) -> np.ndarray:
         """Returns the sizes of one round `[N]`."""
-        return self.units if self.redraw is None else self.redraw(round)
+        return self.sizes if self.redraw is None else self.redraw(round)
 
 
 def allocate(
-    data: ClientData,
+    train: ClientData,
     model: Model,
     *,
-    policy: budgets.AllocateFn,
-    scores: np.ndarray,
+    policy: Policy,
     key: jax.Array,
+    scores: np.ndarray | None = None,
+    budget: BudgetSpec = BudgetSpec(),
     extraction: Extraction | None = None,
-    budgeted: bool = True,
-    dynamic: bool = False,
-    budget: float = 0.5,
-    budget_unit: str = "width",
-    budget_projection: str = "exact",
-    w_min: float = 0.2,
-    w_max: float = 0.8,
-    capacities: Sequence[float] | None = None,
 ) -> Allocation:
-    """Decides every client's width from its training data, under a size-weighted budget.
+    """Decides every client's size, from its training data only.
 
     Args:
-      data: training examples of all clients; nothing else may be looked at.
+      train: training examples of all clients.
       model: the supernet.
-      policy: client statistics -> widths (see `POLICIES` and `UNBUDGETED`).
-      scores: heterogeneity scores of the clients `[N]`, from a `ScoreFn` on the same data.
+      policy: gives every client a width, and defines whether the widths follow the budget.
       key: root key of the run; it is not consumed.
-      extraction: which part of the supernet a client of some size holds, hence what it costs;
-        plain widths if None.
-      budgeted: whether the policy is held to the budget; those of `UNBUDGETED` are not.
-      dynamic: whether the policy deals again each round, from a key of the round.
-      budget: target `B` of `sum_i q_i c(w_i)`, a fraction of all clients at full width.
-      budget_unit: what `c` counts: `width`, `params` or `macs`.
-      budget_projection: `exact` or `paper`.
-      w_min: narrowest width.
-      w_max: widest width.
-      capacities: widest width that each client's device holds; `w_max` if None.
+      scores: heterogeneity scores of the clients `[N]`, from a `ScoreFn` on the same data; a
+        policy that is not scored needs none.
+      budget: the size-weighted mean cost that a budgeted policy meets. Other policies may read
+        its unit, bounds and capacities, but are never scaled to its target.
+      extraction: which part of the supernet a client of some size holds, and therefore what the
+        size costs; plain widths if None.
 
     Returns:
       The allocation.
 
     Raises:
-      UserError: if the budget cannot be met; the message names the feasible interval.
+      UserError: if the budget cannot be met (the message names the feasible interval), or if
+        scores are missing or do not fit the clients.
     """
     extraction = extraction or Extraction(shape=units.by_width)
-    if budget_unit not in costs.BUDGET_UNITS:
-        raise UserError(
-            f"unknown budget unit {budget_unit!r}: use one of {', '.join(costs.BUDGET_UNITS)}"
-        )
-    if budgeted and extraction.mask is not None and budget_unit == "width":
+    if policy.budgeted and extraction.mask is not None and budget.unit == "width":
         raise UserError(
             "this extraction keeps single parameters, not units, so it has no width: state its "
             "budget in params, or in (nominal) macs"
         )
-    stats = ClientStats(data.num_examples, scores, _caps(data.num_clients, w_max, capacities))
+    scores = _checked_scores(scores, policy, train.num_clients)
+    stats = ClientStats(train.num_examples, scores, budget.max_widths(train.num_clients))
     tables = {
         unit: costs.cost_table(model, extraction, unit)
         for unit in (*costs.BUDGET_UNITS, "executed")
     }
-    table = tables[budget_unit]
-    target = budgets.Budget(budget, budget_unit, budget_projection, w_min, w_max, table)
-
-    def deal(key: jax.Array) -> tuple[np.ndarray, np.ndarray]:
-        widths = policy(stats, target, key)
-        if budgeted:
-            return budgets.round_to_units(widths, stats, target), widths > 0
-        # Who takes no part is evaluated at what its device holds.
-        shown = np.where(widths > 0, widths, stats.max_widths)
-        return np.array([units.units_of_width(model, width) for width in shown]), widths > 0
-
-    def redraw(round: int) -> np.ndarray:
-        return deal(keys.address(key, keys.Stream.REDRAW, round))[0]
-
-    kept, takes_part = deal(keys.address(key, keys.Stream.REDRAW) if dynamic else key)
-    q = budgets.shares(stats) * takes_part
-    dealt = [redraw(round) for round in range(_LEDGER_ROUNDS)] if dynamic else [kept]
-    achieved = {
-        unit: float(np.mean([q @ table[kept] / q.sum() for kept in dealt]))
-        for unit, table in tables.items()
-    }
+    draw = functools.partial(_draw_sizes, policy, stats, budget.bind(tables[budget.unit]), model)
+    sizes, takes_part = draw(_key_of_round(key, 0) if policy.dynamic else key)
+    redraw = functools.partial(_redraw_sizes, draw, key) if policy.dynamic else None
+    rounds = [redraw(round) for round in range(_LEDGER_ROUNDS)] if redraw else [sizes]
+    achieved = mean_costs(rounds, stats.shares * takes_part, tables)
+    requested = budget.target if policy.budgeted else float("nan")
     return Allocation(
-        units=kept,
-        widths=np.array([extraction.shape(model, int(k)).width for k in kept]),
+        sizes=sizes,
+        widths=np.array([extraction.shape(model, int(size)).width for size in sizes]),
         takes_part=takes_part,
         stats=stats,
-        ledger=budgets.Ledger(budget if budgeted else float("nan"), budget_unit, **achieved),
-        redraw=redraw if dynamic else None,
+        ledger=Ledger(requested, budget.unit, **achieved),
+        redraw=redraw,
     )
 
 
-def _caps(num_clients: int, w_max: float, capacities: Sequence[float] | None) -> np.ndarray:
-    """Returns the widest width of every client's device `[N]`."""
-    if capacities is not None and len(capacities) != num_clients:
+def _checked_scores(scores: np.ndarray | None, policy: Policy, num_clients: int) -> np.ndarray:
+    """Returns the scores of all clients `[N]`, zeros if the policy needs none."""
+    if scores is None:
+        if policy.scored:
+            raise UserError(
+                f"policy {policy.name} orders clients by their heterogeneity: give their `scores`"
+            )
+        return np.zeros(num_clients)
+    scores = np.asarray(scores)
+    if scores.shape != (num_clients,):
         raise UserError(
-            f"{len(capacities)} capacities for {num_clients} clients: give one a client"
+            f"`scores` of shape {scores.shape} for {num_clients} clients: give one a client"
         )
-    caps = np.full(num_clients, w_max) if capacities is None else np.asarray(capacities)
-    if not ((caps > 0) & (caps <= 1)).all():
-        raise UserError(f"capacities must be widths in (0, 1], not {caps.tolist()}")
-    return caps
+    if policy.scored and not np.isfinite(scores).all():
+        client = int(np.argmin(np.isfinite(scores)))
+        raise UserError(f"`scores` must be finite, but that of client {client} is {scores[client]}")
+    return scores
+
+
+def _draw_sizes(
+    policy: Policy, stats: ClientStats, budget: Budget, model: Model, key: jax.Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns every client's size `[N]`, and which clients take part `[N]`; consumes the key."""
+    widths = policy.widths(stats, budget, key)
+    if policy.budgeted:
+        return round_to_sizes(widths, stats, budget), widths > 0
+    # A client that takes no part is evaluated at the size that its device holds.
+    shown = np.where(widths > 0, widths, stats.max_widths)
+    return np.array([units.size_of_width(model, width) for width in shown]), widths > 0
+
+
+def _redraw_sizes(
+    draw: Callable[[jax.Array], tuple[np.ndarray, np.ndarray]], key: jax.Array, round: int
+) -> np.ndarray:
+    """Returns the sizes that a dynamic policy gives in one round `[N]`."""
+    return draw(_key_of_round(key, round))[0]
+
+
+def _key_of_round(key: jax.Array, round: int) -> jax.Array:
+    """Returns the root key of a dynamic policy's draws in one round."""
+    return keys.address(key, keys.Stream.REDRAW, round)

@@ -1,161 +1,132 @@
-"""Published methods: which extraction, objective, norm, mean and weights make each of them."""
+"""What a method is."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from hasa_jax.client.objectives import OBJECTIVES
-from hasa_jax.execution.round import FederatedAlgorithm
-from hasa_jax.extraction import EXTRACTIONS
-from hasa_jax.methods.build import partial_training
-from hasa_jax.supernet.types import Model
+from hasa_jax.allocation.budget import BudgetSpec
+from hasa_jax.allocation.policies import levels as levels_policy
+from hasa_jax.allocation.policies import uniform
+from hasa_jax.allocation.policy import Policy
+from hasa_jax.allocation.scores.score import ScoreFn
+from hasa_jax.base import UserError
+from hasa_jax.client.objectives.objective import Objective
+from hasa_jax.models.layers import NORMS, SCALERS
+from hasa_jax.server.aggregation import AGGREGATIONS
+from hasa_jax.server.robust import ROBUST
+from hasa_jax.supernet.types import Extraction
 
-CHOICES = (
-    "policy",
-    "extraction",
-    "objective",
-    "norm",
-    "scaler",
-    "label_split",
-    "aggregation",
-    "client_weights",
-    "robust",
-)
-"""Fields of a method that a user may override one by one."""
+CLIENT_WEIGHTS = ("examples", "uniform")
+"""A client's weight in the server's mean: its number of training examples, or 1."""
+
+_CHOICES = {
+    "norm": NORMS,
+    "scaler": SCALERS,
+    "aggregation": AGGREGATIONS,
+    "client_weights": CLIENT_WEIGHTS,
+    "robust": ROBUST,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A published combination, by names in the tables of this package.
+    """A method of model-heterogeneous federated learning: everything that defines it.
+
+    A published method comes from its factory in `METHODS`. `dataclasses.replace` makes another
+    method of it, such as `dataclasses.replace(hasa(), aggregation="full")`.
 
     Attributes:
+      name: its name in `METHODS`.
       summary: the method in one line, with its reference.
-      policy: allocation of widths; what a method leaves open is `uniform`.
-      extraction: which part of the supernet a width holds.
+      extraction: which part of the supernet a client of some size holds.
       objective: what clients minimise.
-      norm: norm of models that have a choice.
-      scaler: when activations are divided by the width: `none`, `train` or `always`.
-      label_split: whether clients contribute only the rows of their own classes and tokens.
-      aggregation: denominator of the server's mean.
-      client_weights: weights of the server's mean.
-      robust: what takes the place of the plain mean.
-    """
-
-    summary: str
-    policy: str = "uniform"
-    extraction: str = "prefix"
-    objective: str = "cross_entropy"
-    norm: str = "batch"
-    scaler: str = "none"
-    label_split: bool = False
-    aggregation: str = "coverage"
-    client_weights: str = "uniform"
-    robust: str = "none"
-
-
-METHODS = {
-    "coordinate_median": Method(
-        "FedAvg by the median of each coordinate (arXiv 1803.01498)",
-        policy="full",
-        norm="static",
-        robust="median",
-    ),
-    "fedavg": Method(
-        "all clients train the whole supernet (arXiv 1602.05629)",
-        policy="full",
-        norm="static",
-        client_weights="examples",
-    ),
-    "federated_dropout": Method(
-        "units drawn at random for each client and round (arXiv 1812.07210)",
-        extraction="random",
-        norm="static",
-    ),
-    "fiarse": Method(
-        "single parameters of largest magnitude (arXiv 2407.19389)",
-        extraction="importance",
-        aggregation="nonzero",
-    ),
-    "fjord": Method(
-        "ordered dropout: a width drawn for each batch (arXiv 2102.13451)",
-        extraction="ordered_dropout",
-        norm="static",
-        client_weights="examples",
-    ),
-    "fedrolex": Method(
-        "a window of units that rolls with the rounds (arXiv 2212.01548)",
-        extraction="rolling",
-        objective="masked_cross_entropy",
-        scaler="train",
-        label_split=True,
-    ),
-    "hasa": Method(
-        "width follows the heterogeneity of the client's data (arXiv 2606.07621)",
-        policy="hasa",
-        norm="static",
-        client_weights="examples",
-    ),
-    "heterofl": Method(
-        "the first units, masked loss, static norm, scaler (arXiv 2010.01264)",
-        objective="masked_cross_entropy",
-        norm="static",
-        scaler="train",
-        label_split=True,
-    ),
-    "scalefl": Method(
-        "narrower and shallower, all exits trained together (CVPR 2023)",
-        extraction="depth_width",
-        objective="multi_exit",
-        scaler="always",
-    ),
-    "trimmed_mean": Method(
-        "FedAvg without the extremes of each coordinate (arXiv 1803.01498)",
-        policy="full",
-        norm="static",
-        robust="trimmed_mean",
-    ),
-}
-
-
-def build(
-    method: Method,
-    model: Model,
-    *,
-    extraction: Mapping[str, Any] | None = None,
-    objective: Mapping[str, Any] | None = None,
-    **training: Any,
-) -> FederatedAlgorithm:
-    """Builds the algorithm of a method.
-
-    Policy and weights are the business of `allocate` and `run`, norm and scaler of the model.
-
-    Args:
-      method: the combination.
-      model: the supernet.
-      extraction: options of the method's extraction.
-      objective: options of its objective.
-      **training: arguments of `partial_training`.
-
-    Returns:
-      The algorithm.
+      policy: which client gets which width.
+      budget: the size-weighted mean cost that a budgeted policy meets.
+      score: heterogeneity score of the clients, for a scored policy; None without one, or where
+        the user has the scores.
+      norm: norm of models that have a choice, one of `models.layers.NORMS`.
+      scaler: when activations are divided by the width, one of `models.layers.SCALERS`.
+      aggregation: denominator of the server's mean, one of `server.aggregation.AGGREGATIONS`.
+      client_weights: weights of the server's mean, one of `CLIENT_WEIGHTS`.
+      label_split: whether a client contributes only the label rows of its own classes and tokens.
+      robust: what replaces the server's mean, one of `server.robust.ROBUST`.
+      trim: share of the clients that `trimmed_mean` cuts off at each side, in [0, .5).
+      proximal: FedProx's `mu` (arXiv 1812.06127): clients also minimise
+        `mu / 2 ||theta - theta_broadcast||^2`.
 
     Raises:
-      UserError: for a model or an execution that the method does not fit.
+      UserError: for a name or number that is out of its range, and for parts that do not fit each
+        other.
     """
-    return partial_training(
-        model,
-        extraction=EXTRACTIONS[method.extraction](**(extraction or {})),
-        objective=OBJECTIVES[method.objective](**(objective or {})),
-        aggregation=method.aggregation,
-        label_split=method.label_split,
-        robust=method.robust,
-        **training,
-    )
+
+    name: str
+    summary: str
+    extraction: Extraction
+    objective: Objective
+    policy: Policy
+    budget: BudgetSpec
+    score: ScoreFn | None
+    norm: str
+    scaler: str
+    aggregation: str
+    client_weights: str
+    label_split: bool
+    robust: str = "none"
+    trim: float = 0.2
+    proximal: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field, known in _CHOICES.items():
+            value = getattr(self, field)
+            if value not in known:
+                raise UserError(f"unknown `{field}` {value!r}: use one of {', '.join(known)}")
+        if not 0 <= self.trim < 0.5:
+            raise UserError(
+                f"`trim` is {self.trim}: it is a share of each side, from 0 to below .5"
+            )
+        if not 0 <= self.proximal < float("inf"):
+            raise UserError(f"`proximal` is {self.proximal}: it must be finite, and not negative")
+        if self.extraction.all_exits != self.objective.all_exits:
+            raise UserError(
+                "subnets that differ in depth train all their exits: `extraction` depth_width and "
+                "`objective` multi_exit go together"
+            )
+        if self.extraction.teacher != self.objective.teacher:
+            raise UserError(
+                "self-distillation needs a drawn width and a teacher: `extraction` ordered_dropout "
+                "with a teacher and `objective` self_distillation go together"
+            )
+
+
+def uniform_or_levels(
+    levels: Sequence[float] | None,
+    proportions: Sequence[float] | None = None,
+    *,
+    dynamic: bool = False,
+) -> Policy:
+    """Returns the policy of methods whose papers leave the allocation open.
+
+    Args:
+      levels: published sizes, without a budget; if None, `uniform` under the budget.
+      proportions: share of the clients at each level; equal if None.
+      dynamic: whether the levels are drawn in every round.
+
+    Returns:
+      The policy.
+
+    Raises:
+      UserError: for options of levels without levels.
+    """
+    if levels is not None:
+        return levels_policy(levels, proportions, dynamic=dynamic)
+    if proportions is not None or dynamic:
+        raise UserError("proportions and draws are those of levels: give `levels`, too")
+    return uniform()
 
 
 def describe(method: Method) -> str:
-    """Returns a method's choices in one line, for `--help`."""
-    choices = ", ".join(f"{name}={getattr(method, name)}" for name in CHOICES)
-    return f"{method.summary}: {choices}"
+    """Returns a method's summary and its named choices in one line, for help texts."""
+    choices = {field: getattr(method, field) for field in _CHOICES}
+    named = {"policy": method.policy.name, **choices, "label_split": method.label_split}
+    return f"{method.summary}: {', '.join(f'{name}={value}' for name, value in named.items())}"

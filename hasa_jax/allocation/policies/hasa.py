@@ -5,31 +5,72 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from hasa_jax.allocation.budget import AllocateFn, Budget, project
-from hasa_jax.allocation.policies.ranks import normalized_ranks
-from hasa_jax.base import ClientStats
+from hasa_jax.allocation.budget import Budget
+from hasa_jax.allocation.policy import Policy
+from hasa_jax.allocation.projection import project
+from hasa_jax.allocation.stats import ClientStats
 
 
-def hasa(inverse: bool = False) -> AllocateFn:
+def hasa() -> Policy:
     """Widths that rise with the rank of the heterogeneity score, scaled to the budget.
 
-    `r_i = (rank(h_i) - 1) / (N - 1)`, `w_i = w_min + (w_max - w_min) r_i` (Eqs. 13 and 14),
-    then the projection to `sum_i q_i c(w_i) = B` (Eqs. 16 and 17).
-
-    Args:
-      inverse: the directionality ablation: widths that *fall* with the rank.
+    `r_i = (rank(h_i) - 1) / (N - 1)`, `w_i = w_min + (w_max - w_min) r_i` (Eqs. 13 and 14), then
+    the projection to `sum_i q_i c(w_i) = B` (Eqs. 16 and 17).
 
     Returns:
-      An `AllocateFn`.
+      A budgeted policy that reads scores.
 
     References:
       HASA, arXiv 2606.07621.
     """
+    return Policy(_hasa_widths, scored=True, name="hasa")
 
-    def allocate(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
-        del key
-        ranks = normalized_ranks(-stats.scores if inverse else stats.scores)
-        profile = budget.w_min + (budget.w_max - budget.w_min) * ranks
-        return project(profile, stats, budget)
 
-    return allocate
+def inverse_hasa() -> Policy:
+    """Widths that fall with the rank of the score: the ablation of HASA's direction.
+
+    It is `hasa` of the negated scores, so `w_i = w_max - (w_max - w_min) r_i` before the
+    projection.
+
+    Returns:
+      A budgeted policy that reads scores.
+
+    References:
+      HASA, arXiv 2606.07621.
+    """
+    return Policy(_inverse_hasa_widths, scored=True, name="inverse_hasa")
+
+
+def normalized_ranks(scores: np.ndarray) -> np.ndarray:
+    """Returns `r_i = (rank_i - 1) / (N - 1)` in [0, 1]; tied scores share their mean rank.
+
+    Args:
+      scores: `[N]`.
+
+    Returns:
+      `[N]` float64. All are 1/2 if every score is equal, and all NaN if any score is.
+    """
+    if len(scores) == 1:
+        return np.array([0.5])
+    if np.isnan(scores).any():
+        return np.full(len(scores), np.nan)
+    # As `scipy.stats.rankdata`, whose import takes half a second.
+    ordered = np.sort(scores)
+    below, up_to = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
+    return (below + up_to - 1) / 2 / (len(scores) - 1)
+
+
+def _hasa_widths(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
+    del key
+    return _widths_by_rank(normalized_ranks(stats.scores), stats, budget)
+
+
+def _inverse_hasa_widths(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
+    del key
+    return _widths_by_rank(normalized_ranks(-stats.scores), stats, budget)
+
+
+def _widths_by_rank(ranks: np.ndarray, stats: ClientStats, budget: Budget) -> np.ndarray:
+    """Spreads widths over the bounds by rank, and scales them to the budget."""
+    profile = budget.w_min + (budget.w_max - budget.w_min) * ranks
+    return project(profile, stats, budget)

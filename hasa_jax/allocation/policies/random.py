@@ -1,4 +1,4 @@
-"""Random allocation: HASA's profile of widths, dealt out by chance."""
+"""Random allocation: HASA's profile of widths, in random order."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ import jax
 import numpy as np
 
 from hasa_jax import keys
-from hasa_jax.allocation.budget import AllocateFn, Budget, project
-from hasa_jax.base import ClientStats
+from hasa_jax.allocation.budget import Budget
+from hasa_jax.allocation.policy import Policy
+from hasa_jax.allocation.projection import project
+from hasa_jax.allocation.stats import ClientStats
 
 
-def random() -> AllocateFn:
+def random(*, dynamic: bool = False) -> Policy:
     """Evenly spread widths in `[w_min, w_max]`, permuted by the key, scaled to the budget.
 
-    The control for HASA: as unequal, but blind to the data.
+    It is the control of HASA: its widths are as unequal, but do not depend on the data.
+
+    Args:
+      dynamic: whether the widths are permuted in every round.
 
     Returns:
-      An `AllocateFn`.
+      A budgeted policy.
     """
+    return Policy(_random_widths, dynamic=dynamic, name="random")
 
-    def allocate(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
-        profile = np.linspace(budget.w_min, budget.w_max, len(stats.num_examples))
-        shuffle = keys.generator(keys.address(key, keys.Stream.ALLOCATION))
-        return project(shuffle.permutation(profile), stats, budget)
 
-    return allocate
+def _random_widths(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
+    profile = np.linspace(budget.w_min, budget.w_max, len(stats.num_examples))
+    generator = keys.generator(keys.address(key, keys.Stream.ALLOCATION))
+    return project(generator.permutation(profile), stats, budget)

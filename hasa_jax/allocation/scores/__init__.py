@@ -1,15 +1,25 @@
 """Scores of clients from their training data; larger means more heterogeneous."""
 
+from collections.abc import Callable
+
 from hasa_jax.allocation.scores.entropy import entropy
 from hasa_jax.allocation.scores.feature_divergence import feature_divergence
 from hasa_jax.allocation.scores.gradient_norm import gradient_norm
 from hasa_jax.allocation.scores.label_divergence import label_divergence
+from hasa_jax.allocation.scores.score import ScoreFn
 
-SCORES = {
+SCORES: dict[str, Callable[..., ScoreFn]] = {
     "entropy": entropy,
     "feature_divergence": feature_divergence,
     "gradient_norm": gradient_norm,
     "label_divergence": label_divergence,
 }
 
-__all__ = ["SCORES", "entropy", "feature_divergence", "gradient_norm", "label_divergence"]
+__all__ = [
+    "SCORES",
+    "ScoreFn",
+    "entropy",
+    "feature_divergence",
+    "gradient_norm",
+    "label_divergence",
+]

@@ -1,4 +1,4 @@
-"""Label counts of every client: what the label-based scores share."""
+"""Label counts of every client, which the label-based scores share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def label_counts(data: ClientData) -> np.ndarray:
     """Counts every class among each client's targets.
 
     For next-word prediction the classes are the words of the vocabulary. Padding and
-    out-of-vocabulary targets are no class and are not counted.
+    out-of-vocabulary targets belong to no class and are not counted.
 
     Args:
       data: training examples of all clients.
@@ -30,5 +30,13 @@ def label_counts(data: ClientData) -> np.ndarray:
 
 
 def smoothed(counts: np.ndarray, alpha: float) -> np.ndarray:
-    """Laplace-smoothed distribution `(c + alpha) / (sum c + alpha K)` over the last axis."""
+    """Returns the Laplace-smoothed distribution `(c + alpha) / (sum c + alpha K)`.
+
+    Args:
+      counts: `[..., K]`.
+      alpha: added to every count.
+
+    Returns:
+      `[..., K]`, summing to 1 over the last axis.
+    """
     return (counts + alpha) / (counts.sum(-1, keepdims=True) + alpha * counts.shape[-1])

@@ -6,33 +6,37 @@ import jax
 import numpy as np
 
 from hasa_jax.allocation.scores.counts import label_counts
+from hasa_jax.allocation.scores.score import ScoreFn
 from hasa_jax.base import ClientData
-from hasa_jax.supernet.types import Model, ScoreFn
+from hasa_jax.supernet.types import Model
+
+
+def entropy() -> ScoreFn:
+    """Scores a client by the entropy of its training labels.
+
+    `h_i = -sum_k p_ik ln p_ik` with `p_ik = c_ik / sum_k c_ik`, `c_ik` being the number of the
+    client's targets of class k. A client with many evenly used labels scores high.
+
+    Returns:
+      A `ScoreFn`; scores are in nats, within [0, ln K].
+    """
+    return _score
+
+
+def _score(data: ClientData, model: Model, key: jax.Array) -> np.ndarray:
+    del model, key
+    return entropy_of_counts(label_counts(data))
 
 
 def entropy_of_counts(counts: np.ndarray) -> np.ndarray:
-    """Entropy of every client's label distribution.
+    """Computes the entropy of every client's label distribution.
 
     Args:
       counts: label counts `[N, K]`.
 
     Returns:
-      `[N]` in nats, 0 for a client without labels.
+      `[N]` float64 in nats, 0 for a client without labels.
     """
-    # A client may have no label inside the classes at all.
+    # All targets of a client may be outside the classes.
     p = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
     return -(p * np.log(np.where(p > 0, p, 1.0))).sum(-1)
-
-
-def entropy() -> ScoreFn:
-    """Scores a client by `H_i = -sum_k p_ik ln p_ik` of its training labels, in nats.
-
-    Returns:
-      A `ScoreFn`; a client of many evenly used labels scores high.
-    """
-
-    def score(data: ClientData, model: Model, key: jax.Array) -> np.ndarray:
-        del model, key
-        return entropy_of_counts(label_counts(data))
-
-    return score

@@ -1,7 +1,8 @@
-"""How far a client's inputs are from everybody's."""
+"""How far a client's inputs are from those of all clients."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import jax
@@ -9,8 +10,9 @@ import numpy as np
 
 from hasa_jax import keys
 from hasa_jax.allocation.scores.label_divergence import divergence_of_counts
+from hasa_jax.allocation.scores.score import ScoreFn
 from hasa_jax.base import ClientData
-from hasa_jax.supernet.types import Model, ScoreFn
+from hasa_jax.supernet.types import Model
 
 _PADDING = 0
 _BLOCK = 8192
@@ -19,38 +21,40 @@ _BLOCK = 8192
 def feature_divergence(num_features: int = 64, bins: int = 16, alpha: float = 1.0) -> ScoreFn:
     """Scores a client by the divergence of its inputs from all inputs, whatever its labels.
 
-    Numbers are projected onto random directions `z_d = <x, r_d>`, `r_d ~ N(0, I)`, and each `z_d`
-    is cut into bins that hold equally many examples of all clients together. The score is the mean
-    over d of `JSD(p_id || p_pooled,d)`, with p the smoothed share of each bin. Of tokens, counted
-    without padding, it is the divergence of their counts; there is nothing to draw.
+    `h_i = mean_d JSD(p_id || p_pooled,d)`. Numbers are projected onto random directions,
+    `z_d = <x, r_d>` with `r_d ~ N(0, I)`, and `p_id` is the smoothed share of the client's `z_d`
+    in each bin; the bins of a direction hold equally many examples of all clients. Of tokens, `p_i`
+    is the smoothed share of each token but padding, and nothing is drawn.
 
     Args:
-      num_features: random directions.
-      bins: bins of each.
+      num_features: random directions d.
+      bins: bins of each direction.
       alpha: Laplace smoothing of the counts.
 
     Returns:
-      A `ScoreFn`; larger means inputs less like everybody's.
+      A `ScoreFn`; scores are in nats, within [0, ln 2].
 
     References:
       The divergence and its smoothing are those of HASA's label score, arXiv 2606.07621.
     """
+    return functools.partial(_score, num_features=num_features, bins=bins, alpha=alpha)
 
-    def score(data: ClientData, model: Model, key: jax.Array) -> np.ndarray:
-        del model
-        inputs = np.asarray(data.inputs)
-        offsets = np.asarray(data.offsets)
-        if inputs.dtype.kind in "iu":
-            return divergence_of_counts(_token_counts(inputs, offsets), alpha)
-        generator = keys.generator(keys.address(key, keys.Stream.SCORE))
-        flat = inputs.reshape(len(inputs), -1)
-        directions = generator.standard_normal((flat.shape[1], num_features), np.float32)
-        blocks = range(0, len(flat), _BLOCK)
-        features = np.concatenate([flat[first : first + _BLOCK] @ directions for first in blocks])
-        counts = np.stack([_bin_counts(column, offsets, bins) for column in features.T])
-        return np.mean([divergence_of_counts(count, alpha) for count in counts], axis=0)
 
-    return score
+def _score(
+    data: ClientData, model: Model, key: jax.Array, *, num_features: int, bins: int, alpha: float
+) -> np.ndarray:
+    del model
+    inputs = np.asarray(data.inputs)
+    offsets = np.asarray(data.offsets)
+    if inputs.dtype.kind in "iu":
+        return divergence_of_counts(_token_counts(inputs, offsets), alpha)
+    generator = keys.generator(keys.address(key, keys.Stream.SCORE))
+    flat = inputs.reshape(len(inputs), -1)
+    directions = generator.standard_normal((flat.shape[1], num_features), np.float32)
+    blocks = range(0, len(flat), _BLOCK)
+    features = np.concatenate([flat[first : first + _BLOCK] @ directions for first in blocks])
+    counts = np.stack([_bin_counts(column, offsets, bins) for column in features.T])
+    return np.mean([divergence_of_counts(count, alpha) for count in counts], axis=0)
 
 
 def _token_counts(inputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:

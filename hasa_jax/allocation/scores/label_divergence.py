@@ -1,17 +1,59 @@
-"""HASA's score: how far a client's labels are from everybody's."""
+"""HASA's score: how far a client's labels are from those of all clients."""
 
 from __future__ import annotations
+
+import functools
 
 import jax
 import numpy as np
 
 from hasa_jax.allocation.scores.counts import label_counts, smoothed
+from hasa_jax.allocation.scores.score import ScoreFn
 from hasa_jax.base import ClientData
-from hasa_jax.supernet.types import Model, ScoreFn
+from hasa_jax.supernet.types import Model
+
+
+def label_divergence(alpha: float = 1.0) -> ScoreFn:
+    """Scores a client by the divergence of its training labels from the pooled ones.
+
+    `h_i = JSD(p_i || p_pooled)` (HASA, Eq. 11) with `p_i = (c_i + alpha) / sum_k (c_ik + alpha)`,
+    `c_i` being the client's label counts, and `p_pooled` the same of `sum_j c_j`.
+
+    Args:
+      alpha: Laplace smoothing of the label counts.
+
+    Returns:
+      A `ScoreFn`; scores are in nats, within [0, ln 2].
+
+    References:
+      HASA, arXiv 2606.07621.
+    """
+    return functools.partial(_score, alpha=alpha)
+
+
+def _score(data: ClientData, model: Model, key: jax.Array, *, alpha: float) -> np.ndarray:
+    del model, key
+    return divergence_of_counts(label_counts(data), alpha)
+
+
+def divergence_of_counts(counts: np.ndarray, alpha: float) -> np.ndarray:
+    """Computes the divergence of every client's smoothed counts from the pooled counts.
+
+    The pooled distribution is smoothed once, on the summed counts. It is not the mean of the
+    clients' distributions.
+
+    Args:
+      counts: label counts `[N, K]`.
+      alpha: Laplace smoothing, 0 for none.
+
+    Returns:
+      Jensen-Shannon divergences `[N]` float64 in nats.
+    """
+    return jensen_shannon(smoothed(counts, alpha), smoothed(counts.sum(0), alpha)[None])
 
 
 def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Jensen-Shannon divergence over the last axis.
+    """Computes the Jensen-Shannon divergence over the last axis.
 
     `JSD(p || q) = KL(p || m) / 2 + KL(q || m) / 2` with `m = (p + q) / 2`.
 
@@ -23,46 +65,10 @@ def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
       `[...]` in nats, within [0, ln 2].
     """
     m = (p + q) / 2
-
-    def relative_entropy(a: np.ndarray) -> np.ndarray:
-        # 0 ln 0 = 0, and m is 0 only where both distributions are.
-        ratio = np.divide(a, m, out=np.ones_like(m), where=a > 0)
-        return (a * np.log(ratio)).sum(-1)
-
-    return (relative_entropy(p) + relative_entropy(np.broadcast_to(q, m.shape))) / 2
+    return (_relative_entropy(p, m) + _relative_entropy(np.broadcast_to(q, m.shape), m)) / 2
 
 
-def divergence_of_counts(counts: np.ndarray, alpha: float) -> np.ndarray:
-    """Jensen-Shannon divergence of every client's smoothed counts from the pooled counts.
-
-    The pooled distribution is smoothed once, on the summed counts; it is not the mean of the
-    clients' distributions.
-
-    Args:
-      counts: label counts `[N, K]`.
-      alpha: Laplace smoothing, 0 for none.
-
-    Returns:
-      `[N]` in nats.
-    """
-    return jensen_shannon(smoothed(counts, alpha), smoothed(counts.sum(0), alpha)[None])
-
-
-def label_divergence(alpha: float = 1.0) -> ScoreFn:
-    """Scores a client by `h_i = JSD(p_i || p_pooled)` of its training labels (HASA, Eq. 11).
-
-    Args:
-      alpha: Laplace smoothing of the label counts.
-
-    Returns:
-      A `ScoreFn`.
-
-    References:
-      HASA, arXiv 2606.07621.
-    """
-
-    def score(data: ClientData, model: Model, key: jax.Array) -> np.ndarray:
-        del model, key
-        return divergence_of_counts(label_counts(data), alpha)
-
-    return score
+def _relative_entropy(p: np.ndarray, m: np.ndarray) -> np.ndarray:
+    """Computes `KL(p || m) = sum_k p_k ln(p_k / m_k)`, for `m` above 0 wherever `p` is."""
+    ratio = np.divide(p, m, out=np.ones_like(m), where=p > 0)
+    return (p * np.log(ratio)).sum(-1)
