@@ -1,36 +1,53 @@
 """A JAX simulator of model-heterogeneous federated learning."""
 
-from hasa_jax.allocation import POLICIES, UNBUDGETED, Allocation, allocate
-from hasa_jax.allocation.scores import SCORES
+from hasa_jax import allocation, datasets, extraction, methods, models
+from hasa_jax.allocation import (
+    POLICIES,
+    SCORES,
+    Allocation,
+    Budget,
+    BudgetSpec,
+    ClientStats,
+    Ledger,
+    Policy,
+    allocate,
+)
 from hasa_jax.base import (
     IGNORED,
     UNKNOWN,
     ClientData,
-    ClientStats,
-    Cohort,
+    ClientReport,
     FederatedDataset,
     PartialSum,
     ServerState,
     UserError,
 )
-from hasa_jax.client.objectives import OBJECTIVES
+from hasa_jax.client.objectives import OBJECTIVES, LocalStep, Objective
 from hasa_jax.datasets import DATASETS, from_arrays
-from hasa_jax.execution import EXECUTIONS
-from hasa_jax.execution.round import FederatedAlgorithm
-from hasa_jax.execution.seeds import Trial
+from hasa_jax.execution.layout import Cohort, Layout
 from hasa_jax.extraction import EXTRACTIONS
-from hasa_jax.methods.build import partial_training
-from hasa_jax.methods.method import METHODS, Method
-from hasa_jax.models import MODELS, from_linen
-from hasa_jax.simulation.evaluation import evaluate, per_client, summarize
-from hasa_jax.simulation.run import History, run, run_trials, scan_rounds
-from hasa_jax.supernet.types import Context, Extraction, Model, Objective
+from hasa_jax.methods import METHODS, Method
+from hasa_jax.models import MODELS
+from hasa_jax.server.faults import Faults
+from hasa_jax.simulation.algorithm import FederatedAlgorithm, build
+from hasa_jax.simulation.checkpoint import Checkpoints
+from hasa_jax.simulation.evaluation import EvaluationResult
+from hasa_jax.simulation.options import Execution, Reporting, Training
+from hasa_jax.simulation.program import Program, make_program
+from hasa_jax.simulation.round import scan_rounds
+from hasa_jax.simulation.run import History, run_trials
+from hasa_jax.simulation.simulate import Result, simulate
+from hasa_jax.simulation.summary import Summary, summarize
+from hasa_jax.simulation.trial import Trial
+from hasa_jax.simulation.writers import CsvWriter, Writer
+from hasa_jax.supernet.linen import from_linen
+from hasa_jax.supernet.types import Broadcast, Context, Extraction, Model, ModelSpec, Shape
+from hasa_jax.supernet.units import ranked
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "DATASETS",
-    "EXECUTIONS",
     "EXTRACTIONS",
     "IGNORED",
     "METHODS",
@@ -38,32 +55,57 @@ __all__ = [
     "OBJECTIVES",
     "POLICIES",
     "SCORES",
-    "UNBUDGETED",
     "UNKNOWN",
     "Allocation",
+    "Broadcast",
+    "Budget",
+    "BudgetSpec",
+    "Checkpoints",
     "ClientData",
+    "ClientReport",
     "ClientStats",
     "Cohort",
     "Context",
+    "CsvWriter",
+    "EvaluationResult",
+    "Execution",
     "Extraction",
+    "Faults",
     "FederatedAlgorithm",
     "FederatedDataset",
     "History",
+    "Layout",
+    "Ledger",
+    "LocalStep",
     "Method",
     "Model",
+    "ModelSpec",
     "Objective",
     "PartialSum",
+    "Policy",
+    "Program",
+    "Reporting",
+    "Result",
     "ServerState",
+    "Shape",
+    "Summary",
+    "Training",
     "Trial",
     "UserError",
+    "Writer",
     "allocate",
-    "evaluate",
+    "allocation",
+    "build",
+    "datasets",
+    "extraction",
     "from_arrays",
     "from_linen",
-    "partial_training",
-    "per_client",
-    "run",
+    "make_program",
+    "methods",
+    "models",
+    "ranked",
     "run_trials",
     "scan_rounds",
+    "simulate",
     "summarize",
 ]

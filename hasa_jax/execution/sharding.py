@@ -1,6 +1,6 @@
 """How devices share the work: a cohort of one trial, or several trials.
 
-This module alone knows meshes. Cohorts have an axis of devices; trials that share a program have a
+Only this module knows meshes. Cohorts have an axis of devices; trials that share a program have a
 leading axis `[E, ...]`.
 """
 

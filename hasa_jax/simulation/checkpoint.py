@@ -1,8 +1,8 @@
-"""Checkpoints of a run: written whole or not at all, and checked when they are read.
+"""Checkpoints of a run: complete or not there at all, and checked when they are read.
 
 A folder holds one run; each checkpoint is a step of `orbax.checkpoint.CheckpointManager`, named
-by its round. It gets the SHA-256 of its files before it gets its name, so a damaged one is found
-out whatever was damaged, and the one before it is used. This is the only module that imports orbax.
+by its round. It gets the SHA-256 of its files before it gets its name, so
+damage to any file is found, and the checkpoint before it is used. This is the only module that imports orbax.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class _DamageError(Exception):
 
 
 _DAMAGE = (_DamageError, FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError)
-"""What a checkpoint that is not whole can raise; anything else says nothing about it."""
+"""What an incomplete checkpoint can raise; other exceptions say nothing about it."""
 
 
 class Saved(NamedTuple):
-    """What a run needs to go on as if it had never stopped.
+    """What a run needs to continue as if it had never stopped.
 
     Attributes:
       round: rounds done.
-      states: the server's states, arrays on the host; keys are PRNG keys again.
+      states: the server's states, arrays on the host; PRNG keys are keys again.
       record: what the run wrote so far, as JSON holds it.
     """
 
@@ -53,7 +53,7 @@ def read_arrays(folder: Path) -> dict[str, np.ndarray]:
 
     Returns:
       Arrays by their path in the server's state, `params/...` and others, with a leading axis of
-      the seeds that ran together.
+      the trials that shared a program.
 
     Raises:
       UserError: if there is no checkpoint, or it cannot be read.
@@ -82,13 +82,13 @@ def read_arrays(folder: Path) -> dict[str, np.ndarray]:
 def _options(
     ocp: Any, keep: int | None, create: bool, then: Callable[[], None] | None = None
 ) -> Any:
-    """Returns orbax's options; `then` is called once a checkpoint is whole."""
+    """Returns orbax's options; `then` is called once a checkpoint is complete."""
     later = ocp.options.AsyncOptions(post_finalization_callback=then)
     return ocp.CheckpointManagerOptions(max_to_keep=keep, create=create, async_options=later)
 
 
 def _reason(error: Exception) -> str:
-    """Says in one short line what went wrong."""
+    """Returns in one short line what went wrong."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
@@ -102,7 +102,7 @@ class Checkpoints:
       every: rounds between checkpoints, which are taken at evaluations; the last round has one
         in any case.
       keep: how many of the latest stay.
-      tell: takes lines about checkpoints that cannot be used.
+      say: takes lines about checkpoints that cannot be used.
     """
 
     def __init__(
@@ -112,14 +112,14 @@ class Checkpoints:
         *,
         every: int = 10,
         keep: int = 2,
-        tell: Callable[[str], None] = print,
+        say: Callable[[str], None] = print,
     ) -> None:
         import orbax.checkpoint as ocp  # Slow to import, so only who keeps checkpoints waits.
 
         for name, value in (("every", every), ("keep", keep)):
             if value < 1:
                 raise UserError(f"checkpoints: {name} is {value}, but must be at least 1")
-        self._folder, self._every, self._tell = folder, every, tell
+        self._folder, self._every, self._say = folder, every, say
         self._identity = json.loads(json.dumps(identity))  # Tuples come back as lists.
         self._saving = 0
         self._orbax = ocp
@@ -131,7 +131,7 @@ class Checkpoints:
         )
 
     def due(self, before: int, done: int) -> bool:
-        """Tells whether the rounds from `before` to `done` end or pass the time for one."""
+        """Returns whether one is due in the rounds from `before` to `done`."""
         return done // self._every > before // self._every
 
     def save(self, round: int, states: PyTree, record: Sequence[Any]) -> None:
@@ -159,7 +159,7 @@ class Checkpoints:
         self._guarded("could not be written", lambda: self._manager.save(round, args=args))
 
     def latest(self, like: PyTree) -> Saved | None:
-        """Reads the latest checkpoint that is whole; those after it are put aside.
+        """Reads the latest complete checkpoint; those after it are renamed.
 
         Args:
           like: the states of a run that starts, to which those of a checkpoint must fit.
@@ -176,10 +176,10 @@ class Checkpoints:
             except UserError:
                 raise
             except _DAMAGE as error:
-                aside = self._put_aside(round)
-                self._tell(
+                renamed = self._rename_damaged(round)
+                self._say(
                     f"the checkpoint of round {round} in {self._folder} cannot be used "
-                    f"({_reason(error)}): it is now {aside.name}, and the one before it is tried"
+                    f"({_reason(error)}): it is now {renamed.name}, and the one before it is tried"
                 )
         return None
 
@@ -214,24 +214,24 @@ class Checkpoints:
             raise _DamageError(f"its format is {content['format']}, not {_FORMAT}")
         if content["identity"] != self._identity:
             raise UserError(
-                f"checkpoints in {self._folder} are of a run with other flags or data: take "
+                f"checkpoints in {self._folder} are of a run with other settings or data: take "
                 "another folder, or remove them"
             )
         if content["round"] != round:
             raise _DamageError(f"it is of round {content['round']}")
         return Saved(round, rebuilt(arrays, like), content["record"])
 
-    def _put_aside(self, round: int) -> Path:
-        """Renames a checkpoint so that nobody takes it for one, and nothing is lost."""
+    def _rename_damaged(self, round: int) -> Path:
+        """Renames a damaged checkpoint, so that it is not used, and nothing is lost."""
         step = self._folder / str(round)
         names = (f"damaged-{round}-{number}" for number in itertools.count(1))
-        aside = next(path for name in names if not (path := self._folder / name).exists())
-        step.rename(aside)
+        renamed = next(path for name in names if not (path := self._folder / name).exists())
+        step.rename(renamed)
         self._manager.reload()
-        return aside
+        return renamed
 
     def _guarded(self, what: str, act: Callable[[], Any]) -> Any:
-        """Calls orbax; what goes wrong is told in a line."""
+        """Calls orbax, and turns what goes wrong into one line."""
         try:
             return act()
         except Exception as error:
@@ -246,12 +246,12 @@ class Checkpoints:
 
 def _sum_of(folder: Path) -> str:
     """Returns the SHA-256 of names and contents of our files; orbax's own notes come later."""
-    whole = hashlib.sha256()
+    total = hashlib.sha256()
     for path in sorted(path for path in folder.glob("*/**/*") if path.is_file()):
-        whole.update(f"{path.relative_to(folder)} {path.stat().st_size} ".encode())
+        total.update(f"{path.relative_to(folder)} {path.stat().st_size} ".encode())
         with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
 
 
 def _check_sum(step: Path) -> None:

@@ -66,6 +66,7 @@ class EvaluationResult:
 
     Attributes:
       view: what was evaluated.
+      client_names: `N` names.
       sizes: the size of every client `[N]`.
       loss: mean loss over targets inside the classes `[N]`; NaN if a client has none, infinite
         if it is not a number.
@@ -75,10 +76,16 @@ class EvaluationResult:
     """
 
     view: View
+    client_names: tuple[str, ...]
     sizes: np.ndarray
     loss: np.ndarray
     accuracy: np.ndarray
     targets: np.ndarray
+
+    @property
+    def per_client(self) -> dict[str, float]:
+        """Accuracy by the client's name."""
+        return dict(zip(self.client_names, self.accuracy.tolist(), strict=True))
 
 
 def views(program: Program, levels: Mapping[str, int]) -> list[View]:
@@ -142,7 +149,10 @@ def evaluate_view(
         for e, collected in enumerate(sums):
             one = jax.tree.map(lambda x, e=e: x[e], (cohort.slots.client, found))
             collected.append(_in_client_order(*one))
-    return [_result(view, own, collected) for own, collected in zip(sizes, sums, strict=True)]
+    return [
+        _result(view, trial, own, collected)
+        for trial, own, collected in zip(trials, sizes, sums, strict=True)
+    ]
 
 
 def _place(
@@ -219,7 +229,10 @@ def _in_client_order(clients: np.ndarray, sums: ClientMetrics) -> tuple[np.ndarr
 
 
 def _result(
-    view: View, sizes: np.ndarray, parts: Sequence[tuple[np.ndarray, ClientMetrics]]
+    view: View,
+    trial: Trial,
+    sizes: np.ndarray,
+    parts: Sequence[tuple[np.ndarray, ClientMetrics]],
 ) -> EvaluationResult:
     """Divides the sums of all parts."""
     # Parts may overlap, and a client's sums are the same in both.
@@ -228,7 +241,9 @@ def _result(
     with np.errstate(invalid="ignore"):
         loss = np.where(np.isfinite(sums.loss), sums.loss, np.inf) / sums.loss_count
         loss = np.where(sums.loss_count > 0, loss, np.nan)
-        return EvaluationResult(view, sizes, loss, sums.correct / sums.count, sums.count)
+        accuracy = sums.correct / sums.count
+    names = trial.dataset.client_names
+    return EvaluationResult(view, names, sizes, loss, accuracy, sums.count)
 
 
 @functools.partial(jax.jit, static_argnames=("program", "all_classes"))

@@ -1,7 +1,7 @@
-"""How much memory a run needs, told before it starts, and how much there is.
+"""How much memory a run needs, known before it starts, and how much there is.
 
-Parts are counted from shapes alone; activations are the values that `jax.vjp` keeps of a local
-step, whatever the architecture. XLA fuses, copies and reorders as it likes, so the sum is an
+Parts are counted from shapes alone. Activations are the values that `jax.vjp` keeps of the real
+local step, whatever the architecture. XLA fuses, copies and reorders freely, so the sum is an
 estimate within a factor of two of what its CPU compiler allots: a quarter high for Transformers,
 40 % low for ResNets. Evaluation, calibration of static norms included, is not counted.
 """
@@ -10,32 +10,37 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend import core
 
-from hasa_jax.base import ClientData, Cohort, Kind, Params, PyTree, UserError
-from hasa_jax.client.training import LocalRule
-from hasa_jax.execution.broadcast import broadcast_fn
-from hasa_jax.execution.round import FederatedAlgorithm
-from hasa_jax.execution.subnets import masked_subnet, sliced_subnet
-from hasa_jax.supernet.types import LocalStep, Subnet
+from hasa_jax.base import ClientData, Params, PyTree, ServerState, UserError
+from hasa_jax.client.batches import take_batch
+from hasa_jax.client.training import batch_loss
+from hasa_jax.execution import sharding
+from hasa_jax.execution.layout import Bucket, Layout, Slot
+from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.feed import check_streams
+from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.round import RoundInputs, extract, init_state, local_task, prepare
+from hasa_jax.simulation.trial import Trial
+from hasa_jax.supernet import label_rows, units
 
-_PLAN_BYTES = 24  # Of an example while batches are planned: keys, draws, orders, row numbers.
+_BATCH_BYTES = 24  # Of an example while batches are made: keys, draws, orders, indices.
 
 
 @dataclasses.dataclass(frozen=True)
 class MemoryNeed:
-    """Bytes that one device needs; a client's parts are those of the largest kind.
+    """Bytes that one device needs; a client's parts are those of the largest bucket.
 
     Attributes:
-      data: examples of all splits that lie on the device.
+      data: examples of all splits that are on the device.
       server: supernet and server optimizer state, before and after a round.
       sums: sums of updates and of their weights; a robust mean needs every update of a round
         instead, and a sorted copy.
@@ -43,9 +48,9 @@ class MemoryNeed:
       gradients: gradients of what it trains.
       optimizer: local optimizer state.
       activations: what the backward pass of a local step needs.
-      plan: which examples make up its batches.
+      batches: which examples make up its batches.
       inserted: its update and weights in supernet coordinates.
-      lanes: clients that run together.
+      lanes: clients that run in one `vmap`.
     """
 
     data: int
@@ -55,19 +60,19 @@ class MemoryNeed:
     gradients: int
     optimizer: int
     activations: int
-    plan: int
+    batches: int
     inserted: int
     lanes: int
 
     @property
     def per_lane(self) -> int:
         """Bytes of one client: while it trains, or while its update is inserted."""
-        training = self.gradients + self.optimizer + self.activations + self.plan
+        training = self.gradients + self.optimizer + self.activations + self.batches
         return self.params + max(training, self.inserted)
 
     @property
     def per_block(self) -> int:
-        """Bytes of the clients that run together."""
+        """Bytes of the clients that run in one `vmap`."""
         return self.lanes * self.per_lane
 
     @property
@@ -76,7 +81,7 @@ class MemoryNeed:
         return self.data + self.server + self.sums + self.per_block
 
     def describe(self) -> str:
-        """Says in one line what takes how much."""
+        """Describes in one line what takes how much."""
         names = [field.name for field in dataclasses.fields(self)]
         parts = [f"{name} {_readable(getattr(self, name))}" for name in names[:-1]]
         return (
@@ -85,64 +90,69 @@ class MemoryNeed:
         )
 
 
-def memory_need(
-    algorithm: FederatedAlgorithm,
-    splits: Sequence[ClientData],
-    cohort: Cohort,
-    trials: int = 1,
-) -> MemoryNeed:
+def memory_need(program: Program, trials: Sequence[Trial], sizes_in_run: Any) -> MemoryNeed:
     """Predicts what one device needs to train.
 
     Args:
-      algorithm: from `partial_training`.
-      splits: what lies on the device of one seed, its training examples first.
-      cohort: clients of a round, or of several, stacked.
-      trials: seeds whose data and states lie on the device; they train one after the other.
+      program: what is run.
+      trials: the seeds that share the program.
+      sizes_in_run: sizes that clients have in this run, with repeats.
 
     Returns:
       The need.
+
+    Raises:
+      UserError: if the cohorts cannot be placed, or the data cannot be streamed.
     """
-    rule = algorithm.rule
-    kind, model = cohort.kinds[0], algorithm.model  # The largest kind comes first.
-    # Masked clients start from the server's own copy.
-    shared = kind == Kind(algorithm.extraction.shape(model, max(model.groups.values())), False)
-    state = jax.eval_shape(algorithm.init, jax.random.key(0))
-    slot = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), cohort)
-    make = functools.partial(_subnet, algorithm, None if shared else kind)
-    params, masks, activations = _step(make, rule, algorithm.batch_size, (state, splits[0], slot))
+    method, training, model = program.method, program.training, program.model
+    layout = cohorts.training_layout(program, trials, sizes_in_run)
+    splits = _splits_on_device(program, trials[0], layout)
+    share = len(trials) // len(devices_of(program, len(trials))) if len(trials) > 1 else 1
+    state = jax.eval_shape(functools.partial(init_state, program), jax.random.key(0))
+    params, masks, activations = _trace_step(program, layout, state, splits[0])
     own, supernet = _bytes(params), _bytes(model.shapes)
-    slots = math.prod(cohort.index.shape[-3:])
-    # With weights for each row of classes and tokens, weights are as large as kernels.
-    inserted = supernet + (supernet if algorithm.label_split else _bytes(masks))
+    # With weights for each label row, weights are as large as kernels.
+    inserted = supernet + (supernet if method.label_split else _bytes(masks))
+    slots = layout.devices * layout.turns * layout.lanes
+    # Masked clients start from the server's own copy.
+    masked = program.execution.mode == "masked"
+    examples = training.local_epochs * layout.num_batches * training.batch_size
     return MemoryNeed(
-        data=trials * sum(_bytes(split) for split in splits),
-        server=2 * trials * _bytes(state),
-        sums=inserted * (1 if algorithm.robust == "none" else 2 * slots),
-        params=own if shared else 2 * own,
+        data=share * sum(_bytes(split) for split in splits),
+        server=2 * share * _bytes(state),
+        sums=inserted * (1 if method.robust == "none" else 2 * slots),
+        params=own if masked else 2 * own,
         gradients=own,
-        optimizer=_bytes(jax.eval_shape(rule.optimizer.init, params)),
+        optimizer=_bytes(jax.eval_shape(program.rule.optimizer.init, params)),
         activations=activations,
-        plan=_PLAN_BYTES * algorithm.local_epochs * cohort.num_batches * algorithm.batch_size,
+        batches=_BATCH_BYTES * examples,
         inserted=inserted,
-        lanes=cohort.index.shape[-1],
+        lanes=layout.lanes,
     )
+
+
+def devices_of(program: Program, trials: int) -> list[Any]:
+    """Returns the `jax.Device`s that share a cohort, or share the trials of a program."""
+    devices = program.execution.devices
+    used = sharding.devices_for_trials(devices, trials) if trials > 1 else devices
+    return jax.devices()[:used]
 
 
 def available_bytes(device: Any, root: Path = Path("/")) -> int | None:
     """Returns the memory that a run may take on a device.
 
     Args:
-      device: a `jax.Device`: an accelerator, which tells its own limit; or a CPU, whose memory is
+      device: a `jax.Device`: an accelerator, which knows its own limit; or a CPU, whose memory is
         what is free of the machine's, or of a control group's around this process if less.
       root: where `proc` and `sys` are.
 
     Returns:
-      Bytes; None for an accelerator that does not tell.
+      Bytes; None for an accelerator that does not know.
     """
     if device.platform != "cpu":
         return (device.memory_stats() or {}).get("bytes_limit")
-    told = 1024 * _numbers(root / "proc/meminfo").get("MemAvailable", 0)
-    machine = told or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = 1024 * _numbers(root / "proc/meminfo").get("MemAvailable", 0)
+    machine = free or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min([machine, *_group_bytes(root)])
 
 
@@ -161,13 +171,13 @@ def check_fits(need: MemoryNeed, available: int | None, devices: Sequence[Any]) 
     copies = len(devices) if devices[0].platform == "cpu" else 1
     if available is None or copies * need.total <= available:
         return
-    share, steps = available // copies, ["a smaller --batch_size, then a smaller --hidden_dim"]
+    share, steps = available // copies, ["a smaller `batch_size`, then a smaller `hidden`"]
     streams = need.data > share // 2
     room = share - need.total + need.per_block + streams * need.data
     if (block := max(1, room // need.per_lane)) < need.lanes:
-        steps.insert(0, f"--client_block={block}")
+        steps.insert(0, f"`client_block` {block}")
     if streams:
-        steps.insert(0, "--stream, which keeps only a round's examples on the device")
+        steps.insert(0, "`stream`, which keeps only a round's examples on the device")
     who = f"{copies} host devices, which share one memory, need" if copies > 1 else "a device needs"
     raise UserError(
         f"{who} about {_readable(copies * need.total)}, but {_readable(available)} are available: "
@@ -175,47 +185,73 @@ def check_fits(need: MemoryNeed, available: int | None, devices: Sequence[Any]) 
     )
 
 
-def _subnet(algorithm: FederatedAlgorithm, kind: Kind | None, *known: Any) -> Subnet:
-    """Makes the subnet of a client's slot: at a kind, or at full size with zeros for None."""
-    model, extraction, (state, data, slot) = algorithm.model, algorithm.extraction, known
-    sent = broadcast_fn(model, state, data, algorithm.batch_size)(slot.index)
-    if kind is not None:
-        return sliced_subnet(model, extraction, sent, slot, kind)
-    prepared = extraction.prepare and extraction.prepare(sent.params, model)
-    return masked_subnet(model, extraction, sent, slot, prepared)
+def _splits_on_device(program: Program, trial: Trial, layout: Layout) -> list[ClientData]:
+    """Returns the data of one trial that are on a device, or their shapes; training data first."""
+    data = trial.dataset
+    if not program.execution.stream:
+        return [data.train, data.validation, data.test]
+    check_streams(program.model)
+    clients = cohorts.clients_of(cohorts.draw(program, layout, trial, 0))
+    count = int(data.train.num_examples[clients].sum())
+
+    def cut(values: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((count, *values.shape[1:]), values.dtype)
+
+    part = data.train.replace(inputs=cut(data.train.inputs), targets=cut(data.train.targets))
+    return [part, part]
 
 
-def _step(make: Callable[..., Subnet], rule: LocalRule, batch_size: int, known: tuple) -> tuple:
+def _trace_step(
+    program: Program, layout: Layout, state: ServerState, data: ClientData
+) -> tuple[Params, PyTree, int]:
     """Traces a local step: shapes of params and masks, bytes that its backward pass needs."""
-    data = known[1]
-
-    def residuals(known: tuple, inputs: Any, targets: Any, valid: Any, present: Any) -> PyTree:
-        state, subnet = known[0], make(*known)
-
-        def loss(params: Params) -> tuple[jax.Array, Any]:
-            def forward(sizes: Any) -> tuple[jax.Array, ...]:
-                return subnet.forward(params, inputs, valid=valid, train=True, sizes=sizes)[0]
-
-            drawn = rule.draw and rule.draw(state.key, own=subnet.sizes)
-            seen = present if rule.objective.own_classes else None
-            return rule.objective.loss(
-                LocalStep(forward, targets, valid, drawn, subnet.exits, seen, state.round)
-            )
-
-        return subnet.params, subnet.masks, jax.vjp(loss, subnet.params, has_aux=True)[1]
-
-    batch = [
-        jax.ShapeDtypeStruct((batch_size, *values.shape[1:]), values.dtype)
-        for values in (data.inputs, data.targets)
-    ]
-    flags = [jax.ShapeDtypeStruct((size,), bool) for size in (batch_size, data.num_classes)]
-    closed, (params, masks, _) = jax.make_jaxpr(residuals, return_shape=True)(known, *batch, *flags)
+    slot = Slot(
+        client=jax.ShapeDtypeStruct((), jnp.int32),
+        width=jax.ShapeDtypeStruct((), jnp.float32),
+        kept={
+            group: jax.ShapeDtypeStruct((), jnp.int32) for group, _ in layout.buckets[0].shape.kept
+        },
+        exits=jax.ShapeDtypeStruct((), jnp.int32),
+        weight=jax.ShapeDtypeStruct((), jnp.float32),
+        steps=jax.ShapeDtypeStruct((), jnp.int32),
+    )
+    # The largest bucket comes first.
+    residuals = functools.partial(_residuals, program, layout.buckets[0], layout.num_batches)
+    closed, (params, masks, _) = jax.make_jaxpr(residuals, return_shape=True)(state, data, slot)
     outputs = closed.jaxpr.outvars
     own, first = (len(jax.tree.leaves(tree)) for tree in (params, (params, masks)))
     # A value that is kept for two operations is one; parameters are counted elsewhere.
     kept = {value for value in outputs[first:] if isinstance(value, core.Var)}
     kept -= {*outputs[:own], *closed.jaxpr.invars}
     return params, masks, _bytes([value.aval for value in kept])
+
+
+def _residuals(
+    program: Program,
+    bucket: Bucket,
+    num_batches: int,
+    state: ServerState,
+    data: ClientData,
+    slot: Slot,
+) -> tuple[Params, PyTree, PyTree]:
+    """Returns params and masks of a subnet, and what the backward pass of a local step keeps."""
+    prepared = prepare(program, state)
+    own_classes = program.method.objective.own_classes
+    classes = label_rows.present_classes(data) if own_classes else None
+    finite = jnp.bool_(True)
+    inputs = RoundInputs(state, data, prepared, classes, None, finite, num_batches)
+    subnet = extract(program, state, data, prepared, slot, bucket)
+    task = local_task(program, inputs, None, slot)
+    batch = take_batch(data, task.batches, jnp.int32(0))
+    rule = program.rule
+    drawn = None
+    if rule.levels:
+        drawn = units.draw_kept(task.key, program.model, rule.levels, subnet.kept)
+
+    def loss(params: Params) -> tuple[jax.Array, Any]:
+        return batch_loss(params, subnet, task, rule, batch, drawn, None)
+
+    return subnet.params, subnet.masks, jax.vjp(loss, subnet.params, has_aux=True)[1]
 
 
 def _bytes(tree: PyTree) -> int:
@@ -239,7 +275,7 @@ def _group_bytes(root: Path) -> list[int]:
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """Reads each line's first number by the word before it, or by "" if it stands alone."""
+    """Reads each line's first number by the word before it, or by "" without a word."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     found = re.findall(r"^(?:(\S+?):? +)?(\d+)\b", text, re.MULTILINE)
     return {name: int(number) for name, number in found}

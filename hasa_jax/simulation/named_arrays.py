@@ -33,7 +33,7 @@ def _plain(leaf: jax.Array) -> jax.Array:
 
 
 def _is_key(leaf: jax.Array) -> bool:
-    """Tells whether an array holds PRNG keys."""
+    """Returns whether an array holds PRNG keys."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 

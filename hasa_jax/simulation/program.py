@@ -90,7 +90,7 @@ def make_program(
       The program. Make it once and share it between trials, so that they share compiled code.
 
     Raises:
-      UserError: for parts that do not fit together.
+      UserError: for parts that do not fit each other.
     """
     training, execution = training or Training(), execution or Execution()
     bound = model.bind(dataset, norm=method.norm, scaler=method.scaler)

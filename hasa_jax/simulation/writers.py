@@ -1,4 +1,4 @@
-"""Where the rows of a run go: CSV files, JSON lines, TensorBoard, the console."""
+"""Where the records of a run go: CSV files, JSON lines, TensorBoard, the console."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TABLES = ("metrics", "summary", "sizes", "timings")
 
 
 class Writer(Protocol):
-    """Takes the rows of a run as they come."""
+    """Takes the records of a run as they come."""
 
-    def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Appends rows to a table, one of `TABLES`."""
+    def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Appends records to a table, one of `TABLES`."""
         ...
 
     def close(self) -> None:
@@ -31,8 +31,8 @@ class Writer(Protocol):
 class CsvWriter:
     """Writes each table to `<folder>/<table>.csv.partial`, a header first, flushed every time.
 
-    `publish` turns the files into `<table>.csv`, so that a finished table is only ever replaced
-    by a finished one. Floats are written by `repr`, the shortest text that reads back to the
+    `publish` turns the files into `<table>.csv`, so only a finished table
+    replaces a finished one. Floats are written by `repr`, the shortest text that reads back to the
     same bits; columns named `*_seconds` are measurements, and get milliseconds.
     """
 
@@ -40,20 +40,21 @@ class CsvWriter:
         self._folder = folder
         self._files: dict[str, IO[str]] = {}
 
-    def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Appends rows; the first row of a table decides its columns."""
-        if not rows:
+    def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Appends records; the first record of a table decides its columns."""
+        if not records:
             return
         new = table not in self._files
         if new:
             path = self._folder / f"{table}.csv.partial"
             self._files[table] = path.open("w", encoding="utf-8", newline="")
         file = self._files[table]
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, fieldnames=list(records[0]), lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerows(
-            {k: f"{v:.3f}" if k.endswith("_seconds") else v for k, v in row.items()} for row in rows
+            {k: f"{v:.3f}" if k.endswith("_seconds") else v for k, v in row.items()}
+            for row in records
         )
         file.flush()
 
@@ -75,14 +76,14 @@ class CsvWriter:
 
 
 class JsonLinesWriter:
-    """Appends every row, with its table's name, to one file as a line of JSON."""
+    """Appends every record, with its table's name, to one file as a line of JSON."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self._file = path.open("w", encoding="utf-8")
 
-    def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Appends rows."""
-        for row in rows:
+    def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Appends records."""
+        for row in records:
             self._file.write(json.dumps({"table": table, **row}) + "\n")
         self._file.flush()
 
@@ -103,11 +104,11 @@ class TensorBoardWriter:
             ) from None
         self._writer = tensorboardX.SummaryWriter(str(folder))
 
-    def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Adds a scalar for each accuracy and second; rows of clients are too many."""
+    def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Adds a scalar for each accuracy and second; records of clients are too many."""
         if table not in ("summary", "timings"):
             return
-        for row in rows:
+        for row in records:
             run = "/".join(str(row[k]) for k in ("policy", "aggregation", "seed") if k in row)
             for name, value in row.items():
                 if name.endswith(("_accuracy", "_seconds")):
@@ -127,11 +128,11 @@ class ConsoleWriter:
         self._bar = tqdm.tqdm(total=total_rounds, unit="round", disable=not sys.stderr.isatty())
         self._rounds: dict[tuple[Any, ...], int] = {}
 
-    def write(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Shows summary rows; other tables are not for the console."""
+    def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Shows summary records; other tables are not for the console."""
         if table != "summary":
             return
-        for row in rows:
+        for row in records:
             run = (row.get("method"), row.get("policy"), row.get("seed"))
             previous = self._rounds.get(run, 0)
             self._rounds[run] = row["round"]
@@ -152,7 +153,7 @@ class ConsoleWriter:
 
 
 def say(text: str) -> None:
-    """Prints a line; a reader that went away must not end the run.
+    """Prints a line; a closed pipe must not end the run.
 
     Args:
       text: the line.

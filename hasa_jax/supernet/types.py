@@ -88,7 +88,7 @@ class Model:
       groups: units of every unit group at full width.
       num_exits: exits, 1 if there is only the last.
       moments: shapes of what calibration makes static; empty without such norms.
-      picks_positions: whether it computes logits at `Context.wanted` alone.
+      picks_positions: whether it computes logits only at `Context.wanted`.
       input_shape: shape of one example, without the batch axis, and
       input_dtype: its dtype.
     """

@@ -1,0 +1,185 @@
+"""The noun of the field: a federated algorithm, to be run step by step."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+import optax
+
+from hasa_jax.allocation.allocation import Allocation, allocate
+from hasa_jax.base import ClientReport, FederatedDataset, ServerState, UserError
+from hasa_jax.execution.layout import Cohort, Layout
+from hasa_jax.methods.method import Method
+from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.evaluation import EvaluationResult, View, evaluate_view
+from hasa_jax.simulation.feed import SPLITS, Resident, resident
+from hasa_jax.simulation.options import Execution, Training
+from hasa_jax.simulation.program import Program, make_program
+from hasa_jax.simulation.round import init_state, scan_rounds
+from hasa_jax.simulation.trial import Trial
+from hasa_jax.supernet.types import ModelSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class FederatedAlgorithm:
+    """A method on a model and a data set, as four functions.
+
+    Attributes:
+      program: what is compiled.
+      trial: data, sizes, and the root key of the allocation.
+      layout: who runs where.
+      feed: the data on the device.
+    """
+
+    program: Program
+    trial: Trial
+    layout: Layout
+    feed: Resident
+
+    @property
+    def allocation(self) -> Allocation:
+        """Every client's size, and the ledger of the budget."""
+        return self.trial.allocation
+
+    def init(self, key: jax.Array) -> ServerState:
+        """Returns the server's state before round 0.
+
+        Args:
+          key: root key of the run; it is not consumed.
+
+        Returns:
+          The state.
+        """
+        return init_state(self.program, key)
+
+    def sample(self, state: ServerState) -> Cohort:
+        """Draws the clients of the next round: who, at which size, with which weight.
+
+        Args:
+          state: the server's state, of which the round and the key count.
+
+        Returns:
+          The cohort, on the host.
+        """
+        trial = self.trial._replace(key=state.key)
+        return cohorts.draw(self.program, self.layout, trial, int(state.round))
+
+    def round(self, state: ServerState, cohort: Cohort) -> tuple[ServerState, ClientReport]:
+        """Runs one communication round.
+
+        Args:
+          state: the server's state.
+          cohort: from `sample`.
+
+        Returns:
+          The state afterwards, and what the clients report `[P, V, L]`, as `cohort.slots`.
+        """
+        data = jax.tree.map(lambda x: x[0], self.feed.splits["train"])
+        state, report = scan_rounds(self.program, state, data, cohorts.stack([cohort]))
+        return state, jax.tree.map(lambda x: x[0], report)
+
+    def evaluate(self, state: ServerState, split: str = "test") -> EvaluationResult:
+        """Evaluates every client's own subnet on that client's own examples.
+
+        Args:
+          state: the server's state.
+          split: `validation` or `test`.
+
+        Returns:
+          Loss and accuracy of each client.
+
+        Raises:
+          UserError: for another split.
+        """
+        if split not in SPLITS[1:]:
+            raise UserError(f"unknown `split` {split!r}: use one of {', '.join(SPLITS[1:])}")
+        view, round = View(split, "", None, False), int(state.round)
+        states = jax.tree.map(lambda x: x[None], state)
+        sizes = self.allocation.sizes_at(round)
+        trials = [self.trial]
+        (found,) = evaluate_view(self.program, view, states, self.feed, trials, round, sizes)
+        return found
+
+
+def build(
+    method: Method,
+    model: ModelSpec,
+    dataset: FederatedDataset,
+    *,
+    key: jax.Array,
+    client_optimizer: optax.GradientTransformation | None = None,
+    training: Training | None = None,
+    execution: Execution | None = None,
+    num_rounds: int = 15,
+    scores: np.ndarray | None = None,
+) -> FederatedAlgorithm:
+    """Builds a federated algorithm, to be run step by step.
+
+    Args:
+      method: what is trained, and which part of it each client holds.
+      model: a model's specification.
+      dataset: train, validation and test examples of every client.
+      key: root key of the run; it is not consumed.
+      client_optimizer: local optimizer, fresh each round; `optax.adam(0.01)` if None.
+      training: epochs, batches, server optimizer, faults.
+      execution: how cohorts run on the devices.
+      num_rounds: rounds that are planned, for `auto` execution and dynamic sizes.
+      scores: heterogeneity scores of the clients `[N]`; the method's own if None.
+
+    Returns:
+      The algorithm.
+
+    Raises:
+      UserError: for parts that do not fit each other, or a budget that cannot be met.
+    """
+    program = make_program(
+        method,
+        model,
+        dataset,
+        client_optimizer=client_optimizer,
+        training=training,
+        execution=execution,
+        num_rounds=num_rounds,
+    )
+    if program.execution.stream:
+        raise UserError("a step-by-step algorithm keeps all data on the device: leave `stream` out")
+    trial = Trial(dataset, allocate_clients(program, dataset, key, scores), key)
+    sizes = cohorts.sizes_in_run([trial.allocation], num_rounds)
+    layout = cohorts.training_layout(program, [trial], sizes)
+    return FederatedAlgorithm(program, trial, layout, resident(program, [trial], layout))
+
+
+def allocate_clients(
+    program: Program,
+    dataset: FederatedDataset,
+    key: jax.Array,
+    scores: np.ndarray | None = None,
+) -> Allocation:
+    """Decides every client's size by the method of a program.
+
+    Args:
+      program: supplies method and supernet.
+      dataset: only its training examples are looked at.
+      key: root key of the run; it is not consumed.
+      scores: heterogeneity scores of the clients `[N]`; the method's own if None.
+
+    Returns:
+      The allocation.
+
+    Raises:
+      UserError: if the budget cannot be met.
+    """
+    method = program.method
+    if scores is None and method.policy.scored and method.score is not None:
+        scores = method.score(dataset.train, program.model, key)
+    return allocate(
+        dataset.train,
+        program.model,
+        policy=method.policy,
+        key=key,
+        scores=scores,
+        budget=method.budget,
+        extraction=method.extraction,
+    )

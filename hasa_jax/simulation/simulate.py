@@ -1,0 +1,171 @@
+"""A whole run in one call, and what comes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+
+from hasa_jax.allocation.ledger import Ledger
+from hasa_jax.base import FederatedDataset, Params, PyTree, ServerState, UserError
+from hasa_jax.methods.method import Method
+from hasa_jax.simulation.algorithm import allocate_clients
+from hasa_jax.simulation.checkpoint import Checkpoints
+from hasa_jax.simulation.deploy import deploy, deployed_moments
+from hasa_jax.simulation.options import Execution, Reporting, Training
+from hasa_jax.simulation.program import Program, make_program
+from hasa_jax.simulation.run import History, run_trials
+from hasa_jax.simulation.trial import Trial
+from hasa_jax.simulation.writers import TABLES, Writer
+from hasa_jax.supernet.types import ModelSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+      program: what was run.
+      trial: data, sizes and key of the run.
+      history: the final state and all records.
+    """
+
+    program: Program
+    trial: Trial
+    history: History
+
+    @property
+    def state(self) -> ServerState:
+        """The server's final state."""
+        return self.history.state
+
+    @property
+    def ledger(self) -> Ledger:
+        """Requested and achieved budgets."""
+        return self.trial.allocation.ledger
+
+    @property
+    def records(self) -> dict[str, list[dict[str, Any]]]:
+        """All records by table: `metrics`, `summary`, `sizes` and `timings`."""
+        return {table: getattr(self.history, table) for table in TABLES}
+
+    def table(self) -> str:
+        """Returns mean, worst and tail client test accuracy of each evaluated round, as text.
+
+        The last line says which budget was requested and achieved.
+        """
+        lines = [f"{'round':>6}  {'mean %':>7}  {'worst %':>7}  {'tail %':>7}"]
+        for row in self.history.summary:
+            mean, worst, tail = (100 * row[f"{m}_accuracy"] for m in ("mean", "worst", "tail"))
+            lines.append(f"{row['round']:>6}  {mean:>7.2f}  {worst:>7.2f}  {tail:>7.2f}")
+        ledger = self.ledger
+        asked = "none" if np.isnan(ledger.requested) else f"{ledger.requested:g} ({ledger.unit})"
+        lines.append(
+            f"{self.program.method.name}: budget {asked}; achieved width {ledger.width:.3f}, "
+            f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, executed {ledger.executed:.3f}"
+        )
+        return "\n".join(lines)
+
+    def subnet(self, client: str | int) -> tuple[nn.Module, Params]:
+        """Takes a client's trained subnet out of the supernet, to deploy.
+
+        Args:
+          client: name or id.
+
+        Returns:
+          A truly narrow linen module and its parameters: `module.apply({"params": params}, x)`
+          computes what the client's subnet computes inside the supernet. A model with static
+          norms also needs `{"moments": result.moments(client)}`.
+
+        Raises:
+          UserError: for an unknown client.
+        """
+        number, size = self._client(client)
+        return deploy(self.program, self.state, self.trial.dataset.train, number, size)
+
+    def moments(self, client: str | int) -> PyTree:
+        """Returns the calibrated moments of a client's subnet; empty without static norms.
+
+        Args:
+          client: name or id.
+
+        Raises:
+          UserError: for an unknown client.
+        """
+        number, size = self._client(client)
+        return deployed_moments(self.program, self.state, self.trial.dataset.train, number, size)
+
+    def _client(self, client: str | int) -> tuple[int, int]:
+        """Returns a client's id and size."""
+        names = self.trial.dataset.client_names
+        if client in names:
+            client = names.index(str(client))
+        if not isinstance(client, int) or not 0 <= client < len(names):
+            known = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+            raise UserError(f"no `client` is called {client!r}: the clients are {known}")
+        sizes = self.trial.allocation.sizes_at(int(self.state.round))
+        return client, int(sizes[client])
+
+
+def simulate(
+    method: Method,
+    model: ModelSpec,
+    dataset: FederatedDataset,
+    *,
+    num_rounds: int,
+    key: jax.Array,
+    client_optimizer: optax.GradientTransformation | None = None,
+    training: Training | None = None,
+    execution: Execution | None = None,
+    reporting: Reporting | None = None,
+    scores: np.ndarray | None = None,
+    writers: Sequence[Writer] = (),
+    checkpoints: Checkpoints | None = None,
+) -> Result:
+    """Trains a method for some rounds, evaluating as it goes.
+
+    Args:
+      method: what is trained, and which part of it each client holds.
+      model: a model's specification.
+      dataset: train, validation and test examples of every client.
+      num_rounds: communication rounds.
+      key: root key of the run; it is not consumed.
+      client_optimizer: local optimizer, fresh each round; `optax.adam(0.01)` if None.
+      training: epochs, batches, server optimizer, faults.
+      execution: how cohorts run on the devices.
+      reporting: what is evaluated, and when.
+      scores: heterogeneity scores of the clients `[N]`; the method's own if None.
+      writers: take the records as they come.
+      checkpoints: where the run begins, and what it leaves there.
+
+    Returns:
+      The result.
+
+    Raises:
+      UserError: for parts that do not fit each other, a budget that cannot be met, or training that
+        diverged.
+    """
+    program = make_program(
+        method,
+        model,
+        dataset,
+        client_optimizer=client_optimizer,
+        training=training,
+        execution=execution,
+        num_rounds=num_rounds,
+    )
+    trial = Trial(dataset, allocate_clients(program, dataset, key, scores), key)
+    (history,) = run_trials(
+        program,
+        [trial],
+        num_rounds=num_rounds,
+        reporting=reporting,
+        writers=writers,
+        checkpoints=checkpoints,
+    )
+    return Result(program, trial, history)
