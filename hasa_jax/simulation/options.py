@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import jax
 import optax
@@ -85,7 +84,7 @@ class Reporting:
 
     eval_every: int = 5
     tail_fraction: float = 0.25
-    levels: Mapping[str, int] = MappingProxyType({})
+    levels: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
