@@ -1,13 +1,12 @@
-"""Scalers, norms and the convolution against their definitions."""
+"""Scalers, norms and places of exits against their definitions."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import hasa_jax as hj
+from hasa_jax.base import UserError
 from hasa_jax.models import layers
-from hasa_jax.models.convolution import conv
 from hasa_jax.supernet.types import Context
 
 KEY = jax.random.key(2)
@@ -39,9 +38,9 @@ def test_scalers(scaler, train, divisor):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(hj.UserError, match="unknown scaler 'up'"):
+    with pytest.raises(UserError, match="unknown scaler 'up'"):
         layers.scale(IMAGES, ALL, "up")
-    with pytest.raises(hj.UserError, match="unknown norm 'unit'"):
+    with pytest.raises(UserError, match="unknown norm 'unit'"):
         normalise("unit", IMAGES)
 
 
@@ -49,12 +48,12 @@ def test_unknown_names_are_refused():
 @pytest.mark.parametrize("train", [True, False])
 def test_batch_moments_are_of_valid_examples(kind, train):
     valid = jnp.array([True, False, True, True])
-    spoiled = IMAGES.at[1].set(1e3)
-    actual, _ = normalise(kind, spoiled, Context(valid=valid, train=train))
+    with_outlier = IMAGES.at[1].set(1e3)
+    actual, _ = normalise(kind, with_outlier, Context(valid=valid, train=train))
     expected = standard(IMAGES[valid], (0, 1, 2))
     np.testing.assert_allclose(actual[valid], expected, atol=1e-4)
-    nobody, _ = normalise(kind, IMAGES, Context(valid=jnp.zeros(4, bool), train=train))
-    assert np.isfinite(nobody).all()
+    none, _ = normalise(kind, IMAGES, Context(valid=jnp.zeros(4, bool), train=train))
+    assert np.isfinite(none).all()
 
 
 def test_static_norm_keeps_its_moments():
@@ -62,9 +61,9 @@ def test_static_norm_keeps_its_moments():
     np.testing.assert_allclose(moments["mean"], IMAGES.mean((0, 1, 2)), rtol=1e-5)
     unbiased = np.asarray(IMAGES).var((0, 1, 2), ddof=1)
     np.testing.assert_allclose(moments["var"], unbiased, rtol=1e-4)
-    alone, _ = normalise("static", IMAGES[:1], ALL, moments)
-    among, _ = normalise("static", IMAGES, ALL, moments)
-    np.testing.assert_allclose(alone, among[:1], atol=1e-6)
+    one, _ = normalise("static", IMAGES[:1], ALL, moments)
+    all_of_them, _ = normalise("static", IMAGES, ALL, moments)
+    np.testing.assert_allclose(one, all_of_them[:1], atol=1e-6)
     training, _ = normalise("static", IMAGES[:1], Context(train=True), moments)
     np.testing.assert_allclose(training, standard(IMAGES[:1], (0, 1, 2)), atol=1e-4)
     assert normalise("batch", IMAGES)[1] == {}
@@ -80,11 +79,11 @@ def test_layer_and_group_norm():
 
 @pytest.mark.parametrize("kept", [1, 3, 6])
 def test_group_norm_groups_kept_units_by_rank(kept):
-    """Fewer units than groups included."""
+    """Also if there are fewer units than groups."""
     ranks = jnp.array([3, 0, 6, 2, 7, 1, 5, 4])
     order = jnp.argsort(ranks)[:kept]
     inputs = jnp.where(ranks < kept, IMAGES.reshape(-1, 8), 0).reshape(IMAGES.shape)
-    context = Context(ranks={"units": ranks}, sizes={"units": jnp.int32(kept)})
+    context = Context(ranks={"units": ranks}, kept={"units": jnp.int32(kept)})
     masked, _ = normalise("group", inputs, context)
     expected = np.zeros((4, 3, 2, kept), np.float32)
     for group in range(4):
@@ -102,43 +101,7 @@ def test_exit_places():
     assert layers.exit_places(1, (), 4) == (4,)
     assert layers.exit_places(2, (1, 3, 4), 4) == (1, 3)
     for exits, blocks in ((2, ()), (0, ()), (1, (0, 4)), (1, (2, 2, 4)), (1, (1, 3))):
-        with pytest.raises(hj.UserError, match="exit"):
+        with pytest.raises(UserError, match="exit"):
             layers.exit_places(exits, blocks, 4)
-    with pytest.raises(hj.UserError, match="5 exits do not fit 4 blocks"):
+    with pytest.raises(UserError, match="5 exits do not fit 4 blocks"):
         layers.spread_exits(5, 4)
-
-
-def reference(inputs, kernel, stride):
-    pad = kernel.shape[0] // 2
-    return jax.lax.conv_general_dilated(
-        inputs,
-        kernel,
-        (stride, stride),
-        ((pad, pad), (pad, pad)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
-@pytest.mark.parametrize(("size", "stride", "side"), [(3, 1, 5), (3, 2, 6), (3, 2, 5), (1, 2, 6)])
-def test_gradients_of_the_convolution(size, stride, side):
-    """Alone, over stacked clients, and in a loop."""
-    clients = jax.random.normal(KEY, (2, 3, side, side, 2))
-    kernels = jax.random.normal(KEY, (2, size, size, 2, 4))
-
-    def gradients(convolve):
-        def gradient(inputs, kernel):
-            outputs = lambda *both: jnp.sum(jnp.sin(convolve(*both, stride)))  # noqa: E731
-            return jax.grad(outputs, (0, 1))(inputs, kernel)
-
-        return gradient
-
-    expected = jax.jit(jax.vmap(gradients(reference)))(clients, kernels)
-    ours = gradients(conv)
-    stacked = jax.jit(jax.vmap(ours))(clients, kernels)
-    looped = jax.jit(lambda *both: jax.lax.map(lambda pair: ours(*pair), both))(clients, kernels)
-    for actual in (stacked, looped):
-        for a, b in zip(actual, expected, strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-4)
-    np.testing.assert_allclose(
-        conv(clients[0], kernels[0], stride), reference(clients[0], kernels[0], stride), atol=1e-5
-    )

@@ -8,11 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 
 import hasa_jax as hj
+from hasa_jax.base import IGNORED, UNKNOWN, ClientData, FederatedDataset
 from hasa_jax.client import batches
 from hasa_jax.client import training as client
-from hasa_jax.models import CNN, LSTM, ResNet18, Transformer
-from hasa_jax.models import MLP as Perceptron
-from hasa_jax.supernet.types import Context, Subnet
+from hasa_jax.models.cnn import CNN
+from hasa_jax.models.lstm import LSTM
+from hasa_jax.models.mlp import MLP as Perceptron
+from hasa_jax.models.resnet18 import ResNet18
+from hasa_jax.models.transformer import Transformer
+from hasa_jax.supernet.linen import supernet_of
+from hasa_jax.supernet.subnet import Subnet
+from hasa_jax.supernet.types import Context, Model
 
 KEY = jax.random.key(0)
 NUM_CLASSES = 5
@@ -37,40 +43,52 @@ class MLP(nn.Module):
         return dense(NUM_CLASSES, ("second", None))(hidden)
 
 
-def mlp(**sizes):
-    return hj.from_linen(MLP(**sizes), np.zeros((1, 4), np.float32))
+def mlp(dtype=jnp.float32, **units):
+    return supernet_of(MLP(**units), np.zeros((1, 4), np.float32), dtype)
 
 
-def lstm(hidden=16, **fields):
-    module = LSTM(NUM_CLASSES + 2, NUM_CLASSES, embed_dim=4, hidden=hidden, **fields)
-    return hj.from_linen(module, np.zeros((1, LENGTH), np.int32))
+def lstm(dtype=jnp.float32, **fields):
+    fields = {"embed": 4, "hidden": 16, "layers": 1, **fields}
+    module = LSTM(NUM_CLASSES + 2, NUM_CLASSES, **fields)
+    return supernet_of(module, np.zeros((1, LENGTH), np.int32), dtype)
 
 
 MODELS = {"mlp": mlp, "lstm": lstm}
 
 STAGES = {"stage1": 5, "stage2": 5, "stage3": 6, "stage4": 9}
-HEADS = {"embed": 8, "heads": 2, "head_dim": 5, "feedforward": 10, "layers": 2}
+HEADS = {"embed": 8, "heads": 2, "head_dim": 5, "feedforward": 10, "layers": 2, "causal": True}
 
 
 def perceptron(**fields):
-    module = Perceptron(NUM_CLASSES, **{"hidden": 9, **fields})
-    return hj.from_linen(module, np.zeros((1, 2, 3), np.float32))
+    module = Perceptron(NUM_CLASSES, **{"hidden": 9, "layers": 2, **fields})
+    return supernet_of(module, np.zeros((1, 2, 3), np.float32))
 
 
 def cnn(side=8, **fields):
     module = CNN(NUM_CLASSES, **{**STAGES, **fields})
-    return hj.from_linen(module, np.zeros((1, side, side + 1, 3), np.float32))
+    return supernet_of(module, np.zeros((1, side, side + 1, 3), np.float32))
 
 
 def resnet18(side=8, **fields):
     module = ResNet18(NUM_CLASSES, **{**STAGES, **fields})
-    return hj.from_linen(module, np.zeros((1, side, side, 3), np.float32))
+    return supernet_of(module, np.zeros((1, side, side, 3), np.float32))
 
 
-def transformer(**fields):
+def transformer(dtype=jnp.float32, **fields):
     fields = {**HEADS, "max_length": LENGTH + 1, **fields}
     module = Transformer(NUM_CLASSES + 2, NUM_CLASSES, **fields)
-    return hj.from_linen(module, np.zeros((1, LENGTH), np.int32))
+    return supernet_of(module, np.zeros((1, LENGTH), np.int32), dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """A specification of a supernet that does not depend on the method or the data."""
+
+    model: Model
+
+    def bind(self, dataset, *, norm, scaler):
+        del dataset, norm, scaler
+        return self.model
 
 
 TWO_EXITS = {"exits": 2, "exit_blocks": (1, 2)}
@@ -95,7 +113,7 @@ EXAMPLES = {"mlp": (4,), "perceptron": (2, 3), "cnn": (8, 8, 3), "resnet18": (8,
 
 
 def client_data(sizes=(7, 30, 12, 1), kind="mlp", seed=0):
-    """Clients of the given sizes; labels follow the inputs, so that there is something to learn."""
+    """Clients with so many examples each; labels follow the inputs, so models can learn them."""
     rng = np.random.default_rng(seed)
     total = sum(sizes)
     if kind in EXAMPLES:
@@ -107,16 +125,19 @@ def client_data(sizes=(7, 30, 12, 1), kind="mlp", seed=0):
         lengths = rng.integers(2, LENGTH + 1, size=total)
         inside = np.arange(LENGTH) < lengths[:, None]
         inputs = np.where(inside, words[:, :-1] + 2, 0).astype(np.int32)
-        targets = np.where(inside, (words[:, :-1] + 1) % NUM_CLASSES, hj.IGNORED).astype(np.int32)
-        targets[0, 0] = hj.UNKNOWN
+        targets = np.where(inside, (words[:, :-1] + 1) % NUM_CLASSES, IGNORED).astype(np.int32)
+        targets[0, 0] = UNKNOWN
+        if kind == "topics":
+            targets = words[:, 0].astype(np.int32)
     offsets = np.cumsum([0, *sizes]).astype(np.int32)
-    return hj.ClientData(inputs, targets, offsets, NUM_CLASSES)
+    return ClientData(inputs, targets, offsets, NUM_CLASSES)
 
 
 def dataset(sizes=(7, 30, 12, 3), kind="mlp"):
     names = tuple(f"client {i}" for i in range(len(sizes)))
     splits = (client_data(sizes, kind, seed) for seed in range(3))
-    return hj.FederatedDataset(*splits, names)
+    num_tokens = 0 if kind in EXAMPLES else NUM_CLASSES + 2
+    return FederatedDataset(*splits, names, num_tokens)
 
 
 def cohort(model, data, units, weights=None, batch_size=4, extraction=None):
