@@ -1,7 +1,17 @@
-"""Front door of `experiments.analysis.plots`: `python -m experiments.plots`."""
+"""Accuracy over rounds of one or more workdirs: `python -m experiments.plots --workdir=a,b`."""
+
+from collections.abc import Set
 
 from experiments.analysis import plots
+from experiments.config import RunConfig
 from experiments.study import app
 
+
+def main(config: RunConfig, given: Set[str]) -> None:
+    """Draws accuracy.png into the first folder of `workdir`."""
+    del given
+    plots.report(config)
+
+
 if __name__ == "__main__":
-    app.run_app(plots.main)
+    app.run_app(main)

@@ -1,7 +1,17 @@
-"""Front door of `experiments.analysis.tables`: `python -m experiments.tables`."""
+"""The table of a workdir again: `python -m experiments.tables --workdir=...`."""
+
+from collections.abc import Set
 
 from experiments.analysis import tables
+from experiments.config import RunConfig
 from experiments.study import app
 
+
+def main(config: RunConfig, given: Set[str]) -> None:
+    """Writes table.md into `workdir`."""
+    del given
+    tables.report(config)
+
+
 if __name__ == "__main__":
-    app.run_app(tables.main)
+    app.run_app(main)

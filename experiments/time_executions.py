@@ -1,7 +1,16 @@
-"""Front door of `experiments.analysis.execution_times`: `python -m experiments.time_executions`."""
+"""Seconds of a round, masked against sliced: `python -m experiments.time_executions`."""
+
+from collections.abc import Set
 
 from experiments.analysis import execution_times
+from experiments.config import RunConfig
 from experiments.study import app
 
+
+def main(config: RunConfig, given: Set[str]) -> None:
+    """Times `method` on `seed` in both modes of execution."""
+    execution_times.report(config, given)
+
+
 if __name__ == "__main__":
-    app.run_app(execution_times.main)
+    app.run_app(main)

@@ -1,8 +1,7 @@
-"""Local and global accuracy of every size: `python -m experiments.by_size --workdir=a,b`.
+"""Local and global accuracy of every size.
 
-Local accuracy is that of clients' own subnets on their own test examples, global accuracy that of a
-size on the test examples of all clients, on all classes. A row for each method of each workdir; all
-of them ran the same data, seeds and `--eval_levels`.
+Local accuracy is that of clients' own subnets on their own test examples. Global accuracy is that
+of a size on the test examples of all clients, on all classes.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import tabulate
 
 from experiments.analysis import tables
-from experiments.flags import FLAGS
-from experiments.study import workdir
+from experiments.analysis.tables import Record
+from experiments.config import RunConfig
+from experiments.study.manifest import read_manifest
 from hasa_jax.base import UserError
 
 Seeds = dict[int, float]
@@ -35,7 +34,7 @@ class Sizes:
       local_at: the same over the clients of one size, by level.
       global_at: global accuracy, by level.
       own_classes: accuracy of the largest level on clients' own test examples, mean over clients;
-        on their own classes alone where the method hides others.
+        only on their own classes where the method hides others.
       trained: levels that clients have.
       params: mean share of the supernet's parameters that clients hold, by their examples.
       clients: local accuracies of all clients and seeds.
@@ -62,7 +61,7 @@ def read(folder: pathlib.Path) -> list[Sizes]:
     """Reads what every method of a workdir reached.
 
     Args:
-      folder: a finished run with `--eval_levels`.
+      folder: a finished run with `eval_levels`.
 
     Returns:
       An entry for each method and policy, in the order in which they ran.
@@ -71,12 +70,12 @@ def read(folder: pathlib.Path) -> list[Sizes]:
       UserError: if there are no such results.
     """
     if not (folder / "sizes.csv").exists():
-        raise UserError(f"{folder} has no sizes.csv: run compare with --eval_levels")
-    metrics = tables.read_rows(folder / "metrics.csv", ("accuracy", "units"))
-    sizes = tables.read_rows(folder / "sizes.csv", ("global_accuracy", "local_accuracy", "units"))
-    summary = tables.read_rows(folder / "summary.csv", tables.SUMMARY_NUMBERS)
+        raise UserError(f"{folder} has no sizes.csv: run compare with `eval_levels`")
+    metrics = tables.read_records(folder / "metrics.csv", ("accuracy", "size"))
+    sizes = tables.read_records(folder / "sizes.csv", ("global_accuracy", "local_accuracy", "size"))
+    summary = tables.read_records(folder / "summary.csv", tables.SUMMARY_NUMBERS)
     arms = list(dict.fromkeys(map(tables.arm_of, sizes)))
-    flags = workdir.read_manifest(folder)["flags"]
+    config = read_manifest(folder).run
     label = folder.name if len(arms) == 1 else ""
     return [
         _sizes_of(
@@ -84,7 +83,7 @@ def read(folder: pathlib.Path) -> list[Sizes]:
             [r for r in metrics if tables.arm_of(r) == arm and r["split"] == "test"],
             [r for r in sizes if tables.arm_of(r) == arm],
             [r for r in summary if tables.arm_of(r) == arm],
-            flags,
+            config,
         )
         for arm in arms
     ]
@@ -92,28 +91,28 @@ def read(folder: pathlib.Path) -> list[Sizes]:
 
 def _sizes_of(
     label: str,
-    metrics: Sequence[tables.Row],
-    sizes: Sequence[tables.Row],
-    summary: Sequence[tables.Row],
-    flags: Mapping[str, Any],
+    metrics: Sequence[Record],
+    sizes: Sequence[Record],
+    summary: Sequence[Record],
+    config: RunConfig,
 ) -> Sizes:
-    """Gathers the rows of one method."""
-    last = str(max(int(row["round"]) for row in sizes))
-    clients = [row for row in metrics if row["round"] == last]
-    units = {row["level"]: row["units"] for row in sizes}
-    levels = sorted(units, key=float)
-    held = {row["units"] for row in clients}
-    trained = tuple(level for level in levels if units[level] in held)
+    """Gathers the records of one method."""
+    last = str(max(int(r["round"]) for r in sizes))
+    clients = [r for r in metrics if r["round"] == last]
+    size_of = {r["level"]: r["size"] for r in sizes}
+    levels = sorted(size_of, key=float)
+    held = {r["size"] for r in clients}
+    trained = tuple(level for level in levels if size_of[level] in held)
     if sizes[0]["policy"] == "levels":
         # Of levels whose subnets are equally large, those that the clients were given.
-        trained = tuple(x for x in trained if float(x) in map(float, flags["levels"]))
-    rounds = sorted({int(row["round"]) for row in sizes})
-    at_last = [row for row in sizes if row["round"] == last]
+        trained = tuple(x for x in trained if float(x) in config.allocation.levels)
+    rounds = sorted({int(r["round"]) for r in sizes})
+    at_last = [r for r in sizes if r["round"] == last]
     return Sizes(
         label=label,
         local=_means(clients, "accuracy"),
         local_at={
-            level: _means([r for r in clients if r["units"] == units[level]], "accuracy")
+            level: _means([r for r in clients if r["size"] == size_of[level]], "accuracy")
             for level in trained
         },
         global_at={
@@ -123,7 +122,7 @@ def _sizes_of(
         own_classes=_means([r for r in at_last if r["level"] == levels[-1]], "local_accuracy"),
         trained=trained,
         params=_means(summary, "budget_params"),
-        clients=np.array([float(row["accuracy"]) for row in clients]),
+        clients=np.array([float(r["accuracy"]) for r in clients]),
         curve={
             number: _means(
                 [r for r in sizes if r["round"] == str(number) and r["level"] in trained],
@@ -134,11 +133,11 @@ def _sizes_of(
     )
 
 
-def _means(rows: Sequence[tables.Row], column: str) -> Seeds:
+def _means(records: Sequence[Record], column: str) -> Seeds:
     """Returns the mean of a column for each seed."""
     by_seed = collections.defaultdict(list)
-    for row in rows:
-        by_seed[int(row["seed"])].append(float(row[column]))
+    for record in records:
+        by_seed[int(record["seed"])].append(float(record[column]))
     return {seed: float(np.nanmean(values)) for seed, values in sorted(by_seed.items())}
 
 
@@ -252,20 +251,33 @@ def check_alike(folders: Sequence[pathlib.Path]) -> None:
     Raises:
       UserError: naming one of other data, seeds, rounds or budget unit than the first.
     """
-    first, *others = [workdir.read_manifest(folder) for folder in folders]
+    first, *others = map(_compared, folders)
     for folder, other in zip(folders[1:], others, strict=True):
-        for what, one, two in (
-            ("data or seeds", first["data_sha256"], other["data_sha256"]),
-            ("--budget_unit", first["flags"].get("budget_unit"), other["flags"].get("budget_unit")),
-            ("--num_rounds", first["flags"].get("num_rounds"), other["flags"].get("num_rounds")),
-        ):
-            if one != two:
+        for what in first:
+            if first[what] != other[what]:
                 raise UserError(f"{folder} has other {what} than {folders[0]}: compare like runs")
 
 
-def main() -> None:
-    """Writes by_size.md and by_size.png into the first of the workdirs."""
-    folders = [pathlib.Path(name) for name in FLAGS.workdir.split(",")]
+def _compared(folder: pathlib.Path) -> dict[str, object]:
+    """Returns what workdirs must agree in to be compared, by what errors call it."""
+    found = read_manifest(folder)
+    return {
+        "data or seeds": found.data_sha256,
+        "`budget_unit`": found.run.allocation.budget_unit,
+        "`num_rounds`": found.run.training.num_rounds,
+    }
+
+
+def report(config: RunConfig) -> None:
+    """Writes by_size.md and by_size.png into the first of several workdirs.
+
+    Args:
+      config: names the workdirs, with commas between them; they ran the same data and seeds.
+
+    Raises:
+      UserError: if matplotlib is missing, a folder holds no results, or they are not alike.
+    """
+    folders = [pathlib.Path(name) for name in config.reporting.workdir.split(",")]
     check_alike(folders)
     results = [result for folder in folders for result in read(folder)]
     text = table(results)

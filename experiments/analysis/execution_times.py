@@ -1,55 +1,101 @@
-"""Masked against sliced: seconds a round, and how far their parameters part.
-
-`python -m experiments.time_executions --flagfile=experiments/configs/titles.flags ...`
-"""
+"""Masked against sliced: seconds of a round, and how far their parameters differ."""
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
+from collections.abc import Set
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import flags
-from experiments.study import build, data
-from hasa_jax import scan_rounds
+from experiments.config import RunConfig, with_fields
+from experiments.study.arm import Arm
+from experiments.study.data import build_dataset
+from experiments.study.method import method_of, parts_of
+from experiments.study.program import build_allocation, build_program
+from hasa_jax.base import ClientData, FederatedDataset, Params, ServerState
+from hasa_jax.execution.layout import Cohort
 from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.round import init_state, scan_rounds
+from hasa_jax.simulation.trial import Trial
 
+_MODES = ("masked", "sliced")
 _REPEATS = 5
 _TOLERANCE = 1e-4
 
 
-def main() -> None:
-    """Times `--method` on `--seed` in both execution modes, in one process, in turns."""
-    method, seed = build.build_method(flags.FLAGS.method), flags.FLAGS.seed
-    dataset = data.build_dataset(seed)
-    train = jax.device_put(dataset.train)
-    rounds, ends = {}, {}
-    for name in ("masked", "sliced"):
-        algorithm = build.build_algorithm(dataset, method, name)
-        allocation = build.build_allocation(dataset, algorithm, method.policy, seed)
-        possible = cohorts.possible_units(allocation, 1)
-        key = jax.random.key(seed)
-        cohort = cohorts.draw(algorithm, dataset.train, allocation, key, 0, "examples", possible, 0)
-        cohort = cohorts.stacked([cohort])
-        start = algorithm.init(jax.random.key(seed))
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """The first round of a run.
 
-        def one_round(algorithm=algorithm, start=start, cohort=cohort):
-            return jax.block_until_ready(scan_rounds(algorithm, start, train, cohort))[0]
+    Attributes:
+      program: what runs.
+      state: the server's state before it.
+      data: training examples of all clients, on the device.
+      cohort: its clients, stacked `[1, ...]`.
+    """
 
-        ends[name] = one_round().params  # Compiles too.
-        rounds[name] = one_round
-    seconds: dict[str, list[float]] = {name: [] for name in rounds}
+    program: Program
+    state: ServerState
+    data: ClientData
+    cohort: Cohort
+
+    def run(self) -> Params:
+        """Runs it to its end; returns the supernet afterwards."""
+        ended = scan_rounds(self.program, self.state, self.data, self.cohort)
+        return jax.block_until_ready(ended)[0].params
+
+
+def first_round(config: RunConfig, dataset: FederatedDataset) -> Round:
+    """Prepares the first round of a method.
+
+    Args:
+      config: the configuration; `execution` is masked or sliced.
+      dataset: the data set of its seed.
+
+    Returns:
+      The round.
+    """
+    name, seed = config.method.method, config.comparison.seed
+    arm = Arm(name, parts_of(config, name).policy)
+    program = build_program(config, dataset, method_of(config, *arm))
+    allocation = build_allocation(config, program, dataset, arm, seed)
+    trial = Trial(dataset, allocation, jax.random.key(seed))
+    sizes = cohorts.sizes_in_run([allocation], 1)
+    layout = cohorts.training_layout(program, [trial], sizes)
+    cohort = cohorts.stack([cohorts.draw(program, layout, trial, 0)])
+    data = jax.device_put(dataset.train)
+    return Round(program, init_state(program, jax.random.key(seed)), data, cohort)
+
+
+def report(config: RunConfig, given: Set[str]) -> None:
+    """Times both modes of execution in one process, in turns, and prints the result.
+
+    Args:
+      config: the configuration.
+      given: fields that the user gave.
+
+    Raises:
+      UserError: for a configuration that cannot run.
+    """
+    dataset = build_dataset(config.data, given, config.comparison.seed)
+    rounds = {
+        mode: first_round(with_fields(config, {"execution": mode}), dataset) for mode in _MODES
+    }
+    ends = {mode: own.run() for mode, own in rounds.items()}  # Compiles, too.
+    seconds: dict[str, list[float]] = {mode: [] for mode in rounds}
     for _ in range(_REPEATS):
-        for name, one_round in rounds.items():
+        for mode, own in rounds.items():
             began = time.perf_counter()
-            one_round()
-            seconds[name].append(time.perf_counter() - began)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    for name, values in seconds.items():
-        print(f"{name}: median {medians[name]:.2f} s a round, {np.round(values, 2).tolist()}")
+            own.run()
+            seconds[mode].append(time.perf_counter() - began)
+    medians = {mode: statistics.median(values) for mode, values in seconds.items()}
+    for mode, values in seconds.items():
+        print(f"{mode}: median {medians[mode]:.2f} s a round, {np.round(values, 2).tolist()}")
     pairs = jax.tree.map(lambda a, b: jnp.abs(a - b).ravel(), ends["masked"], ends["sliced"])
     differences = jnp.concatenate(jax.tree.leaves(pairs))
     print(f"sliced / masked: {medians['sliced'] / medians['masked']:.3f}")

@@ -1,26 +1,29 @@
-"""How much each client gains by width, and which scores know: `python -m experiments.need`.
+"""How much each client gains by width, and which scores predict it.
 
-Takes two workdirs of one study, first with narrow and then with wide subnets for everybody, and the
-flags of the study. The need of a client is what its validation accuracy gains from the first to the
-second, by seed, at the last round; test examples have no say, so that widths may follow it.
+The need of a client is what its validation accuracy gains from a workdir with narrow subnets for
+all clients to one with wide subnets for all, by seed, at the last round. Test examples are not
+read, so that widths may follow the need.
 """
 
 from __future__ import annotations
 
 import csv
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
+import jax
 import numpy as np
 import tabulate
 
 from experiments.analysis import tables
-from experiments.flags import FLAGS
-from experiments.study import build, data, workdir
-from experiments.study.scores import scores_of
-from experiments.study.unused import refuse_unread_data_flags
-from hasa_jax import SCORES
-from hasa_jax.base import UserError
+from experiments.config import RunConfig
+from experiments.study.data import build_dataset
+from experiments.study.manifest import read_manifest
+from experiments.study.method import method_of, parts_of
+from experiments.study.model import model_of
+from experiments.study.unused import refuse_unused_of_data
+from hasa_jax.allocation.scores import SCORES
+from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import fingerprint
 
 
@@ -36,16 +39,16 @@ def accuracies(folder: pathlib.Path) -> dict[tuple[int, str], float]:
     Raises:
       UserError: if it holds no such results.
     """
-    rows = [
-        row
-        for row in tables.read_rows(folder / "metrics.csv", ("accuracy",))
-        if row["split"] == "validation"
+    records = [
+        record
+        for record in tables.read_records(folder / "metrics.csv", ("accuracy",))
+        if record["split"] == "validation"
     ]
-    if not rows or len({tables.arm_of(row) for row in rows}) > 1:
-        raise UserError(f"{folder} needs validation rows of one method and policy alone")
-    last = max(int(row["round"]) for row in rows)
-    at_last = [row for row in rows if int(row["round"]) == last]
-    return {(int(row["seed"]), row["client"]): float(row["accuracy"]) for row in at_last}
+    if not records or len({tables.arm_of(record) for record in records}) > 1:
+        raise UserError(f"{folder} needs validation records of exactly one method and policy")
+    last = max(int(record["round"]) for record in records)
+    at_last = [record for record in records if int(record["round"]) == last]
+    return {(int(r["seed"]), r["client"]): float(r["accuracy"]) for r in at_last}
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -85,26 +88,33 @@ def summary(need: Mapping[int, np.ndarray], scores: Mapping[str, Mapping[int, np
     return tabulate.tabulate(lines, headers, tablefmt="github", disable_numparse=True)
 
 
-def main() -> None:
-    """Writes need.csv, and need.md of all scores, into the second of the two workdirs."""
-    folders = [pathlib.Path(name) for name in FLAGS.workdir.split(",")]
+def report(config: RunConfig, given: Set[str]) -> None:
+    """Writes need.csv, and need.md of all scores, into the second of two workdirs.
+
+    Args:
+      config: that of the study; it names the two workdirs, with a comma between them.
+      given: fields that the user gave.
+
+    Raises:
+      UserError: if the workdirs are not those of one study, or not of this data.
+    """
+    folders = [pathlib.Path(name) for name in config.reporting.workdir.split(",")]
     if len(folders) != 2:
-        raise UserError("--workdir needs two folders with a comma: narrow subnets, wide ones")
+        raise UserError("`workdir` needs two folders with a comma: narrow subnets, wide ones")
     narrow, wide = map(accuracies, folders)
     hashes = _data_of(folders)
-    refuse_unread_data_flags()
-    need, scores = {}, {name: {} for name in SCORES}
-    lines = []
+    refuse_unused_of_data(config.data, given)
+    need: dict[int, np.ndarray] = {}
+    scores: dict[str, dict[int, np.ndarray]] = {name: {} for name in SCORES}
+    lines: list[dict[str, object]] = []
     for seed in sorted({seed for seed, _ in narrow}):
-        dataset = data.build_dataset(seed)
+        dataset = build_dataset(config.data, given, seed)
         if hashes.get(str(seed)) != fingerprint(dataset):
-            raise UserError("the workdirs are of other data than the flags tell: repeat theirs")
-        method = build.build_method(FLAGS.method)
-        algorithm = build.build_algorithm(dataset, method, FLAGS.execution)
+            raise UserError("the workdirs are of other data than the flags name: repeat theirs")
         gains = [wide[seed, name] - narrow[seed, name] for name in dataset.client_names]
         need[seed] = np.array(gains)
-        for name, by_seed in scores.items():
-            by_seed[seed] = scores_of(dataset, algorithm, name, seed)
+        for name, own in _scores(config, dataset, seed).items():
+            scores[name][seed] = own
         for i, (client, gain) in enumerate(zip(dataset.client_names, gains, strict=True)):
             own = {name: float(scores[name][seed][i]) for name in scores}
             lines.append({"seed": seed, "client": client, "score": gain, **own})
@@ -114,25 +124,34 @@ def main() -> None:
         writer.writerows(lines)
     if len(need) > 1:
         total = np.sum(list(need.values()), axis=0)
-        # No score can follow a need that is noise: what the other seeds know of it is the limit.
+        # No score can follow a need that is noise: the limit is what the other seeds show of it.
         scores["need in the other seeds"] = {seed: total - own for seed, own in need.items()}
     text = summary(need, scores) + "\n\n" + _by_client(lines) + "\n"
     (folders[1] / "need.md").write_text(text, encoding="utf-8")
     print(f"{text}\nneed as a score: --score_path={folders[1] / 'need.csv'}")
 
 
+def _scores(config: RunConfig, dataset: FederatedDataset, seed: int) -> dict[str, np.ndarray]:
+    """Computes all scores `[N]` of the clients, by name."""
+    name = config.method.method
+    method = method_of(config, name, parts_of(config, name).policy)
+    model = model_of(config.model, dataset).bind(dataset, norm=method.norm, scaler=method.scaler)
+    key = jax.random.key(seed)
+    return {score: make()(dataset.train, model, key) for score, make in SCORES.items()}
+
+
 def _data_of(folders: Sequence[pathlib.Path]) -> Mapping[str, str]:
-    """Returns the hashes of the data of both workdirs; refuses two that do not belong together."""
-    narrow, wide = map(workdir.read_manifest, folders)
-    budgets = [float(found["flags"].get("budget", 0)) for found in (narrow, wide)]
-    if narrow["data_sha256"] != wide["data_sha256"]:
+    """Returns the hashes of the data of both workdirs; refuses two that are not of one study."""
+    narrow, wide = map(read_manifest, folders)
+    budgets = [found.run.allocation.budget for found in (narrow, wide)]
+    if narrow.data_sha256 != wide.data_sha256:
         raise UserError("the two workdirs have other seeds or data: run one study in both")
     if budgets[0] >= budgets[1]:
         raise UserError(
-            f"the first workdir has --budget={budgets[0]:g}, the second {budgets[1]:g}: name the "
+            f"the first workdir has `budget={budgets[0]:g}`, the second {budgets[1]:g}: name the "
             "one of narrow subnets first"
         )
-    return narrow["data_sha256"]
+    return narrow.data_sha256
 
 
 def _by_client(lines: list[dict[str, object]]) -> str:

@@ -1,26 +1,30 @@
-"""Who holds what: `python -m experiments.partition_report --dataset=... --partition=...`."""
+"""Which client holds what: sizes, classes, and how far clients differ from each other."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import pathlib
+from collections.abc import Set
 
 import numpy as np
 import tabulate
 
-from experiments import flags
 from experiments.analysis import partition_picture
-from experiments.study import data, unused, workdir
-from hasa_jax import FederatedDataset, UserError
+from experiments.config import RunConfig
+from experiments.fields import default_of
+from experiments.study.data import build_dataset
+from experiments.study.unused import refuse_unused_of_data
+from experiments.study.workdir import make_folder
 from hasa_jax.allocation.scores.counts import label_counts
 from hasa_jax.allocation.scores.entropy import entropy_of_counts
-from hasa_jax.allocation.scores.label_divergence import divergence_of_counts
+from hasa_jax.allocation.scores.label_divergence import divergence_of_counts, label_divergence
+from hasa_jax.base import FederatedDataset, UserError
 
 MOST_COLUMNS = 100
 """Classes that partition.csv has a column for; of more, such as words, it has none."""
 
-_ALPHA = 1.0  # Smoothing of the published score, as `label_divergence` has it.
+_ALPHA = default_of(label_divergence, "alpha")  # Smoothing of the published score.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +85,7 @@ def total_variation(counts: np.ndarray) -> np.ndarray:
 
 
 def write_csv(report: Report, path: pathlib.Path) -> None:
-    """Writes a row a client.
+    """Writes a record for each client.
 
     Args:
       report: what clients hold.
@@ -115,7 +119,7 @@ def summary(report: Report, title: str) -> str:
       Markdown: a heading, a line, and a table of the least, the middle and the most.
     """
     held = (report.counts > 0).sum(1)
-    rows = {
+    values = {
         "training examples": report.sizes[:, 0],
         "validation examples": report.sizes[:, 1],
         "test examples": report.sizes[:, 2],
@@ -125,7 +129,7 @@ def summary(report: Report, title: str) -> str:
         "total variation": report.total_variation,
     }
     table = tabulate.tabulate(
-        [[name, *_five(values)] for name, values in rows.items()],
+        [[name, *_spread(own)] for name, own in values.items()],
         headers=["of a client", "min", "median", "max", "mean"],
         tablefmt="github",
         disable_numparse=True,
@@ -140,41 +144,47 @@ def summary(report: Report, title: str) -> str:
     )
 
 
-def _five(values: np.ndarray) -> list[str]:
-    """Shows the least, the middle, the most and the mean; whole numbers as such."""
-    whole = values.dtype.kind in "iu"
+def _spread(values: np.ndarray) -> list[str]:
+    """Writes the least, the middle, the most and the mean; integers without decimals."""
+    integers = values.dtype.kind in "iu"
     shown = [values.min(), np.median(values), values.max()]
-    return [f"{v:.0f}" if whole and v == round(v) else f"{v:.3f}" for v in shown] + [
-        f"{values.mean():.1f}" if whole else f"{values.mean():.3f}"
+    return [f"{v:.0f}" if integers and v == round(v) else f"{v:.3f}" for v in shown] + [
+        f"{values.mean():.1f}" if integers else f"{values.mean():.3f}"
     ]
 
 
-def _title() -> str:
-    """Names the data set, and how it is dealt out if it can be chosen."""
-    given = [
-        f"{name}={flags.FLAGS[name].value}"
-        for name in ("partition", "alpha", "classes_per_client", "heterogeneity")
-        if flags.FLAGS[name].present
-    ]
-    return ", ".join([flags.FLAGS.dataset, *given, f"seed={flags.FLAGS.seed}"])
+def _title(config: RunConfig, given: Set[str]) -> str:
+    """Names the data set, and how its examples are dealt out if it can be chosen."""
+    data = config.data
+    named = ("partition", "alpha", "classes_per_client", "heterogeneity")
+    chosen = [f"{name}={getattr(data, name)}" for name in named if name in given]
+    return ", ".join([data.dataset, *chosen, f"seed={config.comparison.seed}"])
 
 
-def main() -> None:
-    """Writes partition.csv, partition.md and partition.png into `--workdir`."""
-    if not flags.FLAGS.workdir:
-        raise UserError("partition_report writes a folder: name it with --workdir")
-    unused.refuse_unread_data_flags()
-    report = report_of(data.build_dataset(flags.FLAGS.seed))
-    folder = pathlib.Path(flags.FLAGS.workdir)
-    workdir.make_folder(folder)
-    title = _title()
-    text = summary(report, title)
-    write_csv(report, folder / "partition.csv")
+def report(config: RunConfig, given: Set[str]) -> None:
+    """Writes partition.csv, partition.md and partition.png into the workdir.
+
+    Args:
+      config: the data, the seed and the workdir.
+      given: fields that the user gave.
+
+    Raises:
+      UserError: if the data or the workdir cannot be used, or matplotlib is missing.
+    """
+    if not config.reporting.workdir:
+        raise UserError("partition_report writes a folder: name it with `workdir`")
+    refuse_unused_of_data(config.data, given)
+    found = report_of(build_dataset(config.data, given, config.comparison.seed))
+    folder = pathlib.Path(config.reporting.workdir)
+    make_folder(folder)
+    title = _title(config, given)
+    text = summary(found, title)
+    write_csv(found, folder / "partition.csv")
     (folder / "partition.md").write_text(text, encoding="utf-8")
     print(text)
-    # Last, so that who has no matplotlib has the rest.
+    # Last, so that all the rest is written without matplotlib.
     partition_picture.draw(
-        partition_picture.Bars(report.names, report.sizes, report.counts, report.divergence, title),
+        partition_picture.Bars(found.names, found.sizes, found.counts, found.divergence, title),
         folder / "partition.png",
     )
     print(folder)

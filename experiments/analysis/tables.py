@@ -1,4 +1,4 @@
-"""From the CSV files of a workdir to its table: `python -m experiments.tables --workdir=...`."""
+"""From the CSV files of a workdir to its table."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import tabulate
 
-from experiments import flags
-from experiments.study import workdir
+from experiments.config import RunConfig
+from experiments.study.manifest import read_manifest
 from hasa_jax.base import UserError
 from hasa_jax.supernet.costs import BUDGET_UNITS
 
@@ -24,18 +24,18 @@ SUMMARY_NUMBERS = (
 TEXTS = ("method", "policy", "extraction", "aggregation")
 LABELS = (*TEXTS, "seed", "round")
 _MATCHED_WITHIN = 0.01
-"""Rows whose achieved budgets differ by more than this are not called budget-matched."""
+"""Arms whose achieved budgets differ by more than this are not called budget-matched."""
 
-Row = Mapping[str, str]
+Record = Mapping[str, str]
 Arm = tuple[str, str]
 
 
-def arm_of(row: Row) -> Arm:
-    """Returns what a row is a result of: its method, and its policy."""
-    return row["method"], row["policy"]
+def arm_of(record: Record) -> Arm:
+    """Returns what a record is a result of: its method, and its policy."""
+    return record["method"], record["policy"]
 
 
-def read_rows(path: pathlib.Path, numbers: Sequence[str]) -> list[Row]:
+def read_records(path: pathlib.Path, numbers: Sequence[str]) -> list[Record]:
     """Reads a CSV file of ours.
 
     Args:
@@ -43,35 +43,35 @@ def read_rows(path: pathlib.Path, numbers: Sequence[str]) -> list[Row]:
       numbers: columns that it must have besides `LABELS`, and that must hold numbers.
 
     Returns:
-      Its rows.
+      Its records.
 
     Raises:
       UserError: if it is missing, damaged, empty or lacks a column.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows: list[Any] = list(csv.DictReader(file, strict=True))
+            records: list[Any] = list(csv.DictReader(file, strict=True))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: run train or compare into that folder") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}): run the experiment again") from None
-    if not rows:
+    if not records:
         raise UserError(f"{path} has no rows: it is not a results file")
-    for number, row in enumerate(rows, start=2):
+    for line, record in enumerate(records, start=2):
         for column in (*LABELS, *numbers):
-            if column not in row:
+            if column not in record:
                 raise UserError(f"{path} has no column {column!r}: it is not a results file")
             try:
                 if column in ("seed", "round"):
-                    int(row[column])
-                elif column not in TEXTS or row[column] is None:
-                    float(row[column])
+                    int(record[column])
+                elif column not in TEXTS or record[column] is None:
+                    float(record[column])
             except (TypeError, ValueError):
                 raise UserError(
-                    f"{path}, line {number}: column {column!r} holds {row[column]!r}; the file is "
-                    "damaged, run the experiment again"
+                    f"{path}, line {line}: column {column!r} holds {record[column]!r}; the file "
+                    "is damaged, run the experiment again"
                 ) from None
-    return rows
+    return records
 
 
 def interval(values: np.ndarray) -> float:
@@ -85,7 +85,7 @@ def interval(values: np.ndarray) -> float:
 
 
 def p_values(differences: np.ndarray) -> tuple[float, float]:
-    """Returns the p of the paired t test and of Wilcoxon's; NaN where they say nothing."""
+    """Returns the p of the paired t test and of Wilcoxon's; NaN where there is no variation."""
     if len(differences) < 2 or np.ptp(differences) == 0:
         return float("nan"), float("nan")
     import scipy.stats
@@ -95,27 +95,27 @@ def p_values(differences: np.ndarray) -> tuple[float, float]:
     return float(t_test.pvalue), float(wilcoxon.pvalue)
 
 
-def best_round(metrics: Sequence[Row], arm: Arm) -> int:
+def best_round(metrics: Sequence[Record], arm: Arm) -> int:
     """Picks the round with the best mean validation accuracy of one arm.
 
     Args:
-      metrics: rows of metrics.csv.
-      arm: the reference arm; others have no say, nor has the test split.
+      metrics: records of metrics.csv.
+      arm: the reference arm; neither others nor the test split are read.
 
     Returns:
       The earliest best round.
     """
     accuracies = collections.defaultdict(list)
-    for row in metrics:
-        if arm_of(row) == arm and row["split"] == "validation":
-            accuracies[int(row["round"])].append(float(row["accuracy"]))
+    for record in metrics:
+        if arm_of(record) == arm and record["split"] == "validation":
+            accuracies[int(record["round"])].append(float(record["accuracy"]))
     if not accuracies:
-        raise UserError(f"metrics.csv has no validation rows of {' with policy '.join(arm)}")
+        raise UserError(f"metrics.csv has no validation records of {' with policy '.join(arm)}")
     return max(sorted(accuracies), key=lambda r: np.nanmean(accuracies[r]))
 
 
 def choose_arm(arms: Sequence[Arm], name: str) -> Arm:
-    """Chooses one of several arms by `method:policy`, or by what tells it from the others.
+    """Chooses one of several arms by `method:policy`, or by a part that no other arm has.
 
     Args:
       arms: all of them.
@@ -133,39 +133,39 @@ def choose_arm(arms: Sequence[Arm], name: str) -> Arm:
     fitting = [arm for arm in arms if name in (":".join(arm), arm[1] if one_method else arm[0])]
     if len(fitting) != 1:
         known = ", ".join(":".join(arm) for arm in arms)
-        raise UserError(f"--reference={name} is not one row of the results: use one of {known}")
+        raise UserError(f"`reference={name}` is not one row of the results: use one of {known}")
     return fitting[0]
 
 
 def table_at(
-    summary: Sequence[Row], round: int, budget_unit: str, reference: Arm | None = None
+    summary: Sequence[Record], round: int, budget_unit: str, reference: Arm | None = None
 ) -> str:
     """Makes the table of one round: a line for each arm, compared with one of them.
 
     Args:
-      summary: rows of summary.csv, of any rounds.
+      summary: records of summary.csv, of any rounds.
       round: the round.
-      budget_unit: the unit in which rows must agree to be budget-matched.
+      budget_unit: the unit in which arms must agree to be budget-matched.
       reference: the arm that others are compared with; the first if None.
 
     Returns:
       A Markdown table; accuracies in percent, differences in points.
     """
-    by_arm: dict[Arm, dict[int, Row]] = {}
-    for row in summary:
-        if int(row["round"]) == round:
-            by_arm.setdefault(arm_of(row), {})[int(row["seed"])] = row
+    by_arm: dict[Arm, dict[int, Record]] = {}
+    for record in summary:
+        if int(record["round"]) == round:
+            by_arm.setdefault(arm_of(record), {})[int(record["seed"])] = record
     baseline = by_arm[reference or next(iter(by_arm))]
     lines = []
-    for arm, rows in by_arm.items():
+    for arm, own in by_arm.items():
         cells = list(arm)
         for metric in METRICS:
-            values = _column(rows, f"{metric}_accuracy", rows)
+            values = _column(own, f"{metric}_accuracy", own)
             cells.append(number(values.mean(), interval(values), signed=False))
-        cells += _differences(rows, baseline, budget_unit)
+        cells += _differences(own, baseline, budget_unit)
         units = (*BUDGET_UNITS, "executed")
-        achieved = [_column(rows, f"budget_{u}", rows).mean() for u in units]
-        requested = float(next(iter(rows.values()))["budget_requested"])
+        achieved = [_column(own, f"budget_{u}", own).mean() for u in units]
+        requested = float(next(iter(own.values()))["budget_requested"])
         cells.append(f"{requested:g} → " + " / ".join(f"{a / 100:.3f}" for a in achieved))
         lines.append(cells)
     headers = [
@@ -178,26 +178,26 @@ def table_at(
     return tabulate.tabulate(lines, headers, tablefmt="github", disable_numparse=True)
 
 
-def _column(rows: Mapping[int, Row], name: str, seeds: Iterable[int]) -> np.ndarray:
+def _column(records: Mapping[int, Record], name: str, seeds: Iterable[int]) -> np.ndarray:
     """Reads one column in percent, in the order of the seeds."""
-    return 100 * np.array([float(rows[seed][name]) for seed in seeds])
+    return 100 * np.array([float(records[seed][name]) for seed in seeds])
 
 
 def _differences(
-    rows: Mapping[int, Row], reference: Mapping[int, Row], budget_unit: str
+    records: Mapping[int, Record], reference: Mapping[int, Record], budget_unit: str
 ) -> list[str]:
     """Makes the paired-difference cells of an arm, or refuses to."""
-    if rows is reference:
+    if records is reference:
         return ["reference"] * len(METRICS)
-    seeds = sorted(set(rows) & set(reference))
+    seeds = sorted(set(records) & set(reference))
     budget = f"budget_{budget_unit}"
-    gaps = np.abs(_column(rows, budget, seeds) - _column(reference, budget, seeds)) / 100
+    gaps = np.abs(_column(records, budget, seeds) - _column(reference, budget, seeds)) / 100
     if not seeds or (gaps > _MATCHED_WITHIN).any():
         return ["not budget-matched"] * len(METRICS)
     cells = []
     for metric in METRICS:
         name = f"{metric}_accuracy"
-        differences = _column(rows, name, seeds) - _column(reference, name, seeds)
+        differences = _column(records, name, seeds) - _column(reference, name, seeds)
         ps = ", ".join(map(p_text, p_values(differences)))
         cells.append(f"{number(differences.mean(), interval(differences), signed=True)} ({ps})")
     return cells
@@ -211,29 +211,29 @@ def p_text(value: float) -> str:
 
 
 def number(mean: float, half: float, *, signed: bool) -> str:
-    """Writes `mean ± half`, or the mean alone where there is no interval."""
+    """Writes `mean ± half`, or only the mean where there is no interval."""
     text = f"{mean:+.2f}" if signed else f"{mean:.2f}"
     return text if np.isnan(half) else f"{text} ± {half:.2f}"
 
 
 def write(folder: pathlib.Path, reference: str = "") -> str:
-    """Writes table.md from metrics.csv, summary.csv and the flags in run.json.
+    """Writes table.md from metrics.csv, summary.csv and the configuration in run.json.
 
     Args:
       folder: the workdir.
-      reference: the row that others are compared with; the first one if empty. Rounds are
+      reference: the arm that others are compared with; the first one if empty. Rounds are
         always chosen by the first one.
 
     Returns:
       The text of table.md.
     """
-    metrics = read_rows(folder / "metrics.csv", ("accuracy",))
-    summary = read_rows(folder / "summary.csv", SUMMARY_NUMBERS)
-    budget_unit = workdir.read_manifest(folder)["flags"].get("budget_unit", "width")
+    metrics = read_records(folder / "metrics.csv", ("accuracy",))
+    summary = read_records(folder / "summary.csv", SUMMARY_NUMBERS)
+    budget_unit = read_manifest(folder).run.allocation.budget_unit
     first = arm_of(summary[0])
     compared = choose_arm(list(dict.fromkeys(map(arm_of, summary))), reference)
-    num_seeds = len({row["seed"] for row in summary})
-    last = max(int(row["round"]) for row in summary)
+    num_seeds = len({record["seed"] for record in summary})
+    last = max(int(record["round"]) for record in summary)
     chosen = best_round(metrics, first)
     parts = [
         f"{num_seeds} matched seed{'s' if num_seeds > 1 else ''}. Client test accuracy of each "
@@ -249,6 +249,13 @@ def write(folder: pathlib.Path, reference: str = "") -> str:
     return text
 
 
-def main() -> None:
-    """Rewrites the table of `--workdir`."""
-    print(write(pathlib.Path(flags.FLAGS.workdir), flags.FLAGS.reference))
+def report(config: RunConfig) -> None:
+    """Writes and prints the table of a workdir again.
+
+    Args:
+      config: names the workdir, and the arm that others are compared with.
+
+    Raises:
+      UserError: if the workdir holds no results.
+    """
+    print(write(pathlib.Path(config.reporting.workdir), config.comparison.reference))

@@ -1,104 +1,114 @@
-"""Running a script: flags are parsed, and bad input ends in one line and exit status 2."""
+"""Running a script: flags become a configuration, and an error ends it in one line and status 2."""
 
 from __future__ import annotations
 
 import errno
 import logging
-import math
 import sys
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence, Set
+from typing import Any
 
 import jax
-from absl import app
 from absl import flags as absl_flags
 from absl import logging as absl_logging
 
-from experiments import flags
+from experiments import usage
+from experiments.config import RunConfig
+from experiments.flags import as_flags, config_from_flags
 from experiments.study import compilation, devices
 from hasa_jax.base import UserError
 
-FLAGS = flags.FLAGS
+Main = Callable[[RunConfig, Set[str]], object]
+"""What a script does with the configuration, and the names of the fields that the user gave."""
+
+BAD_INPUT = 2
+"""Exit status of a script whose input cannot be used."""
 
 
-def numbers(name: str) -> list[float]:
-    """Reads a list flag as numbers.
+def run_app(main: Main) -> None:
+    """Runs a script on the command line of this process, and ends the process.
 
     Args:
-      name: the flag.
+      main: what the script does; the docstring of its module is the head of `--help`.
+    """
+    # JAX reports every accelerator that it does not find, orbax every file that it dislikes. A
+    # user's error should be the only line.
+    logging.getLogger("jax").setLevel(logging.WARNING)
+    absl_logging.set_verbosity(absl_logging.FATAL)
+    sys.unraisablehook = _report_unless_late
+    sys.exit(attempt(main, sys.argv, set_up))
+
+
+def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], None]) -> int:
+    """Runs a script on a command line.
+
+    Args:
+      main: what the script does.
+      argv: name of the script, and its arguments.
+      set_up: prepares the process for a configuration, before JAX makes anything.
 
     Returns:
-      The numbers.
-
-    Raises:
-      UserError: if an item is no number.
+      The exit status: 0, or `BAD_INPUT` after one line on standard error.
     """
-    items: list[str] = FLAGS[name].value or []
+    if text := usage.asked_for(argv, sys.modules[main.__module__].__doc__ or ""):
+        print(text)
+        return 0
     try:
-        values = [float(item) for item in items]
-    except ValueError as error:
-        raise UserError(f"--{name}={','.join(items)}: {error}") from None
-    if not all(math.isfinite(value) for value in values):
-        raise UserError(f"--{name}={','.join(items)}: numbers must be finite")
-    return values
+        config, given = config_from_flags(argv)
+    except (UserError, absl_flags.Error, OSError, UnicodeDecodeError) as error:
+        return _fail(error)
+    try:
+        set_up(config)
+        main(config, given)
+    except KeyboardInterrupt:
+        every = config.reporting.checkpoint_every
+        how = "go on from the latest checkpoint" if every else "start over"
+        return _fail(f"interrupted; run the same command again to {how}")
+    except (UserError, OSError, MemoryError, OverflowError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return _fail(_explained(error))
+    return 0
 
 
-def _tell_unless_late(unraisable: Any) -> None:
-    """Tells of an exception in a thread, unless it is about a write that has failed already.
+def set_up(config: RunConfig) -> None:
+    """Prepares this process for a configuration; must come before JAX makes anything.
 
-    Of several arrays that a checkpoint could not write, the first ends it, and is told.
+    Args:
+      config: the configuration.
+    """
+    devices.choose_kernels(config.execution.deterministic_ops)
+    devices.split_host(config.execution.host_devices)
+    if warning := compilation.keep_programs(config.execution.compilation_cache):
+        print(f"warning: {as_flags(warning)}", file=sys.stderr)
+
+
+def _fail(message: object) -> int:
+    """Prints an error in one line; arguments are named as flags."""
+    print(f"error: {' '.join(as_flags(str(message)).split())}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _explained(error: Exception) -> object:
+    """Returns the message of an error, with what the user can do about it."""
+    match error:
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return (
+                f"no space left where results go ({error.filename or '`workdir`'}): make room and "
+                "run the same command again; earlier results and checkpoints are as they were"
+            )
+        case MemoryError() | OverflowError():
+            return f"a size is too large ({error}): lower it"
+        case jax.errors.JaxRuntimeError():
+            return "out of memory: lower `batch_size` or `hidden_dim`"
+        case _:
+            return error
+
+
+def _report_unless_late(unraisable: Any) -> None:
+    """Reports an exception in a thread, unless it is about a write that has failed already.
+
+    Of several arrays that a checkpoint could not write, the first ends it, and is reported.
     """
     if str(unraisable.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(unraisable)
-
-
-def run_app(main: Callable[[], None]) -> None:
-    """Parses the flags and runs a script; bad input ends in one line and exit status 2."""
-
-    def fail(message: object) -> NoReturn:
-        print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
-        sys.exit(2)
-
-    def parse(argv: list[str]) -> list[str]:
-        try:
-            return FLAGS(argv)
-        except (absl_flags.Error, OSError, UnicodeDecodeError) as error:
-            fail(error)
-
-    def guarded(argv: list[str]) -> None:
-        if len(argv) > 1:
-            fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
-        try:
-            # All of this must come before JAX makes anything.
-            devices.choose_kernels(FLAGS.deterministic_ops)
-            devices.split_host(FLAGS.host_devices)
-            compilation.keep_programs(FLAGS.compilation_cache)
-            main()
-        except UserError as error:
-            fail(error)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                fail(error)
-            fail(
-                f"no space left where results go ({error.filename or '--workdir'}): make room and "
-                "run the same command again; earlier results and checkpoints are as they were"
-            )
-        except (MemoryError, OverflowError) as error:
-            fail(f"a size is too large ({error}): lower it")
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            fail("out of memory: lower --batch_size or --hidden_dim")
-        except KeyboardInterrupt:
-            how = "go on from the latest checkpoint" if FLAGS.checkpoint_every else "start over"
-            fail(f"interrupted; run the same command again to {how}")
-
-    # JAX tells of every accelerator that it does not find, orbax of every file that it does not
-    # like; a user's error should stand alone.
-    logging.getLogger("jax").setLevel(logging.WARNING)
-    absl_logging.set_verbosity(absl_logging.FATAL)
-    sys.unraisablehook = _tell_unless_late
-    # --help of a script shows the flags of this module, which the script is all about.
-    for flag in FLAGS.get_flags_for_module(flags):
-        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    app.run(guarded, flags_parser=parse)

@@ -1,34 +1,47 @@
-"""From flags to data sets."""
+"""From a configuration to data sets."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Set
 
 import jax
 
-from experiments.flags import FLAGS
-from hasa_jax import FederatedDataset, UserError
+from experiments.rooms import DataConfig
+from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import dataset_builder
 
 
-def build_dataset(seed: int) -> FederatedDataset:
-    """Builds the flagged data set, giving its builder the flags that it takes."""
-    builder = dataset_builder(FLAGS.dataset)
+def build_dataset(config: DataConfig, given: Set[str], seed: int) -> FederatedDataset:
+    """Builds the data set; its builder gets the fields that it has arguments of.
+
+    Args:
+      config: the configuration of the data.
+      given: fields that the user gave; the data must agree with them.
+      seed: of the run.
+
+    Returns:
+      The data set.
+
+    Raises:
+      UserError: if files are missing, cannot be used, or are not what the user gave.
+    """
+    builder = dataset_builder(config.dataset)
     names = set(inspect.signature(builder).parameters) - {"key"}
     for name, what in (("data_path", "a file"), ("data_dir", "a folder")):
-        if name in names and not FLAGS[name].value:
-            raise UserError(f"--dataset={FLAGS.dataset} reads {what}: name it with --{name}")
-    values = {name: FLAGS[name].value for name in sorted(names)}
-    # What is left open here is as the builder has it.
-    given = {name: value for name, value in values.items() if value is not None}
-    dataset = builder(jax.random.key(seed), **given)
-    # Only the data tell whether they have clients of their own, and what tfds: holds.
-    if FLAGS["num_clients"].present and dataset.train.num_clients != FLAGS.num_clients:
+        if name in names and not getattr(config, name):
+            raise UserError(f"`dataset={config.dataset}` reads {what}: name it with `{name}`")
+    values = {name: getattr(config, name) for name in sorted(names)}
+    # The builder has its own defaults for what is None here.
+    chosen = {name: value for name, value in values.items() if value is not None}
+    dataset = builder(jax.random.key(seed), **chosen)
+    # Only the files show whether they name clients, and what a data set of tfds: holds.
+    if "num_clients" in given and dataset.train.num_clients != config.num_clients:
         raise UserError(
-            f"--num_clients is {FLAGS.num_clients}, but the data tell "
-            f"{dataset.train.num_clients} clients: leave it out, or take another --partition"
+            f"`num_clients` is {config.num_clients}, but the data have "
+            f"{dataset.train.num_clients} clients: leave it out, or take another `partition`"
         )
     for name in ("vocab_size", "max_length"):
-        if FLAGS[name].present and not dataset.num_tokens:
-            raise UserError(f"--{name} is for texts, but these data are images: leave it out")
+        if name in given and not dataset.num_tokens:
+            raise UserError(f"`{name}` is for texts, but these data are images: leave it out")
     return dataset

@@ -6,8 +6,6 @@ import os
 
 import jax
 
-from hasa_jax.base import UserError
-
 _MOST = 8
 
 
@@ -15,7 +13,7 @@ def usable_cores() -> int:
     """Returns how many cores this process may run on."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # Only Linux tells.
+    except AttributeError:  # Only Linux has it.
         return os.cpu_count() or 1
 
 
@@ -44,29 +42,3 @@ def choose_kernels(deterministic: bool) -> None:
     name, chosen = "--xla_gpu_deterministic_ops", os.environ.get("XLA_FLAGS", "")
     if name not in chosen:
         os.environ["XLA_FLAGS"] = f"{chosen} {name}={str(deterministic).lower()}".strip()
-
-
-def device_count(wanted: int) -> int:
-    """Returns how many devices share a cohort.
-
-    Args:
-      wanted: how many the user asked for; 0 for all that there are.
-
-    Raises:
-      UserError: if there are fewer.
-    """
-    there = len(jax.devices())
-    if wanted > there:
-        raise UserError(
-            f"--host_devices={wanted}, but JAX has {there} ({jax.default_backend()}): lower it, "
-            "or leave it out to use all"
-        )
-    return wanted or there
-
-
-def lanes(wanted: int) -> int | None:
-    """Returns how many clients share a `vmap`, None for all; by default one on CPUs.
-
-    Batched products of small matrices are slower there than the products one by one.
-    """
-    return wanted or (1 if jax.default_backend() == "cpu" else None)

@@ -1,4 +1,4 @@
-"""A wish to stop: the first SIGTERM or SIGINT lets a run finish its block, the second ends it."""
+"""Requests to stop: the first SIGTERM or SIGINT lets a run finish its block, the second ends it."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextlib.contextmanager
-def wish_to_stop() -> Iterator[Callable[[], bool]]:
-    """Takes the first SIGTERM or SIGINT as a wish; a second one acts as ever.
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Takes the first SIGTERM or SIGINT as a request; a second one acts as it did before.
 
     Yields:
-      A function that tells whether somebody wished to stop.
+      A function that returns whether a stop was requested.
     """
-    wished = False
+    requested = False
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-
-    def wish(number: int, frame: object) -> None:
-        nonlocal wished
-        del number, frame
-        wished = True
-        restore()
 
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
+    def request(number: int, frame: object) -> None:
+        nonlocal requested
+        del number, frame
+        requested = True
+        restore()
+
     for number in _SIGNALS:
-        signal.signal(number, wish)
+        signal.signal(number, request)
     try:
-        yield lambda: wished
+        yield lambda: requested
     finally:
         restore()

@@ -1,94 +1,193 @@
-"""Methods or policies times matched seeds: what train and compare both run."""
+"""Arms times matched seeds, from a configuration to a finished workdir."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 import jax
 import numpy as np
 
 from experiments.analysis import tables
-from experiments.flags import FLAGS, values_of_the_run
-from experiments.study import build, data, workdir
-from experiments.study.arm import Arm
-from experiments.study.interruption import wish_to_stop
+from experiments.config import RunConfig
+from experiments.study import manifest, program, workdir
+from experiments.study.arm import Arm, arm_of_train, arms_of_compare
+from experiments.study.data import build_dataset
+from experiments.study.interruption import stop_requests
+from experiments.study.manifest import Manifest
 from experiments.study.memory import check_memory
-from experiments.study.scores import score_file
-from experiments.study.unused import refuse_unused
-from hasa_jax import Allocation, FederatedAlgorithm, FederatedDataset, Trial, UserError, run_trials
+from experiments.study.method import describe, parts_of
+from experiments.study.model import model_name
+from experiments.study.unused import refuse_unused, refuse_unused_of_model
+from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import fingerprint
 from hasa_jax.simulation.checkpoint import Checkpoints
-from hasa_jax.simulation.cohorts import possible_units
+from hasa_jax.simulation.cohorts import sizes_in_run
+from hasa_jax.simulation.options import Reporting
+from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.run import run_trials
+from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.writers import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer, say
 
 
-def run_study(script: str, arms: Sequence[Arm], seeds: Sequence[int]) -> pathlib.Path:
-    """Runs every arm on every seed and writes the workdir.
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What is run.
 
-    Arms of one seed share data split, initialisation and batches.
+    Attributes:
+      script: name of the script, for run.json and the default workdir.
+      config: the configuration.
+      given: fields that the user gave.
+      arms: what is compared; by default the others are compared with the first.
+      seeds: root seeds. Arms of one seed share data split, initialisation and batches.
+    """
+
+    script: str
+    config: RunConfig
+    given: Set[str]
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def groups(self) -> list[tuple[int, ...]]:
+        """Seeds that share a program, in their order."""
+        number = self.config.execution.seeds_per_program
+        starts = range(0, len(self.seeds), number)
+        return [self.seeds[start : start + number] for start in starts]
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Seeds that share programs, ready to run.
+
+    Attributes:
+      seeds: the seeds.
+      datasets: data set of each seed.
+      programs: what runs, by arm; arms of one method share it if they run in one mode.
+      trials: run of each seed, by arm.
+    """
+
+    seeds: tuple[int, ...]
+    datasets: list[FederatedDataset]
+    programs: Mapping[Arm, Program]
+    trials: Mapping[Arm, list[Trial]]
+
+    def sizes_in_run(self, arm: Arm, num_rounds: int) -> np.ndarray:
+        """Returns the sizes that an arm's program must run, with repeats.
+
+        The arms of one method share compiled code between seeds if they share these sizes. A
+        single seed runs faster with the exact sizes of each arm.
+        """
+        same = [other for other in self.trials if self.programs[other] is self.programs[arm]]
+        arms = same if len(self.seeds) > 1 else [arm]
+        allocations = [trial.allocation for other in arms for trial in self.trials[other]]
+        return sizes_in_run(allocations, num_rounds)
+
+
+def train(config: RunConfig, given: Set[str]) -> pathlib.Path:
+    """Runs one method on one seed.
 
     Args:
-      script: name of the script, for the manifest and the default workdir.
-      arms: what is compared; the first is the one that others are compared with.
-      seeds: root seeds.
+      config: the configuration.
+      given: fields that the user gave.
 
     Returns:
       The workdir.
+
+    Raises:
+      UserError: for a configuration that cannot run.
     """
-    refuse_unused(arms)
-    tables.choose_arm(arms, FLAGS.reference)
-    # Another file of scores makes another run, and the same one elsewhere does not.
-    run_flags = values_of_the_run() | {"score_path": score_file()}
-    number = FLAGS.seeds_per_program
-    groups = [seeds[start : start + number] for start in range(0, len(seeds), number)]
-    datasets = [data.build_dataset(seed) for seed in groups[0]]
-    hashes = dict(zip(groups[0], map(fingerprint, datasets), strict=True))
-    algorithms = _build_algorithms(datasets[0], arms)
-    # What the first seeds cannot run is refused before anything is written.
-    allocations = _allocate_all(datasets, algorithms, arms, groups[0])
-    for arm in arms:
-        possible = _possible_units(allocations, arm)
-        check_memory(algorithms[arm.method], datasets[0], allocations[arm], arm, possible)
-        build.eval_levels(algorithms[arm.method])
-    settings = build.execution_settings()
-    folder = workdir.open_workdir(FLAGS.workdir, script, run_flags, hashes, settings)
-    methods = {arm.method: dataclasses.asdict(build.build_method(arm.method)) for arm in arms}
-    made = methods, settings
+    arm = arm_of_train(config, given)
+    return run_study(Study("train", config, given, (arm,), (config.comparison.seed,)))
+
+
+def compare(config: RunConfig, given: Set[str]) -> pathlib.Path:
+    """Runs methods, or policies of one method, on matched seeds.
+
+    Args:
+      config: the configuration.
+      given: fields that the user gave.
+
+    Returns:
+      The workdir.
+
+    Raises:
+      UserError: for a configuration that cannot run.
+    """
+    arms, first = arms_of_compare(config, given), config.comparison.seed
+    seeds = tuple(range(first, first + config.comparison.num_seeds))
+    return run_study(Study("compare", config, given, tuple(arms), seeds))
+
+
+def run_study(study: Study) -> pathlib.Path:
+    """Runs every arm on every seed and writes the workdir.
+
+    What the first seeds cannot run is refused before anything is written.
+
+    Args:
+      study: what is run.
+
+    Returns:
+      The workdir.
+
+    Raises:
+      UserError: for a configuration that cannot run, or a workdir of another run.
+    """
+    config = study.config
+    refuse_unused(config, study.given, study.arms)
+    tables.choose_arm(study.arms, config.comparison.reference)
+    group = _prepared(study, study.groups[0], None)
+    for arm in study.arms:
+        sizes = group.sizes_in_run(arm, config.training.num_rounds)
+        check_memory(group.programs[arm], group.trials[arm], arm, sizes)
+    folder, run = workdir.open_workdir(config.reporting.workdir, _manifest(study, group))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(workdir.alone_in(folder))
-        workdir.write_manifest(folder, script, run_flags, hashes, *made)
+        stack.enter_context(workdir.reserved(folder))
+        manifest.write_manifest(folder, run)
         files = CsvWriter(folder)
-        writers: list[Writer] = [files, ConsoleWriter(FLAGS.num_rounds * len(arms) * len(seeds))]
-        if FLAGS.tensorboard:
-            writers.append(TensorBoardWriter(folder / "tensorboard"))
+        writers = _writers(study, folder, files)
         for writer in writers:
             stack.callback(writer.close)
-        stop = stack.enter_context(wish_to_stop()) if FLAGS.checkpoint_every else _never
-        for group in groups:
-            if group != groups[0]:
-                previous, datasets = datasets, [data.build_dataset(seed) for seed in group]
-                hashes |= dict(zip(group, map(fingerprint, datasets), strict=True))
-                # Seeds whose data have one shape share the algorithms and compiled programs.
-                if _shape(datasets) != _shape(previous):
-                    algorithms = _build_algorithms(datasets[0], arms)
-                allocations = _allocate_all(datasets, algorithms, arms, group)
-            for arm in arms:
-                if stop():
-                    return _stopped(folder, f"before {arm.method} ({arm.policy})")
-                trials = _trials(datasets, allocations, arm, group)
-                kept = _checkpoints(folder, arm, group, run_flags, hashes)
-                possible = _possible_units(allocations, arm)
-                done = _run_trials(algorithms[arm.method], trials, possible, writers, kept, stop)
-                if done < FLAGS.num_rounds:
-                    where = f"after round {done} of {arm.method} ({arm.policy})"
-                    return _stopped(folder, where)
+        every = config.reporting.checkpoint_every
+        stop = stack.enter_context(stop_requests()) if every else _never
+        for seeds in study.groups:
+            if seeds != group.seeds:
+                group = _prepared(study, seeds, group)
+                run = dataclasses.replace(run, data_sha256={**run.data_sha256, **_hashes(group)})
+            if where := _run_group(study, group, folder, run, writers, stop):
+                say(f"stopped {where}: run the same command again to go on; so far: {folder}")
+                return folder
         files.publish()
-        workdir.write_manifest(folder, script, run_flags, hashes, *made)
-    print(f"\n{tables.write(folder, FLAGS.reference)}\nresults: {folder}")
+        manifest.write_manifest(folder, run)
+    say(f"\n{tables.write(folder, config.comparison.reference)}\nresults: {folder}")
     return folder
+
+
+def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> Group:
+    """Builds data, programs and allocations of some seeds; data of one shape share programs."""
+    config = study.config
+    datasets = [build_dataset(config.data, study.given, seed) for seed in seeds]
+    shape = _shape(datasets)
+    if previous and _shape(previous.datasets) == shape:
+        programs = previous.programs
+    else:
+        refuse_unused_of_model(model_name(config.model, datasets[0]), study.given)
+        programs = program.build_programs(config, datasets[0], study.arms)
+    trials = {
+        arm: [
+            Trial(
+                dataset,
+                program.build_allocation(config, programs[arm], dataset, arm, seed),
+                jax.random.key(seed),
+                _labels(config, arm, seed),
+            )
+            for dataset, seed in zip(datasets, seeds, strict=True)
+        ]
+        for arm in study.arms
+    }
+    return Group(seeds, datasets, programs, trials)
 
 
 def _shape(datasets: Sequence[FederatedDataset]) -> tuple[int, int, tuple[int, ...]]:
@@ -103,110 +202,99 @@ def _shape(datasets: Sequence[FederatedDataset]) -> tuple[int, int, tuple[int, .
     if len(shapes) > 1:
         raise UserError(
             "the data of these seeds differ in classes, tokens or shape, so they cannot share a "
-            "program: run with --seeds_per_program=1"
+            "program: run with `seeds_per_program=1`"
         )
     return shapes.pop()
 
 
-def _build_algorithms(
-    dataset: FederatedDataset, arms: Sequence[Arm]
-) -> dict[str, FederatedAlgorithm]:
-    """Builds the algorithm of every method."""
+def _labels(config: RunConfig, arm: Arm, seed: int) -> dict[str, str | int]:
+    """Returns the columns in front of every record of one arm and seed."""
+    parts = parts_of(config, arm.method)
     return {
-        name: build.build_algorithm(dataset, build.build_method(name), FLAGS.execution)
-        for name in dict.fromkeys(arm.method for arm in arms)
-    }
-
-
-def _allocate_all(
-    datasets: Sequence[FederatedDataset],
-    algorithms: dict[str, FederatedAlgorithm],
-    arms: Sequence[Arm],
-    seeds: Sequence[int],
-) -> dict[Arm, list[Allocation]]:
-    """Decides the widths of every arm, for each seed."""
-    _shape(datasets)
-    return {
-        arm: [
-            build.build_allocation(dataset, algorithms[arm.method], arm.policy, seed)
-            for dataset, seed in zip(datasets, seeds, strict=True)
-        ]
-        for arm in arms
-    }
-
-
-def _stopped(folder: pathlib.Path, where: str) -> pathlib.Path:
-    """Says where a run stopped, and how it goes on."""
-    say(f"stopped {where}: run the same command again to go on; so far: {folder}")
-    return folder
-
-
-def _never() -> bool:
-    """Nobody wishes to stop: without checkpoints nothing could go on."""
-    return False
-
-
-def _trials(
-    datasets: Sequence[FederatedDataset],
-    allocations: Mapping[Arm, Sequence[Allocation]],
-    arm: Arm,
-    seeds: Sequence[int],
-) -> list[Trial]:
-    """Returns the seeds of one arm that share a program."""
-    method = build.build_method(arm.method)
-    columns = {
         "method": arm.method,
         "policy": arm.policy,
-        "extraction": method.extraction,
-        "aggregation": method.aggregation,
+        "extraction": parts.extraction,
+        "aggregation": parts.aggregation,
+        "seed": seed,
     }
-    return [
-        Trial(dataset, allocation, jax.random.key(seed), {**columns, "seed": seed})
-        for dataset, allocation, seed in zip(datasets, allocations[arm], seeds, strict=True)
-    ]
 
 
-def _checkpoints(
-    folder: pathlib.Path,
-    arm: Arm,
-    seeds: Sequence[int],
-    run_flags: Mapping[str, object],
-    hashes: Mapping[int, str],
-) -> Checkpoints | None:
-    """Opens the checkpoints of one arm on some seeds, if any are wanted."""
-    if not FLAGS.checkpoint_every:
-        return None
-    same = {name: value for name, value in run_flags.items() if name != "num_rounds"}
-    return Checkpoints(
-        folder / workdir.CHECKPOINTS / f"{arm.method}-{arm.policy}-{seeds[0]}",
-        {"flags": same, "arm": arm, "data": {str(seed): hashes[seed] for seed in seeds}},
-        every=FLAGS.checkpoint_every,
-        keep=FLAGS.keep_checkpoints,
-        tell=say,
+def _manifest(study: Study, group: Group) -> Manifest:
+    """Describes the run, with the data of its first seeds."""
+    first = next(iter(group.programs.values()))
+    return Manifest(
+        script=study.script,
+        config=manifest.recorded(study.config),
+        data_sha256=_hashes(group),
+        methods={name: describe(study.config, name) for name, _ in study.arms},
+        execution={
+            "backend": jax.default_backend(),
+            "devices": first.execution.devices,
+            "client_block": first.lanes or "all",
+            "modes": {":".join(arm): p.execution.mode for arm, p in group.programs.items()},
+        },
+        code=manifest.code_here(),
     )
 
 
-def _run_trials(
-    algorithm: FederatedAlgorithm,
-    trials: Sequence[Trial],
-    possible: np.ndarray,
+def _hashes(group: Group) -> dict[str, str]:
+    """Returns the hash of the data of every seed."""
+    return {
+        str(seed): fingerprint(dataset)
+        for seed, dataset in zip(group.seeds, group.datasets, strict=True)
+    }
+
+
+def _writers(study: Study, folder: pathlib.Path, files: CsvWriter) -> list[Writer]:
+    """Returns what takes the records."""
+    rounds = study.config.training.num_rounds * len(study.arms) * len(study.seeds)
+    writers: list[Writer] = [files, ConsoleWriter(rounds)]
+    if study.config.reporting.tensorboard:
+        writers.append(TensorBoardWriter(folder / "tensorboard"))
+    return writers
+
+
+def _run_group(
+    study: Study,
+    group: Group,
+    folder: pathlib.Path,
+    run: Manifest,
     writers: Sequence[Writer],
-    checkpoints: Checkpoints | None,
+    stop: Callable[[], bool],
+) -> str:
+    """Runs every arm on seeds that share programs; returns where it stopped, or nothing."""
+    for arm in study.arms:
+        if stop():
+            return f"before {arm.method} ({arm.policy})"
+        done = _run_arm(study, group, arm, folder, run, writers, stop)
+        if done < study.config.training.num_rounds:
+            return f"after round {done} of {arm.method} ({arm.policy})"
+    return ""
+
+
+def _run_arm(
+    study: Study,
+    group: Group,
+    arm: Arm,
+    folder: pathlib.Path,
+    run: Manifest,
+    writers: Sequence[Writer],
     stop: Callable[[], bool],
 ) -> int:
     """Runs one arm on seeds that share a program; returns how many rounds are done."""
+    config = study.config
+    checkpoints = _checkpoints(config, folder, arm, group.seeds, run)
     with contextlib.closing(checkpoints) if checkpoints else contextlib.nullcontext():
         histories = run_trials(
-            algorithm,
-            trials,
-            num_rounds=FLAGS.num_rounds,
-            clients_per_round=FLAGS.clients_per_round,
-            eval_every=FLAGS.eval_every,
-            client_weights=build.build_method(str(trials[0].labels["method"])).client_weights,
-            tail_fraction=FLAGS.tail_fraction,
-            possible=possible,
-            levels=build.eval_levels(algorithm),
-            stream=FLAGS.stream,
+            group.programs[arm],
+            group.trials[arm],
+            num_rounds=config.training.num_rounds,
+            reporting=Reporting(
+                eval_every=config.reporting.eval_every,
+                tail_fraction=config.reporting.tail_fraction,
+                levels=program.eval_levels(config, group.programs[arm]),
+            ),
+            sizes_in_run=group.sizes_in_run(arm, config.training.num_rounds),
             writers=writers,
             checkpoints=checkpoints,
             stop=stop,
@@ -215,18 +303,32 @@ def _run_trials(
     return summary[-1]["round"] if summary else 0
 
 
-def _possible_units(allocations: Mapping[Arm, Sequence[Allocation]], arm: Arm) -> np.ndarray:
-    """Returns the sizes that an arm's program must run, with repeats.
-
-    The arms of one method share a program between seeds, if they share the sizes in it; a single
-    seed is better served by the exact sizes of each arm.
-    """
-    several = len(allocations[arm]) > 1
-    arms = [other for other in allocations if other.method == arm.method] if several else [arm]
-    return np.concatenate(
-        [
-            possible_units(allocation, FLAGS.num_rounds + 1)
-            for other in arms
-            for allocation in allocations[other]
-        ]
+def _checkpoints(
+    config: RunConfig, folder: pathlib.Path, arm: Arm, seeds: Sequence[int], run: Manifest
+) -> Checkpoints | None:
+    """Opens the checkpoints of one arm on some seeds, if any are wanted."""
+    if not config.reporting.checkpoint_every:
+        return None
+    # A run may go on with more rounds.
+    same = {
+        name: value
+        for room in run.config.values()
+        for name, value in room.items()
+        if name != "num_rounds"
+    }
+    return Checkpoints(
+        folder / workdir.CHECKPOINTS / f"{arm.method}-{arm.policy}-{seeds[0]}",
+        {
+            "config": same,
+            "arm": arm,
+            "data": {str(seed): run.data_sha256[str(seed)] for seed in seeds},
+        },
+        every=config.reporting.checkpoint_every,
+        keep=config.reporting.keep_checkpoints,
+        say=say,
     )
+
+
+def _never() -> bool:
+    """Stops at no request: without checkpoints, nothing could go on."""
+    return False

@@ -1,4 +1,4 @@
-"""Scores of clients for a policy: computed from the data, or the user's own from a file."""
+"""Scores of clients from a file of the user."""
 
 from __future__ import annotations
 
@@ -6,46 +6,29 @@ import hashlib
 import math
 import pathlib
 
-import jax
 import numpy as np
 
-from experiments.flags import FLAGS, FROM_FILE
-from hasa_jax import SCORES, FederatedAlgorithm, FederatedDataset, UserError
+from hasa_jax.base import UserError
 from hasa_jax.datasets import csv_rows
 
 
-def named_score(policy: str) -> tuple[str, str]:
-    """Splits `policy@score`; without a score it is `--score`."""
-    name, _, score = policy.partition("@")
-    return name, score or FLAGS.score
-
-
-def scores_of(
-    dataset: FederatedDataset, algorithm: FederatedAlgorithm, score: str, seed: int
-) -> np.ndarray:
-    """Returns the scores of all clients `[N]`.
+def read_scores(score_path: str, clients: tuple[str, ...], seed: int) -> np.ndarray:
+    """Reads columns `client` and `score`, and `seed` if the file has one.
 
     Args:
-      dataset: only its training examples are looked at.
-      algorithm: supplies the supernet.
-      score: one of `SCORES`, or `file` for those in `--score_path`.
-      seed: of the run.
+      score_path: the CSV file.
+      clients: names of all clients, in their order.
+      seed: of the run; lines of other seeds are skipped.
 
     Returns:
-      The scores, larger for clients that are more heterogeneous.
+      The scores of all clients `[N]`, larger for clients that are more heterogeneous.
 
     Raises:
       UserError: if the file cannot be used.
     """
-    if score == FROM_FILE:
-        return _read(pathlib.Path(FLAGS.score_path), dataset.client_names, seed)
-    return SCORES[score]()(dataset.train, algorithm.model, jax.random.key(seed))
-
-
-def _read(path: pathlib.Path, clients: tuple[str, ...], seed: int) -> np.ndarray:
-    """Reads columns `client` and `score`, and `seed` if the file has one."""
-    if not FLAGS.score_path:
-        raise UserError("scores of a file need it: name it with --score_path")
+    if not score_path:
+        raise UserError("scores of a file need it: name it with `score_path`")
+    path = pathlib.Path(score_path)
     _, header = next(csv_rows.rows_of(path), (0, []))
     columns = ["client", "score", *(["seed"] if "seed" in header else [])]
     found: dict[str, float] = {}
@@ -68,9 +51,16 @@ def _read(path: pathlib.Path, clients: tuple[str, ...], seed: int) -> np.ndarray
     return np.array([found[name] for name in clients])
 
 
-def score_file() -> str:
-    """Returns what tells the flagged file of scores from others: its SHA-256; empty without one."""
-    path = pathlib.Path(FLAGS.score_path)
-    if not FLAGS.score_path or not path.is_file():
-        return FLAGS.score_path
+def identity_of(score_path: str) -> str:
+    """Returns what distinguishes a file of scores from others, wherever it is.
+
+    Args:
+      score_path: the file.
+
+    Returns:
+      Its SHA-256; the path itself if there is no file, or none is named.
+    """
+    path = pathlib.Path(score_path)
+    if not score_path or not path.is_file():
+        return score_path
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,26 +1,22 @@
-"""Flags that the user gave but that nothing in the run would read: refused, not ignored."""
+"""Fields that the user gave but that nothing in the run reads: refused, not ignored."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-from experiments.flags import FLAGS, SCORED
-from experiments.study import build
-from experiments.study.scores import named_score
-from hasa_jax import DATASETS, UserError
-from hasa_jax.datasets import dataset_builder
+from experiments.config import RunConfig
+from experiments.rooms import SCORED, DataConfig, named_score
+from experiments.study.arm import Arm
+from experiments.study.method import parts_of
+from hasa_jax.base import UserError
+from hasa_jax.datasets import DATASETS, dataset_builder
 from hasa_jax.datasets.partition import PARTITIONS
 
 _NEEDS = {
     "client_momentum": ("client_optimizer", {"sgd"}),
     "client_adam_eps": ("client_optimizer", {"adam"}),
-    "norm": ("model", {"mlp", "cnn", "resnet18"}),
-    "layers": ("model", {"lstm", "mlp", "transformer"}),
-    "heads": ("model", {"transformer"}),
-    "head_dim": ("model", {"transformer"}),
-    "feedforward_dim": ("model", {"transformer"}),
     "rolling_step": ("extraction", {"rolling"}),
     "shared_units": ("extraction", {"random"}),
     "dropout_levels": ("extraction", {"ordered_dropout"}),
@@ -40,55 +36,86 @@ _NEEDS = {
     "corruption": ("corrupted", {"a share above 0"}),
     "corruption_scale": ("corrupted", {"a share above 0"}),
 }
-"""What each flag needs: another flag, or choice of a method, and the values that read it."""
+"""What each field needs: another field, or a part of a method, and the values that read it."""
+
+_OF_MODELS = {
+    "norm": {"mlp", "cnn", "resnet18"},
+    "layers": {"lstm", "mlp", "transformer"},
+    "heads": {"transformer"},
+    "head_dim": {"transformer"},
+    "feedforward_dim": {"transformer"},
+}
+"""Supernets that read each field."""
 
 _USUAL_PARTITIONS = {"iid", "natural"}
 """What data are dealt out by if no partition is named."""
 
 
-def refuse_unused(arms: Sequence[tuple[str, str]]) -> None:
-    """Refuses flags that no arm reads.
+def refuse_unused(config: RunConfig, given: Set[str], arms: Sequence[Arm]) -> None:
+    """Refuses fields that no arm reads.
 
     Args:
-      arms: `(method, policy)` of everything that runs.
+      config: the configuration.
+      given: fields that the user gave.
+      arms: everything that runs.
 
     Raises:
-      UserError: naming the flag, and what would read it.
+      UserError: naming the field, and what reads it.
     """
-    refuse_unread_data_flags()
-    settings = [_settings(method, policy) for method, policy in arms]
+    refuse_unused_of_data(config.data, given)
+    settings = [_settings(config, arm) for arm in arms]
     for name, (needed, values) in _NEEDS.items():
         if not any(setting[needed] in values for setting in settings):
-            _refuse(name, needed, values)
+            _refuse(name, given, needed, values)
 
 
-def _refuse(name: str, needed: str, values: set[str]) -> None:
-    """Refuses a flag if the user gave it."""
-    if FLAGS[name].present:
-        raise UserError(
-            f"--{name} is read only with {needed} {' or '.join(sorted(values))}, which this run "
-            "has not: leave it out"
-        )
+def refuse_unused_of_model(model: str, given: Set[str]) -> None:
+    """Refuses fields that the supernet does not read.
 
-
-def refuse_unread_data_flags() -> None:
-    """Refuses flags that the data set, or the partition that deals it out, does not read.
+    Args:
+      model: name of the supernet, which the data may have decided.
+      given: fields that the user gave.
 
     Raises:
-      UserError: naming the flag, and what would read it.
+      UserError: naming the field, and what reads it.
     """
-    readers = _readers(DATASETS | {FLAGS.dataset: dataset_builder(FLAGS.dataset)}, skipped=1)
-    own = {name for name, datasets in readers.items() if FLAGS.dataset in datasets}
+    for name, models in _OF_MODELS.items():
+        if model not in models:
+            _refuse(name, given, "model", models)
+
+
+def refuse_unused_of_data(config: DataConfig, given: Set[str]) -> None:
+    """Refuses fields that the data set, or the partition that deals it out, does not read.
+
+    Args:
+      config: the configuration of the data.
+      given: fields that the user gave.
+
+    Raises:
+      UserError: naming the field, and what reads it.
+    """
+    dataset = config.dataset
+    readers = _readers(DATASETS | {dataset: dataset_builder(dataset)}, skipped=1)
+    own = {name for name, datasets in readers.items() if dataset in datasets}
     for name in sorted(readers.keys() - own):
-        _refuse(name, "dataset", readers[name])
+        _refuse(name, given, "dataset", readers[name])
     if "partition" not in own:
         return
-    chosen = {FLAGS.partition} if FLAGS.partition else _USUAL_PARTITIONS
+    chosen = {config.partition} if config.partition else _USUAL_PARTITIONS
     of_partitions = _readers(PARTITIONS, skipped=3)
     of_partitions["num_clients"] = set(PARTITIONS) - {"natural"}
     for name, partitions in of_partitions.items():
         if not chosen & partitions:
-            _refuse(name, "partition", partitions)
+            _refuse(name, given, "partition", partitions)
+
+
+def _refuse(name: str, given: Set[str], needed: str, values: Set[str]) -> None:
+    """Refuses a field if the user gave it."""
+    if name in given:
+        raise UserError(
+            f"`{name}` is read only with {needed} {' or '.join(sorted(values))}, which this run "
+            "does not have: leave it out"
+        )
 
 
 def _readers(table: Mapping[str, Callable[..., Any]], skipped: int) -> dict[str, set[str]]:
@@ -100,16 +127,17 @@ def _readers(table: Mapping[str, Callable[..., Any]], skipped: int) -> dict[str,
     return found
 
 
-def _settings(method: str, policy: str) -> Mapping[str, Any]:
-    """Returns what one arm is made of."""
-    built, scored = build.build_method(method), named_score(policy)[0] in SCORED
+def _settings(config: RunConfig, arm: Arm) -> Mapping[str, str]:
+    """Returns what one arm is made of, by what `_NEEDS` asks for."""
+    parts = parts_of(config, arm.method)
+    policy, score = named_score(arm.policy, config.allocation.score)
     return {
-        **{name: FLAGS[name].value for name in ("client_optimizer", "model", "dataset")},
-        "corrupted": "a share above 0" if FLAGS.corrupted else "none",
-        "extraction": built.extraction,
-        "objective": built.objective,
-        "policy": named_score(policy)[0],
-        "score": named_score(policy)[1] if scored else "none",
-        "policy without @score": "none" if "@" in policy else policy,
-        "robust": built.robust,
+        "client_optimizer": config.training.client_optimizer,
+        "corrupted": "a share above 0" if config.faults.corrupted else "none",
+        "extraction": parts.extraction,
+        "objective": parts.objective,
+        "policy": policy,
+        "score": score if policy in SCORED else "none",
+        "policy without @score": "none" if "@" in arm.policy else policy,
+        "robust": parts.robust,
     }

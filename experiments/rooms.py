@@ -1,0 +1,559 @@
+"""The rooms of a configuration: every field with its default, bounds and meaning.
+
+A default that the library has, too, is read from the library.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from experiments import fields
+from experiments.fields import default_of, knob
+from hasa_jax.allocation import POLICIES, BudgetSpec
+from hasa_jax.allocation.budget import PROJECTIONS
+from hasa_jax.allocation.scores import SCORES
+from hasa_jax.base import UserError
+from hasa_jax.client.objectives import OBJECTIVES, multi_exit
+from hasa_jax.datasets import (
+    DATASETS,
+    dataset_builder,
+    synthetic_images,
+    synthetic_titles,
+    synthetic_topics,
+)
+from hasa_jax.datasets.partition import PARTITIONS
+from hasa_jax.datasets.partitioned import partitioned
+from hasa_jax.extraction import EXTRACTIONS, importance, ordered_dropout, random, rolling
+from hasa_jax.extraction.measures import MEASURES
+from hasa_jax.extraction.parameter_groups import THRESHOLDS
+from hasa_jax.methods import METHODS
+from hasa_jax.methods.method import CLIENT_WEIGHTS, Method
+from hasa_jax.models import MODELS, cnn, lstm, mlp, transformer
+from hasa_jax.models.layers import NORMS, SCALERS
+from hasa_jax.server.aggregation import AGGREGATIONS
+from hasa_jax.server.faults import CORRUPTIONS, Faults
+from hasa_jax.server.robust import ROBUST
+from hasa_jax.simulation.checkpoint import Checkpoints
+from hasa_jax.simulation.options import CLIENT_LEARNING_RATE, Execution, Reporting, Training
+from hasa_jax.simulation.program import make_program
+from hasa_jax.supernet.costs import BUDGET_UNITS
+
+CLIENT_OPTIMIZERS = ("adam", "sgd")
+SERVER_OPTIMIZERS = ("adam", "sgd", "yogi")
+SCORED = ("hasa", "inverse_hasa")
+"""Policies that follow a score."""
+FROM_FILE = "file"
+"""The score that is read from a file."""
+_KNOWN_SCORES = sorted([*SCORES, FROM_FILE])
+
+
+def named_score(policy: str, score: str) -> tuple[str, str]:
+    """Splits `policy@score`.
+
+    Args:
+      policy: a policy, with or without a score.
+      score: that of a policy without one.
+
+    Returns:
+      The policy and the score.
+    """
+    name, _, own = policy.partition("@")
+    return name, own or score
+
+
+def number_text(value: float) -> str:
+    """Writes a number as short as it can be read back: `1`, `0.5`."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
+def _known_policy(value: str) -> bool:
+    """Returns whether a text is a policy, or a scored policy with a score."""
+    policy, at, score = value.partition("@")
+    return policy in (SCORED if at else POLICIES) and (not at or score in _KNOWN_SCORES)
+
+
+def _check_policies(values: tuple[str, ...]) -> None:
+    """Refuses policies that are unknown, missing or repeated."""
+    if not values or not all(map(_known_policy, values)) or len(set(values)) < len(values):
+        raise UserError(
+            f"`policies={','.join(values)}`: it must be one or more of "
+            f"{','.join(sorted(POLICIES))}, each once; {' or '.join(SCORED)} also as policy@score "
+            f"with a score of {','.join(_KNOWN_SCORES)}"
+        )
+
+
+def _check_methods(values: tuple[str, ...]) -> None:
+    """Refuses methods that are unknown or repeated."""
+    named = [value.partition(":") for value in values]
+    known = all(m in METHODS and (not colon or _known_policy(p)) for m, colon, p in named)
+    if not known or len(set(values)) < len(values):
+        raise UserError(
+            f"`methods={','.join(values)}`: it must be of {','.join(sorted(METHODS))}, each once, "
+            f"or method:policy with a policy of {','.join(sorted(POLICIES))} (or policy@score)"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where the examples come from, and which client has which."""
+
+    dataset: str = knob(
+        "synthetic_titles",
+        f"Where the examples come from: {', '.join(sorted(DATASETS))}, or tfds:NAME for any images "
+        "or texts with labels of TensorFlow Datasets.",
+        common=True,
+    )
+    data_path: str = knob("", "File of titles or csv (CSV), or of npz.", common=True)
+    data_dir: str = knob(
+        "", "Folder of published data, of image_folder, or of all of tfds:.", common=True
+    )
+    partition: str | None = knob(
+        default_of(partitioned, "partition"),
+        "How data of files are dealt out; by default natural where they name clients, else iid.",
+        choices=sorted(PARTITIONS),
+        common=True,
+    )
+    num_clients: int = knob(
+        default_of(partitioned, "num_clients"),
+        "Clients of data that name none.",
+        least=2,
+        common=True,
+    )
+    alpha: float = knob(
+        default_of(partitioned, "alpha"),
+        "Concentration of dirichlet, balanced_dirichlet and quantity.",
+    )
+    classes_per_client: int = knob(
+        default_of(partitioned, "classes_per_client"), "Classes of a client of shards.", least=1
+    )
+    min_examples: int = knob(
+        default_of(partitioned, "min_examples"),
+        "Fewest examples of a client of any partition.",
+        least=1,
+    )
+    max_examples: int = knob(
+        default_of(partitioned, "max_examples"),
+        "Examples to use, beside tests set apart; 0 for all.",
+        least=0,
+    )
+    max_per_group: int = knob(
+        default_of(partitioned, "max_per_group"), "The same of each group; 0 for all.", least=0
+    )
+    resize: int = knob(
+        default_of(partitioned, "resize"),
+        "Height and width of images of files; 0 for those of the files.",
+        least=0,
+    )
+    text_column: str | None = knob(
+        None, "Column of the text; by default title for titles, text for csv."
+    )
+    label_column: str | None = knob(None, "Column of the class of csv; by default label.")
+    client_column: str | None = knob(
+        None, "Column of the client; by default publication for titles, none for csv."
+    )
+    vocab_size: int = knob(
+        default_of(partitioned, "vocab_size"),
+        "Most words, or pieces of words, in the vocabulary; 0 for all.",
+        least=0,
+    )
+    min_count: int = knob(
+        default_of(synthetic_titles, "min_count"),
+        "Fewest occurrences of a word of the vocabulary.",
+        least=1,
+    )
+    max_length: int = knob(
+        default_of(partitioned, "max_length"),
+        "Words of a title, or pieces of a text, that are read.",
+        least=1,
+    )
+    num_titles: int = knob(
+        default_of(synthetic_titles, "num_titles"), "Titles of the synthetic data sets.", least=1
+    )
+    heterogeneity: float = knob(
+        default_of(synthetic_titles, "heterogeneity"),
+        "How far clients of synthetic data differ.",
+        least=0,
+        most=1,
+    )
+    num_images: int = knob(
+        default_of(synthetic_images, "num_images"), "Images of synthetic_images.", least=1
+    )
+    image_size: int = knob(
+        default_of(synthetic_images, "image_size"), "Height and width of its images.", least=1
+    )
+    num_classes: int = knob(
+        default_of(synthetic_images, "num_classes"), "Classes of its images.", least=1
+    )
+    num_topics: int = knob(
+        default_of(synthetic_topics, "num_topics"), "Classes of synthetic_topics.", least=1
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses bad values and unknown data sets."""
+        fields.check(self)
+        dataset_builder(self.dataset)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The supernet."""
+
+    model: str | None = knob(
+        None,
+        "Supernet; by default the data's own: lstm for next words, transformer for labelled texts, "
+        "cnn for images, mlp for small images and vectors.",
+        choices=sorted(MODELS),
+        common=True,
+    )
+    hidden_dim: int = knob(
+        default_of(cnn, "hidden"),
+        "Units of lstm and mlp, and of the first stage of cnn and resnet18.",
+        least=1,
+        common=True,
+    )
+    embed_dim: int = knob(
+        default_of(lstm, "embed"), "Size of the embedding of lstm and transformer.", least=1
+    )
+    layers: int = knob(default_of(mlp, "layers"), "Layers of lstm, mlp and transformer.", least=1)
+    heads: int = knob(
+        default_of(transformer, "heads"), "Attention heads of the transformer.", least=1
+    )
+    head_dim: int = knob(
+        default_of(transformer, "head_dim"), "Units of each attention head.", least=1
+    )
+    feedforward_dim: int = knob(
+        default_of(transformer, "feedforward"),
+        "Hidden units of the transformer's feed-forward.",
+        least=1,
+    )
+    exits: int = knob(
+        default_of(cnn, "exits"), "Exits of the supernet, spread over its depth.", least=1
+    )
+    compute_dtype: str = knob(
+        "float32", "Type of the passes; parameters are float32.", choices=("float32", "bfloat16")
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses bad values."""
+        fields.check(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodConfig:
+    """The method; what is None is as the method was published."""
+
+    method: str = knob(
+        "hasa", "Published method; the fields below change parts of it.", choices=sorted(METHODS),
+        common=True,
+    )  # fmt: skip
+    extraction: str | None = knob(
+        None, "What a size keeps; the method's.", choices=sorted(EXTRACTIONS)
+    )
+    objective: str | None = knob(
+        None, "What clients minimise; the method's.", choices=sorted(OBJECTIVES)
+    )
+    norm: str | None = knob(None, "Norm of mlp, cnn and resnet18; the method's.", choices=NORMS)
+    scaler: str | None = knob(None, "When to divide by the width; the method's.", choices=SCALERS)
+    label_split: bool | None = knob(
+        None, "Whether clients train only label rows of their own classes and tokens; the method's."
+    )
+    aggregation: str | None = knob(
+        None, "Denominator of the mean; the method's.", choices=AGGREGATIONS
+    )
+    client_weights: str | None = knob(
+        None, "Weights of the mean; the method's.", choices=CLIENT_WEIGHTS
+    )
+    robust: str | None = knob(
+        None,
+        "Mean of updates cut to the median norm, without the `trim` extremes of each coordinate, "
+        "or the median of each; the method's.",
+        choices=ROBUST,
+    )
+    trim: float = knob(
+        Method.trim, "Share that trimmed_mean cuts off at each side.", least=0, most=0.49
+    )
+    proximal: float = knob(Method.proximal, "FedProx's mu.", least=0)
+    rolling_step: int = knob(
+        default_of(rolling, "step"), "Units that the window of rolling moves a round.", least=1
+    )
+    shared_units: bool = knob(
+        default_of(random, "shared"), "Whether random draws its units once a round for all clients."
+    )
+    dropout_levels: tuple[float, ...] = knob(
+        default_of(ordered_dropout, "levels"), "Widths of ordered_dropout."
+    )
+    exit_widths: tuple[float, ...] = knob(
+        (), "Width at each exit for depth_width; empty for the published ones."
+    )
+    threshold: str = knob(
+        default_of(importance, "threshold"),
+        "What shares a threshold of importance.",
+        choices=THRESHOLDS,
+    )
+    measure: str = knob(
+        default_of(importance, "measure"), "What importance means.", choices=sorted(MEASURES)
+    )
+    distillation: float = knob(
+        default_of(multi_exit, "distillation"), "Weight of multi_exit's distillation.", least=0
+    )
+    temperature: float = knob(
+        default_of(multi_exit, "temperature"), "Temperature of multi_exit's distillation.", above=0
+    )
+    detach_teacher: bool = knob(
+        default_of(multi_exit, "detach_teacher"),
+        "Whether multi_exit's teacher gets no gradient from the distillation.",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses bad values."""
+        fields.check(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class AllocationConfig:
+    """Which client trains at which width."""
+
+    policy: str | None = knob(
+        None,
+        "Allocation of widths; by default the method's.",
+        choices=sorted(POLICIES),
+        common=True,
+    )
+    budget: float = knob(BudgetSpec.target, "Size-weighted mean cost B, in (0, 1].", common=True)
+    budget_unit: str = knob(
+        BudgetSpec.unit, "What the budget counts.", choices=BUDGET_UNITS, common=True
+    )
+    budget_projection: str = knob(
+        BudgetSpec.projection, "How widths are scaled to the budget.", choices=PROJECTIONS
+    )
+    w_min: float = knob(BudgetSpec.w_min, "Narrowest width.")
+    w_max: float = knob(BudgetSpec.w_max, "Widest width.")
+    capacities: tuple[float, ...] = knob(
+        (), "Widest width of every client's device, in the order of `widths`; empty for `w_max`."
+    )
+    score: str = knob(
+        "label_divergence",
+        "Score of heterogeneity that hasa and inverse_hasa follow; file for that of `score_path`.",
+        choices=_KNOWN_SCORES,
+    )
+    score_path: str = knob("", "CSV file of your own scores: client, score, and maybe seed.")
+    widths: tuple[float, ...] = knob(
+        (), "Widths of policy fixed, one a client; clients of titles are in alphabetical order."
+    )
+    levels: tuple[float, ...] = knob(
+        default_of(POLICIES["levels"], "levels"), "Sizes of policy levels, in `budget_unit`."
+    )
+    level_proportions: tuple[float, ...] = knob(
+        (), "Share of the clients at each level; empty for equal shares."
+    )
+    dynamic: bool = knob(
+        default_of(POLICIES["levels"], "dynamic"),
+        "Whether policies levels and random draw the widths again in each round.",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses bad values."""
+        fields.check(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How clients and the server train."""
+
+    num_rounds: int = knob(
+        default_of(make_program, "num_rounds"),
+        "Communication rounds.",
+        least=1,
+        most=2**31 - 1,
+        common=True,
+    )
+    local_epochs: int = knob(
+        Training.local_epochs, "Passes over a client's data in a round.", least=1, common=True
+    )
+    clients_per_round: int = knob(
+        Training.clients_per_round, "Clients drawn for each round; 0 for all.", least=0, common=True
+    )
+    batch_size: int = knob(Training.batch_size, "Examples of a local batch.", least=1, common=True)
+    client_optimizer: str = knob("adam", "Local optimizer.", choices=CLIENT_OPTIMIZERS, common=True)
+    client_lr: float = knob(
+        CLIENT_LEARNING_RATE, "Learning rate of the clients.", above=0, common=True
+    )
+    client_adam_eps: float = knob(
+        1e-8, "Term that keeps the clients' Adam from dividing by 0.", above=0
+    )
+    client_momentum: float = knob(0.0, "Momentum of the clients' SGD.", least=0, most=1)
+    client_weight_decay: float = knob(0.0, "Weight decay of the clients.", least=0)
+    client_clip_norm: float = knob(0.0, "Largest norm of a local gradient; 0 for any.", least=0)
+    lr_milestones: tuple[float, ...] = knob(
+        (), "Rounds after which the clients' learning rate falls."
+    )
+    lr_decay: float = knob(0.1, "Factor by which it falls.", above=0)
+    server_optimizer: str = knob("sgd", "Takes the mean update.", choices=SERVER_OPTIMIZERS)
+    server_lr: float = knob(1.0, "Learning rate of the server.", above=0)
+    drop_nonfinite: bool = knob(
+        Training.drop_nonfinite,
+        "Whether clients whose update is not finite are left out of the round; else the run ends.",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses bad values."""
+        fields.check(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class FaultsConfig:
+    """Clients that fail."""
+
+    client_dropout: float = knob(
+        Faults.dropout, "Chance that a client's update is lost in a round.", least=0, most=1
+    )
+    deadline: float = knob(
+        Faults.deadline,
+        "Local steps of the supernet that a round has time for; subnets of fewer MACs have time "
+        "for more. 0 for no deadline.",
+        least=0,
+    )
+    corrupted: float = knob(
+        Faults.corrupted, "Share of the clients that corrupt all their updates.", least=0, most=1
+    )
+    corruption: str = knob(
+        Faults.corruption,
+        "What they send: the update times -`corruption_scale`, noise of that deviation, or NaN.",
+        choices=CORRUPTIONS,
+    )
+    corruption_scale: float = knob(Faults.scale, "How strong the corruption is.", least=0)
+
+    def __post_init__(self) -> None:
+        """Refuses bad values."""
+        fields.check(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExecutionConfig:
+    """How a run uses the machine."""
+
+    execution: str = knob(
+        Execution.mode,
+        "masked: one program for all sizes, at the cost of the full one; sliced: compute follows "
+        "the budget, at the cost of compiling each size; auto: sliced where it saves more time "
+        "than it costs, and the method cuts units.",
+        choices=("auto", "masked", "sliced"),
+        common=True,
+    )
+    client_block: int = knob(
+        Execution.client_block,
+        "Clients in one vmap; 0 for one on CPUs, else all of a size.",
+        least=0,
+        decides=False,
+    )
+    host_devices: int = knob(
+        Execution.devices,
+        "Devices that share a cohort; 0 for all, or for 8 CPU cores.",
+        least=0,
+        decides=False,
+    )
+    stream: bool = knob(
+        Execution.stream,
+        "Whether only the examples of a round's clients are on the device, not all data.",
+        decides=False,
+    )
+    seeds_per_program: int = knob(
+        1, "Seeds that run in one program and share the devices.", least=1
+    )
+    deterministic_ops: bool = knob(
+        True, "Whether GPUs use only kernels with the same bits each time, if slower."
+    )
+    compilation_cache: str | None = knob(
+        None,
+        "Folder of compiled programs; by default ~/.cache/hasa_jax/xla, and none if empty.",
+        decides=False,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses bad values."""
+        fields.check(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparisonConfig:
+    """What is compared: the arms of the table, and the seeds of each arm."""
+
+    methods: tuple[str, ...] = knob(
+        (),
+        "Methods of compare, each with its own policy or as method:policy; differences are taken "
+        "to the first.",
+        common=True,
+    )
+    policies: tuple[str, ...] = knob(
+        ("uniform", "hasa", "inverse_hasa"),
+        "Policies of compare where it has no `methods`, or policy@score for another than `score`; "
+        "differences are taken to the first.",
+        common=True,
+    )
+    seed: int = knob(0, "First seed.", least=0, common=True)
+    num_seeds: int = knob(3, "Matched seeds of compare: seed, seed + 1, ...", least=1, common=True)
+    reference: str = knob(
+        "",
+        "Arm of the table that others are compared with, as method:policy, or the method or policy "
+        "that no other arm has; the first if empty.",
+        decides=False,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses bad values, unknown arms and seeds whose keys repeat."""
+        fields.check(self)
+        if self.seed + self.num_seeds > 2**32:
+            raise UserError(
+                f"`seed` is {self.seed} and `num_seeds` {self.num_seeds}: seeds must stay below "
+                "2**32, beyond which keys repeat"
+            )
+        _check_policies(self.policies)
+        _check_methods(self.methods)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportingConfig:
+    """What a run writes, and where."""
+
+    eval_every: int = knob(
+        Reporting.eval_every, "Rounds between evaluations.", least=1, common=True
+    )
+    eval_levels: tuple[float, ...] = knob(
+        (),
+        "Sizes whose accuracy on the test examples of all clients goes to sizes.csv, as fractions "
+        "of the supernet in `budget_unit`, whether or not clients have them.",
+    )
+    tail_fraction: float = knob(
+        Reporting.tail_fraction, "Share of clients in the tail.", least=0, most=1
+    )
+    workdir: str = knob(
+        "",
+        "Where results go; runs/<script>-<hash of the configuration> if empty.",
+        common=True,
+        decides=False,
+    )
+    checkpoint_every: int = knob(
+        default_of(Checkpoints, "every"),
+        "Rounds between checkpoints, which are taken at evaluations, at the end and at SIGTERM or "
+        "SIGINT; the same command goes on from the latest. 0 for none.",
+        least=0,
+        decides=False,
+    )
+    keep_checkpoints: int = knob(
+        default_of(Checkpoints, "keep"),
+        "Checkpoints of each run that stay.",
+        least=1,
+        decides=False,
+    )
+    tensorboard: bool = knob(
+        False, "Whether TensorBoard events are written, too (tracking extra).", decides=False
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses bad values."""
+        fields.check(self)
+        levels = self.eval_levels
+        if not all(0 < level <= 1 for level in levels) or len(set(levels)) < len(levels):
+            given = ",".join(map(number_text, levels))
+            raise UserError(f"`eval_levels={given}`: levels are in (0, 1], each of them once")

@@ -1,0 +1,165 @@
+"""run.json: the configuration of a run, and what it ran on."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from experiments.config import RunConfig, deciding, from_json, with_fields
+from experiments.study.scores import identity_of
+from hasa_jax.base import UserError
+
+NAME = "run.json"
+"""Name of the file in a workdir."""
+
+_PACKAGES = ("hasa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What describes a run.
+
+    Attributes:
+      script: name of the script.
+      config: the fields that decide the results, as JSON, by room and name.
+      data_sha256: hash of the data, by seed.
+      methods: parts of every method, by its name.
+      execution: devices, backend and block, as they are on the machine.
+      code: versions of packages, and the commit.
+      began_with: other code that the run began with, oldest first.
+    """
+
+    script: str
+    config: Mapping[str, Mapping[str, Any]]
+    data_sha256: Mapping[str, str]
+    methods: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    execution: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    code: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    began_with: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def run(self) -> RunConfig:
+        """The configuration; fields that decide nothing have their defaults."""
+        return from_json(self.config)
+
+
+def recorded(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """Returns what run.json holds of a configuration: the fields that results depend on.
+
+    Args:
+      config: the configuration.
+
+    Returns:
+      JSON by room and name; a file of scores is recorded by its SHA-256, because another file
+      makes another run, and the same file in another place does not.
+    """
+    score_path = identity_of(config.allocation.score_path)
+    return deciding(with_fields(config, {"score_path": score_path}))
+
+
+def code_here() -> dict[str, Any]:
+    """Returns the versions of all packages and the commit of the code that runs."""
+    versions = {name: _version(name) for name in _PACKAGES}
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "git_commit": _git_commit(),
+    }
+
+
+def read_manifest(folder: pathlib.Path) -> Manifest:
+    """Reads run.json.
+
+    Args:
+      folder: the workdir.
+
+    Returns:
+      The manifest.
+
+    Raises:
+      UserError: if it is missing or damaged.
+    """
+    path = folder / NAME
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        manifest = Manifest(
+            script=found["script"],
+            config=found["config"],
+            data_sha256=found["data_sha256"],
+            methods=found.get("methods", {}),
+            execution=found.get("execution", {}),
+            code={name: found.get(name) for name in ("versions", "git_commit")},
+            began_with=tuple(found.get("began_with", ())),
+        )
+        texts = (manifest.script,)
+        trees = (manifest.config, manifest.data_sha256, manifest.methods, manifest.execution)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError
+        if not all(isinstance(tree, dict) for tree in (*trees, *manifest.config.values())):
+            raise TypeError
+        from_json(manifest.config)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: name a workdir of train or compare") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"{path} is damaged: move it away or name another folder with `workdir`"
+        ) from None
+    return manifest
+
+
+def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
+    """Writes run.json, and what the machine is.
+
+    Args:
+      folder: the workdir.
+      manifest: what describes the run.
+    """
+    content = {
+        "script": manifest.script,
+        "config": manifest.config,
+        "methods": manifest.methods,
+        "execution": manifest.execution,
+        **manifest.code,
+        "began_with": list(manifest.began_with),
+        "device": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
+        "cpu_count": os.cpu_count(),
+        "data_sha256": manifest.data_sha256,
+    }
+    temporary = folder / f"{NAME}.new"
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder / NAME)
+
+
+def _version(package: str) -> str:
+    """Returns a package's installed version."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git_commit() -> str:
+    """Returns the commit of the code that runs, marked if files differ from it."""
+    here = pathlib.Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+changes" if changed else "")

@@ -1,0 +1,181 @@
+"""From a configuration to a method: a published one, and what the user changes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from experiments.config import RunConfig
+from experiments.rooms import FROM_FILE, AllocationConfig, MethodConfig, named_score
+from experiments.study.naming import OF_EXTRACTIONS, fields_named
+from hasa_jax.allocation import POLICIES, BudgetSpec
+from hasa_jax.allocation.policy import Policy
+from hasa_jax.allocation.scores import SCORES
+from hasa_jax.base import UserError
+from hasa_jax.client.objectives import OBJECTIVES
+from hasa_jax.client.objectives.objective import Objective
+from hasa_jax.extraction import EXTRACTIONS
+from hasa_jax.methods import METHODS, Method
+from hasa_jax.supernet.types import Extraction
+
+
+class _Tables(NamedTuple):
+    """Entries of the library's tables that a published method takes these parts from."""
+
+    extraction: str
+    objective: str
+
+
+_PUBLISHED = {
+    "coordinate_median": _Tables("prefix", "cross_entropy"),
+    "fedavg": _Tables("prefix", "cross_entropy"),
+    "federated_dropout": _Tables("random", "cross_entropy"),
+    "fedrolex": _Tables("rolling", "masked_cross_entropy"),
+    "fiarse": _Tables("importance", "cross_entropy"),
+    "fjord": _Tables("ordered_dropout", "cross_entropy"),
+    "hasa": _Tables("prefix", "cross_entropy"),
+    "heterofl": _Tables("prefix", "masked_cross_entropy"),
+    "scalefl": _Tables("depth_width", "multi_exit"),
+    "trimmed_mean": _Tables("prefix", "cross_entropy"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a method is made of, by names in the library's tables.
+
+    Attributes:
+      policy: allocation of widths.
+      extraction: what a size keeps.
+      objective: what clients minimise.
+      norm: norm of models that have a choice.
+      scaler: when activations are divided by the width.
+      label_split: whether clients train only label rows of their own classes and tokens.
+      aggregation: denominator of the server's mean.
+      client_weights: weights of the server's mean.
+      robust: what replaces the plain mean.
+    """
+
+    policy: str
+    extraction: str
+    objective: str
+    norm: str
+    scaler: str
+    label_split: bool
+    aggregation: str
+    client_weights: str
+    robust: str
+
+
+def parts_of(config: RunConfig, name: str) -> Parts:
+    """Returns the parts of a published method, with those that the user changes.
+
+    Args:
+      config: the configuration.
+      name: the method, one of `METHODS`.
+
+    Returns:
+      The parts.
+    """
+    published = METHODS[name]()
+    usual: dict[str, Any] = vars(published) | _PUBLISHED[name]._asdict() | {"policy": published.policy.name}
+    chosen: dict[str, Any] = vars(config.method) | {"policy": config.allocation.policy}
+    names = [field.name for field in dataclasses.fields(Parts)]
+    return Parts(**{n: usual[n] if chosen[n] is None else chosen[n] for n in names})
+
+
+def describe(config: RunConfig, name: str) -> dict[str, Any]:
+    """Returns what run.json holds of a method: its summary and its parts."""
+    return {"summary": METHODS[name]().summary, **vars(parts_of(config, name))}
+
+
+def method_of(config: RunConfig, name: str, policy: str) -> Method:
+    """Builds a method under a policy.
+
+    Args:
+      config: the configuration.
+      name: the method, one of `METHODS`.
+      policy: `policy` or `policy@score`.
+
+    Returns:
+      The method.
+
+    Raises:
+      UserError: for parts that do not go together, and bad options of a part.
+    """
+    parts, (policy, score) = parts_of(config, name), named_score(policy, config.allocation.score)
+    allocated = _policy(config.allocation, policy)
+    return dataclasses.replace(
+        METHODS[name](),
+        extraction=_extraction(config.method, parts),
+        objective=_objective(config, parts),
+        policy=allocated,
+        budget=_budget(config.allocation),
+        score=SCORES[score]() if allocated.scored and score != FROM_FILE else None,
+        norm=parts.norm,
+        scaler=parts.scaler,
+        label_split=parts.label_split,
+        aggregation=parts.aggregation,
+        client_weights=parts.client_weights,
+        robust=parts.robust,
+        trim=config.method.trim,
+        proximal=config.method.proximal,
+    )
+
+
+def _extraction(chosen: MethodConfig, parts: Parts) -> Extraction:
+    """Builds the extraction with its options."""
+    options: dict[str, dict[str, Any]] = {
+        "rolling": {"step": chosen.rolling_step},
+        "random": {"shared": chosen.shared_units},
+        "ordered_dropout": {
+            "levels": chosen.dropout_levels,
+            "teacher": parts.objective == "self_distillation",
+        },
+        "depth_width": {"widths": chosen.exit_widths or None},
+        "importance": {"threshold": chosen.threshold, "measure": chosen.measure},
+        "pruning_greedy": {"threshold": chosen.threshold},
+        "neuron_importance": {"measure": chosen.measure},
+    }
+    with fields_named(OF_EXTRACTIONS):
+        return EXTRACTIONS[parts.extraction](**options.get(parts.extraction, {}))
+
+
+def _objective(config: RunConfig, parts: Parts) -> Objective:
+    """Builds the objective with its options."""
+    if parts.objective != "multi_exit":
+        return OBJECTIVES[parts.objective]()
+    return OBJECTIVES["multi_exit"](
+        distillation=config.method.distillation,
+        temperature=config.method.temperature,
+        first_round=config.training.num_rounds // 4,
+        detach_teacher=config.method.detach_teacher,
+    )
+
+
+def _policy(chosen: AllocationConfig, name: str) -> Policy:
+    """Builds the policy with its options."""
+    if name == "capacity" and not chosen.capacities:
+        raise UserError("policy capacity follows the devices' widths: list them in `capacities`")
+    options: dict[str, dict[str, Any]] = {
+        "fixed": {"widths": chosen.widths},
+        "levels": {
+            "levels": chosen.levels,
+            "proportions": chosen.level_proportions or None,
+            "dynamic": chosen.dynamic,
+        },
+        "random": {"dynamic": chosen.dynamic},
+    }
+    return POLICIES[name](**options.get(name, {}))
+
+
+def _budget(chosen: AllocationConfig) -> BudgetSpec:
+    """Builds the budget."""
+    return BudgetSpec(
+        target=chosen.budget,
+        unit=chosen.budget_unit,
+        projection=chosen.budget_projection,
+        w_min=chosen.w_min,
+        w_max=chosen.w_max,
+        capacities=chosen.capacities or None,
+    )

@@ -1,0 +1,160 @@
+"""From a configuration to programs and allocations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from experiments.config import RunConfig
+from experiments.rooms import FROM_FILE, named_score, number_text
+from experiments.study import optimizers
+from experiments.study.arm import Arm
+from experiments.study.method import method_of
+from experiments.study.model import model_of
+from experiments.study.naming import OF_EXTRACTIONS, fields_named
+from experiments.study.scores import read_scores
+from hasa_jax.allocation import Allocation, allocate
+from hasa_jax.allocation.rounding import sizes_of_levels
+from hasa_jax.allocation.scores import SCORES
+from hasa_jax.base import FederatedDataset
+from hasa_jax.methods import Method
+from hasa_jax.server.faults import Faults
+from hasa_jax.simulation.options import Execution, Training
+from hasa_jax.simulation.program import Program, make_program
+from hasa_jax.supernet.costs import cost_table
+
+
+def build_programs(
+    config: RunConfig, dataset: FederatedDataset, arms: Sequence[Arm]
+) -> dict[Arm, Program]:
+    """Builds what every arm runs; arms of one method that run in one mode share a program.
+
+    Args:
+      config: the configuration.
+      dataset: supplies shapes; data sets of the same shapes share programs.
+      arms: everything that runs.
+
+    Returns:
+      The programs.
+
+    Raises:
+      UserError: if a model does not fit the data or a method.
+    """
+    programs: dict[Arm, Program] = {}
+    by_mode: dict[tuple[str, str], Program] = {}
+    for arm in arms:
+        own = build_program(config, dataset, method_of(config, *arm))
+        programs[arm] = by_mode.setdefault((arm.method, own.execution.mode), own)
+    return programs
+
+
+def build_program(config: RunConfig, dataset: FederatedDataset, method: Method) -> Program:
+    """Builds the program of a method.
+
+    Args:
+      config: the configuration.
+      dataset: supplies shapes.
+      method: the method; its policy only matters where the configuration leaves the mode open.
+
+    Returns:
+      The program.
+
+    Raises:
+      UserError: if the model does not fit the data or the method.
+    """
+    faults, training, execution = config.faults, config.training, config.execution
+    with fields_named(OF_EXTRACTIONS):
+        return make_program(
+            method,
+            model_of(config.model, dataset),
+            dataset,
+            client_optimizer=optimizers.client_optimizer(training),
+            training=Training(
+                server_optimizer=optimizers.server_optimizer(training),
+                schedule=optimizers.schedule(training),
+                local_epochs=training.local_epochs,
+                batch_size=training.batch_size,
+                clients_per_round=training.clients_per_round,
+                drop_nonfinite=training.drop_nonfinite,
+                faults=Faults(
+                    dropout=faults.client_dropout,
+                    deadline=faults.deadline,
+                    corrupted=faults.corrupted,
+                    corruption=faults.corruption,
+                    scale=faults.corruption_scale,
+                ),
+            ),
+            execution=Execution(
+                mode=execution.execution,
+                client_block=execution.client_block,
+                devices=execution.host_devices,
+                stream=execution.stream,
+            ),
+            num_rounds=training.num_rounds,
+        )
+
+
+def build_allocation(
+    config: RunConfig, program: Program, dataset: FederatedDataset, arm: Arm, seed: int
+) -> Allocation:
+    """Decides the widths of an arm from the training data of one seed.
+
+    Args:
+      config: the configuration.
+      program: that of the arm's method.
+      dataset: only its training examples are read.
+      arm: the method and the policy.
+      seed: of the run.
+
+    Returns:
+      The allocation.
+
+    Raises:
+      UserError: if the budget or the scores cannot be used.
+    """
+    method, key = method_of(config, arm.method, arm.policy), jax.random.key(seed)
+    return allocate(
+        dataset.train,
+        program.model,
+        policy=method.policy,
+        key=key,
+        scores=_scores(config, program, dataset, method, arm, seed),
+        budget=method.budget,
+        extraction=program.extraction,
+    )
+
+
+def eval_levels(config: RunConfig, program: Program) -> dict[str, int]:
+    """Returns the sizes of `eval_levels`, by their names.
+
+    Args:
+      config: the configuration.
+      program: supplies the costs of all sizes.
+
+    Returns:
+      `{name: size}`.
+    """
+    levels, unit = config.reporting.eval_levels, config.allocation.budget_unit
+    sizes = sizes_of_levels(
+        np.array(levels), unit, cost_table(program.model, program.extraction, unit)
+    )
+    return dict(zip(map(number_text, levels), map(int, sizes), strict=True))
+
+
+def _scores(
+    config: RunConfig,
+    program: Program,
+    dataset: FederatedDataset,
+    method: Method,
+    arm: Arm,
+    seed: int,
+) -> np.ndarray | None:
+    """Returns the scores `[N]` of the arm's policy, computed or read; None if it reads none."""
+    if not method.policy.scored:
+        return None
+    _, score = named_score(arm.policy, config.allocation.score)
+    if score == FROM_FILE:
+        return read_scores(config.allocation.score_path, dataset.client_names, seed)
+    return SCORES[score]()(dataset.train, program.model, jax.random.key(seed))
