@@ -1,7 +1,4 @@
-"""Extractions of single parameters, and the measures that choose them."""
-
-import dataclasses
-from fractions import Fraction
+"""The most important single parameters, at every step or once a round."""
 
 import flax.linen as nn
 import jax
@@ -9,17 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import hasa_jax as hj
-from hasa_jax.extraction import importance
+from hasa_jax.base import UserError
+from hasa_jax.extraction import importance, pruning_greedy
 from hasa_jax.extraction.importance import cut_below
 from hasa_jax.extraction.measures import MEASURES
-from hasa_jax.extraction.parameter_groups import name_groups
-from hasa_jax.supernet.types import Broadcast
+from hasa_jax.supernet.linen import supernet_of
 from tests.support import small
+from tests.support.broadcasts import sent
 
 KEY = jax.random.key(6)
 SCALES = (1.0, -3.0, 0.5)
-"""The client's examples have the losses `scale * |params|^2 / 2`, so gradients `scale * params`."""
 
 
 class Normed(nn.Module):
@@ -46,24 +42,14 @@ class Normed(nn.Module):
 
 
 def normed():
-    model = hj.from_linen(Normed(), np.zeros((1, 4), np.float32))
+    model = supernet_of(Normed(), np.zeros((1, 4), np.float32))
     return model, model.init(KEY)
 
 
-def sent(model, params):
-    """A broadcast to a client of 3 sampled examples, 5 being the most."""
-
-    def sample_loss(params, positions):
-        squares = sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params))
-        return jnp.array([*SCALES, 0.0, 0.0])[positions] * squares / 2
-
-    zero = jnp.int32(0)
-    return Broadcast(model, params, zero, zero, KEY, sample_loss, jnp.int32(3), 5)
-
-
-def choose(extraction, model, params, sizes):
+def choose(extraction, model, params, kept):
+    """Returns the mask of a client of 3 sampled examples, 5 being the most."""
     prepared = extraction.prepare and extraction.prepare(params, model)
-    return extraction.mask(sent(model, params), sizes, prepared)
+    return extraction.mask(sent(model, params, scales=SCALES, capacity=5), kept, prepared)
 
 
 def flat(tree):
@@ -101,11 +87,11 @@ def test_surrogate_factor_is_bounded():
         assert np.all(factor[~kept] == 0)
 
 
-@pytest.mark.parametrize("greedy", [False, True])
-def test_model_threshold_is_shared_by_all_arrays(greedy):
-    model, params = small.mlp(), None
+@pytest.mark.parametrize("extraction", [importance(), pruning_greedy()])
+def test_the_threshold_of_the_model_is_shared_by_all_arrays(extraction):
+    model = small.mlp()
     params = model.init(KEY)
-    masks = choose(importance(greedy=greedy), model, params, {"model": 50}).masks
+    masks = choose(extraction, model, params, {"model": 50}).masks
     magnitudes = np.abs(flat(params))
     np.testing.assert_array_equal(flat(masks), magnitudes >= np.sort(magnitudes)[-50])
 
@@ -113,51 +99,27 @@ def test_model_threshold_is_shared_by_all_arrays(greedy):
 def test_layer_and_stage_thresholds_keep_their_own_counts():
     model = small.mlp()
     params = model.init(KEY)
-    sizes = dict(importance("layer").shape(model, 6).sizes)
-    assert set(sizes) == {f"Dense_{n}/{leaf}" for n in range(3) for leaf in ("bias", "kernel")}
-    masks = choose(importance("layer"), model, params, sizes).masks
-    for name, kept in sizes.items():
+    kept = dict(importance("layer").shape(model, 6).kept)
+    assert set(kept) == {f"Dense_{n}/{leaf}" for n in range(3) for leaf in ("bias", "kernel")}
+    masks = choose(importance("layer"), model, params, kept).masks
+    for name, count in kept.items():
         module, leaf = name.split("/")
-        assert masks[module][leaf].sum() == kept
-    sizes = dict(importance("stage").shape(model, 6).sizes)
-    masks = choose(importance("stage"), model, params, sizes).masks
-    assert {name: flat(masks[name]).sum() for name in masks} == sizes
+        assert masks[module][leaf].sum() == count
+    kept = dict(importance("stage").shape(model, 6).kept)
+    masks = choose(importance("stage"), model, params, kept).masks
+    assert {name: flat(masks[name]).sum() for name in masks} == kept
 
 
-def test_stages_are_told_by_the_first_two_words():
-    names = ("conv", "stage_1_block_1", "stage_1_block_2", "stage_2_block_1", "head_norm_1")
-    shapes = {name: {"kernel": jax.ShapeDtypeStruct((2,), np.float32)} for name in names}
-    model = dataclasses.replace(small.mlp(), shapes=shapes)
-    groups = jax.tree.leaves(name_groups(model, "stage"))
-    assert groups == ["conv", "", "stage_1", "stage_1", "stage_2"]
-
-
-def test_a_model_of_norms_alone_is_refused():
-    shapes = {"norm_1": {"gain": jax.ShapeDtypeStruct((2,), np.float32)}}
-    with pytest.raises(hj.UserError, match="nothing to cut"):
-        name_groups(dataclasses.replace(small.mlp(), shapes=shapes), "model")
-
-
-def test_sizes_are_those_of_the_structured_subnet():
-    model = small.mlp(first=12, second=8)
-    # 4 inputs and 5 classes; 5 of 12 units go with 4 of 8.
-    count, whole = 4 * 5 + 5 + 5 * 4 + 4 + 4 * 5 + 5, 4 * 12 + 12 + 12 * 8 + 8 + 8 * 5 + 5
-    assert importance().shape(model, 5) == (1.0, (("model", count),), 1)
-    by_layer = dict(importance("layer").shape(model, 5).sizes)
-    assert by_layer["Dense_1/kernel"] == int(Fraction(count, whole) * 96)
-    assert dict(importance("layer").shape(model, 1).sizes)["Dense_2/bias"] == 1
-
-
-@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize("extract", [importance, pruning_greedy])
 @pytest.mark.parametrize("threshold", ["model", "layer", "stage"])
-def test_norms_are_neither_cut_nor_counted(threshold, greedy):
+def test_norms_are_neither_cut_nor_counted(threshold, extract):
     model, params = normed()
-    extraction = importance(threshold, greedy=greedy)
-    whole = dict(extraction.shape(model, 6).sizes)
-    assert sum(whole.values()) == 4 * 6 + 6 + 6 * 3 + 3
-    assert not any("Norm" in name for name in whole)
-    choice = choose(extraction, model, params, dict.fromkeys(whole, 1))
-    assert flat(choice.masks).sum() == len(whole) + 12
+    extraction = extract(threshold)
+    full = dict(extraction.shape(model, 6).kept)
+    assert sum(full.values()) == 4 * 6 + 6 + 6 * 3 + 3
+    assert not any("Norm" in name for name in full)
+    choice = choose(extraction, model, params, dict.fromkeys(full, 1))
+    assert flat(choice.masks).sum() == len(full) + 12
     effective, pull_back = jax.vjp(choice.view, params)
     small.assert_trees_equal(effective["LayerNorm_0"], params["LayerNorm_0"])
     (slopes,) = pull_back(jax.tree.map(jnp.ones_like, params))
@@ -167,9 +129,9 @@ def test_norms_are_neither_cut_nor_counted(threshold, greedy):
 def test_masks_shrink_during_a_round_unless_greedy():
     model = small.mlp()
     params = model.init(KEY)
-    sizes = {"model": 50}
+    kept = {"model": 50}
     by_threshold, by_rank = (
-        choose(importance(greedy=greedy), model, params, sizes) for greedy in (False, True)
+        choose(extraction, model, params, kept) for extraction in (importance(), pruning_greedy())
     )
     small.assert_trees_equal(by_threshold.masks, by_rank.masks)
     # All weights shrink, so those near the threshold fall below it; others would rise above.
@@ -186,48 +148,13 @@ def test_masks_shrink_during_a_round_unless_greedy():
     assert np.all(flat(surrogate)[flat(by_threshold.masks) == 1] > 1)
 
 
-def test_pruning_greedy_is_greedy_importance():
-    model = small.mlp()
-    params = model.init(KEY)
-    choices = [
-        choose(extraction, model, params, {"model": 30})
-        for extraction in (hj.EXTRACTIONS["pruning_greedy"](), importance(greedy=True))
-    ]
-    small.assert_trees_equal(*(choice.masks for choice in choices))
-    small.assert_trees_equal(*(choice.view(params) for choice in choices))
-
-
 def test_ties_with_the_threshold_are_kept_but_greedily_the_first():
     model = small.mlp()
     equal = jax.tree.map(jnp.ones_like, model.init(KEY))
     tied = choose(importance(), model, equal, {"model": 10}).masks
     assert np.all(flat(tied) == 1)
-    first = choose(importance(greedy=True), model, equal, {"model": 10}).masks
+    first = choose(pruning_greedy(), model, equal, {"model": 10}).masks
     assert np.flatnonzero(flat(first)).tolist() == list(range(10))
-
-
-def test_measures():
-    model = small.mlp()
-    params = model.init(KEY)
-    scales, weights = np.array(SCALES), flat(params)
-    expected = {
-        "magnitude": np.abs(weights),
-        "gradient": np.abs(scales.mean() * weights),
-        "taylor": np.abs(scales.mean()) * weights**2,
-        "fisher": np.mean(scales**2) * weights**2,
-    }
-    assert set(expected) == set(MEASURES)
-    for name, values in expected.items():
-        np.testing.assert_allclose(flat(MEASURES[name](sent(model, params))), values, rtol=1e-5)
-
-
-def test_measures_of_an_empty_sample_are_finite():
-    model = small.mlp()
-    broadcast = sent(model, model.init(KEY))._replace(
-        sample_loss=lambda params, positions: jnp.zeros(positions.shape), sample_size=jnp.int32(0)
-    )
-    for name in MEASURES.keys() - {"magnitude"}:
-        assert np.all(flat(MEASURES[name](broadcast)) == 0)
 
 
 @pytest.mark.parametrize("measure", ["gradient", "taylor", "fisher"])
@@ -237,14 +164,15 @@ def test_other_measures_keep_the_best_by_score(measure):
     extraction = importance(measure=measure)
     assert extraction.prepare is None
     choice = choose(extraction, model, params, {"model": 50})
-    scores = flat(MEASURES[measure](sent(model, params)))
+    scores = flat(MEASURES[measure](sent(model, params, scales=SCALES, capacity=5)))
     np.testing.assert_array_equal(flat(choice.masks), scores >= np.sort(scores)[-50])
     slopes = jax.vjp(choice.view, params)[1](jax.tree.map(jnp.ones_like, params))[0]
     small.assert_trees_equal(slopes, choice.masks)
 
 
 def test_unknown_options_are_refused():
-    with pytest.raises(hj.UserError, match="unknown threshold 'block': use one of model, stage"):
-        importance("block")
-    with pytest.raises(hj.UserError, match="unknown measure 'size': use one of fisher"):
+    for extract in (importance, pruning_greedy):
+        with pytest.raises(UserError, match="unknown threshold 'block': use one of model, stage"):
+            extract("block")
+    with pytest.raises(UserError, match="unknown measure 'size': use one of fisher"):
         importance(measure="size")

@@ -1,5 +1,7 @@
 """The CNN of HeteroFL."""
 
+import itertools
+
 import pytest
 
 from hasa_jax.base import UserError
@@ -22,7 +24,7 @@ def test_every_stage_has_twice_the_units_of_the_one_before():
 def test_it_has_the_parameters_of_four_convolutions():
     channels = (3, 64, 128, 256, 512)
     # Kernel, bias, and gain and shift of the norm; then the head.
-    stages = sum(9 * a * b + 3 * b for a, b in zip(channels, channels[1:], strict=False))
+    stages = sum(9 * a * b + 3 * b for a, b in itertools.pairwise(channels))
     model = bind()
     expected = stages + 512 * small.NUM_CLASSES + small.NUM_CLASSES
     assert costs.parameter_count(model, model.groups) == expected

@@ -42,5 +42,5 @@ def test_masks_cut_head_and_embedding_only():
 
 def test_a_model_without_label_axes_is_refused():
     assert label_rows.label_row_axes(small.perceptron()) == {"classes": small.NUM_CLASSES}
-    with pytest.raises(UserError, match="`label_split` .* names no axis 'classes'"):
+    with pytest.raises(UserError, match=r"`label_split` .* names no axis 'classes'"):
         label_rows.label_row_axes(small.mlp())
