@@ -1,4 +1,8 @@
-"""Datasets: from a file, from a seed or from the user's arrays to the splits of all clients."""
+"""Datasets: from files, from a seed or from the user's arrays to the three splits of all clients.
+
+Every builder takes the root key of the run, and everything else by name:
+`titles(key, data_path="titles.csv")` or `cifar10(key, data_dir="cifar10", num_clients=100)`.
+"""
 
 import difflib
 import functools
@@ -6,7 +10,7 @@ import functools
 from hasa_jax.base import UserError
 from hasa_jax.datasets import tfds
 from hasa_jax.datasets.arrays import from_arrays
-from hasa_jax.datasets.dealt import Builder, builder
+from hasa_jax.datasets.builder import Builder, builder
 from hasa_jax.datasets.files import READERS, TEXTS
 from hasa_jax.datasets.fingerprint import fingerprint
 from hasa_jax.datasets.npz import npz
@@ -16,36 +20,49 @@ from hasa_jax.datasets.synthetic_topics import synthetic_topics
 from hasa_jax.datasets.titles import titles
 from hasa_jax.datasets.vocabulary import Vocabulary
 
-DATASETS = {
+DATASETS: dict[str, Builder] = {
     "npz": npz,
     "synthetic_images": synthetic_images,
     "synthetic_titles": synthetic_titles,
     "synthetic_topics": synthetic_topics,
     "titles": titles,
-    **{name: builder(read, texts=name in TEXTS) for name, read in READERS.items()},
+    **{name: builder(read, name=name, texts=name in TEXTS) for name, read in READERS.items()},
 }
+"""Builders by name: `(key, *, ...) -> FederatedDataset`."""
+
+ag_news = DATASETS["ag_news"]
+cifar10 = DATASETS["cifar10"]
+csv = DATASETS["csv"]
+digits_domains = DATASETS["digits_domains"]
+image_folder = DATASETS["image_folder"]
+mnist = DATASETS["mnist"]
+mnist_m = DATASETS["mnist_m"]
+office_caltech10 = DATASETS["office_caltech10"]
+optdigits = DATASETS["optdigits"]
+pacs = DATASETS["pacs"]
+usps = DATASETS["usps"]
 
 
 def dataset_builder(name: str) -> Builder:
-    """Returns the builder of a data set, which tells its arguments by its signature.
+    """Returns the builder of a data set; the builder's signature lists its arguments.
 
     Args:
-      name: one of `DATASETS`, or `tfds:NAME`, `tfds:NAME/CONFIG` or `tfds:NAME:VERSION` for one of
+      name: one of `DATASETS`; or `tfds:NAME`, `tfds:NAME/CONFIG` or `tfds:NAME:VERSION` for one of
         TensorFlow Datasets.
 
     Returns:
-      The builder; nothing is read or imported before it is called.
+      The builder. Nothing is read or imported before it is called.
 
     Raises:
-      UserError: if there is no such data set; what TensorFlow Datasets knows is only asked by the
-        builder.
+      UserError: if there is no such data set. Only the builder checks whether TensorFlow Datasets
+        has a data set.
     """
     if name.startswith(tfds.PREFIX):
         bare = name.removeprefix(tfds.PREFIX)
-        tfds.refuse_odd(bare)
+        tfds.check_name(bare)
         read = functools.partial(tfds.tfds, bare)
         read.__doc__ = tfds.tfds.__doc__
-        return builder(read)
+        return builder(read, name=name)
     if name not in DATASETS:
         close = difflib.get_close_matches(name, DATASETS, n=1)
         raise UserError(
@@ -58,13 +75,25 @@ def dataset_builder(name: str) -> Builder:
 
 __all__ = [
     "DATASETS",
+    "Builder",
     "Vocabulary",
+    "ag_news",
+    "cifar10",
+    "csv",
     "dataset_builder",
+    "digits_domains",
     "fingerprint",
     "from_arrays",
+    "image_folder",
+    "mnist",
+    "mnist_m",
     "npz",
+    "office_caltech10",
+    "optdigits",
+    "pacs",
     "synthetic_images",
     "synthetic_titles",
     "synthetic_topics",
     "titles",
+    "usps",
 ]

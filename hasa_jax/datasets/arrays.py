@@ -1,4 +1,4 @@
-"""The user's own arrays, one pair of inputs and targets a client."""
+"""A dataset from the user's own arrays: one pair of inputs and targets per client."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def from_arrays(
     """Splits every client's arrays 80/10/10 into train, validation and test.
 
     Args:
-      clients: inputs `[n, ...]` and integer targets `[n]` or `[n, T]` of each client; a
-        sequence names its clients `client_0`, `client_1` and so on. Targets that are
-        `IGNORED` or `UNKNOWN` may occur.
+      clients: inputs `[n, ...]` and integer targets `[n]` or `[n, T]` of each client, by name.
+        Clients of a sequence get the names `client_0`, `client_1` and so on. Targets are class
+        ids from 0, `UNKNOWN` or `IGNORED`. Each client needs three examples.
       key: root key of the run; it is not consumed.
       num_classes: number of classes `K`; by default the largest target plus one.
 
     Returns:
-      The dataset, in the order of `clients`; floats become float32, integers int32.
+      The dataset. Clients keep their order. Floats become float32, integers become int32.
 
     Raises:
-      UserError: for arrays that do not fit together, or too few clients or examples.
+      UserError: if arrays do not match, or if there are too few clients or examples.
     """
     if not isinstance(clients, Mapping):
         clients = {f"client_{i}": pair for i, pair in enumerate(clients)}
@@ -59,13 +59,13 @@ def _inputs(name: str, inputs: Any) -> np.ndarray:
             "give numbers [n, ...]"
         )
     if inputs.dtype.kind == "f":
-        # A float64 beyond the range of float32 turns into an infinity, which is told below.
+        # A float64 beyond the range of float32 becomes infinite; the check below refuses it.
         with np.errstate(over="ignore"):
             inputs = inputs.astype(np.float32)
         if not np.isfinite(inputs).all():
-            row = int(np.argwhere(~np.isfinite(inputs))[0][0])
+            index = int(np.argwhere(~np.isfinite(inputs))[0][0])
             raise UserError(
-                f"inputs of client {name!r} are not finite in float32 in row {row}: "
+                f"inputs of client {name!r} are not finite in float32 in example {index}: "
                 "remove or replace them"
             )
         return inputs
@@ -91,22 +91,22 @@ def _targets(name: str, targets: Any) -> np.ndarray:
 
 
 def _check_alike(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Raises unless examples of all clients have one shape and one dtype."""
+    """Checks that the examples of all clients have one shape and one dtype."""
     (first, pair), *others = pairs.items()
     for name, other in others:
         for what, mine, theirs in zip(("inputs", "targets"), pair, other, strict=True):
             if (mine.shape[1:], mine.dtype) != (theirs.shape[1:], theirs.dtype):
                 raise UserError(
                     f"{what} of client {name!r} are {theirs.dtype} of shape {theirs.shape[1:]} "
-                    f"an example, those of {first!r} are {mine.dtype} of {mine.shape[1:]}: "
-                    "make them alike"
+                    f"per example, those of {first!r} are {mine.dtype} of {mine.shape[1:]}: "
+                    "give all clients the same shape and dtype"
                 )
 
 
 def _num_classes(
     pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], num_classes: int | None
 ) -> int:
-    """Returns the number of classes, checked against the targets."""
+    """Returns the number of classes; checks it against the targets."""
     largest = {name: int(targets.max(initial=-1)) for name, (_, targets) in pairs.items()}
     name = max(largest, key=largest.__getitem__)
     if num_classes is None:
@@ -115,7 +115,7 @@ def _num_classes(
         raise UserError("no target is a class id (0 or more): there is nothing to learn")
     if largest[name] >= num_classes:
         raise UserError(
-            f"client {name!r} has target {largest[name]} but num_classes is {num_classes}: "
-            "targets are below it"
+            f"client {name!r} has target {largest[name]} but `num_classes` is {num_classes}: "
+            "targets must be below it"
         )
     return num_classes

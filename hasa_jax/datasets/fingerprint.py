@@ -1,4 +1,4 @@
-"""A hash of a dataset, to tell whether two runs saw the same data."""
+"""A hash of a dataset: two runs with the same hash saw the same data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hasa_jax.base import FederatedDataset
 
 
 def fingerprint(dataset: FederatedDataset) -> str:
-    """Hashes the examples of a dataset, and which client has which.
+    """Hashes the examples of a dataset and their assignment to clients.
 
     Args:
       dataset: arrays on the host or on a device.
@@ -24,7 +24,7 @@ def fingerprint(dataset: FederatedDataset) -> str:
         digest.update(repr(data.num_classes).encode())
         for array in (data.inputs, data.targets, data.offsets):
             array = np.asarray(array)
-            # Dtype and shape also end the array before: no two lists of arrays run together.
+            # Dtype and shape also mark the start of each array: other arrays give other bytes.
             digest.update(repr((array.dtype.str, array.shape)).encode())
             digest.update(array.tobytes())
     return digest.hexdigest()

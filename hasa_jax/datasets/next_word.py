@@ -1,4 +1,4 @@
-"""Next-word prediction: from text to a federated dataset of token ids."""
+"""Next-word prediction: from texts to a federated dataset of token ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hasa_jax.datasets.vocabulary import (
     pad,
 )
 
-# A letter must follow the bracket, so that "a < b" stays; quoted values may hold a ">".
+# A letter must follow the bracket: "a < b" is not a tag. Quoted values may contain a ">".
 _TAG = re.compile(r"""</?[a-zA-Z](?:[^<>"']|"[^"]*"|'[^']*')*>""")
 _BLOCK_TAG = re.compile(r"</?(?:br|div|h[1-6]|li|p|td|tr)\b[^<>]*>", re.IGNORECASE)
 # Unicode spaces (U+00A0 among them), zero-width characters and the byte order mark.
@@ -30,15 +30,15 @@ _WORD = re.compile(r"[a-z0-9']+")
 
 
 def clean(text: str) -> str:
-    """Turns text with web markup into plain text with single spaces.
+    """Converts text with web markup to plain text with single spaces.
 
     Args:
-      text: may hold HTML tags and entities, Unicode spaces and typographic apostrophes.
+      text: may contain HTML tags and entities, Unicode spaces and typographic apostrophes.
 
     Returns:
-      The same words without tags and with plain spaces and apostrophes.
+      The same words without tags, with plain spaces and apostrophes.
     """
-    # Tags go first: an escaped "&lt;em&gt;" is text about a tag, not a tag.
+    # Tags are removed first: an escaped "&lt;em&gt;" is text about a tag, not a tag.
     text = _TAG.sub("", _BLOCK_TAG.sub(" ", text))
     text = html.unescape(text).translate(_APOSTROPHES)
     return _SPACES.sub(" ", text).strip()
@@ -48,10 +48,10 @@ def tokenize(text: str) -> list[str]:
     """Splits text into lower-case words of `[a-z0-9']`.
 
     Args:
-      text: any text; it is cleaned first.
+      text: any text; `clean` is applied first.
 
     Returns:
-      The words. Apostrophes stay inside a word ("don't") and go at its ends, where they quote.
+      The words. Apostrophes inside a word stay ("don't"); those at its ends are removed.
     """
     words = (word.strip("'") for word in _WORD.findall(clean(text).lower()))
     return [word for word in words if word]
@@ -67,22 +67,23 @@ def build(
 ) -> tuple[FederatedDataset, Vocabulary]:
     """Builds a next-word dataset; a title of n words is one example of n - 1 predictions.
 
-    Inputs `[D, T]` int32 are the words but the last, targets `[D, T]` int32 the words but the
-    first as classes; `T = max_length`. Out-of-vocabulary targets are `UNKNOWN`, positions after
-    the title are `IGNORED`. Nothing but training titles shapes the vocabulary.
+    Inputs `[D, T]` int32 are ids of all words except the last. Targets `[D, T]` int32 are classes
+    of all words except the first. `T` is `max_length`. Out-of-vocabulary targets are `UNKNOWN`,
+    positions after the title are `IGNORED`. The vocabulary depends only on training titles.
 
     Args:
-      titles: words of each client's titles, at least two a title, by client name.
+      titles: words of each client's titles, at least two per title, by client name.
       key: root key of the run; it is not consumed.
-      vocab_size: most words in the vocabulary, the frequent ones first; 0 means no limit.
+      vocab_size: largest number of words in the vocabulary, frequent words first; 0 means no limit.
       min_count: training occurrences that a word needs to be in the vocabulary.
-      max_length: predictions kept of a title; the words after them are cut off.
+      max_length: predictions kept of a title, `T`; the words after them are cut off.
 
     Returns:
-      The dataset, with client order that of `titles`, and its vocabulary.
+      The dataset, in the client order of `titles`, and its vocabulary.
 
     Raises:
-      UserError: for arguments out of range, too few clients or titles, no word left.
+      UserError: if an argument is out of range, if there are too few clients or titles, or if the
+        vocabulary is empty.
     """
     at_least(1, max_length=max_length)
     counts = {name: len(texts) for name, texts in titles.items()}
@@ -100,7 +101,7 @@ def _examples(encoded: Sequence[np.ndarray], max_length: int) -> tuple[np.ndarra
     """Returns inputs `[n, T]` and targets `[n, T]` of titles of input ids."""
     ids = pad(encoded, max_length + 1)
     inputs, next_ids = ids[:, :-1].copy(), ids[:, 1:]
-    # The last kept word predicts nothing, so it is no input either.
+    # Nothing follows the last kept word, so it is not an input.
     inputs[next_ids == PADDING_ID] = PADDING_ID
-    # Words, out-of-vocabulary words and padding all become targets by this one subtraction.
+    # The subtraction is right for words, out-of-vocabulary words and padding.
     return inputs, next_ids - FIRST_WORD_ID

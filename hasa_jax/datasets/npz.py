@@ -1,4 +1,4 @@
-"""The user's own examples in one npz file."""
+"""A dataset from the user's own npz file."""
 
 from __future__ import annotations
 
@@ -29,21 +29,23 @@ _DAMAGE = (
 
 
 def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDataset:
-    """Reads examples and who holds them from an npz file, and splits them 80/10/10.
+    """Reads examples and their clients from an npz file, and splits every client 80/10/10.
 
-    The file holds three arrays of one length `n`: `inputs` `[n, ...]`, where bytes (uint8) are
-    pixels and become `x / 255`; `targets`, class ids `[n]`; and `clients`, names or numbers `[n]`.
-    Nothing in it is ever unpickled.
+    The file contains three arrays of one length `n`: inputs `[n, ...]`, class ids `targets` `[n]`
+    or `[n, T]`, and `clients` `[n]`, a name or a number of each example's client. Inputs of bytes
+    (uint8) are pixels and become `x / 255`. Nothing is unpickled.
 
     Args:
       key: root key of the run; it is not consumed.
-      data_path: the file, as `numpy.savez` writes it.
+      data_path: path of the file, as `numpy.savez` writes it.
 
     Returns:
-      The dataset; clients are in the order of their names or numbers.
+      The dataset: inputs float32 or int32 `[D, ...]`, targets int32 `[D]` or `[D, T]`; clients are
+      in the order of their names or numbers.
 
     Raises:
-      UserError: if the file or an array of it cannot be used.
+      UserError: if the file or one of its arrays is not valid, or if there are too few clients or
+        examples.
     """
     path = pathlib.Path(data_path)
     arrays = _read(path)
@@ -52,8 +54,8 @@ def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDatase
     if len(set(lengths.values())) > 1 or clients.ndim != 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise UserError(
-            f"arrays of {path} have shapes {shapes}: inputs and targets need one row, and clients "
-            "one entry, for each example"
+            f"arrays of {path} have shapes {shapes}: inputs, targets and clients need one entry "
+            "for each example"
         )
     if clients.dtype.kind not in "iuUS":
         raise UserError(
@@ -73,12 +75,12 @@ def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDatase
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads the three arrays; objects are refused, for they could run code."""
+    """Reads the three arrays; objects are refused because they could run code."""
     try:
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UserError(f"{path} holds one array alone: save {', '.join(_ARRAYS)} as npz")
+                raise UserError(f"{path} has a single array: save {', '.join(_ARRAYS)} as npz")
             missing = [name for name in _ARRAYS if name not in file.files]
             if missing:
                 raise UserError(

@@ -1,4 +1,4 @@
-"""Examples before they are dealt out to clients."""
+"""Examples before they are assigned to clients."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hasa_jax.base import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """All examples of a data set, as its files hold them.
+    """All examples of a data set, as its files contain them.
 
     Attributes:
       inputs: images of bytes `[n, height, width, channels]`, or an object array of texts `[n]`.
       targets: class ids `[n]`, int32.
-      is_test: which examples its authors set apart for testing `[n]`, bool.
+      is_test: whether the authors set an example apart for testing `[n]`, bool.
       classes: names of the classes.
-      groups: where each example comes from, as a position in `group_names` `[n]`, int32; one group
-        for all if they tell no writers, sources or domains.
+      groups: position in `group_names` of each example's writer, source or domain `[n]`, int32;
+        one group for all examples if the files name none.
       group_names: names of the groups.
     """
 
@@ -32,8 +32,8 @@ class Pool:
     group_names: tuple[str, ...] = ("all",)
 
     @property
-    def holds_texts(self) -> bool:
-        """Whether inputs are texts, not images."""
+    def has_texts(self) -> bool:
+        """Whether inputs are texts; they are images if not."""
         return self.inputs.dtype == object
 
 
@@ -41,7 +41,7 @@ def pooled(
     parts: list[tuple[np.ndarray, np.ndarray, bool]],
     classes: tuple[str, ...],
 ) -> Pool:
-    """Joins parts of one source.
+    """Joins parts of one data set without groups.
 
     Args:
       parts: inputs, class ids, and whether they are for testing.
@@ -61,36 +61,36 @@ def pooled(
 
 
 def file_of(folder: pathlib.Path, *names: str) -> pathlib.Path:
-    """Returns the first of some files that is there.
+    """Returns the first of some files that exists.
 
     Args:
-      folder: where it should be.
+      folder: folder of the files.
       *names: names to try, in order.
 
     Returns:
-      Its path.
+      The path of the file.
 
     Raises:
-      UserError: if none is there.
+      UserError: if none of them exists.
     """
     for name in names:
         if (folder / name).is_file():
             return folder / name
     wanted = " or ".join(names)
-    raise UserError(f"{folder} has no {wanted}: name the folder that has it with --data_dir")
+    raise UserError(f"{folder} has no {wanted}: name the folder that has it with `data_dir`")
 
 
 def check(path: pathlib.Path, inputs: np.ndarray, targets: np.ndarray, num_classes: int) -> None:
-    """Refuses a file whose examples and labels do not fit together.
+    """Checks that the examples and labels of a file match.
 
     Args:
       path: the file, for the message.
-      inputs: its examples.
-      targets: its labels.
-      num_classes: labels are below it.
+      inputs: examples of the file `[n, ...]`.
+      targets: labels of the file `[n]`.
+      num_classes: labels must be below it.
 
     Raises:
-      UserError: saying what does not fit.
+      UserError: if the numbers differ or are 0, or if a label is out of range.
     """
     if len(inputs) != len(targets) or not len(targets):
         raise UserError(

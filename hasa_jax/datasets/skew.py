@@ -7,32 +7,35 @@ import numpy as np
 from hasa_jax.base import UserError
 from hasa_jax.datasets.arguments import at_least, fraction
 
-_LEAST = 10  # Examples of a client: one for validation, one for test, the others to train on.
+_LEAST = 10  # Examples of a client: one for validation, one for test, the others for training.
 
 
 def client_sizes(num_clients: int, **total: int) -> list[int]:
-    """Shares examples out by Zipf's law: above the least, client i gets `1 / (i + 1)` parts.
+    """Divides examples by Zipf's law.
+
+    Every client gets ten examples. Client i gets a share of the rest in proportion to
+    `1 / (i + 1)`.
 
     Args:
       num_clients: number of clients `N`.
-      total: one argument, the number of all examples, under the name that messages give it.
+      **total: one argument: the number of all examples, by the name that messages use.
 
     Returns:
-      Examples of each client: ten or more, falling, and `total` together.
+      Examples of each client: at least ten, descending, with the sum `total`.
 
     Raises:
-      UserError: for fewer than two clients, or too few examples for them.
+      UserError: if there are fewer than two clients, or too few examples for them.
     """
     at_least(2, num_clients=num_clients)
     ((name, count),) = total.items()
     spare = count - _LEAST * num_clients
     if spare < 0:
         raise UserError(
-            f"{name} is {count}: {num_clients} clients need at least {_LEAST * num_clients}; "
-            "give more, or fewer clients"
+            f"`{name}` is {count}: {num_clients} clients need at least {_LEAST * num_clients}; "
+            "raise it, or lower `num_clients`"
         )
-    parts = 1 / np.arange(1, num_clients + 1)
-    sizes = _LEAST + (spare * parts / parts.sum()).astype(int)
+    shares = 1 / np.arange(1, num_clients + 1)
+    sizes = _LEAST + (spare * shares / shares.sum()).astype(int)
     sizes[0] += count - sizes.sum()
     return sizes.tolist()
 
@@ -42,40 +45,41 @@ def label_mixtures(
 ) -> np.ndarray:
     """Draws the label distribution of every client from a symmetric Dirichlet distribution.
 
-    Its concentration `a = (1 / h^2 - 1) / K` a class is such that two examples of one client
-    share their class with probability `1 / K + h^2 (1 - 1 / K)` on average, which is also
-    that of the mixture `(1 - h) / K + h 1[class = i]`. With 10 classes, h of 0.5 means
-    `a = 0.3`. Clients take turns in which class is their most frequent one, so that every
-    class is some client's if there are as many clients as classes.
+    The concentration is `a = (1 / h^2 - 1) / K` per class. Two examples of one client then have
+    the same class with probability `1 / K + h^2 (1 - 1 / K)` on average. The mixture
+    `(1 - h) / K + h 1[class = i]` has the same probability. With 10 classes, `h = 0.5` means
+    `a = 0.3`. The most frequent class of client i is class `i mod K` of a random order, so every
+    class has a client if there are at least as many clients as classes.
 
     Args:
       num_clients: number of clients `N`.
       num_classes: number of classes `K`.
-      heterogeneity: `h` in [0, 1]; 0 gives all clients all classes alike, 1 each a single one.
+      heterogeneity: `h` in [0, 1]; 0 gives all clients all classes equally often, 1 gives each
+        client a single class.
       generator: consumed.
 
     Returns:
       Probability of each class for each client `[N, K]`.
 
     Raises:
-      UserError: for a heterogeneity out of range.
+      UserError: if `heterogeneity` is out of range.
 
     References:
       T.-M. H. Hsu, H. Qi, M. Brown. Measuring the Effects of Non-Identical Data Distribution for
       Federated Visual Classification. arXiv:1909.06335, 2019.
     """
     fraction(heterogeneity=heterogeneity)
-    if heterogeneity < 1e-6:  # As good as 0, whose concentration is infinite.
+    if heterogeneity < 1e-6:  # Treated as 0: its concentration is infinite.
         return np.full((num_clients, num_classes), 1 / num_classes)
-    # A concentration of exactly 0 is none, but this one gives a single class as well.
+    # A concentration of 0 is not valid; 1e-12 gives a single class as well.
     concentration = max(1 / heterogeneity**2 - 1, 1e-12) / num_classes
     mixtures = generator.dirichlet(np.full(num_classes, concentration), num_clients)
     clients = np.arange(num_clients)
     home = generator.permutation(num_classes)[clients % num_classes]
-    # Swapping two classes of a symmetric distribution leaves how uneven it is as it was.
-    likeliest = mixtures.argmax(-1)
-    mixtures[clients, home], mixtures[clients, likeliest] = (
-        mixtures[clients, likeliest],
+    # Exchanging two classes of a symmetric distribution does not change how uneven it is.
+    largest = mixtures.argmax(-1)
+    mixtures[clients, home], mixtures[clients, largest] = (
+        mixtures[clients, largest],
         mixtures[clients, home],
     )
     return mixtures

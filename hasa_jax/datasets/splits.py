@@ -1,4 +1,4 @@
-"""Train, validation and test rows of every client, drawn from the client's own key."""
+"""Train, validation and test examples of every client, drawn with the client's own key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hasa_jax import keys
 from hasa_jax.base import ClientData, FederatedDataset, UserError
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Row numbers of train, validation and test: disjoint, and together all rows."""
+"""Indices of train, validation and test: disjoint; their union has every index."""
 
 
 def split(
@@ -20,22 +20,21 @@ def split(
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
 ) -> Split:
-    """Splits the rows of one client at random.
+    """Splits the examples of one client at random.
 
-    Validation and test get `max(1, round(fraction * n))` rows each, training gets the rest.
+    Validation and test get `max(1, round(fraction * n))` examples each, training gets the rest.
 
     Args:
-      num_examples: rows of the client, `n`.
+      num_examples: examples of the client, `n`.
       key: consumed.
-      validation_fraction: share of rows for validation.
-      test_fraction: share of rows for test.
+      validation_fraction: share of the examples for validation.
+      test_fraction: share of the examples for test.
 
     Returns:
-      Row numbers of train, validation and test, each ascending, so that rows keep the order
-      in which they were given.
+      Indices of train, validation and test, each ascending: examples keep their order.
 
     Raises:
-      UserError: if no row would be left for training.
+      UserError: if no example is left for training.
     """
     num_validation = max(1, round(validation_fraction * num_examples))
     num_test = max(1, round(test_fraction * num_examples))
@@ -50,18 +49,18 @@ def split(
 
 
 def split_clients(num_examples: Mapping[str, int], key: jax.Array, what: str) -> list[Split]:
-    """Splits every client by a key of its own.
+    """Splits every client with a key of its own.
 
     Args:
-      num_examples: rows of each client, by name and in client order.
+      num_examples: examples of each client, by name and in client order.
       key: root key of the run; it is not consumed.
-      what: what a row is, for the messages ("titles of two or more words").
+      what: what an example is, for the messages ("titles of two or more words").
 
     Returns:
-      One `Split` a client.
+      One `Split` per client.
 
     Raises:
-      UserError: for fewer than two clients, or a client with fewer than three rows.
+      UserError: if there are fewer than two clients, or if a client has fewer than three examples.
     """
     if len(num_examples) < 2:
         found = f"only one client ({next(iter(num_examples))!r})" if num_examples else "no client"
@@ -84,25 +83,25 @@ def assemble(
     num_classes: int,
     num_tokens: int = 0,
 ) -> FederatedDataset:
-    """Lays the split rows of all clients end to end.
+    """Joins the examples of all clients into one flat array per split.
 
     Args:
       clients: inputs `[n, ...]` and targets `[n]` or `[n, T]` of each client, by name.
-      splits: rows of train, validation and test of each client, in the same order.
+      splits: indices of train, validation and test of each client, in the same order.
       num_classes: number of classes `K`.
-      num_tokens: token ids of the inputs are below it; 0 if inputs are no tokens.
+      num_tokens: token ids of the inputs are below it; 0 if inputs are not tokens.
 
     Returns:
       The dataset; client order is the order of `clients`.
     """
 
     def gather(part: int) -> ClientData:
-        rows = [client_split[part] for client_split in splits]
-        pairs = list(zip(clients.values(), rows, strict=True))
+        own = [client_split[part] for client_split in splits]
+        pairs = list(zip(clients.values(), own, strict=True))
         return ClientData(
-            inputs=np.concatenate([inputs[r] for (inputs, _), r in pairs]),
-            targets=np.concatenate([targets[r] for (_, targets), r in pairs]),
-            offsets=np.cumsum([0, *map(len, rows)]).astype(np.int32),
+            inputs=np.concatenate([inputs[indices] for (inputs, _), indices in pairs]),
+            targets=np.concatenate([targets[indices] for (_, targets), indices in pairs]),
+            offsets=np.cumsum([0, *map(len, own)]).astype(np.int32),
             num_classes=num_classes,
         )
 

@@ -1,8 +1,8 @@
-"""Images of invented patterns: the image dataset that needs no file.
+"""Synthetic images: an image dataset that needs no file.
 
-Every class has a pattern of long waves. An image shows its class's pattern shifted and at some
-contrast, under a random pattern of the same waves that means nothing, and under noise: classes
-can be learned, but not from one pixel, and not perfectly.
+Every class has a pattern of long waves. An image is the sum of its class's pattern, shifted and at
+a random contrast, a random pattern of the same waves, and noise. A model can learn the classes, but
+not from one pixel, and not perfectly.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from hasa_jax.datasets.skew import client_sizes, label_mixtures
 from hasa_jax.datasets.splits import assemble, split_clients
 
 _CHANNELS = 3
-_MOST_WAVES = 2  # Per image side; the fewer, the more alike are neighbouring pixels.
-_SHIFTS = 4  # Images shift by up to one part in so many of their side, either way.
+_MOST_WAVES = 2  # Per image side; with fewer waves, neighbouring pixels are more alike.
+_SHIFTS = 4  # Images shift by at most `image_size // 4` pixels in each direction.
 _CONTRASTS = (0.6, 1.4)
-_CLUTTER = 1.0  # Standard deviation of the meaningless pattern; the class's has 1.
-_NOISE = 1.0  # Standard deviation of what every pixel adds on its own.
+_CLUTTER = 1.0  # Standard deviation of the random pattern; the class's pattern has 1.
+_NOISE = 1.0  # Standard deviation of the noise of each pixel.
 
 
 def synthetic_images(
@@ -35,24 +35,24 @@ def synthetic_images(
     num_clients: int = 10,
     heterogeneity: float = 0.5,
 ) -> FederatedDataset:
-    """Invents images for classification by clients that see the classes unequally often.
+    """Draws images for classification; clients see the classes unequally often.
 
     Args:
       key: root key of the run; it is not consumed.
-      num_images: images of all clients together, at least ten a client. Above that,
-        client i gets `1 / (i + 1)` parts.
-      image_size: pixels of a side, at least 4.
+      num_images: images of all clients, at least ten per client. Client i gets a share of the
+        rest in proportion to `1 / (i + 1)`.
+      image_size: height and width in pixels, at least 4.
       num_classes: number of classes `K`, at least 2.
       num_clients: number of clients `N`, at least 2.
-      heterogeneity: `h` in [0, 1]; 0 gives all clients all classes alike, 1 each a single
-        class; see `skew.label_mixtures`.
+      heterogeneity: `h` in [0, 1]; 0 gives all clients all classes equally often, 1 gives each
+        client a single class; see `skew.label_mixtures`.
 
     Returns:
       The dataset: inputs `[D, image_size, image_size, 3]` float32 with mean 0 and variance 1
       in expectation, targets `[D]`.
 
     Raises:
-      UserError: for arguments out of range.
+      UserError: if an argument is out of range.
 
     References:
       The Dirichlet label skew is that of `skew.label_mixtures`.
@@ -60,13 +60,13 @@ def synthetic_images(
     at_least(2, num_classes=num_classes)
     at_least(4, image_size=image_size)
     sizes = client_sizes(num_clients, num_images=num_images)
-    # Patterns come first, so that they are the same for any clients.
+    # Patterns are drawn first: they are the same for any number of clients.
     generator = keys.generator(keys.address(key, keys.Stream.DATA))
     patterns = _patterns(num_classes, image_size, generator)
     mixtures = label_mixtures(num_clients, num_classes, heterogeneity, generator)
     clients = {}
     for i, (size, mixture) in enumerate(zip(sizes, mixtures, strict=True)):
-        # Client 0 of this stream's address is what all clients share.
+        # Client 0 of this stream is the address of what all clients share.
         generator = keys.generator(keys.address(key, keys.Stream.DATA, client=i + 1))
         labels = generator.choice(num_classes, size, p=mixture).astype(np.int32)
         clients[f"client_{i}"] = _images(patterns[labels], generator), labels
@@ -77,10 +77,11 @@ def synthetic_images(
 def _patterns(count: int, size: int, generator: np.random.Generator) -> np.ndarray:
     """Returns `[count, size, size, 3]` sums of waves; every channel has mean 0, variance 1."""
     frequencies = range(-_MOST_WAVES, _MOST_WAVES + 1)
-    # A wave and its opposite are one wave: half of the plane has them all.
+    # A wave and its opposite are one wave, so half of the plane has all waves.
     waves = np.array([f for f in itertools.product(frequencies, repeat=2) if f > (0, 0)])
-    at = np.arange(size) / size
-    phases = 2 * np.pi * (waves[:, 0, None, None] * at[:, None] + waves[:, 1, None, None] * at)
+    places = np.arange(size) / size
+    vertical, horizontal = waves[:, 0, None, None], waves[:, 1, None, None]
+    phases = 2 * np.pi * (vertical * places[:, None] + horizontal * places)
     basis = np.concatenate([np.cos(phases), np.sin(phases)]).reshape(-1, size * size)
     # Amplitudes fall with frequency, as in natural images.
     falling = np.tile(1 / np.hypot(*waves.T), 2)
@@ -91,13 +92,13 @@ def _patterns(count: int, size: int, generator: np.random.Generator) -> np.ndarr
 
 
 def _images(patterns: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Turns the patterns `[n, size, size, 3]` of images' classes into the images."""
+    """Makes images of the patterns `[n, size, size, 3]` of their classes."""
     count, size = patterns.shape[:2]
     reach = size // _SHIFTS
     shifts = generator.integers(-reach, reach + 1, (2, count, 1))
-    # Waves come round: what leaves the image on one side enters it on the other.
-    rows, columns = (np.arange(size) + shifts) % size
-    shifted = patterns[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    # Waves are periodic: what leaves the image on one side enters it on the other side.
+    y, x = (np.arange(size) + shifts) % size
+    shifted = patterns[np.arange(count)[:, None, None], y[:, :, None], x[:, None, :]]
     low, high = _CONTRASTS
     images = generator.uniform(low, high, (count, 1, 1, 1)) * shifted
     images += _CLUTTER * _patterns(count, size, generator)

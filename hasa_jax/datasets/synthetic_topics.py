@@ -1,4 +1,4 @@
-"""Topics of titles in an invented language: the text classification that needs no file."""
+"""Synthetic titles with topics: a text classification dataset that needs no file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.base import FederatedDataset
 from hasa_jax.datasets.arguments import at_least
-from hasa_jax.datasets.language import invent, write
+from hasa_jax.datasets.language import draw_language, draw_titles
 from hasa_jax.datasets.skew import client_sizes, label_mixtures
 from hasa_jax.datasets.splits import assemble, split_clients
 from hasa_jax.datasets.vocabulary import build_vocabulary, pad
@@ -25,29 +25,29 @@ def synthetic_topics(
     min_count: int = 2,
     max_length: int = 16,
 ) -> FederatedDataset:
-    """Invents titles whose topic is to be told, for clients that mix the topics differently.
+    """Draws titles to classify by topic; clients see the topics unequally often.
 
-    Topics share the frequent words and overlap in the others, but each has its own habits of
-    which word follows which. Input ids are 0 for padding, 1 for out-of-vocabulary words, and
-    words from 2 by falling frequency; only training titles shape the vocabulary.
+    Topics share the frequent words and some of the other words. Each topic has its own likely next
+    words. Input ids are 0 for padding, 1 for out-of-vocabulary words, and from 2 for words by
+    descending frequency. The vocabulary depends only on training titles.
 
     Args:
       key: root key of the run; it is not consumed.
-      num_titles: titles of all clients together, at least ten a client. Above that,
-        client i gets `1 / (i + 1)` parts.
+      num_titles: titles of all clients, at least ten per client. Client i gets a share of the
+        rest in proportion to `1 / (i + 1)`.
       num_topics: number of topics `K`, at least 2.
       num_clients: number of clients `N`, at least 2.
-      heterogeneity: `h` in [0, 1]; 0 gives all clients all topics alike, 1 each a single
-        topic; see `skew.label_mixtures`.
-      vocab_size: most words in the vocabulary; 0 means no limit.
+      heterogeneity: `h` in [0, 1]; 0 gives all clients all topics equally often, 1 gives each
+        client a single topic; see `skew.label_mixtures`.
+      vocab_size: largest number of words in the vocabulary; 0 means no limit.
       min_count: training occurrences that a word needs to be in the vocabulary.
-      max_length: words kept of a title, `T`; shorter ones are padded.
+      max_length: words kept of a title, `T`; shorter titles are padded.
 
     Returns:
       The dataset: inputs `[D, T]` int32, targets `[D]`.
 
     Raises:
-      UserError: for arguments out of range, or if no word is left for the vocabulary.
+      UserError: if an argument is out of range, or if the vocabulary is empty.
 
     References:
       The Dirichlet label skew is that of `skew.label_mixtures`.
@@ -55,16 +55,16 @@ def synthetic_topics(
     at_least(2, num_topics=num_topics)
     at_least(1, max_length=max_length)
     sizes = client_sizes(num_clients, num_titles=num_titles)
-    # The language comes first, so that it is the same for any clients.
+    # The language is drawn first: it is the same for any number of clients.
     generator = keys.generator(keys.address(key, keys.Stream.DATA))
-    language = invent(generator, num_topics)
+    language = draw_language(generator, num_topics)
     mixtures = label_mixtures(num_clients, num_topics, heterogeneity, generator)
     titles, topics = {}, {}
     for i, (size, mixture) in enumerate(zip(sizes, mixtures, strict=True)):
-        # Client 0 of this stream's address is what all clients share.
+        # Client 0 of this stream is the address of what all clients share.
         generator = keys.generator(keys.address(key, keys.Stream.DATA, client=i + 1))
         name = f"client_{i}"
-        titles[name], topics[name] = write(language, mixture, size, generator)
+        titles[name], topics[name] = draw_titles(language, mixture, size, generator)
     splits = split_clients({name: len(texts) for name, texts in titles.items()}, key, "titles")
     vocabulary = build_vocabulary(titles, splits, vocab_size, min_count)
     clients = {

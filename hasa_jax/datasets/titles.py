@@ -1,4 +1,4 @@
-"""Titles from a CSV file, one client a publication (or any other column)."""
+"""Next-word prediction from titles in a CSV file; one client per publication (or other column)."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ def titles(
     min_count: int = 2,
     max_length: int = 16,
 ) -> FederatedDataset:
-    """Builds next-word prediction from a CSV file; see `next_word.build` for the arrays.
+    """Reads titles for next-word prediction; see `next_word.build` for the arrays.
 
     Args:
       key: root key of the run; it is not consumed.
-      data_path: a UTF-8 CSV file with a header.
-      text_column: column of the texts.
+      data_path: path of a UTF-8 CSV file with a header.
+      text_column: column of the titles.
       client_column: column of the client names.
-      vocab_size: most words in the vocabulary; 0 means no limit.
+      vocab_size: largest number of words in the vocabulary; 0 means no limit.
       min_count: training occurrences that a word needs to be in the vocabulary.
       max_length: predictions kept of a title, `T`.
 
     Returns:
-      The dataset: inputs and targets `[D, T]`, clients in alphabetical order.
+      The dataset: inputs and targets `[D, T]` int32, clients in alphabetical order.
 
     Raises:
-      UserError: if the file or a row of it cannot be used.
+      UserError: if the file or one of its rows is not valid, if an argument is out of range, or if
+        there are too few clients or titles.
     """
     texts = read_titles(data_path, text_column, client_column)
     dataset, _ = build(
@@ -51,22 +52,22 @@ def read_titles(
     text_column: str = "title",
     client_column: str = "publication",
 ) -> dict[str, list[list[str]]]:
-    """Reads and tokenises the titles of every client.
+    """Reads the titles of every client and splits them into words.
 
-    A title of a single word is legal but holds no next word: it is left out here, before the
-    split, so that every example has a target.
+    A title of a single word is valid, but has no next word. It is left out here, before the split,
+    so every example has a target.
 
     Args:
-      data_path: a UTF-8 CSV file with a header.
-      text_column: column of the texts.
+      data_path: path of a UTF-8 CSV file with a header.
+      text_column: column of the titles.
       client_column: column of the client names.
 
     Returns:
-      Words of each title in file order, by client name. Clients are in alphabetical order, so
-      that how a file mixes its clients' rows does not matter.
+      Words of each title in file order, by client name. Clients are in alphabetical order: the
+      order of the clients in the file does not matter.
 
     Raises:
-      UserError: if the file or a row of it cannot be used.
+      UserError: if the file or one of its rows is not valid.
     """
     path = pathlib.Path(data_path)
     clients: dict[str, list[list[str]]] = {}
@@ -80,10 +81,10 @@ def read_titles(
         words = tokenize(text)
         if not words:
             raise UserError(
-                f"{where}: column {text_column!r} holds no word of a-z or 0-9; "
+                f"{where}: column {text_column!r} has no word of a-z or 0-9; "
                 "remove the row or correct it"
             )
-        # The client stays known even if no title of it is usable: the split then names it.
+        # A client without a usable title stays in the table: the error of the split names it.
         usable = clients.setdefault(name, [])
         if len(words) > 1:
             usable.append(words)

@@ -1,4 +1,4 @@
-"""From words to input ids: the known words, and rows of ids of one length."""
+"""Input ids of words: the vocabulary, and ids padded to one length."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hasa_jax.datasets.arguments import at_least
 from hasa_jax.datasets.splits import Split
 
 FIRST_WORD_ID = 2
-"""Input id of the most frequent word; words follow by falling frequency."""
+"""Input id of the most frequent word; words follow by descending frequency."""
 
-# An input id is the class of the word plus two, for the two special targets as well.
+# An input id is the class of the word plus two; this includes the two special targets.
 UNKNOWN_ID = UNKNOWN + FIRST_WORD_ID
 """Input id of every out-of-vocabulary word: 1."""
 
@@ -26,10 +26,10 @@ PADDING_ID = IGNORED + FIRST_WORD_ID
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """The known words, most frequent first.
+    """The words of a vocabulary, most frequent first.
 
     Attributes:
-      words: `K` words; class k and input id `k + 2` are `words[k]`.
+      words: `K` words; `words[k]` has class `k` and input id `k + 2`.
     """
 
     words: tuple[str, ...]
@@ -48,7 +48,7 @@ class Vocabulary:
         return np.array([self._ids.get(word, UNKNOWN_ID) for word in words], np.int32)
 
     def decode(self, ids: Iterable[int]) -> list[str]:
-        """Returns the words of input ids `[n]`, with `<padding>` and `<unknown>` as they are."""
+        """Returns the words of input ids `[n]`, `<padding>` and `<unknown>` for the special ids."""
         names = ("<padding>", "<unknown>", *self.words)
         return [names[i] for i in ids]
 
@@ -63,38 +63,46 @@ def build_vocabulary(
 
     Args:
       titles: words of each client's titles, by client name.
-      splits: rows of each client, in the same order; only its training rows are counted.
-      vocab_size: most words in the vocabulary, the frequent ones first; 0 means no limit.
+      splits: indices of each client's titles, in the same order; only training titles count.
+      vocab_size: largest number of words in the vocabulary, frequent words first; 0 means no limit.
       min_count: occurrences that a word needs to be in the vocabulary.
 
     Returns:
-      The vocabulary; words of one frequency are in alphabetical order.
+      The vocabulary; words of equal frequency are in alphabetical order.
 
     Raises:
-      UserError: for arguments out of range, or if no word is left.
+      UserError: if an argument is out of range, or if the vocabulary is empty.
     """
     at_least(0, vocab_size=vocab_size)
     at_least(1, min_count=min_count)
     counts = collections.Counter(
         word
         for texts, (train, _, _) in zip(titles.values(), splits, strict=True)
-        for row in train
-        for word in texts[int(row)]
+        for index in train
+        for word in texts[int(index)]
     )
-    # Ties are broken by the alphabet: the order of clients and titles must not matter.
+    # Ties are in alphabetical order: the order of clients and titles must not matter.
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     words = [word for word in ranked if counts[word] >= min_count]
     if not words:
         raise UserError(
-            f"no word occurs {min_count} times in the training titles: lower --min_count"
+            f"no word occurs {min_count} times in the training titles: lower `min_count`"
         )
     return Vocabulary(tuple(words[: vocab_size or None]))
 
 
 def pad(texts: Sequence[np.ndarray], max_length: int) -> np.ndarray:
-    """Returns texts of input ids as rows `[n, max_length]`, int32: cut off, or padded after."""
+    """Cuts off texts, or pads them at the end, to one length.
+
+    Args:
+      texts: input ids of each text.
+      max_length: length of the result.
+
+    Returns:
+      Input ids `[n, max_length]`, int32.
+    """
     ids = np.full((len(texts), max_length), PADDING_ID, np.int32)
-    for row, text in zip(ids, texts, strict=True):
+    for padded, text in zip(ids, texts, strict=True):
         kept = text[:max_length]
-        row[: len(kept)] = kept
+        padded[: len(kept)] = kept
     return ids

@@ -1,4 +1,4 @@
-"""Data sets in files, published or the user's own: arguments by name -> `Pool`."""
+"""Readers of data sets in files, published or the user's own: arguments by name -> `Pool`."""
 
 from hasa_jax.datasets.files.ag_news import ag_news
 from hasa_jax.datasets.files.cifar10 import cifar10
@@ -26,6 +26,6 @@ READERS = {
 }
 
 TEXTS = frozenset({"ag_news", "csv"})
-"""Those that read texts; the others read images."""
+"""Readers of texts; the others read images."""
 
 __all__ = ["READERS", "TEXTS"]

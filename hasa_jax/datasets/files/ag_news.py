@@ -1,4 +1,4 @@
-"""News of four kinds, in the CSV files of Zhang et al."""
+"""AG News: news of four classes, in the CSV files of Zhang et al."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hasa_jax.datasets.pool import Pool, file_of, pooled
 
 CLASSES = ("World", "Sports", "Business", "Sci/Tech")
 
-# Whoever made the files put a space where an entity had its "&": "Haiti #39;s", "AT amp;T".
+# In the files, entities have a space in place of their "&": "Haiti #39;s", "AT amp;T".
 _ENTITY = re.compile(
     r"(?:[& ]|\b|(?=#))(#\d+|amp|apos|gt|hellip|[lr][sd]quo|lt|[mn]dash|nbsp|quot);"
 )
@@ -24,17 +24,17 @@ _ENTITY = re.compile(
 def ag_news(data_dir: pathlib.Path) -> Pool:
     """Reads AG News (Zhang et al., NIPS 2015): titles and descriptions of news.
 
-    Training and test texts are cleaned alike: entities become characters, with or without their
-    `&`; backslashes, which stand for line breaks, become spaces; tags and tickers in angle
-    brackets go; and spaces become single.
+    Training and test texts are cleaned in the same way. Entities become characters, with or without
+    their `&`. Backslashes, which mark line breaks, become spaces. Tags, and ticker symbols in angle
+    brackets, are removed. Spaces become single.
 
     Args:
-      data_dir: has `train.csv` and `test.csv` as published, class from 1 to 4, title and
-        description in each row; or, if there is no `train.csv`, a `train_subset.csv` with a header
-        and columns `label` from 1 to 4 and `text`, which is both.
+      data_dir: folder of `train.csv` and `test.csv` as published: class from 1 to 4, title and
+        description in each row. Without a `train.csv`, `train_subset.csv` is read: it has a header
+        and the columns `label`, from 1 to 4, and `text`, which is title and description.
 
     Returns:
-      Texts `[n]`; no clients are told.
+      Texts `[n]`, without groups.
 
     Raises:
       UserError: if a file is missing or damaged.
@@ -48,7 +48,7 @@ def ag_news(data_dir: pathlib.Path) -> Pool:
 
 
 def _check_end(path: pathlib.Path) -> None:
-    """Refuses a file whose last line has no end, for then its end may be missing."""
+    """Refuses a file whose last line has no line break: the end of the file may be missing."""
     content = path.read_bytes()
     if not content.endswith(b"\n"):
         line = content.count(b"\n") + 1
@@ -56,7 +56,7 @@ def _check_end(path: pathlib.Path) -> None:
 
 
 def _published(path: pathlib.Path) -> list[tuple[int, str, str]]:
-    """Returns line, label and text of the rows of a file in the published form."""
+    """Returns line number, label and text of each row of a published file."""
     found = []
     for line, row in rows_of(path):
         if len(row) != 3:
@@ -69,7 +69,7 @@ def _published(path: pathlib.Path) -> list[tuple[int, str, str]]:
 
 
 def _subset(path: pathlib.Path) -> list[tuple[int, str, str]]:
-    """Returns line, label and text of the rows of a file with a header."""
+    """Returns line number, label and text of each row of a file with a header."""
     return [(line, row[0], row[1]) for line, row in named_columns(path, ("label", "text"))]
 
 
@@ -80,14 +80,14 @@ def _examples(
     labels = {str(number): target for target, number in enumerate(range(1, len(CLASSES) + 1))}
     texts = np.empty(len(rows), object)
     targets = np.empty(len(rows), np.int32)
-    for place, (line, label, text) in enumerate(rows):
+    for index, (line, label, text) in enumerate(rows):
         if label not in labels:
             raise UserError(
                 f"line {line} of {path} has class {label!r} where 1 to {len(CLASSES)} should be: "
                 "the file is damaged, get it again"
             )
-        texts[place], targets[place] = _cleaned(text), labels[label]
-        if not texts[place]:
+        texts[index], targets[index] = _cleaned(text), labels[label]
+        if not texts[index]:
             raise UserError(f"line {line} of {path} has no text: it is damaged, get it again")
     if not rows:
         raise UserError(f"{path} is empty: get it again")
@@ -95,6 +95,6 @@ def _examples(
 
 
 def _cleaned(text: str) -> str:
-    """Returns what the markup means."""
+    """Replaces markup by the characters that it means."""
     text = _ENTITY.sub(r"&\1;", text.replace("\\", " "))
     return clean(html.unescape(text))

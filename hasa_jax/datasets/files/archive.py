@@ -1,4 +1,4 @@
-"""Arrays of an npz file that somebody else wrote."""
+"""Arrays of an npz file that may be damaged or hostile."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What decoders of files raise when the bytes are not what they should be."""
+"""Exceptions that decoders raise for damaged files."""
 
-_MOST = 1100
-"""Deflate, the usual packing, makes at most 1,032 bytes of one."""
+_LARGEST_RATIO = 1100
+"""Unpacked bytes per packed byte; Deflate, the usual method, has at most 1,032."""
 
-_FITS = {"bytes": ("u1",), "texts": ("U",), "whole numbers": ("i", "u")}
+_FITS = {"bytes": ("u1",), "texts": ("U",), "integers": ("i", "u")}
 
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """What an array of a file has to be.
+    """The values and the shape that an array must have.
 
     Attributes:
-      values: `bytes`, `texts` or `whole numbers`.
-      shape: its lengths; None for any length.
+      values: `bytes`, `texts` or `integers`.
+      shape: length of each axis; None for any length.
     """
 
     values: str
     shape: tuple[int | None, ...] = (None,)
 
     def fits(self, array: np.ndarray) -> bool:
-        """Tells whether an array is of this kind."""
+        """Returns whether an array has these values and this shape."""
         name = f"{array.dtype.kind}{array.dtype.itemsize}"
         lengths = zip(array.shape, self.shape, strict=False)
         return (
@@ -69,22 +69,22 @@ class Kind:
         return f"{shape} {self.values}"
 
 
-LABELS = Kind("whole numbers")
+LABELS = Kind("integers")
 NAMES = Kind("texts")
 
 
 def arrays_of(path: pathlib.Path, kinds: Mapping[str, Kind]) -> dict[str, np.ndarray]:
-    """Reads arrays; objects are refused, for they could run code.
+    """Reads arrays; objects are refused because they could run code.
 
     Args:
       path: an npz file.
-      kinds: the arrays that it must have, and what they must be.
+      kinds: kind of each array that the file must have, by name.
 
     Returns:
-      The arrays by name; they cannot be written to.
+      The arrays by name; they are read-only.
 
     Raises:
-      UserError: if the file is damaged, lacks one, or has another kind of array in its place.
+      UserError: if the file is damaged, or if an array is missing or of another kind.
     """
     try:
         with warnings.catch_warnings(action="error"), zipfile.ZipFile(path) as archive:
@@ -93,8 +93,8 @@ def arrays_of(path: pathlib.Path, kinds: Mapping[str, Kind]) -> dict[str, np.nda
         raise
     except DAMAGE as error:
         raise UserError(
-            f"{path} is no npz file with {', '.join(kinds)} ({error}): it is damaged or another "
-            "file, get it again"
+            f"{path} is not an npz file with {', '.join(kinds)} ({error}): it is damaged or "
+            "another file, get it again"
         ) from None
     for name, kind in kinds.items():
         if not kind.fits(found[name]):
@@ -107,30 +107,31 @@ def arrays_of(path: pathlib.Path, kinds: Mapping[str, Kind]) -> dict[str, np.nda
 
 
 def check_size(path: pathlib.Path, size: int) -> None:
-    """Refuses a file that says it holds more than can be packed into it.
+    """Refuses a file whose header names more bytes than can be packed into the file.
 
-    Nothing is set apart in memory for what is not there.
+    This check comes before memory is allocated.
 
     Args:
       path: the file.
-      size: bytes that it says it holds.
+      size: bytes that the header names.
 
     Raises:
-      UserError: if these are too many.
+      UserError: if `size` is too large.
     """
-    if size > _MOST * path.stat().st_size:
+    if size > _LARGEST_RATIO * path.stat().st_size:
         raise UserError(
-            f"{path} says it holds {size} bytes, more than fit into it: it is damaged, get it again"
+            f"the header of {path} names {size} bytes, more than fit into it: it is damaged, get "
+            "it again"
         )
 
 
 def _array(path: pathlib.Path, archive: zipfile.ZipFile, entry: str) -> np.ndarray:
-    """Reads an entry to its end, where its checksum is compared, and makes an array of it."""
+    """Reads an entry up to its end, where zipfile compares its checksum, as an array."""
     info = archive.getinfo(entry)
     check_size(path, info.file_size)
-    # Reading sets as much apart as an entry says it takes up.
+    # Reading allocates as much memory as the entry names.
     if info.compress_size > path.stat().st_size:
-        raise ValueError(f"{entry} takes up more than the file")
+        raise ValueError(f"{entry} is larger than the file")
     content = archive.read(info)
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
@@ -140,6 +141,6 @@ def _array(path: pathlib.Path, archive: zipfile.ZipFile, entry: str) -> np.ndarr
     }
     shape, by_columns, dtype = readers[version](stream)
     if dtype.hasobject:
-        raise ValueError(f"{entry} holds objects")
+        raise ValueError(f"{entry} has objects")
     values = np.frombuffer(content, dtype, offset=stream.tell())
     return values.reshape(shape, order="F" if by_columns else "C")

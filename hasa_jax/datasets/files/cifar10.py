@@ -34,10 +34,10 @@ def cifar10(data_dir: pathlib.Path) -> Pool:
     """Reads CIFAR-10 (Krizhevsky, 2009).
 
     Args:
-      data_dir: has the binary version of its authors, `data_batch_1.bin` to `data_batch_5.bin` and
-        `test_batch.bin`; or `train_0.npz`, `train_1.npz` and so on, and `test.npz`, of lossless
-        WebP mosaics (`webp` bytes, `offsets` of the mosaics and where the last ends, labels `y`),
-        which need Pillow (the data extra).
+      data_dir: folder of the authors' binary files, `data_batch_1.bin` to `data_batch_5.bin` and
+        `test_batch.bin`; or of `train_0.npz`, `train_1.npz` and so on, and `test.npz`. The npz
+        files contain lossless WebP mosaics, which need Pillow (the data extra): bytes `webp`, the
+        start of each mosaic and the end of the last one `offsets`, and labels `y`.
 
     Returns:
       Images of bytes `[n, 32, 32, 3]`.
@@ -57,39 +57,39 @@ def cifar10(data_dir: pathlib.Path) -> Pool:
 
 
 def _binary(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a label and three planes of bytes for each image."""
+    """Reads the label and the three colour planes of each image."""
     content = np.fromfile(path, np.uint8)
     if len(content) % _RECORD:
         raise UserError(f"{path} ends within an image: it is damaged or cut off, get it again")
-    rows = content.reshape(-1, _RECORD)
-    images = rows[:, 1:].reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(images), rows[:, 0]
+    images_and_labels = content.reshape(-1, _RECORD)
+    images = images_and_labels[:, 1:].reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(images), images_and_labels[:, 0]
 
 
 def _numbered(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns `train_0.npz`, `train_1.npz` and so on: all there are, none left out."""
+    """Returns `train_0.npz`, `train_1.npz` and so on, without gaps."""
     count = len(list(folder.glob("train_*.npz")))
     if not count:
-        file_of(folder, _BINARY[0], "train_0.npz")  # Names both, as none is there.
+        file_of(folder, _BINARY[0], "train_0.npz")  # Neither exists: the message names both.
     return [file_of(folder, f"train_{number}.npz") for number in range(count)]
 
 
 def _mosaics(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts images out of mosaics of 32 a row, filled up with zeros."""
+    """Cuts images out of mosaics that are 32 images wide and filled up with zeros."""
     try:
-        from PIL import Image  # The extra is optional, so only its user pays for it.
+        from PIL import Image  # The package is optional, so it is imported only here.
     except ImportError:
         raise UserError(f"{path} needs Pillow: pip install 'hasa_jax[data]'") from None
     found = arrays_of(path, _MOSAICS)
     content, offsets, labels = found["webp"].tobytes(), found["offsets"].tolist(), found["y"]
     if offsets != sorted(offsets) or [*offsets[:1], *offsets[-1:]] != [0, len(content)]:
-        raise UserError(f"{path} has mosaics that begin or end nowhere: get it again")
-    images, rows = [np.zeros((0, _SIDE, _SIDE, 3), np.uint8)], -(-len(labels) // _SIDE)
+        raise UserError(f"{path} has mosaics with wrong offsets: it is damaged, get it again")
+    images, lines_left = [np.zeros((0, _SIDE, _SIDE, 3), np.uint8)], -(-len(labels) // _SIDE)
     for start, end in itertools.pairwise(offsets):
         width, height = _size(content[start:end])
-        rows -= height // _SIDE
-        # Before anything is decoded: no more than there are labels for.
-        if width != _SIDE**2 or height % _SIDE or rows < 0:
+        lines_left -= height // _SIDE
+        # This check comes before decoding: no image is decoded that has no label.
+        if width != _SIDE**2 or height % _SIDE or lines_left < 0:
             raise UserError(
                 f"{path} has a mosaic of {width} x {height} pixels, which does not fit its "
                 f"{len(labels)} labels: it is damaged or another file, get it again"
@@ -104,7 +104,7 @@ def _mosaics(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _size(webp: bytes) -> tuple[int, int]:
-    """Returns width and height of a plain lossless WebP file; zeros if it is no such file."""
+    """Returns width and height of a plain lossless WebP file; zeros for other files."""
     head = webp[:25]
     if len(head) < 25 or head[:4] != b"RIFF" or head[8:16] != b"WEBPVP8L" or head[20] != 0x2F:
         return 0, 0

@@ -1,4 +1,4 @@
-"""The user's own texts in one CSV file."""
+"""The user's own labelled texts in one CSV file."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def csv_texts(
 ) -> Pool:
     """Reads texts and their classes from a CSV file.
 
-    Texts lose their HTML tags, entities become characters, and spaces become single.
+    HTML tags are removed, entities become characters, and spaces become single.
 
     Args:
-      data_path: a UTF-8 CSV file with a header.
+      data_path: path of a UTF-8 CSV file with a header.
       text_column: column of the texts.
-      label_column: column of the classes: any texts, or numbers. Classes are in the order of the
-        numbers if all are numbers, in alphabetical order if not.
-      client_column: column of who has each text, for clients in alphabetical order; None if the
-        file tells no clients, so that a partition makes them. No column of any name is taken for
-        it unasked.
+      label_column: column of the classes: texts or numbers. Classes are in the order of the numbers
+        if all are numbers, in alphabetical order if not.
+      client_column: column of the client of each text; clients are sorted as classes are. None if
+        the file names no clients: a partition then makes them. No column has this meaning only by
+        its name.
 
     Returns:
-      Texts `[n]`, a group for each client; none are set apart for testing.
+      Texts `[n]`, with one group per client and without a test set.
 
     Raises:
-      UserError: if the file or a row of it cannot be used.
+      UserError: if the file or one of its rows is not valid.
     """
     columns = [text_column, label_column] + ([client_column] if client_column else [])
     twice = [column for column in columns if columns.count(column) > 1]
     if twice:
-        raise UserError(f"column {twice[0]!r} is named for two things: name different columns")
+        raise UserError(f"column {twice[0]!r} is used for two arguments: name different columns")
     texts: list[str] = []
     named: list[list[str]] = [[] for _ in columns[1:]]
     for line, (text, *names) in named_columns(data_path, columns):
@@ -73,19 +73,19 @@ def csv_texts(
 def _positions(
     names: list[str], path: pathlib.Path, column: str, what: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns the position of each name among the different ones `[n]`, and those in order."""
+    """Returns the different names in order, and the position of each name in them `[n]`."""
     ordered = _ordered(set(names))
     if len(ordered) < 2:
         raise UserError(
             f"only one {what} ({names[0]!r}) in column {column!r} of {path}: there must be at "
             "least two"
         )
-    places = {name: place for place, name in enumerate(ordered)}
-    return np.array([places[name] for name in names], np.int32), tuple(ordered)
+    positions = {name: position for position, name in enumerate(ordered)}
+    return np.array([positions[name] for name in names], np.int32), tuple(ordered)
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
-    """Sorts names: as numbers if all are numbers, so that 10 comes after 9."""
+    """Sorts names, as numbers if all are numbers: 10 then comes after 9."""
     try:
         numbers = {name: float(name) for name in names}
     except ValueError:

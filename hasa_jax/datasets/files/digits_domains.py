@@ -1,4 +1,4 @@
-"""Four sets of digits as four domains."""
+"""Four data sets of digits as four domains."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SIDE = 16
 
 
 def digits_domains(data_dir: pathlib.Path) -> Pool:
-    """Joins MNIST, MNIST-M, USPS and optdigits, a group for each.
+    """Reads MNIST, MNIST-M, USPS and optdigits, one group each.
 
     Args:
-      data_dir: has a folder for each of them, by name.
+      data_dir: folder of the folders `mnist`, `mnist_m`, `usps` and `optdigits`.
 
     Returns:
-      Images of bytes `[n, 16, 16, 3]`; grey ones have three equal channels.
+      Images of bytes `[n, 16, 16, 3]`; grey images have three equal channels.
 
     Raises:
-      UserError: if a file of them is missing or damaged.
+      UserError: if one of their files is missing or damaged.
     """
     pools = [read(data_dir / name) for name, read in _SETS.items()]
     inputs = [

@@ -1,4 +1,4 @@
-"""Photographs and drawings of the same classes from several domains."""
+"""Images of the same classes from several domains: PACS and Office-Caltech-10."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ def pacs(data_dir: pathlib.Path) -> Pool:
     """Reads PACS (Li et al., ICCV 2017): art, cartoons, photos, sketches.
 
     Args:
-      data_dir: has `pacs32.npz`; see `_domains`.
+      data_dir: folder of `pacs32.npz`: images of bytes `x` `[n, 32, 32, 3]`, labels
+        `y` `[n]`, domains `domain` `[n]`, and the names of both, `classes` and `domains`.
 
     Returns:
-      Images of bytes `[n, 32, 32, 3]`, a group for each domain; none are set apart for testing.
+      Images of bytes `[n, 32, 32, 3]`, with one group per domain and without a test set.
 
     Raises:
       UserError: if the file is missing or damaged.
@@ -39,10 +40,11 @@ def office_caltech10(data_dir: pathlib.Path) -> Pool:
     """Reads Office-Caltech-10 (Gong et al., CVPR 2012): Caltech, amazon, dslr, webcam.
 
     Args:
-      data_dir: has `office_caltech10_32.npz`; see `_domains`.
+      data_dir: folder of `office_caltech10_32.npz`: images of bytes `x` `[n, 32, 32, 3]`, labels
+        `y` `[n]`, domains `domain` `[n]`, and the names of both, `classes` and `domains`.
 
     Returns:
-      Images of bytes `[n, 32, 32, 3]`, a group for each domain; none are set apart for testing.
+      Images of bytes `[n, 32, 32, 3]`, with one group per domain and without a test set.
 
     Raises:
       UserError: if the file is missing or damaged.
@@ -67,10 +69,10 @@ def _domains(path: pathlib.Path) -> Pool:
 
 
 def _names(path: pathlib.Path, array: np.ndarray) -> tuple[str, ...]:
-    """Returns names as texts; each must be there once."""
+    """Returns names as texts; no name may occur twice."""
     codes = np.ascontiguousarray(array).view(f"{array.dtype.byteorder}u4")
     names: tuple[str, ...] = ()
-    # Numbers that are no characters would break what shows or writes the names.
+    # Names with invalid characters could not be printed or written.
     if codes.max(initial=0) <= sys.maxunicode and not ((codes >= 0xD800) & (codes < 0xE000)).any():
         names = tuple(str(name) for name in array)
     if not names or len(set(names)) < len(names):

@@ -1,4 +1,4 @@
-"""The user's own images in folders."""
+"""The user's own images, in folders by class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
 _SPLITS = ("test", "train")
 _GREY = ("1", "L", "LA")
 _COLOUR = ("CMYK", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
-# Pillow lets pass what its decoders and the parsers of their headers meet in damaged files.
+# Pillow does not catch the exceptions that its decoders raise for damaged files.
 _DAMAGE = (EOFError, IndexError, KeyError, OSError, SyntaxError, TypeError, ValueError)
 _DAMAGE = (*_DAMAGE, OverflowError, struct.error, zlib.error)
 
@@ -28,24 +28,24 @@ _DAMAGE = (*_DAMAGE, OverflowError, struct.error, zlib.error)
 def image_folder(data_dir: pathlib.Path, resize: int = 0) -> Pool:
     """Reads images from folders by class; needs Pillow (the data extra).
 
-    How deep images lie tells what the folders mean, and all must lie equally deep:
-    `CLASS/IMAGE`; or `train/CLASS/IMAGE` and `test/CLASS/IMAGE`, if the folder has a `train` or
-    `test`; or else `DOMAIN/CLASS/IMAGE`, a group for each domain. Images are the files that end in
-    png, jpg, jpeg, webp or bmp, in small or capital letters; other files and those whose name or
-    folder starts with a dot are passed over.
+    The paths of the images in the folder all have one of three forms: `CLASS/IMAGE`; or
+    `train/CLASS/IMAGE` and `test/CLASS/IMAGE`; or `DOMAIN/CLASS/IMAGE` with one group per domain.
+    Images are the files that end in png, jpg, jpeg, webp or bmp, in lower or upper case. Other
+    files, and files and folders whose name starts with a dot, are ignored.
 
     Args:
-      data_dir: the folder.
-      resize: height and width that images are resized to, whatever their shape; 0 if all are of one
-        size, which they keep.
+      data_dir: folder of the images.
+      resize: new height and width of all images in pixels; 0 if all images have one size and keep
+        it.
 
     Returns:
-      Images of bytes `[n, height, width, channels]`, sorted by path: one channel if all are grey,
-      else three. They are turned as their EXIF data say; transparency is dropped.
+      Images of bytes `[n, height, width, channels]`, sorted by path, with one channel if all are
+      grey and three channels if not. They are rotated as their EXIF data say. Transparency is
+      removed.
 
     Raises:
-      UserError: if there are no images, if their folders or sizes do not fit together, if one is
-        damaged, or if Pillow is not there.
+      UserError: if there are no images, if their folders or sizes do not match, if an image is
+        damaged, or if Pillow is not installed.
     """
     at_least(0, resize=resize)
     paths = _paths(data_dir)
@@ -53,14 +53,14 @@ def image_folder(data_dir: pathlib.Path, resize: int = 0) -> Pool:
     classes = sorted({parts[-2] for parts in names})
     if len(classes) < 2:
         raise UserError(
-            f"{data_dir} has images of one class alone ({classes[0]!r}): give each class a folder"
+            f"{data_dir} has images of only one class ({classes[0]!r}): give each class a folder"
         )
     tops = sorted({parts[0] for parts in names}) if len(names[0]) == 3 else ["all"]
     split = bool(set(tops) & set(_SPLITS))
     if split:
         _check_split(data_dir, tops, names)
-    domain = {name: place for place, name in enumerate(["all"] if split else tops)}
-    class_id = {name: place for place, name in enumerate(classes)}
+    domain = {name: number for number, name in enumerate(["all"] if split else tops)}
+    class_id = {name: number for number, name in enumerate(classes)}
     return Pool(
         inputs=_images(paths, resize),
         targets=np.array([class_id[parts[-2]] for parts in names], np.int32),
@@ -72,10 +72,10 @@ def image_folder(data_dir: pathlib.Path, resize: int = 0) -> Pool:
 
 
 def _paths(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the images of a folder, sorted, all two or all three levels deep."""
+    """Returns the sorted paths of the images, either all two or all three levels deep."""
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder: name the folder of the images with --data_dir")
-    # Patterns of one level each follow links to folders, and end.
+        raise UserError(f"{folder} is no folder: name the folder of the images with `data_dir`")
+    # One pattern per level follows links to folders, but not endlessly.
     found = {level: [] for level in (1, 2, 3, 4)}
     for level, paths in found.items():
         for path in folder.glob("/".join("*" * level)):
@@ -92,28 +92,28 @@ def _paths(folder: pathlib.Path) -> list[pathlib.Path]:
     for level, others in found.items():
         if level != usual and others:
             raise UserError(
-                f"{min(others)} lies {level} deep in {folder}: put all images in CLASS/, in "
+                f"{min(others)} is {level} deep in {folder}: put all images in CLASS/, in "
                 "train/CLASS/ and test/CLASS/, or in DOMAIN/CLASS/"
             )
     return paths
 
 
 def _check_split(folder: pathlib.Path, tops: list[str], names: list[tuple[str, ...]]) -> None:
-    """Refuses folders of training and test images that do not fit together."""
+    """Refuses folders of training and test images that do not match."""
     if tuple(tops) != _SPLITS:
         raise UserError(
-            f"{folder} has images in {', '.join(tops)}: beside train and test, both of which it "
-            "needs, there can be nothing else"
+            f"{folder} has images in {', '.join(tops)}: it needs both train and test, and no other "
+            "folder"
         )
     train, test = ({parts[1] for parts in names if parts[0] == top} for top in ("train", "test"))
     if test - train:
         raise UserError(
-            f"{folder}/test has class {min(test - train)!r}, which train has not: remove it"
+            f"{folder}/test has class {min(test - train)!r}, which train does not have: remove it"
         )
 
 
 def _images(paths: list[pathlib.Path], resize: int) -> np.ndarray:
-    """Reads images of one size, or makes them so."""
+    """Reads images of one size, or resizes them."""
     images = []
     for path in paths:
         image = _decoded(path)
@@ -121,8 +121,8 @@ def _images(paths: list[pathlib.Path], resize: int) -> np.ndarray:
         if images[-1].shape[:2] != images[0].shape[:2]:
             sizes = ["x".join(map(str, one.shape[:2])) for one in (images[-1], images[0])]
             raise UserError(
-                f"{path} is {sizes[0]} and {paths[0]} is {sizes[1]}: give one size to all with "
-                "--resize"
+                f"{path} is {sizes[0]} and {paths[0]} is {sizes[1]}: give all images one size with "
+                "`resize`"
             )
     channels = max(image.shape[2] for image in images)
     return np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in images])
@@ -131,29 +131,29 @@ def _images(paths: list[pathlib.Path], resize: int) -> np.ndarray:
 def _decoded(path: pathlib.Path) -> np.ndarray:
     """Reads one image as bytes `[height, width, 1 or 3]`."""
     try:
-        # The extra is optional, so only its user pays for it.
+        # The package is optional, so it is imported only here.
         from PIL import Image, ImageOps
     except ImportError:
         raise UserError(f"{path} needs Pillow: pip install 'hasa_jax[data]'") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # So many pixels that it may be an attack.
+            # An image with too many pixels may be an attack.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as file:
                 return _bytes_of(ImageOps.exif_transpose(file))
     except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(
-            f"{path} cannot be read as an image ({error}): replace it or take it away"
+            f"{path} cannot be read as an image ({error}): replace it or remove it"
         ) from None
 
 
 def _bytes_of(image: Any) -> np.ndarray:
-    """Returns the pixels of a Pillow image, of one channel or three."""
+    """Returns the pixels of a Pillow image, with one or three channels."""
     if image.mode in _GREY:
         return np.asarray(image.convert("L"))[..., None]
     if image.mode not in _COLOUR:
         raise ValueError(f"its pixels are {image.mode}, not of 8 bits")
     if image.mode in ("P", "PA"):
-        image = image.convert("RGBA")  # Palettes may hold transparency, which RGB warns of.
+        image = image.convert("RGBA")  # A palette with transparency gives a warning in RGB.
     return np.asarray(image.convert("RGB"))

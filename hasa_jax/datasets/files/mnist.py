@@ -1,4 +1,4 @@
-"""Handwritten digits in IDX files."""
+"""MNIST: handwritten digits in IDX files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PARTS = (("train", False), ("t10k", True))
 
 
 def mnist(data_dir: pathlib.Path) -> Pool:
-    """Reads the four files of MNIST, or of a data set in its form, such as Fashion-MNIST.
+    """Reads the four files of MNIST, or of a data set in its format, such as Fashion-MNIST.
 
     Args:
-      data_dir: has `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same of `t10k`, as
-        they are or with `.gz`.
+      data_dir: folder of `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same for
+        `t10k`, with or without `.gz`.
 
     Returns:
       Images of bytes `[n, 28, 28, 1]`.
@@ -51,12 +51,12 @@ def _read(path: pathlib.Path, inner: tuple[int, ...]) -> np.ndarray:
             magic, words = file.read(4), file.read(4 * ndim)
             if magic != bytes([0, 0, _KIND_BYTES, ndim]) or len(words) < 4 * ndim:
                 raise UserError(
-                    f"{path} is no IDX file of {ndim} dimensions of bytes: get it again"
+                    f"{path} is not an IDX file of {ndim} dimensions of bytes: get it again"
                 )
             shape = struct.unpack(f">{ndim}I", words)
             count = math.prod(shape)
             check_size(path, count)
-            # One more than there should be: at the end of a gzip file its checksum is compared.
+            # One more byte: gzip compares its checksum at the end of the file.
             content = file.read(count + 1)
     except UserError:
         raise
@@ -69,7 +69,7 @@ def _read(path: pathlib.Path, inner: tuple[int, ...]) -> np.ndarray:
         )
     if shape[1:] != inner:
         raise UserError(
-            f"{path} has images of {shape[1:]} pixels, not of {inner}: take files in the form of "
+            f"{path} has images of {shape[1:]} pixels, not of {inner}: use files in the format of "
             "MNIST"
         )
     return np.frombuffer(content, np.uint8).reshape(shape)

@@ -1,4 +1,4 @@
-"""Digits on photographs."""
+"""MNIST-M: handwritten digits on photographs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _IMAGES = Kind("bytes", (None, 32, 32, 3))
 
 
 def mnist_m(data_dir: pathlib.Path) -> Pool:
-    """Reads MNIST-M.
+    """Reads MNIST-M (Ganin et al., JMLR 2016).
 
     Args:
-      data_dir: has `mnist_m.npz` or `mnist_m_small.npz` with bytes `x_train` and `x_test`
-        `[n, 32, 32, 3]` and labels `y_train` and `y_test`.
+      data_dir: folder of `mnist_m.npz` or, without it, `mnist_m_small.npz`: bytes `x_train` and
+        `x_test` `[n, 32, 32, 3]`, labels `y_train` and `y_test` `[n]`.
 
     Returns:
       Images of bytes `[n, 32, 32, 3]`.

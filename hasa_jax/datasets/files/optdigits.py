@@ -1,4 +1,4 @@
-"""Digits on 8 x 8 grids, in the text files of UCI."""
+"""Optdigits: handwritten digits of 8 x 8 pixels in the text files of UCI."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _LARGEST = 16
 
 
 def optdigits(data_dir: pathlib.Path) -> Pool:
-    """Reads the optical recognition of handwritten digits data set.
+    """Reads the data set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, UCI).
 
     Args:
-      data_dir: has `optdigits.tra`, `.hol` (training) and `.tes` (testing): 64 counts from 0 to 16
-        and the digit in each line; the first line may be a comment.
+      data_dir: folder of `optdigits.tra` and `optdigits.hol` (training) and `optdigits.tes`
+        (testing): 64 counts from 0 to 16 and the digit in each line. The first line may be a
+        comment.
 
     Returns:
       Images of bytes `[n, 8, 8, 1]`.
@@ -32,26 +33,27 @@ def optdigits(data_dir: pathlib.Path) -> Pool:
     parts = []
     for end, is_test in _PARTS:
         path = file_of(data_dir, f"optdigits.{end}")
-        rows = _rows(path)
-        if rows.shape[1] != 65 or rows.min() < 0 or rows[:, :64].max() > _LARGEST:
+        numbers = _numbers(path)
+        if numbers.shape[1] != 65 or numbers.min() < 0 or numbers[:, :64].max() > _LARGEST:
             raise UserError(
                 f"{path} does not have 64 counts from 0 to 16 and a digit in each line: get "
                 "it again"
             )
-        inputs = np.round(rows[:, :64] * (255 / _LARGEST)).astype(np.uint8)
-        check(path, inputs, rows[:, 64], len(DIGITS))
-        parts.append((inputs.reshape(-1, 8, 8, 1), rows[:, 64], is_test))
+        inputs, targets = numbers[:, :64], numbers[:, 64]
+        inputs = np.round(inputs * (255 / _LARGEST)).astype(np.uint8)
+        check(path, inputs, targets, len(DIGITS))
+        parts.append((inputs.reshape(-1, 8, 8, 1), targets, is_test))
     return pooled(parts, DIGITS)
 
 
-def _rows(path: pathlib.Path) -> np.ndarray:
-    """Reads lines of whole numbers; a comment, which has no commas, may be before them."""
+def _numbers(path: pathlib.Path) -> np.ndarray:
+    """Reads the integers of each line `[n, m]`; skips a comment without commas in line 1."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
-        # Anywhere else, or with commas, it would be a damaged line that must not go unnoticed.
+        # A comment in another line, or with commas, is a damaged line, which must be refused.
         if lines and lines[0].startswith("#") and "," not in lines[0]:
             lines = lines[1:]
-        # Of no lines at all, or of fractions, loadtxt warns.
+        # For an empty file and for fractions, loadtxt only warns.
         with warnings.catch_warnings(action="error"):
             return np.loadtxt(lines, delimiter=",", dtype=np.int64, ndmin=2, comments=None)
     except DAMAGE as error:

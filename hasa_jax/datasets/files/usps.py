@@ -1,4 +1,4 @@
-"""Digits of envelopes, in an HDF5 file."""
+"""USPS: handwritten digits from envelopes in an HDF5 file."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _SIDE = 16
 
 
 def usps(data_dir: pathlib.Path) -> Pool:
-    """Reads USPS; needs h5py (the data extra).
+    """Reads USPS (Hull, 1994); needs h5py (the data extra).
 
     Args:
-      data_dir: has `usps.h5` with `train` and `test`, each of `data` `[n, 256]` in [0, 1] and
-        `target` `[n]`.
+      data_dir: folder of `usps.h5` with the groups `train` and `test`, each of pixels `data`
+        `[n, 256]` in [0, 1] and labels `target` `[n]`.
 
     Returns:
       Images of bytes `[n, 16, 16, 1]`.
 
     Raises:
-      UserError: if the file is missing or damaged, or h5py is not there.
+      UserError: if the file is missing or damaged, or if h5py is not installed.
     """
     try:
-        import h5py  # The extra is optional, so only its user pays for it.
+        import h5py  # The package is optional, so it is imported only here.
     except ImportError:
         raise UserError("usps.h5 needs h5py: pip install 'hasa_jax[data]'") from None
     path, parts = file_of(data_dir, "usps.h5"), []
@@ -38,13 +38,13 @@ def usps(data_dir: pathlib.Path) -> Pool:
         try:
             with h5py.File(path, "r") as file:
                 data, labels = (file[f"{name}/{part}"] for part in _PARTS)
-                _refuse_others(path, data, labels)
+                _check_arrays(path, data, labels)
                 inputs, targets = np.asarray(data), np.asarray(labels)
         except UserError:
             raise
         except DAMAGE as error:
             raise UserError(f"{path} is damaged ({error}): get it again") from None
-        # Written so that NaN is refused too.
+        # In this form, the condition also refuses NaN.
         if not ((inputs >= 0) & (inputs <= 1)).all():
             raise UserError(f"{path} has pixels outside 0 to 1: it is damaged, get it again")
         check(path, inputs, targets, len(DIGITS))
@@ -53,8 +53,8 @@ def usps(data_dir: pathlib.Path) -> Pool:
     return pooled(parts, DIGITS)
 
 
-def _refuse_others(path: pathlib.Path, data: Any, labels: Any) -> None:
-    """Refuses groups, other shapes and types, and data that are in other files, before reading."""
+def _check_arrays(path: pathlib.Path, data: Any, labels: Any) -> None:
+    """Refuses groups, other shapes and types, and data in other files, before they are read."""
     if not all(hasattr(each, "is_virtual") for each in (data, labels)):
         raise UserError(f"{path} has something else in place of pixels or labels: get it again")
     right = (
@@ -66,7 +66,7 @@ def _refuse_others(path: pathlib.Path, data: Any, labels: Any) -> None:
     if not right:
         raise UserError(
             f"{path} has {data.shape} pixels of {data.dtype} and {labels.shape} labels of "
-            f"{labels.dtype}, not n x {_SIDE * _SIDE} fractions and n whole numbers: get it again"
+            f"{labels.dtype}, not n x {_SIDE * _SIDE} fractions and n integers: get it again"
         )
     if any(each.external or each.is_virtual for each in (data, labels)):
         raise UserError(f"{path} refers to other files, which are not read: get it again")

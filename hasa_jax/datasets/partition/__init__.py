@@ -1,9 +1,8 @@
-"""Partitions: which client has which examples of a pool."""
+"""Partitions: rules that decide which client gets which examples of a pool."""
 
 from hasa_jax.datasets.partition.dirichlet import balanced_dirichlet, dirichlet
 from hasa_jax.datasets.partition.groups import domain, natural
 from hasa_jax.datasets.partition.iid import iid
-from hasa_jax.datasets.partition.matched import matched
 from hasa_jax.datasets.partition.quantity import quantity
 from hasa_jax.datasets.partition.shards import shards
 
@@ -16,7 +15,7 @@ PARTITIONS = {
     "quantity": quantity,
     "shards": shards,
 }
-"""`(Labels, num_clients, generator, **options) -> [rows of each client]`."""
+"""`(Labels, num_clients, generator, *, min_examples, ...) -> [indices of each client]`."""
 
 __all__ = [
     "PARTITIONS",
@@ -24,7 +23,6 @@ __all__ = [
     "dirichlet",
     "domain",
     "iid",
-    "matched",
     "natural",
     "quantity",
     "shards",

@@ -1,74 +1,74 @@
-"""Clients as the data have them: writers, sources, domains."""
+"""Clients from the groups of the data: writers, sources, domains."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hasa_jax.base import UserError
-from hasa_jax.datasets.partition.rows import Labels, check_room
+from hasa_jax.datasets.partition.labels import Labels, check_counts
 
 
 def natural(
     labels: Labels, num_clients: int, generator: np.random.Generator, *, min_examples: int = 10
 ) -> list[np.ndarray]:
-    """Makes a client of each group.
+    """Makes one client of each group.
 
     Args:
-      labels: of all rows.
-      num_clients: not used; there are as many as groups.
-      generator: not consumed; there is nothing to draw.
-      min_examples: fewest rows of a client.
+      labels: labels of all examples `[n]`.
+      num_clients: not used; there are as many clients as groups.
+      generator: not consumed; nothing is random.
+      min_examples: fewest examples of a client.
 
     Returns:
-      Sorted rows of each client, in the order of the groups.
+      Sorted indices of each client, in the order of the groups.
 
     Raises:
-      UserError: if there is one group alone, or if one has too few rows.
+      UserError: if there is only one group, or if a group has too few examples.
     """
     del num_clients, generator
     count = len(labels.group_names)
     if count < 2:
-        raise UserError("the data tell no clients: take another --partition than natural")
+        raise UserError("the data name no clients: set `partition` to another one than natural")
     parts = [np.flatnonzero(labels.groups == group) for group in range(count)]
     _check_groups(labels, [len(part) for part in parts], min_examples)
-    check_room(len(labels.groups), count, min_examples)
+    check_counts(len(labels.groups), count, min_examples)
     return parts
 
 
 def domain(
     labels: Labels, num_clients: int, generator: np.random.Generator, *, min_examples: int = 10
 ) -> list[np.ndarray]:
-    """Gives every group the same number of clients, and its rows to them at random.
+    """Gives every group the same number of clients; each gets examples of its group at random.
 
     Args:
-      labels: of all rows.
+      labels: labels of all examples `[n]`.
       num_clients: a multiple of the number of groups.
       generator: consumed.
-      min_examples: fewest rows of a client.
+      min_examples: fewest examples of a client.
 
     Returns:
-      Sorted rows of each client; those of one group follow each other.
+      Sorted indices of each client; clients of one group follow each other.
 
     Raises:
-      UserError: for another number of clients, or if a group has too few rows.
+      UserError: if `num_clients` is no such multiple, or if a group has too few examples.
     """
     count = len(labels.group_names)
     each, rest = divmod(num_clients, count)
     if rest or not each:
         raise UserError(
-            f"num_clients is {num_clients}: it must be a multiple of the {count} groups"
+            f"`num_clients` is {num_clients}: it must be a multiple of the {count} groups"
         )
     parts = [generator.permutation(np.flatnonzero(labels.groups == g)) for g in range(count)]
     _check_groups(labels, [len(part) for part in parts], each * min_examples)
-    check_room(len(labels.groups), num_clients, min_examples)
+    check_counts(len(labels.groups), num_clients, min_examples)
     return [np.sort(share) for part in parts for share in np.array_split(part, each)]
 
 
 def _check_groups(labels: Labels, sizes: list[int], least: int) -> None:
-    """Refuses groups that are too small."""
+    """Checks that every group has at least `least` examples."""
     for name, size in zip(labels.group_names, sizes, strict=True):
         if size < least:
             raise UserError(
                 f"group {name!r} has {size} examples, but needs {least}: leave it out, or lower "
-                "--min_examples"
+                "`min_examples`"
             )

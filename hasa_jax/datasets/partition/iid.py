@@ -1,29 +1,30 @@
-"""Clients alike: rows at random, sizes equal."""
+"""Clients of equal size with examples at random."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hasa_jax.datasets.partition.rows import Labels, check_room
+from hasa_jax.datasets.partition.labels import Labels, check_counts
 
 
 def iid(
     labels: Labels, num_clients: int, generator: np.random.Generator, *, min_examples: int = 10
 ) -> list[np.ndarray]:
-    """Deals rows out at random; sizes differ by one at most.
+    """Assigns examples at random; the sizes of clients differ by at most one.
 
     Args:
-      labels: of all rows.
+      labels: labels of all examples `[n]`.
       num_clients: number of clients.
       generator: consumed.
-      min_examples: fewest rows of a client.
+      min_examples: fewest examples of a client.
 
     Returns:
-      Sorted rows of each client.
+      Sorted indices of each client.
 
     Raises:
-      UserError: if there are too few rows.
+      UserError: if there are too few examples.
     """
-    num_rows = len(labels.targets)
-    check_room(num_rows, num_clients, min_examples)
-    return [np.sort(p) for p in np.array_split(generator.permutation(num_rows), num_clients)]
+    num_examples = len(labels.targets)
+    check_counts(num_examples, num_clients, min_examples)
+    order = generator.permutation(num_examples)
+    return [np.sort(part) for part in np.array_split(order, num_clients)]

@@ -1,16 +1,11 @@
-"""Clients alike in all but their size."""
+"""Clients that differ only in their size."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hasa_jax.datasets.partition.rows import (
-    Labels,
-    check_alpha,
-    check_room,
-    drawn_shares,
-    whole_numbers,
-)
+from hasa_jax.datasets.partition.labels import Labels, check_counts
+from hasa_jax.datasets.partition.shares import check_alpha, counts_of_shares, draw_shares
 
 
 def quantity(
@@ -21,25 +16,25 @@ def quantity(
     min_examples: int = 10,
     alpha: float = 0.5,
 ) -> list[np.ndarray]:
-    """Deals rows out at random, to sizes drawn from a symmetric Dirichlet distribution.
+    """Assigns examples at random; sizes come from a symmetric Dirichlet distribution.
 
     Args:
-      labels: of all rows.
+      labels: labels of all examples `[n]`.
       num_clients: number of clients.
       generator: consumed.
-      min_examples: fewest rows of a client.
-      alpha: concentration; the lower, the more sizes differ.
+      min_examples: fewest examples of a client.
+      alpha: concentration, above 0; the lower it is, the more the sizes differ.
 
     Returns:
-      Sorted rows of each client.
+      Sorted indices of each client.
 
     Raises:
-      UserError: if there are too few rows, or for an alpha that is not positive.
+      UserError: if there are too few examples, or if `alpha` is out of range.
     """
-    num_rows = len(labels.targets)
-    check_room(num_rows, num_clients, min_examples)
+    num_examples = len(labels.targets)
+    check_counts(num_examples, num_clients, min_examples)
     check_alpha(alpha)
-    parts = drawn_shares(generator, num_clients, alpha)
-    sizes = min_examples + whole_numbers(parts, num_rows - num_clients * min_examples)
+    shares = draw_shares(generator, num_clients, alpha)
+    sizes = min_examples + counts_of_shares(shares, num_examples - num_clients * min_examples)
     ends = np.cumsum(sizes)[:-1]
-    return [np.sort(part) for part in np.split(generator.permutation(num_rows), ends)]
+    return [np.sort(part) for part in np.split(generator.permutation(num_examples), ends)]

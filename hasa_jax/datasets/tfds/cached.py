@@ -1,4 +1,4 @@
-"""Pools kept as arrays beside the prepared files, so that each set is decoded once."""
+"""Pools saved as arrays beside the prepared files: each data set is decoded only once."""
 
 from __future__ import annotations
 
@@ -14,50 +14,52 @@ import numpy as np
 from hasa_jax.datasets.pool import Pool
 
 _FOLDER = "hasa_jax"
-_LAYOUT = "1"  # Of the arrays and of what is read into them: raise it when either changes.
+_VERSION = "1"  # Version of these files: raise it when their arrays or contents change.
 
 
-def place(data_dir: pathlib.Path, name: str) -> pathlib.Path:
-    """Returns where the arrays of a data set are kept.
+def path_of(data_dir: pathlib.Path, name: str) -> pathlib.Path:
+    """Returns the path of the saved arrays of a data set.
 
     Args:
       data_dir: folder of all data sets.
       name: such as `mnist` or `emnist/letters:3.1.0`.
 
     Returns:
-      The path of an npz file, that may not exist.
+      The path of an npz file; the file may not exist.
     """
     return data_dir / _FOLDER / f"{name.replace('/', '-').replace(':', '-')}.npz"
 
 
 def fingerprint(data_dir: pathlib.Path, name: str) -> str:
-    """Tells the prepared files of a data set from others, without opening them.
+    """Hashes the names, sizes and times of the prepared files of a data set.
 
     Args:
       data_dir: folder of all data sets.
-      name: as for `place`; all its configs and versions count.
+      name: as in `path_of`; the files of all its configs and versions count.
 
     Returns:
-      A hash of `name` and of the files' names, sizes and times of change; empty if there are none.
+      The hash of `name` and of the files' names, sizes and times of change; empty without files.
     """
     folder = data_dir / name.partition(":")[0].partition("/")[0]
-    told = []
+    found = []
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             own = path.stat()
-            told.append(f"{path.relative_to(folder)}\0{own.st_size}\0{own.st_mtime_ns}")
-    return hashlib.sha256("\n".join([_LAYOUT, name, *told]).encode()).hexdigest() if told else ""
+            found.append(f"{path.relative_to(folder)}\0{own.st_size}\0{own.st_mtime_ns}")
+    if not found:
+        return ""
+    return hashlib.sha256("\n".join([_VERSION, name, *found]).encode()).hexdigest()
 
 
 def load(path: pathlib.Path, expected: str) -> Pool | None:
-    """Reads what `save` wrote; nothing is unpickled.
+    """Reads a file of `save`; nothing is unpickled.
 
     Args:
       path: an npz file.
       expected: fingerprint of the prepared files.
 
     Returns:
-      The pool; None if there is none, or one of other files, or a damaged one.
+      The pool; None if there is no file, if it is damaged, or if it is of other prepared files.
     """
     try:
         with path.open("rb") as stream:
@@ -75,17 +77,17 @@ def load(path: pathlib.Path, expected: str) -> Pool | None:
                 classes=tuple(map(str, file["classes"])),
                 groups=np.zeros(len(targets), np.int32),
             )
-    except Exception:  # Whatever is wrong with a copy, the data set itself is there.
+    except Exception:  # A damaged copy is no problem: the prepared files still exist.
         return None
 
 
 def save(path: pathlib.Path, own: str, pool: Pool) -> None:
-    """Keeps a pool, all of it or nothing; a folder that cannot be written keeps none.
+    """Saves a pool completely or not at all; does nothing in a folder that cannot be written.
 
     Args:
-      path: where to.
-      own: fingerprint of the prepared files that it was read from.
-      pool: images of bytes, or texts.
+      path: path of the new file.
+      own: fingerprint of the prepared files.
+      pool: a pool of images or texts.
     """
     arrays: dict[str, Any] = {
         "fingerprint": np.array(own),
@@ -95,7 +97,7 @@ def save(path: pathlib.Path, own: str, pool: Pool) -> None:
     }
     arrays |= {"images": pool.inputs} if pool.inputs.dtype == np.uint8 else _bytes(pool.inputs)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    # Read-only, or full: the next run decodes again, as this one did.
+    # If the disk is read-only or full, the next run decodes again.
     with contextlib.suppress(OSError):
         path.parent.mkdir(exist_ok=True)
         try:
@@ -107,7 +109,7 @@ def save(path: pathlib.Path, own: str, pool: Pool) -> None:
 
 
 def _bytes(texts: np.ndarray) -> dict[str, np.ndarray]:
-    """Turns texts into their UTF-8, end to end, and where each begins and ends."""
+    """Returns the joined UTF-8 of texts, and the offset of each text in it."""
     encoded = [text.encode() for text in texts]
     return {
         "utf8": np.frombuffer(b"".join(encoded), np.uint8),
@@ -116,7 +118,7 @@ def _bytes(texts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _texts(file: np.lib.npyio.NpzFile) -> np.ndarray:
-    """Undoes `_bytes`."""
+    """Returns the texts of `_bytes`."""
     content, offsets = file["utf8"].tobytes(), file["offsets"].tolist()
     texts = np.empty(len(offsets) - 1, object)
     texts[:] = [content[a:b].decode() for a, b in itertools.pairwise(offsets)]

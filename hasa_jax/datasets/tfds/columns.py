@@ -1,4 +1,4 @@
-"""Which features of a data set are inputs and which is the label."""
+"""The features of a data set that are inputs, and the feature that is the label."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hasa_jax.datasets.tfds.names import PREFIX
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """What to take from each example.
+    """The features to read of each example.
 
     Attributes:
-      inputs: keys of one image, or of one or more texts.
+      inputs: keys of one image, or of one or several texts.
       label: key of the class id.
       classes: names of the classes.
       is_image: whether inputs are an image.
@@ -29,21 +29,21 @@ class Columns:
 
 
 def columns(name: str, builder: Any) -> Columns:
-    """Picks features by what they are: an image, or texts, and a class label.
+    """Chooses features by their type: an image or texts, and a class label.
 
-    Of several images or labels, the one counts that the data set itself names as supervised. Texts
-    are all taken, save those that are ids (`id`, `..._id`), and only where there is no image; they
-    come in the order of the data set's code, or of the alphabet where only its files are known.
+    If there are several images or labels, the data set's supervised keys decide. Texts are read
+    only if there is no image: then all texts are read except ids (`id`, `..._id`). Their order is
+    that of the data set's code, or alphabetical if only its files are known.
 
     Args:
-      name: of the data set, for messages.
+      name: name of the data set, for messages.
       builder: its `tfds.core.DatasetBuilder`.
 
     Returns:
       The columns.
 
     Raises:
-      UserError: naming the features, if there is no such choice or more than one.
+      UserError: if there is no such choice, or more than one; the message names the features.
     """
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.read_only_builder import ReadOnlyBuilder
@@ -52,12 +52,12 @@ def columns(name: str, builder: Any) -> Columns:
     named = isinstance(info.features, tfds.features.FeaturesDict)
     features: dict[str, Any] = dict(info.features.items()) if named else {}
     if isinstance(builder, ReadOnlyBuilder):
-        # They come out of a protocol buffer, where the order of keys is not the same each time.
+        # They come from a protocol buffer, where the order of keys changes from run to run.
         features = dict(sorted(features.items()))
     supervised = info.supervised_keys if isinstance(info.supervised_keys, tuple) else ()
 
     def of(kind: type) -> list[str]:
-        # Not `isinstance`: masks are images to TFDS too.
+        # Not `isinstance`: in TFDS, masks are images too.
         return [key for key, feature in features.items() if type(feature) is kind]
 
     def one(kind: type) -> tuple[str, ...]:

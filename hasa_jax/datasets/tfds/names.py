@@ -1,4 +1,4 @@
-"""How a data set of TensorFlow Datasets is asked for, and how messages speak of it."""
+"""Names of TensorFlow Datasets, and short messages from its errors."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from hasa_jax.base import UserError
 PREFIX = "tfds:"
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/\w[\w.+-]*)?(:\d+\.\d+\.\d+)?", re.ASCII)
 _ADDRESS = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")
-_LONGEST = 400
+_MAX_LENGTH = 400
 
 
-def refuse_odd(name: str) -> None:
-    """Refuses what cannot be a name, before it becomes part of a path.
+def check_name(name: str) -> None:
+    """Refuses an invalid name, before it becomes part of a path.
 
     Args:
       name: such as `mnist`, `emnist/letters` or `mnist:3.0.1`.
 
     Raises:
-      UserError: if it is none of that kind.
+      UserError: if it is not such a name.
     """
     if not _NAME.fullmatch(name):
         raise UserError(
@@ -28,16 +28,16 @@ def refuse_odd(name: str) -> None:
         )
 
 
-def told(error: BaseException) -> str:
-    """Returns what an error says, on one line of bounded length.
+def short_message(error: BaseException) -> str:
+    """Returns the message of an error, on one line of bounded length.
 
     Args:
-      error: anything that was raised.
+      error: any exception.
 
     Returns:
-      Its message, or its type if it says nothing.
+      Its message, or its type if it has no message.
     """
-    # TFDS puts the call before what was wrong with it.
+    # Messages of TFDS start with the call that failed.
     text = _ADDRESS.sub("", str(error).rpartition('}": ')[2])
     line = " ".join(text.split()) or type(error).__name__
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
+    return line if len(line) <= _MAX_LENGTH else f"{line[:_MAX_LENGTH]} ..."

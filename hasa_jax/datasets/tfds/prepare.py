@@ -1,4 +1,4 @@
-"""Preparing a data set of TensorFlow Datasets, or finding it prepared."""
+"""Prepared files of TensorFlow Datasets: found in a folder, or downloaded and prepared there."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from hasa_jax.base import UserError
-from hasa_jax.datasets.tfds.names import PREFIX, told
+from hasa_jax.datasets.tfds.names import PREFIX, short_message
 
 FORMAT = "array_record"
-"""The one format of TFDS for reading rows without TensorFlow that needs no further packages."""
+"""The only format of TFDS that is read without TensorFlow and without further packages."""
 
-_RETRIES = 4  # A wait of 3 s in all; the 10 of TFDS take more than 3 minutes to tell of no network.
+_RETRIES = 4  # They take 3 s without a network; the 10 of TFDS take more than 3 minutes.
 _EXTRAS = {"array_record": "data", "importlib_resources": "data", "PIL": "data"}
 
 
 def prepared(name: str, data_dir: pathlib.Path) -> Any:
-    """Returns the TFDS builder of a data set whose files are there, preparing them if need be.
+    """Returns the TFDS builder of a data set; prepares its files if they do not exist.
 
     Args:
       name: such as `mnist`, `emnist/letters` or `mnist:3.0.1`.
@@ -32,11 +32,11 @@ def prepared(name: str, data_dir: pathlib.Path) -> Any:
       A `tfds.core.DatasetBuilder`, prepared as `FORMAT`.
 
     Raises:
-      UserError: if there is no such data set, or it cannot be prepared, or only its files in
-        another format are there.
+      UserError: if there is no such data set, if it cannot be prepared, or if its files are in
+        another format.
     """
     if data_dir.exists() and not data_dir.is_dir():
-        raise UserError(f"{data_dir} is a file: name a folder with --data_dir")
+        raise UserError(f"{data_dir} is a file: name a folder with `data_dir`")
     builder = _builder(name, data_dir)
     if not builder.is_prepared():
         _prepare(name, builder, data_dir)
@@ -44,45 +44,47 @@ def prepared(name: str, data_dir: pathlib.Path) -> Any:
     if FORMAT not in formats:
         raise UserError(
             f"{builder.data_dir} has {PREFIX}{name} as {' and '.join(formats) or 'nothing'}, but "
-            f"only {FORMAT} is read: run again with another --data_dir, or after rm -r "
-            f"{builder.data_dir}, to prepare it as that"
+            f"only {FORMAT} is read: run again with another `data_dir`, or after rm -r "
+            f"{builder.data_dir}, to prepare it in this format"
         )
     return builder
 
 
-def needs(name: str, error: BaseException) -> str:
-    """Says which package is missing, and how to get it.
+def missing_package(name: str, error: BaseException) -> str:
+    """Writes the message that names a missing package and how to install it.
 
     Args:
-      name: of the data set.
-      error: an `ImportError`, or one that was raised because of it.
+      name: name of the data set.
+      error: an `ImportError`, or an error that it caused.
 
     Returns:
       The message.
     """
-    # TFDS tells of an import in errors of its own, without the name of the package.
+    # TFDS raises errors of its own for a failed import, without the name of the package.
     package = [each.name for each in _causes(error) if isinstance(each, ImportError)][-1]
     package = package.partition(".")[0] if package else None
     if package is None and "PIL" in str(error):
         package = "PIL"
     if package == "tensorflow":
         return (
-            f"preparing {PREFIX}{name} needs TensorFlow, for this once: pip install "
+            f"preparing {PREFIX}{name} needs TensorFlow, but only once: pip install "
             f"'hasa_jax[prepare]', or copy the folder of {PREFIX}{name}, prepared as {FORMAT} "
-            "elsewhere, into --data_dir"
+            "on another machine, into `data_dir`"
         )
     if package in _EXTRAS:
         return f"{PREFIX}{name} needs {package}: pip install 'hasa_jax[{_EXTRAS[package]}]'"
-    return f"{PREFIX}{name} needs a package that is not installed ({told(error)}): install it"
+    return (
+        f"{PREFIX}{name} needs a package that is not installed ({short_message(error)}): install it"
+    )
 
 
 def _builder(name: str, data_dir: pathlib.Path) -> Any:
-    """Finds a data set in the folder, or among those that TFDS has the code of."""
-    import tensorflow_datasets as tfds  # Slow to import, so only its user pays for it.
+    """Finds a data set in the folder, or among the data sets whose code TFDS has."""
+    import tensorflow_datasets as tfds  # It is slow to import, so it is imported only here.
 
     base, _, version = name.partition(":")
     try:
-        # Asked for a version, TFDS reads features from files, where their order is another.
+        # With a version in the name, TFDS reads features from files, in another order.
         with contextlib.suppress(Exception):
             builder = tfds.builder(base, data_dir=data_dir)
             if version in ("", str(builder.version)):
@@ -98,10 +100,10 @@ def _builder(name: str, data_dir: pathlib.Path) -> Any:
             f"{tfds.__version__}: {hint}"
         ) from None
     except ImportError as error:
-        raise UserError(needs(name, error)) from error
+        raise UserError(missing_package(name, error)) from error
     except Exception as error:  # No such config or version, or a damaged description.
-        # TFDS means to list the configs here, and lists those that are like the one asked for.
-        why, known = told(error).partition(" Here are ")[0].rstrip("."), []
+        # TFDS lists only similar configs here, so this lists all of them.
+        why, known = short_message(error).partition(" Here are ")[0].rstrip("."), []
         with contextlib.suppress(tfds.core.DatasetNotFoundError):
             known = sorted(tfds.builder_cls(base.partition("/")[0]).builder_configs)
         hint = f"; configs: {', '.join(known)}" if "BuilderConfig" in why else ""
@@ -109,28 +111,28 @@ def _builder(name: str, data_dir: pathlib.Path) -> Any:
 
 
 def _prepare(name: str, builder: Any, data_dir: pathlib.Path) -> None:
-    """Downloads and prepares; whatever goes wrong is told in one line."""
+    """Downloads and prepares; every failure becomes an error of one line."""
     try:
         with _bars_on_terminals(), _fewer_retries():
             builder.download_and_prepare(file_format=FORMAT)
-    except Exception as error:  # Code of a thousand data sets: it may raise anything.
+    except Exception as error:  # The code of the data set may raise any exception.
         raise UserError(_why(name, builder, data_dir, error)) from error
 
 
 def _why(name: str, builder: Any, data_dir: pathlib.Path, error: Exception) -> str:
-    """Says what kept a data set from being prepared, and what to do."""
+    """Writes the message that names why a data set was not prepared, and what to do."""
     import requests  # What TFDS downloads with.
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
-    causes = _causes(error)
+    causes, why = _causes(error), short_message(error)
     numbers = {each.errno for each in causes if isinstance(each, OSError)}
     if any(isinstance(each, ImportError) for each in causes):
-        return needs(name, error)
+        return missing_package(name, error)
     if any(isinstance(each, NonMatchingChecksumError) for each in causes):
-        file = told(error).partition(" has wrong checksum")[0].rstrip(",")
+        file = why.partition(" has wrong checksum")[0].rstrip(",")
         return (
             f"{PREFIX}{name}: {file}, is not the file that tensorflow-datasets knows: remove it if "
-            "it is there, and run again; if that does not help, update tensorflow-datasets"
+            "it exists, and run again; if that does not help, update tensorflow-datasets"
         )
     if any(isinstance(each, requests.RequestException) for each in causes):
         asked = [getattr(each, "request", None) for each in causes]
@@ -138,22 +140,22 @@ def _why(name: str, builder: Any, data_dir: pathlib.Path, error: Exception) -> s
         return (
             f"{PREFIX}{name} is not in {data_dir}, and could not be downloaded from {sites}: "
             f"connect to the internet, or copy the folder of {PREFIX}{name}, prepared as {FORMAT} "
-            f"elsewhere, to {builder.data_dir}"
+            f"on another machine, to {builder.data_dir}"
         )
     if numbers & {errno.ENOSPC, errno.EDQUOT} or "Not enough disk space" in str(error):
-        return f"no space left in {data_dir} for {PREFIX}{name} ({told(error)}): make room"
+        return f"no space left in {data_dir} for {PREFIX}{name} ({why}): make room"
     if numbers & {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
-        return f"{PREFIX}{name} is not in {data_dir}, which cannot be written ({told(error)})"
+        return f"{PREFIX}{name} is not in {data_dir}, which cannot be written ({why})"
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         return (
             f"{PREFIX}{name} has files that you must get yourself, into "
-            f"{data_dir / 'downloads' / 'manual'}: {told(error)}"
+            f"{data_dir / 'downloads' / 'manual'}: {why}"
         )
-    return f"{PREFIX}{name} could not be prepared ({type(error).__name__}): {told(error)}"
+    return f"{PREFIX}{name} could not be prepared ({type(error).__name__}): {why}"
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Returns an error and what it came from, in that order."""
+    """Returns an error and the errors that caused it, in that order."""
     found: list[BaseException] = []
     each: BaseException | None = error
     while each is not None and each not in found:
@@ -164,7 +166,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 @contextlib.contextmanager
 def _bars_on_terminals() -> Iterator[None]:
-    """Shows progress to who looks at a terminal, and leaves log files and results alone."""
+    """Shows progress on a terminal; writes nothing to files and pipes."""
     import tensorflow_datasets as tfds
 
     terminal = sys.stderr.isatty()
@@ -180,7 +182,7 @@ def _bars_on_terminals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _fewer_retries() -> Iterator[None]:
-    """Lets downloads fail within seconds; files that came are kept, so another run goes on."""
+    """Limits the retries of downloads; another run continues with the files that arrived."""
     from tensorflow_datasets.core.download import downloader
 
     usual = getattr(downloader, "MAX_RETRIES", _RETRIES)

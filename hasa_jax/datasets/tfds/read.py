@@ -1,4 +1,4 @@
-"""From prepared files to a pool."""
+"""From prepared files of TensorFlow Datasets to a pool."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hasa_jax.base import UserError
 from hasa_jax.datasets.pool import Pool, pooled
 from hasa_jax.datasets.tfds import cached
 from hasa_jax.datasets.tfds.columns import Columns, columns
-from hasa_jax.datasets.tfds.names import PREFIX, refuse_odd, told
-from hasa_jax.datasets.tfds.prepare import FORMAT, needs, prepared
+from hasa_jax.datasets.tfds.names import PREFIX, check_name, short_message
+from hasa_jax.datasets.tfds.prepare import FORMAT, missing_package, prepared
 
 _BLOCK = 1024
 
@@ -20,27 +20,29 @@ _BLOCK = 1024
 def tfds(name: str, data_dir: pathlib.Path) -> Pool:
     """Reads a data set of TensorFlow Datasets; needs the data extra.
 
-    Splits `train` and `test` are read, others are not; without `test`, nothing is set apart. What
-    the folder does not have is downloaded and prepared there, which mostly needs TensorFlow (the
-    prepare extra). Reading does not, and happens once: `data_dir/hasa_jax` keeps the arrays.
+    The splits `train` and `test` are read; other splits are not. A data set that is not in the
+    folder is downloaded and prepared there. Most data sets need TensorFlow for this (the prepare
+    extra). Reading does not need TensorFlow. It happens only once: `data_dir/hasa_jax` then
+    contains the arrays.
 
     Args:
       name: such as `mnist`, `emnist/letters` or `mnist:3.0.1`.
       data_dir: folder of all data sets of TensorFlow Datasets.
 
     Returns:
-      Images of bytes `[n, height, width, channels]`, or texts `[n]`, several of one example joined
-      by spaces in the order of the data set's code.
+      Images of bytes `[n, height, width, channels]`, or texts `[n]`. Several texts of one example
+      are joined by spaces in the order of the data set's code.
 
     Raises:
-      UserError: if the data set is not known, cannot be prepared, or is not of this kind.
+      UserError: if there is no such data set, if it cannot be prepared, or if it has no images or
+        texts with class labels.
 
     References:
       https://www.tensorflow.org/datasets, and /datasets/data_source for reading without TensorFlow.
     """
-    refuse_odd(name)
+    check_name(name)
     data_dir = data_dir.expanduser()
-    path = cached.place(data_dir, name)
+    path = cached.path_of(data_dir, name)
     found = cached.load(path, cached.fingerprint(data_dir, name))
     if found is not None:
         return found
@@ -58,7 +60,7 @@ def _pool(name: str, builder: Any) -> Pool:
     if not counts.get("train"):
         raise UserError(
             f"{PREFIX}{name} has no split train with examples, only {', '.join(counts) or 'none'}: "
-            "choose a data set that is made to learn from"
+            "choose a data set with a split for training"
         )
     parts = []
     for split in ("train", "test"):
@@ -83,39 +85,39 @@ def _part(name: str, builder: Any, split: str, wanted: Columns) -> tuple[np.ndar
     except UserError:
         raise
     except ImportError as error:
-        raise UserError(needs(name, error)) from error
-    except Exception as error:  # Records, protocol buffers and pictures: each raises its own.
+        raise UserError(missing_package(name, error)) from error
+    except Exception as error:  # Decoders of records, protocol buffers and images differ.
         raise UserError(
             f"files of {PREFIX}{name} in {builder.data_dir} are damaged or cut off "
-            f"({told(error)}): remove that folder and run again, to prepare them anew"
+            f"({short_message(error)}): remove that folder and run again, to prepare them again"
         ) from error
 
 
 def _read(name: str, source: Any, wanted: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Reads inputs and labels, straight into arrays of all."""
+    """Reads inputs and labels into arrays of their final size."""
     count, inputs = len(source), np.empty(len(source), object)
     labels = np.empty(count, np.int32)
     for start in range(0, count, _BLOCK):
-        rows = range(start, min(start + _BLOCK, count))
-        for row, example in zip(rows, source.__getitems__(rows), strict=True):
-            # A file that is cut off can yield None, which is no number, and has no `decode`.
-            labels[row] = example[wanted.label]
+        indices = range(start, min(start + _BLOCK, count))
+        for index, example in zip(indices, source.__getitems__(indices), strict=True):
+            # A file that is cut off can give None for an example; each use of it then raises.
+            labels[index] = example[wanted.label]
             if not wanted.is_image:
-                inputs[row] = " ".join(example[key].decode() for key in wanted.inputs)
+                inputs[index] = " ".join(example[key].decode() for key in wanted.inputs)
                 continue
             image = example[wanted.inputs[0]]
-            if row == 0:
+            if index == 0:
                 inputs = np.empty((count, *image.shape), np.uint8)
             if image.shape != inputs.shape[1:]:
                 raise UserError(_unequal(name, inputs.shape[1:], image.shape))
-            inputs[row] = image
+            inputs[index] = image
     return inputs, labels
 
 
 def _unequal(name: str, first: tuple[int, ...], other: tuple[int, ...]) -> str:
-    """Says that images differ in size."""
+    """Writes the message for images of different sizes."""
     sizes = " and ".join("x".join(map(str, shape)) for shape in (first, other))
     return (
         f"{PREFIX}{name} has images of several sizes, such as {sizes}: choose a data set of one "
-        "size, or give resized copies with --dataset=npz"
+        "size, or save resized copies in an npz file and read it as data set npz"
     )

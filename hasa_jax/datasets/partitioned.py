@@ -1,0 +1,137 @@
+"""From a pool of examples to a federated dataset."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from hasa_jax import keys
+from hasa_jax.base import ClientData, FederatedDataset, UserError
+from hasa_jax.datasets.arguments import at_least
+from hasa_jax.datasets.images import resized, standardised
+from hasa_jax.datasets.partition.assign import assign
+from hasa_jax.datasets.pool import Pool
+from hasa_jax.datasets.splits import Split
+from hasa_jax.datasets.texts import encoded
+
+
+def partitioned(
+    pool: Pool,
+    key: jax.Array,
+    *,
+    partition: str | None = None,
+    num_clients: int = 10,
+    alpha: float = 0.5,
+    classes_per_client: int = 2,
+    min_examples: int = 10,
+    max_examples: int = 0,
+    max_per_group: int = 0,
+    resize: int = 0,
+    vocab_size: int = 3000,
+    max_length: int = 16,
+) -> FederatedDataset:
+    """Assigns the examples of a pool to clients, and converts them to what models take.
+
+    Args:
+      pool: the examples.
+      key: root key of the run; it is not consumed.
+      partition: name of one of `PARTITIONS`; None means `natural` if the data name groups
+        (writers, sources, domains), and `iid` if not.
+      num_clients: number of clients `N`; `natural` has one client per group.
+      alpha: concentration of `dirichlet`, `balanced_dirichlet` and `quantity`.
+      classes_per_client: classes of each client of `shards`.
+      min_examples: fewest examples of a client before they are split.
+      max_examples: examples to use, drawn at random; 0 means all. A test set of the authors does
+        not count: it is reduced in proportion.
+      max_per_group: the same for each group of the data (writer, source, domain); 0 means all.
+      resize: new height and width of images in pixels; 0 means the size in the files.
+      vocab_size: largest number of token ids of texts; 0 means no limit; see `texts.encoded`.
+      max_length: tokens kept of a text, `T`.
+
+    Returns:
+      The dataset. Inputs of images are float32 `[D, height, width, channels]`, with mean 0 and
+      deviation 1 in each channel over all training examples. Inputs of texts are int32 ids
+      `[D, T]` of pieces of words of the training texts. Targets are int32 `[D]`.
+
+    Raises:
+      UserError: if an argument is out of range or does not match the data.
+    """
+    at_least(0, max_examples=max_examples, max_per_group=max_per_group, resize=resize)
+    if partition is None:
+        partition = "natural" if len(pool.group_names) > 1 else "iid"
+    generator = keys.generator(keys.address(key, keys.Stream.DATA))
+    if max_per_group:
+        pool = _reduced(pool, max_per_group, pool.groups, generator, "max_per_group")
+    if max_examples:
+        one_group = np.zeros_like(pool.groups)
+        pool = _reduced(pool, max_examples, one_group, generator, "max_examples")
+    options = {
+        "min_examples": min_examples,
+        "alpha": alpha,
+        "classes_per_client": classes_per_client,
+    }
+    splits = assign(pool, key, partition, num_clients, options)
+    train = np.sort(np.concatenate([own[0] for own in splits]))
+    if pool.has_texts:
+        if resize:
+            raise UserError(f"`resize` is {resize}, but these data are texts: leave it out")
+        inputs, num_tokens = encoded(pool.inputs, train, vocab_size, max_length)
+    else:
+        images = resized(pool.inputs, resize) if resize else pool.inputs
+        inputs, num_tokens = standardised(images, images[train]), 0
+    names = _names(pool, partition, len(splits))
+    return _assemble(pool, inputs, splits, names, num_tokens)
+
+
+def _reduced(
+    pool: Pool, most: int, groups: np.ndarray, generator: np.random.Generator, name: str
+) -> Pool:
+    """Keeps random examples of each group: `most` for training, for testing in proportion."""
+    kept = []
+    for group in range(int(groups.max()) + 1):
+        train, test = (np.flatnonzero((groups == group) & (pool.is_test == t)) for t in (0, 1))
+        if most > len(train):
+            raise UserError(f"`{name}` is {most}, but there are only {len(train)}: lower it")
+        kept_tests = max(1, round(len(test) * most / len(train))) if len(test) else 0
+        kept += [generator.permutation(train)[:most], generator.permutation(test)[:kept_tests]]
+    indices = np.sort(np.concatenate(kept))
+    return Pool(
+        pool.inputs[indices],
+        pool.targets[indices],
+        pool.is_test[indices],
+        pool.classes,
+        pool.groups[indices],
+        pool.group_names,
+    )
+
+
+def _names(pool: Pool, partition: str, num_clients: int) -> tuple[str, ...]:
+    """Names clients after their groups where a client has one group."""
+    if partition == "natural":
+        return pool.group_names
+    if partition == "domain":
+        each = num_clients // len(pool.group_names)
+        return tuple(f"{pool.group_names[i // each]} {i % each}" for i in range(num_clients))
+    return tuple(f"client_{i}" for i in range(num_clients))
+
+
+def _assemble(
+    pool: Pool,
+    inputs: np.ndarray,
+    splits: list[Split],
+    names: tuple[str, ...],
+    num_tokens: int,
+) -> FederatedDataset:
+    """Joins the examples of all clients into one flat array per split."""
+
+    def gather(part: int) -> ClientData:
+        own = [client[part] for client in splits]
+        order = np.concatenate(own)
+        return ClientData(
+            inputs=inputs[order],
+            targets=pool.targets[order],
+            offsets=np.cumsum([0, *map(len, own)]).astype(np.int32),
+            num_classes=len(pool.classes),
+        )
+
+    return FederatedDataset(gather(0), gather(1), gather(2), names, num_tokens)
