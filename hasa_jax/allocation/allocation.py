@@ -55,7 +55,7 @@ def allocate(
     policy: Policy,
     key: jax.Array,
     scores: np.ndarray | None = None,
-    budget: BudgetSpec = BudgetSpec(),
+    budget: BudgetSpec | None = None,
     extraction: Extraction | None = None,
 ) -> Allocation:
     """Decides every client's size, from its training data only.
@@ -68,7 +68,7 @@ def allocate(
       scores: heterogeneity scores of the clients `[N]`, from a `ScoreFn` on the same data; a
         policy that is not scored needs none.
       budget: the size-weighted mean cost that a budgeted policy meets. Other policies may read
-        its unit, bounds and capacities, but are never scaled to its target.
+        its unit, bounds and capacities, but are never scaled to its target. `BudgetSpec()` if None.
       extraction: which part of the supernet a client of some size holds, and therefore what the
         size costs; plain widths if None.
 
@@ -79,6 +79,7 @@ def allocate(
       UserError: if the budget cannot be met (the message names the feasible interval), or if
         scores are missing or do not fit the clients.
     """
+    budget = budget or BudgetSpec()
     extraction = extraction or Extraction(shape=units.by_width)
     if policy.budgeted and extraction.mask is not None and budget.unit == "width":
         raise UserError(

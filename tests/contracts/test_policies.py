@@ -4,80 +4,143 @@ import jax
 import numpy as np
 import pytest
 
-from hasa_jax import POLICIES, ClientStats
-from hasa_jax.allocation import budget
+from hasa_jax.allocation import POLICIES, BudgetSpec, ClientStats, allocate
+from hasa_jax.allocation.budget import PROJECTIONS
+from hasa_jax.allocation.rounding import round_to_sizes
+from tests.support import small
 
 KEY = jax.random.key(5)
 SIZES = np.array([3041, 1461, 778, 555, 403, 242, 28])
 SCORES = np.array([0.02, 0.09, 0.06, 0.06, 0.07, 0.08, 0.17])
 CAPS = np.array([0.8, 0.7, 0.8, 0.5, 0.8, 0.8, 0.6])
+# Of those that follow no budget, the exclusive policy needs a device that holds the supernet.
+ABLE = np.array([0.8, 1.0, 0.8, 0.5, 1.0, 0.8, 0.6])
 FIXED = np.array([0.4, 0.5, 0.6, 0.5, 0.7, 0.8, 0.3])
-STATS = ClientStats(SIZES, SCORES, CAPS)
 UNITS = 240
 
+BUDGETED = [
+    "capacity",
+    "fixed",
+    "hasa",
+    "inverse_hasa",
+    "random",
+    "size_proportional",
+    "uniform",
+]
+UNBUDGETED = ["exclusive", "full", "levels", "smallest"]
+DYNAMIC = ["levels", "random"]
+# These go by position: chance permutes positions, and levels go to blocks of neighbours.
+POSITIONAL = {"random", "levels"}
 
-def budget_of(target=0.5, projection="exact"):
-    return budget.Budget(target, "width", projection, 0.2, 0.8, np.arange(UNITS + 1) / UNITS)
+
+def stats_of(name, order=slice(None)):
+    return ClientStats(SIZES[order], SCORES[order], (ABLE if name == "exclusive" else CAPS)[order])
+
+
+def budget_of(target=0.5, projection="exact", order=slice(None)):
+    spec = BudgetSpec(target, projection=projection, capacities=tuple(CAPS[order]))
+    return spec.bind(np.arange(UNITS + 1) / UNITS)
 
 
 def policy_of(name, order=slice(None)):
-    factory = POLICIES[name]
-    return factory(FIXED[order]) if name == "fixed" else factory()
+    return POLICIES[name](FIXED[order]) if name == "fixed" else POLICIES[name]()
 
 
-@pytest.mark.parametrize("projection", budget.PROJECTIONS)
-@pytest.mark.parametrize("name", sorted(POLICIES))
+def widths_of(name, budget=None, order=slice(None)):
+    return policy_of(name, order).widths(stats_of(name, order), budget or budget_of(), KEY)
+
+
+def test_the_table_divides_into_budgeted_and_unbudgeted():
+    assert sorted(POLICIES) == sorted([*BUDGETED, *UNBUDGETED])
+    for name in POLICIES:
+        assert policy_of(name).budgeted == (name in BUDGETED)
+        assert policy_of(name).scored == (name in ("hasa", "inverse_hasa"))
+        assert policy_of(name).name == name
+        assert not policy_of(name).dynamic
+
+
+@pytest.mark.parametrize("name", DYNAMIC)
+def test_dynamic_belongs_to_the_policy(name):
+    assert POLICIES[name](dynamic=True).dynamic
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+@pytest.mark.parametrize("name", BUDGETED)
 def test_budget_and_bounds_hold(name, projection):
-    goal = budget_of(projection=projection)
-    widths = policy_of(name)(STATS, goal, KEY)
-    kept = budget.round_to_units(widths, STATS, goal)
-    assert kept.dtype == np.int64
-    assert (kept >= 0.2 * UNITS - 1e-9).all()
-    assert (kept <= CAPS * UNITS + 1e-9).all()
-    q = budget.shares(STATS)
-    spent = q @ kept / UNITS
+    budget, stats = budget_of(projection=projection), stats_of(name)
+    widths = widths_of(name, budget)
+    sizes = round_to_sizes(widths, stats, budget)
+    assert sizes.dtype == np.int64
+    assert (sizes >= 0.2 * UNITS - 1e-9).all()
+    assert (sizes <= CAPS * UNITS + 1e-9).all()
+    q = stats.shares
+    spent = q @ sizes / UNITS
     assert spent <= 0.5 + 1e-9
     aim = 0.5 if projection == "exact" and name != "fixed" else min(0.5, q @ widths)
     assert spent > aim - q.max() / UNITS
 
 
+@pytest.mark.parametrize("name", UNBUDGETED)
+def test_the_target_changes_nothing_without_a_budget(name):
+    first, second = (widths_of(name, budget_of(target)) for target in (0.3, 0.9))
+    np.testing.assert_array_equal(first, second)
+    assert ((first >= 0) & (first <= 1)).all()
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_the_ledger_says_whether_a_budget_was_followed(name):
+    data = small.client_data(tuple(SIZES // 20 + 1), kind="lstm")
+    caps = ABLE if name == "exclusive" else CAPS
+    allocations = [
+        allocate(
+            data,
+            small.lstm(hidden=16),
+            policy=policy_of(name),
+            key=KEY,
+            scores=SCORES,
+            budget=BudgetSpec(target, capacities=tuple(caps)),
+        )
+        for target in (0.5, 0.55)
+    ]
+    for allocation, target in zip(allocations, (0.5, 0.55), strict=True):
+        assert allocation.sizes.dtype == np.int64
+        ledger = allocation.ledger
+        if name in BUDGETED:
+            assert ledger.requested == target
+            assert ledger.width <= target + 1e-9
+        else:
+            assert np.isnan(ledger.requested)
+    if name in UNBUDGETED:
+        np.testing.assert_array_equal(allocations[0].sizes, allocations[1].sizes)
+
+
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_same_input_same_widths(name):
-    first, second = (policy_of(name)(STATS, budget_of(), KEY) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(widths_of(name), widths_of(name))
 
 
-# Chance deals by position, so only the multiset of its profile could be equivariant.
-@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"random"}))
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - POSITIONAL))
 def test_permuting_the_clients_permutes_the_widths(name):
     order = np.random.default_rng(0).permutation(len(SIZES))
-    permuted = ClientStats(SIZES[order], SCORES[order], CAPS[order])
-    widths = policy_of(name)(STATS, budget_of(), KEY)
-    other = policy_of(name, order)(permuted, budget_of(), KEY)
-    np.testing.assert_allclose(other, widths[order], atol=1e-9)
+    permuted = widths_of(name, budget_of(order=order), order)
+    np.testing.assert_allclose(permuted, widths_of(name)[order], atol=1e-9)
 
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
-def test_input_arrays_are_left_alone(name):
-    copies = [array.copy() for array in (SIZES, SCORES, CAPS)]
-    budget.round_to_units(policy_of(name)(STATS, budget_of(), KEY), STATS, budget_of())
-    for before, after in zip(copies, (SIZES, SCORES, CAPS), strict=True):
+def test_input_arrays_stay_as_they_are(name):
+    arrays = (SIZES, SCORES, CAPS, ABLE)
+    copies = [array.copy() for array in arrays]
+    widths = widths_of(name)
+    if policy_of(name).budgeted:
+        round_to_sizes(widths, stats_of(name), budget_of())
+    for before, after in zip(copies, arrays, strict=True):
         np.testing.assert_array_equal(before, after)
 
 
-def test_hasa_is_monotone_in_the_score():
-    stats = ClientStats(SIZES, SCORES, np.full(7, 0.8))
-    widths = policy_of("hasa")(stats, budget_of(), KEY)
-    order = np.argsort(SCORES)
-    assert (np.diff(widths[order]) >= 0).all()
-    inverse = policy_of("inverse_hasa")(stats, budget_of(), KEY)
-    assert (np.diff(inverse[order]) <= 0).all()
-
-
-def test_random_depends_on_the_key_alone():
-    widths = [policy_of("random")(STATS, budget_of(), jax.random.key(s)) for s in range(3)]
-    assert not np.array_equal(widths[0], widths[1])
-    rescored = ClientStats(SIZES, SCORES[::-1], CAPS)
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"hasa", "inverse_hasa"}))
+def test_only_scored_policies_read_scores(name):
+    stats = stats_of(name)
+    rescored = ClientStats(stats.num_examples, np.full(7, np.nan), stats.max_widths)
     np.testing.assert_array_equal(
-        widths[0], policy_of("random")(rescored, budget_of(), jax.random.key(0))
+        policy_of(name).widths(rescored, budget_of(), KEY), widths_of(name)
     )
