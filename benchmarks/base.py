@@ -16,14 +16,14 @@ KEY = jax.random.key(0)
 
 
 class Engine(NamedTuple):
-    """How the engine runs a workload; as the arguments of `partial_training`.
+    """How the engine runs a workload.
 
     Attributes:
-      client_block: clients in one `vmap`, or None for the engine's own choice.
+      client_block: clients in one `vmap`, or 0 for the engine's own choice.
       devices: how many share a cohort.
     """
 
-    client_block: int | None = None
+    client_block: int = 0
     devices: int = 1
 
 
@@ -31,12 +31,12 @@ class Work(NamedTuple):
     """What one client has to do in a round.
 
     Attributes:
-      kept: its size, as units of the largest group.
+      size: units of the largest group that it keeps.
       steps: local steps.
       useful: fraction of the targets in its batches, padding included, that have a loss.
     """
 
-    kept: int
+    size: int
     steps: int
     useful: float
 
@@ -47,23 +47,29 @@ class Workload:
 
     Attributes:
       name: how it is called.
-      algorithm: from `partial_training`.
-      train: training examples of all clients.
-      allocation: every client's size.
-      client_weights: one of `cohorts.CLIENT_WEIGHTS`.
-      clients_per_round: as many of each size, drawn anew each round; 0 for all clients.
+      program: what is compiled.
+      trial: data and sizes of all clients.
+      clients_per_round: equally many of each size, drawn in each round; 0 for all clients.
       optimizer_passes: passes over the parameters in a local optimizer's step.
       rounds: rounds in one scan, unless asked otherwise.
     """
 
     name: str
-    algorithm: hj.FederatedAlgorithm
-    train: hj.ClientData
-    allocation: hj.Allocation
-    client_weights: str
+    program: hj.Program
+    trial: hj.Trial
     clients_per_round: int
     optimizer_passes: int
     rounds: int
+
+    @property
+    def train(self) -> hj.ClientData:
+        """Training examples of all clients."""
+        return self.trial.dataset.train
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Every client's size `[N]`."""
+        return self.trial.allocation.sizes
 
 
 def clients_of(workload: Workload, round: int) -> np.ndarray:
@@ -76,7 +82,7 @@ def clients_of(workload: Workload, round: int) -> np.ndarray:
     Returns:
       Client ids `[C]`.
     """
-    sizes = workload.allocation.units
+    sizes = workload.sizes
     if not workload.clients_per_round:
         return np.arange(len(sizes))
     generator, distinct = np.random.default_rng(round), np.unique(sizes)
@@ -88,7 +94,7 @@ def clients_of(workload: Workload, round: int) -> np.ndarray:
 
 
 def stretch(workload: Workload, num_rounds: int) -> hj.Cohort:
-    """Lays out the cohorts of consecutive rounds, for `hj.scan_rounds`.
+    """Places the cohorts of consecutive rounds, for `hj.scan_rounds`.
 
     Args:
       workload: the workload.
@@ -97,18 +103,17 @@ def stretch(workload: Workload, num_rounds: int) -> hj.Cohort:
     Returns:
       The cohorts, stacked.
     """
-    allocation = workload.allocation
-    possible = cohorts.possible_units(allocation, num_rounds)
-
-    def cohort(round: int) -> hj.Cohort:
-        takes_part = np.isin(np.arange(len(allocation.units)), clients_of(workload, round))
+    program, allocation = workload.program, workload.trial.allocation
+    sizes = cohorts.sizes_in_run([allocation], num_rounds)
+    trials = []
+    for round in range(num_rounds):
+        takes_part = np.isin(np.arange(len(workload.sizes)), clients_of(workload, round))
         chosen = dataclasses.replace(allocation, takes_part=takes_part)
-        weights = workload.client_weights
-        return cohorts.draw(
-            workload.algorithm, workload.train, chosen, KEY, 0, weights, possible, round
-        )
-
-    return cohorts.stacked([cohort(round) for round in range(num_rounds)])
+        trials.append(workload.trial._replace(allocation=chosen))
+    layout = cohorts.training_layout(program, trials[:1], sizes)
+    return cohorts.stack(
+        [cohorts.draw(program, layout, trial, round) for round, trial in enumerate(trials)]
+    )
 
 
 def work_of(workload: Workload, round: int) -> list[Work]:
@@ -121,14 +126,13 @@ def work_of(workload: Workload, round: int) -> list[Work]:
     Returns:
       The work.
     """
-    train, batch_size = workload.train, workload.algorithm.batch_size
+    train, batch_size = workload.train, workload.program.training.batch_size
     offsets, targets = np.asarray(train.offsets), np.asarray(train.targets)
     listed = []
     for client in clients_of(workload, round).tolist():
         own = targets[offsets[client] : offsets[client + 1]]
         steps = -(-len(own) // batch_size)
         places = steps * batch_size * (own.size // len(own))
-        listed.append(
-            Work(int(workload.allocation.units[client]), steps, float((own >= 0).sum() / places))
-        )
+        useful = float((own >= 0).sum() / places)
+        listed.append(Work(int(workload.sizes[client]), steps, useful))
     return listed

@@ -97,9 +97,9 @@ def _useful(workload: Workload, num_rounds: int) -> dict[Product, float]:
     """
     steps, useful = _steps(workload, num_rounds)
     counted: dict[Product, float] = {}
-    for kept in steps:
-        for product, times in step_products(workload, kept).items():
-            number = useful[kept] if product.output_layer else steps[kept]
+    for size in steps:
+        for product, times in step_products(workload, size).items():
+            number = useful[size] if product.output_layer else steps[size]
             counted[product] = counted.get(product, 0.0) + times * number
     return counted
 
@@ -110,21 +110,21 @@ def _steps(workload: Workload, num_rounds: int) -> tuple[dict[int, float], dict[
     useful: dict[int, float] = {}
     for round in range(num_rounds):
         for work in work_of(workload, round):
-            steps[work.kept] += work.steps
-            useful[work.kept] = useful.get(work.kept, 0.0) + work.steps * work.useful
+            steps[work.size] += work.steps
+            useful[work.size] = useful.get(work.size, 0.0) + work.steps * work.useful
     return (
-        {kept: number / num_rounds for kept, number in steps.items()},
-        {kept: number / num_rounds for kept, number in useful.items()},
+        {size: number / num_rounds for size, number in steps.items()},
+        {size: number / num_rounds for size, number in useful.items()},
     )
 
 
 def _optimizer(workload: Workload, num_rounds: int, copies: int) -> tuple[float, float]:
     """Returns the bytes that a round's optimizer steps move, and the seconds that copying takes."""
-    model, extraction = workload.algorithm.model, workload.algorithm.extraction
+    model, extraction = workload.program.model, workload.program.extraction
     moved = moving = 0.0
-    for kept, number in _steps(workload, num_rounds)[0].items():
-        shape = extraction.shape(model, kept)
-        count = costs.parameter_count(model, dict(shape.sizes), shape.exits)
+    for size, number in _steps(workload, num_rounds)[0].items():
+        shape = extraction.shape(model, size)
+        count = costs.parameter_count(model, dict(shape.kept), shape.exits)
         size = number * workload.optimizer_passes * _FLOAT_BYTES * count
         moved += size
         moving += size / bandwidth(count, copies)

@@ -17,13 +17,14 @@ import jax
 import hasa_jax as hj
 from benchmarks import base, limit, turns, workloads
 from benchmarks.peers import export
+from hasa_jax.simulation.round import init_state
 
 _DEFAULTS: dict[str, Any] = {
     "workload": "",
     "options": {},
     "repeats": 5,
     "rounds": 0,
-    "client_block": None,
+    "client_block": 0,
     "limit": True,
     "on_request": False,
     "batches": "",
@@ -88,7 +89,7 @@ def _build(spec: dict[str, Any]) -> base.Workload:
     if name not in workloads.WORKLOADS:
         known = ", ".join(workloads.WORKLOADS)
         raise hj.UserError(f"unknown workload {name!r}: use one of {known}")
-    engine = base.Engine(spec["client_block"], len(jax.devices()))
+    engine = base.Engine(spec["client_block"] or 0, len(jax.devices()))
     return workloads.WORKLOADS[name](engine, **spec["options"])
 
 
@@ -105,17 +106,17 @@ def _compiled(
       A function that runs them and returns the seconds, and the seconds that it took to trace
       and to compile.
     """
-    algorithm = workload.algorithm
+    run_program = workload.program
     began = time.perf_counter()
     cohorts = base.stretch(workload, num_rounds)
     laid_out = time.perf_counter()
     train, cohorts = jax.device_put((workload.train, cohorts))
-    state = algorithm.init(base.KEY)
+    state = init_state(run_program, base.KEY)
     jax.block_until_ready((train, cohorts, state))
     placed = time.perf_counter()
 
     def rounds(state: Any, train: Any, cohorts: Any) -> Any:
-        return hj.scan_rounds(algorithm, state, train, cohorts)[0]
+        return hj.scan_rounds(run_program, state, train, cohorts)[0]
 
     # A run keeps no metrics of training, so that they are not computed.
     lowered = jax.jit(rounds).lower(state, train, cohorts)

@@ -49,40 +49,40 @@ class Product:
         return self.equation.primitive.bind(*arrays, **self.equation.params)
 
     def __str__(self) -> str:
-        """Says what is multiplied with what."""
+        """Describes what is multiplied."""
         sides = " x ".join("(" + ", ".join(map(str, shape)) + ")" for shape in self.shapes)
         return f"{self.kind} {sides}"
 
 
-def narrow_parameters(workload: Workload, kept: int) -> PyTree:
-    """Returns the shapes of the parameters of a client that keeps `kept` units."""
-    model = workload.algorithm.model
-    sizes = dict(workload.algorithm.extraction.shape(model, kept).sizes)
+def narrow_parameters(workload: Workload, size: int) -> PyTree:
+    """Returns the shapes of the parameters of a client of a size."""
+    model = workload.program.model
+    kept = dict(workload.program.extraction.shape(model, size).kept)
     return units.map_with_axes(
         lambda names, leaf: jax.ShapeDtypeStruct(
-            units.narrow_shape(names, leaf.shape, sizes), leaf.dtype
+            units.narrow_shape(names, leaf.shape, kept), leaf.dtype
         ),
         model.axes,
         model.shapes,
     )
 
 
-def step_products(workload: Workload, kept: int) -> dict[Product, float]:
+def step_products(workload: Workload, size: int) -> dict[Product, float]:
     """Finds the products of one local step of a client's narrow network.
 
     Args:
       workload: says the model, the batch and the targets.
-      kept: size of the client, as units of the largest group.
+      size: size of the client.
 
     Returns:
       How often each product is computed, those inside a `scan` times its length: forward, and
       backward for inputs and for parameters. What no gradient of a parameter needs is left out;
       a convolution of an image spread by zeros counts for the part of it that is image.
     """
-    algorithm, train = workload.algorithm, workload.train
-    model, batch_size = algorithm.model, algorithm.batch_size
-    shape = algorithm.extraction.shape(model, kept)
-    apply = model.narrow(dict(shape.sizes), shape.exits)
+    program, train = workload.program, workload.train
+    model, batch_size = program.model, program.training.batch_size
+    shape = program.extraction.shape(model, size)
+    apply = model.narrow(dict(shape.kept), shape.exits)
 
     def loss(params: PyTree, inputs: jax.Array, targets: jax.Array) -> jax.Array:
         logits, _ = apply(params, inputs, Context(shape.width, train=True))
@@ -91,7 +91,7 @@ def step_products(workload: Workload, kept: int) -> dict[Product, float]:
 
     inputs = jax.ShapeDtypeStruct((batch_size, *model.input_shape), model.input_dtype)
     targets = jax.ShapeDtypeStruct((batch_size, *train.targets.shape[1:]), jnp.int32)
-    traced = jax.make_jaxpr(jax.grad(loss))(narrow_parameters(workload, kept), inputs, targets)
+    traced = jax.make_jaxpr(jax.grad(loss))(narrow_parameters(workload, size), inputs, targets)
     needed, _ = partial_eval.dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
     texts = len(train.targets.shape) == 2
     counted: dict[Product, float] = {}

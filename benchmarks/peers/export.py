@@ -24,8 +24,8 @@ def write(workload: Workload, path: str | os.PathLike[str]) -> None:
       workload: the workload.
       path: the file.
     """
-    algorithm, train = workload.algorithm, workload.train
-    clients, size = clients_of(workload, 0), algorithm.batch_size
+    program, train = workload.program, workload.train
+    clients, size = clients_of(workload, 0), program.training.batch_size
     offsets = np.asarray(train.offsets).tolist()
     inputs, targets, steps = [], [], []
     for client in clients.tolist():
@@ -36,12 +36,12 @@ def write(workload: Workload, path: str | os.PathLike[str]) -> None:
         own[len(rows) :] = IGNORED
         inputs.append(np.asarray(train.inputs)[filled])
         targets.append(own)
-    model = algorithm.model
-    kept = workload.allocation.units[clients]
-    sizes = [dict(algorithm.extraction.shape(model, int(number)).sizes) for number in kept]
+    model = program.model
+    kept = workload.sizes[clients]
+    sizes = [dict(program.extraction.shape(model, int(number)).kept) for number in kept]
     groups = sorted(model.groups)
     tokens = model.shapes.get("embedding")
-    uniform = workload.client_weights == "uniform"
+    uniform = program.method.client_weights == "uniform"
     np.savez(
         path,
         inputs=np.concatenate(inputs).reshape(-1, size, *train.inputs.shape[1:]),
