@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -79,4 +80,4 @@ def _score(subnet: Subnet, task: EvaluationTask, batch: Batch, number: int | Non
     if task.present is not None:
         logits = losses.hide_classes(logits, task.present)
     sums = losses.score_batch(logits, targets, valid)
-    return sums.replace(count=sums.count + misses)
+    return dataclasses.replace(sums, count=sums.count + misses)

@@ -5,6 +5,7 @@ Everything here is written for one client; execution maps it over a cohort.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -171,4 +172,4 @@ def batch_loss(
     if rule.proximal:
         moved = jax.tree.map(jnp.subtract, params, subnet.params)
         loss += 0.5 * rule.proximal * optax.tree.norm(moved, squared=True)
-    return loss, sums.replace(count=sums.count + misses)
+    return loss, dataclasses.replace(sums, count=sums.count + misses)

@@ -11,10 +11,9 @@ import dataclasses
 import functools
 import heapq
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.struct
-import jax
 import numpy as np
 
 from hasa_jax.base import UserError
@@ -27,6 +26,10 @@ _MOST_EXACT = 8
 
 _EXECUTED_OVER_OWN = 1.08
 """With more sizes, buckets are added until parameters executed over held meet this."""
+
+
+Entry = Any
+"""An array on the host or on a device, a traced one, or the shape of one."""
 
 
 class Bucket(NamedTuple):
@@ -54,12 +57,12 @@ class Slot:
       steps: local steps that the client has time for, int32.
     """
 
-    client: jax.Array | np.ndarray
-    width: jax.Array | np.ndarray
-    kept: Mapping[str, jax.Array | np.ndarray]
-    exits: jax.Array | np.ndarray
-    weight: jax.Array | np.ndarray
-    steps: jax.Array | np.ndarray
+    client: Entry
+    width: Entry
+    kept: Mapping[str, Entry]
+    exits: Entry
+    weight: Entry
+    steps: Entry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,8 +108,8 @@ class Cohort:
     """
 
     slots: Slot
-    bucket: jax.Array | np.ndarray
-    turns: jax.Array | np.ndarray
+    bucket: Entry
+    turns: Entry
     layout: Layout = flax.struct.field(pytree_node=False)
 
 

@@ -45,7 +45,7 @@ def deploy(
     if program.extraction.mask is not None:
         assert subnet.view is not None
         return model.module(model.groups, model.num_exits, 1.0), subnet.view(subnet.params)
-    depths = flax.traverse_util.flatten_dict(model.depths)
+    depths: Any = flax.traverse_util.flatten_dict(model.depths)
     flat = flax.traverse_util.flatten_dict(subnet.params)
     used = {path: leaf for path, leaf in flat.items() if depths[path] <= shape.exits}
     module = model.module(dict(shape.kept), shape.exits, shape.width)

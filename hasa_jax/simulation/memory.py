@@ -197,7 +197,9 @@ def _splits_on_device(program: Program, trial: Trial, layout: Layout) -> list[Cl
     def cut(values: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((count, *values.shape[1:]), values.dtype)
 
-    part = data.train.replace(inputs=cut(data.train.inputs), targets=cut(data.train.targets))
+    part = dataclasses.replace(
+        data.train, inputs=cut(data.train.inputs), targets=cut(data.train.targets)
+    )
     return [part, part]
 
 
