@@ -1,8 +1,8 @@
 """Checkpoints of a run: complete or not there at all, and checked when they are read.
 
 A folder holds one run; each checkpoint is a step of `orbax.checkpoint.CheckpointManager`, named
-by its round. It gets the SHA-256 of its files before it gets its name, so
-damage to any file is found, and the checkpoint before it is used. This is the only module that imports orbax.
+by its round. It gets the SHA-256 of its files before it gets its name. So damage to any file is
+found, and the checkpoint before it is used. Only this module imports orbax.
 """
 
 from __future__ import annotations
