@@ -1,0 +1,79 @@
+"""HeteroFL: widths, own classes, label rows, scaler, and its options."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hasa_jax as hj
+from hasa_jax.supernet import units
+from tests.methods.programs import KEY, rounds, step_of
+from tests.support import small
+
+
+def test_levels_keep_these_widths():
+    # Test vector E: levels e and c of the stages 64, 128, 256, 512.
+    groups = {f"stage{i}": 64 * 2**i for i in range(4)}
+    assert list(units.kept_of_size(groups, 512 // 16).values()) == [4, 8, 16, 32]
+    assert list(units.kept_of_size(groups, 512 // 4).values()) == [16, 32, 64, 128]
+
+
+def test_a_class_that_no_client_has_keeps_its_head_row():
+    model, data = small.perceptron(), small.client_data(kind="perceptron")
+    data = data.replace(targets=np.where(data.targets == 3, 1, data.targets))
+    start, end = rounds(model, data, [9, 9, 4, 5], hj.methods.heterofl())
+    heads = [(tree["head_1"]["kernel"], tree["head_1"]["bias"]) for tree in (start, end)]
+    for before, after in zip(*heads, strict=True):
+        np.testing.assert_array_equal(before[..., 3], after[..., 3])
+        assert (before[..., 0] != after[..., 0]).any()
+
+
+def test_a_client_contributes_only_its_own_label_rows():
+    model = small.perceptron()
+    inputs = np.random.default_rng(0).normal(size=(8, 2, 3)).astype(np.float32)
+    targets = np.array([0] * 4 + [1] * 4, np.int32)
+    data = hj.ClientData(inputs, targets, np.array([0, 4, 8], np.int32), small.NUM_CLASSES)
+    _, both = rounds(model, data, [9, 9], hj.methods.heterofl())
+    _, first = rounds(model, data, [9, 9], hj.methods.heterofl(), weights=[1, 0])
+    np.testing.assert_allclose(both["head_1"]["bias"][0], first["head_1"]["bias"][0], rtol=1e-6)
+
+
+def test_absent_classes_have_logit_zero_in_loss_and_gradient():
+    logits = jnp.array([[2.0, -1.0, 5.0]])
+    present = jnp.array([True, True, False])
+
+    def loss(z):
+        step = step_of(lambda kept: (z,), 0, present=present)
+        return hj.methods.heterofl().objective.loss(step)[0]
+
+    expected = -2.0 + np.log(np.exp(2.0) + np.exp(-1.0) + 1.0)
+    assert float(loss(logits)) == pytest.approx(expected, abs=1e-6)
+    assert float(jax.grad(loss)(logits)[0, 2]) == 0
+
+
+def test_the_scaler_changes_nothing_before_a_batch_norm():
+    data = small.client_data(kind="perceptron")
+    moved = []
+    for scaler in ("none", "train"):
+        model = small.perceptron(norm="batch", scaler=scaler)
+        params = model.init(KEY)
+        kept = units.kept_of_size(model.groups, 4)
+        ranks = {group: jnp.arange(size) for group, size in model.groups.items()}
+        narrow = units.gather(params, model.axes, ranks, kept)
+        context = hj.Context(width=0.5, train=True)
+        moved.append(model.narrow(kept, 1)(narrow, data.inputs, context)[0][0])
+    np.testing.assert_allclose(*moved, atol=1e-3)
+
+
+def test_its_options_are_those_of_the_paper():
+    method = hj.methods.heterofl(levels=(1, 0.5), proportions=(3, 1), dynamic=True)
+    assert method.policy.name == "levels"
+    assert method.policy.dynamic
+    assert not hj.methods.heterofl(label_split=False).label_split
+    assert hj.methods.heterofl(aggregation="full").aggregation == "full"
+
+
+@pytest.mark.parametrize("options", [{"proportions": (1, 2)}, {"dynamic": True}])
+def test_options_of_levels_need_levels(options):
+    with pytest.raises(hj.UserError, match="give `levels`, too"):
+        hj.methods.heterofl(**options)
