@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from experiments.config import RunConfig
 from experiments.rooms import FROM_FILE, AllocationConfig, MethodConfig, named_score
-from experiments.study.naming import OF_EXTRACTIONS, fields_named
 from hasa_jax.allocation import POLICIES, BudgetSpec
 from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.scores import SCORES
@@ -78,7 +77,9 @@ def parts_of(config: RunConfig, name: str) -> Parts:
       The parts.
     """
     published = METHODS[name]()
-    usual: dict[str, Any] = vars(published) | _PUBLISHED[name]._asdict() | {"policy": published.policy.name}
+    usual: dict[str, Any] = (
+        vars(published) | _PUBLISHED[name]._asdict() | {"policy": published.policy.name}
+    )
     chosen: dict[str, Any] = vars(config.method) | {"policy": config.allocation.policy}
     names = [field.name for field in dataclasses.fields(Parts)]
     return Parts(**{n: usual[n] if chosen[n] is None else chosen[n] for n in names})
@@ -107,7 +108,7 @@ def method_of(config: RunConfig, name: str, policy: str) -> Method:
     allocated = _policy(config.allocation, policy)
     return dataclasses.replace(
         METHODS[name](),
-        extraction=_extraction(config.method, parts),
+        extraction=_extraction(config.method, parts, config.model.exits),
         objective=_objective(config, parts),
         policy=allocated,
         budget=_budget(config.allocation),
@@ -123,8 +124,13 @@ def method_of(config: RunConfig, name: str, policy: str) -> Method:
     )
 
 
-def _extraction(chosen: MethodConfig, parts: Parts) -> Extraction:
-    """Builds the extraction with its options."""
+def _extraction(chosen: MethodConfig, parts: Parts, exits: int) -> Extraction:
+    """Builds the extraction with its options, for a supernet of some exits."""
+    if chosen.exit_widths and len(chosen.exit_widths) != exits:
+        raise UserError(
+            f"`exit_widths` has {len(chosen.exit_widths)} widths, but `exits` is {exits}: give one "
+            "for each exit"
+        )
     options: dict[str, dict[str, Any]] = {
         "rolling": {"step": chosen.rolling_step},
         "random": {"shared": chosen.shared_units},
@@ -137,8 +143,11 @@ def _extraction(chosen: MethodConfig, parts: Parts) -> Extraction:
         "pruning_greedy": {"threshold": chosen.threshold},
         "neuron_importance": {"measure": chosen.measure},
     }
-    with fields_named(OF_EXTRACTIONS):
+    try:
         return EXTRACTIONS[parts.extraction](**options.get(parts.extraction, {}))
+    except UserError as error:  # Policies have arguments of the same names.
+        message = str(error).replace("`levels`", "`dropout_levels`")
+        raise UserError(message.replace("`widths`", "`exit_widths`")) from None
 
 
 def _objective(config: RunConfig, parts: Parts) -> Objective:

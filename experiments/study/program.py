@@ -13,7 +13,6 @@ from experiments.study import optimizers
 from experiments.study.arm import Arm
 from experiments.study.method import method_of
 from experiments.study.model import model_of
-from experiments.study.naming import OF_EXTRACTIONS, fields_named
 from experiments.study.scores import read_scores
 from hasa_jax.allocation import Allocation, allocate
 from hasa_jax.allocation.rounding import sizes_of_levels
@@ -65,35 +64,34 @@ def build_program(config: RunConfig, dataset: FederatedDataset, method: Method) 
       UserError: if the model does not fit the data or the method.
     """
     faults, training, execution = config.faults, config.training, config.execution
-    with fields_named(OF_EXTRACTIONS):
-        return make_program(
-            method,
-            model_of(config.model, dataset),
-            dataset,
-            client_optimizer=optimizers.client_optimizer(training),
-            training=Training(
-                server_optimizer=optimizers.server_optimizer(training),
-                schedule=optimizers.schedule(training),
-                local_epochs=training.local_epochs,
-                batch_size=training.batch_size,
-                clients_per_round=training.clients_per_round,
-                drop_nonfinite=training.drop_nonfinite,
-                faults=Faults(
-                    dropout=faults.client_dropout,
-                    deadline=faults.deadline,
-                    corrupted=faults.corrupted,
-                    corruption=faults.corruption,
-                    scale=faults.corruption_scale,
-                ),
+    return make_program(
+        method,
+        model_of(config.model, dataset),
+        dataset,
+        client_optimizer=optimizers.client_optimizer(training),
+        training=Training(
+            server_optimizer=optimizers.server_optimizer(training),
+            schedule=optimizers.schedule(training),
+            local_epochs=training.local_epochs,
+            batch_size=training.batch_size,
+            clients_per_round=training.clients_per_round,
+            drop_nonfinite=training.drop_nonfinite,
+            faults=Faults(
+                dropout=faults.client_dropout,
+                deadline=faults.deadline,
+                corrupted=faults.corrupted,
+                corruption=faults.corruption,
+                scale=faults.corruption_scale,
             ),
-            execution=Execution(
-                mode=execution.execution,
-                client_block=execution.client_block,
-                devices=execution.host_devices,
-                stream=execution.stream,
-            ),
-            num_rounds=training.num_rounds,
-        )
+        ),
+        execution=Execution(
+            mode=execution.execution,
+            client_block=execution.client_block,
+            devices=execution.host_devices,
+            stream=execution.stream,
+        ),
+        num_rounds=training.num_rounds,
+    )
 
 
 def build_allocation(

@@ -1,6 +1,7 @@
 """Bad inputs and the words that each must be met with: data for `test_bad_input`.
 
 Every case is `(script, make, expected)`: `make` prepares a folder and returns arguments.
+`OWN_PROCESS` names the cases that run as users run scripts; the others run in the test's process.
 """
 
 import atexit
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.experiments.test_train_and_compare import SMALL, run, small
+from tests.support.scripts import VECTORS, run, small
 
 TITLES = "title,publication\n" + "".join(
     f"the {word} of {other},{client}\n"
@@ -37,7 +38,7 @@ TEXTS = "text,label\n" + "".join(
 NEWS = '"1","a title","so it is"\n"2","a title","so be it"\n' * 20
 OF_TEXTS = ["--model=transformer", "--num_clients=2"]
 OF_IMAGES = ["--model=mlp", "--num_clients=2"]
-FINISHED = ["--num_rounds=1", "--host_devices=1"]
+FINISHED = [*VECTORS, "--embed_dim=4", "--num_rounds=1"]
 
 
 def titles(content, *arguments):
@@ -73,7 +74,7 @@ def news(test, *arguments):
 
 
 def images(*arguments, **changes):
-    """A folder of images, with files put beside them by name, where "__" parts folders."""
+    """A folder of images, with files put beside them by name, where "__" separates folders."""
 
     def make(folder):
         for row in ROWS:
@@ -122,15 +123,15 @@ def npz_file(content):
     return make
 
 
-def tfds(splits, *, features=None, spoil=lambda folder: None):
-    """A folder that TFDS prepared, of images made by `splits`, then spoilt."""
+def tfds(splits, *, features=None, change=lambda folder: None):
+    """A folder that TFDS prepared, of images made by `splits`, then changed."""
 
     def make(folder):
-        from tests.support import prepared  # Slow to import: only for those who come here.
+        from tests.support import prepared  # Slow to import, so only these cases wait for it.
 
         data, others = folder / "data", features(prepared) if features else {}
         prepared.prepare(data, splits(prepared.shapes), prepared.features_of(**others))
-        spoil(data)
+        change(data)
         return ["--dataset=tfds:shapes", f"--data_dir={data}", "--model=mlp"]
 
     return make
@@ -164,21 +165,21 @@ def one_array(folder):
 
 @functools.cache
 def finished(then):
-    """A finished run, for copies."""
+    """A finished run, to be copied."""
     folder = tempfile.TemporaryDirectory(prefix="hasa_jax-tests-")
     atexit.register(folder.cleanup)
     workdir = Path(folder.name) / "w"
-    done = run("train", *SMALL, *FINISHED, *then, f"--workdir={workdir}")
+    done = run("train", *FINISHED, *then, f"--workdir={workdir}")
     assert done.returncode == 0, done.stderr
     return workdir
 
 
-def after(*arguments, spoil=lambda workdir: None, script="train", then=()):
-    """A finished run in a workdir, spoilt, and what is asked of it then."""
+def after(*arguments, change=lambda workdir: None, script="train", then=()):
+    """A finished run in a workdir, changed, and what is asked of it then."""
 
     def make(folder):
         workdir = shutil.copytree(finished(then), folder / "w")
-        spoil(workdir)
+        change(workdir)
         common = [] if script in ("by_size", "need", "plots", "tables") else [*FINISHED, *then]
         return [*common, *arguments, f"--workdir={workdir}"]
 
@@ -188,12 +189,12 @@ def after(*arguments, spoil=lambda workdir: None, script="train", then=()):
 def write(name, content):
     """Puts a file into a workdir, in place of what is there."""
 
-    def spoil(workdir):
+    def change(workdir):
         path = workdir / name
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         path.write_text(content(old) if callable(content) else content, encoding="utf-8")
 
-    return spoil
+    return change
 
 
 def checkpoints_are_a_file(folder):
@@ -213,16 +214,23 @@ def workdir_without_manifest(folder):
 
 
 def workdir_of_other_data(folder):
-    make = titles(TITLES)
-    arguments = [*make(folder), *FINISHED, f"--workdir={folder / 'w'}"]
-    assert run("train", *small(*arguments), *arguments).returncode == 0
-    titles(TITLES + "the art of the cost,North\n")(folder)
+    common = ["--norm=layer", "--num_rounds=1", "--execution=masked", "--host_devices=1"]
+    arguments = [*npz()(folder), *common, f"--workdir={folder / 'w'}"]
+    done = run("train", *small(*arguments), *arguments)
+    assert done.returncode == 0, done.stderr
+    npz(inputs=IMAGES["inputs"] + 1)(folder)
     return arguments
 
 
-def without_flags(manifest):
+def without_config(manifest):
     found = json.loads(manifest)
-    del found["flags"]
+    del found["config"]
+    return json.dumps(found)
+
+
+def with_unknown_field(manifest):
+    found = json.loads(manifest)
+    found["config"]["data"]["colour"] = "red"
     return json.dumps(found)
 
 
@@ -237,12 +245,12 @@ def scores(content):
 
 
 def train(*arguments):
-    """Arguments of train alone."""
+    """Arguments of train that need no files."""
     return "train", lambda folder: list(arguments)
 
 
 def compare(*arguments):
-    """Arguments of compare alone."""
+    """Arguments of compare that need no files."""
     return "compare", lambda folder: list(arguments)
 
 
@@ -280,16 +288,19 @@ FLAGS = {
     "narrowest above widest": (*train("--w_min=.9"), "w_min"),
     "too large a cohort": (*train("--clients_per_round=8"), "7 clients"),
     "too large a batch": (*train("--batch_size=3000000000"), "too large"),
-    "nobody holds it all": (*train("--policy=exclusive"), "capacity is 1"),
-    "diverging": (*train("--client_optimizer=sgd", "--client_lr=1e38"), "learning rate"),
-    "clients that send NaN": (*train("--corrupted=.3", "--corruption=nan"), "--drop_nonfinite"),
+    "no client of full capacity": (*train("--policy=exclusive"), "capacity is 1"),
+    "diverging": (*train(*VECTORS, "--client_optimizer=sgd", "--client_lr=1e38"), "learning rate"),
+    "clients that send NaN": (
+        *train(*VECTORS, "--corrupted=.3", "--corruption=nan"),
+        "--drop_nonfinite",
+    ),
 }
 COMBINATIONS = {
     "momentum of Adam": (*train("--client_momentum=.9"), "client_optimizer sgd"),
     "option of another method": (*train("--rolling_step=2"), "extraction rolling"),
     "option of another mean": (*train("--trim=.1"), "robust trimmed_mean"),
-    "corruption of nobody": (*train("--corruption=nan"), "corrupted"),
-    "dealt anew": (*train("--dynamic"), "policy levels or random"),
+    "corruption of no client": (*train("--corruption=nan"), "corrupted"),
+    "drawn widths without a policy that draws": (*train("--dynamic"), "policy levels or random"),
     "depth without exits": (*train("--method=scalefl"), "exits"),
     "too many exits": (*train("--exits=3"), "depth 1"),
     "teacher without draws": (*train("--objective=self_distillation"), "go together"),
@@ -317,7 +328,7 @@ CSV = {
     "CSV that is not there": (*train("--dataset=titles", "--data_path=no.csv"), "no.csv"),
     "CSV that is a folder": (*train("--dataset=titles", "--data_path=."), "directory"),
     "empty CSV": ("train", titles(""), "is empty"),
-    "CSV of a header alone": ("train", titles("title,publication\n"), "no rows"),
+    "CSV of nothing but a header": ("train", titles("title,publication\n"), "no rows"),
     "CSV without a column": ("train", titles("text,publication\na b,N\n"), "title"),
     "CSV with a column twice": ("train", titles("title,title,publication\n"), "twice"),
     "CSV with too many fields": ("train", titles(TITLES + "a, b,North\n"), "line 14"),
@@ -335,9 +346,9 @@ NPZ = {
     "npz that is not there": (*train("--dataset=npz", "--data_path=no.npz"), "no.npz"),
     "npz that is a text": ("train", npz_file(b"hello"), "without objects"),
     "npz cut in half": ("train", npz_file(half_an_npz), "not an npz file"),
-    "npz of one array": ("train", npz_file(one_array), "one array alone"),
+    "npz of one array": ("train", npz_file(one_array), "has a single array"),
     "npz without clients": ("train", npz(clients=None), "'clients'"),
-    "npz of unequal lengths": ("train", npz(targets=ROWS[:9]), "one row"),
+    "npz of unequal lengths": ("train", npz(targets=ROWS[:9]), "one entry for each example"),
     "npz of objects": (
         "train",
         npz(clients=np.array([{}] * 24, object)),
@@ -427,12 +438,12 @@ TFDS = {
     ),
     "TFDS in another format": (
         "train",
-        tfds(lambda shapes: {"train": shapes(4)}, spoil=as_tfrecord),
+        tfds(lambda shapes: {"train": shapes(4)}, change=as_tfrecord),
         "only array_record is read",
     ),
     "TFDS cut off": (
         "train",
-        tfds(lambda shapes: {"train": shapes(4)}, spoil=cut_off),
+        tfds(lambda shapes: {"train": shapes(4)}, change=cut_off),
         "damaged or cut off",
     ),
     "TFDS without a train split": (
@@ -462,9 +473,13 @@ TFDS = {
 FOLDERS = {
     "workdir that is a file": ("train", workdir_is_a_file, "is a file"),
     "workdir that cannot be": (*train("--workdir=/proc/results"), "cannot be written"),
-    "workdir of who knows what": ("train", workdir_without_manifest, "without a run.json"),
+    "workdir of an unknown run": ("train", workdir_without_manifest, "without a run.json"),
     "workdir of other data": ("train", workdir_of_other_data, "other data"),
-    "workdir of other flags": ("train", after("--budget=.6"), "budget=0.5 there, 0.6 here"),
+    "workdir of another configuration": (
+        "train",
+        after("--budget=.6"),
+        "budget=0.5 there, 0.6 here",
+    ),
     "workdir of more rounds": (
         "train",
         after("--num_rounds=1", then=("--num_rounds=2",)),
@@ -477,12 +492,17 @@ FOLDERS = {
     ),
     "run.json cut off": (
         "train",
-        after(spoil=write("run.json", lambda old: old[:99])),
+        after(change=write("run.json", lambda old: old[:99])),
         "run.json is damaged",
     ),
-    "run.json without flags": (
+    "run.json without a configuration": (
         "train",
-        after(spoil=write("run.json", without_flags)),
+        after(change=write("run.json", without_config)),
+        "run.json is damaged",
+    ),
+    "run.json with an unknown field": (
+        "train",
+        after(change=write("run.json", with_unknown_field)),
         "run.json is damaged",
     ),
     "checkpoints that are a file": ("train", checkpoints_are_a_file, "could not be opened"),
@@ -498,13 +518,13 @@ FOLDERS = {
     ),
     "results of nothing": (
         "tables",
-        after(spoil=write("metrics.csv", ""), script="tables"),
+        after(change=write("metrics.csv", ""), script="tables"),
         "no rows",
     ),
     "results with a word for a number": (
         "tables",
         after(
-            spoil=write("summary.csv", lambda old: old.replace(",0.5,", ",half,", 1)),
+            change=write("summary.csv", lambda old: old.replace(",0.5,", ",half,", 1)),
             script="tables",
         ),
         "'half'",
@@ -512,7 +532,7 @@ FOLDERS = {
     "results without a column": (
         "tables",
         after(
-            spoil=write("summary.csv", lambda old: old.replace("mean_accuracy", "mean")),
+            change=write("summary.csv", lambda old: old.replace("mean_accuracy", "mean")),
             script="tables",
         ),
         "no column 'mean_accuracy'",
@@ -525,16 +545,20 @@ SCORES = {
     "scores without a file": (*train("--score=file"), "name it with --score_path"),
     "file of scores unread": (*train("--score_path=scores.csv"), "--score_path is read only with"),
     "scores that are not there": (*train("--score=file", "--score_path=no.csv"), "no.csv"),
-    "scores without a client": ("train", scores("client,score\nNobody,1\n"), "no finite score of"),
-    "scores that are words": ("train", scores("client,score\nNobody,high\n"), "line 2"),
+    "scores without a client": (
+        "train",
+        scores("client,score\nAnn,1\n"),
+        "no finite score of",
+    ),
+    "scores that are words": ("train", scores("client,score\nAnn,high\n"), "line 2"),
     "scores without a column": (
         "train",
-        scores("client,points\nNobody,1\n"),
+        scores("client,points\nAnn,1\n"),
         "'score' is not there",
     ),
     "scores of one client twice": (
         "train",
-        scores("client,score\nNobody,1\nNobody,2\n"),
+        scores("client,score\nAnn,1\nAnn,2\n"),
         "is there twice",
     ),
     "score that nothing reads": (
@@ -553,4 +577,38 @@ SCORES = {
     "sizes without levels": ("by_size", after(script="by_size"), "--eval_levels"),
     "need of one workdir": ("need", after(script="need"), "two folders"),
 }
+OWN_PROCESS = frozenset(
+    {
+        # Flags.
+        "unknown flag",
+        "no flag at all",
+        "flagfile that is not there",
+        "no number",
+        "zero rounds",
+        "too large a batch",
+        "option of another method",
+        "unknown policy of many",
+        # Files.
+        "CSV without a path",
+        "CSV with too many fields",
+        "npz cut in half",
+        "image cut off",
+        "TFDS in another format",
+        "scores that are words",
+        # Folders.
+        "workdir that is a file",
+        "workdir that cannot be",
+        "workdir of another configuration",
+        "run.json cut off",
+        "no results",
+        "no results to draw",
+        "sizes without levels",
+        "need of one workdir",
+        # Checkpoints and training.
+        "workdir of other devices",
+        "checkpoints that are a file",
+        "clients that send NaN",
+    }
+)
+"""Cases that run in a process of their own, at least one of each kind of failure."""
 CASES = FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | TFDS | FOLDERS | SCORES

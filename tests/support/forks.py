@@ -18,7 +18,7 @@ COMPILES_QUICKLY = (
     "--xla_llvm_disable_expensive_passes=true"
 )
 """Compiling small programs is most of the suite's time; this halves it. Scripts whose numbers are
-tested optimise fully. Level 0, of jaxlib 0.10.2 and without those emitters, gets gradients wrong.
+tested optimise fully. At level 0, without those emitters, jaxlib 0.10.2 gets gradients wrong.
 """
 SCRIPTS = ("by_size", "compare", "need", "partition_report", "plots", "tables", "train")
 
@@ -27,7 +27,7 @@ SCRIPTS = ("by_size", "compare", "need", "partition_report", "plots", "tables", 
 def _server(environment):
     """Starts the process that is forked, in an environment given as items."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.forks"],
+        [sys.executable, "-m", "tests.support.forks"],
         env=dict(environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -39,7 +39,7 @@ def _server(environment):
 
 def run(script, arguments, *, cwd, environment):
     """Runs a script to its end; returns what `subprocess.run` would."""
-    # The name of the test is in there, and says nothing to the script.
+    # The name of the test is in there, and is nothing to the script.
     kept = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
     server = _server(tuple(sorted(kept.items())))
     with tempfile.TemporaryDirectory() as folder:
@@ -47,8 +47,8 @@ def run(script, arguments, *, cwd, environment):
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         status = int(server.stdout.readline())
-        told = [(Path(folder) / name).read_text(encoding="utf-8") for name in ("out", "err")]
-    return subprocess.CompletedProcess([script, *arguments], status, *told)
+        printed = [(Path(folder) / name).read_text(encoding="utf-8") for name in ("out", "err")]
+    return subprocess.CompletedProcess([script, *arguments], status, *printed)
 
 
 def _become(request):
