@@ -8,11 +8,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 import hasa_jax as hj
+from hasa_jax.simulation import cohorts
 from hasa_jax.supernet import units
+from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.types import Broadcast
 from tests.support import small
 
@@ -40,10 +41,10 @@ class TwoExits(nn.Module):
 
     @nn.compact
     def __call__(self, inputs):
-        def dense(name, size, names):
+        def dense(name, features, names):
             kernel = nn.with_logical_partitioning(nn.initializers.lecun_normal(), names)
             bias = nn.with_logical_partitioning(nn.initializers.normal(0.1), names[1:])
-            return nn.Dense(size, kernel_init=kernel, bias_init=bias, name=name)
+            return nn.Dense(features, kernel_init=kernel, bias_init=bias, name=name)
 
         hidden = nn.relu(dense("first", self.first, (None, "first"))(inputs))
         logits = (dense("exit", small.NUM_CLASSES, ("first", "classes"))(hidden),)
@@ -55,12 +56,12 @@ class TwoExits(nn.Module):
 
 @functools.cache
 def two_exits():
-    model = hj.from_linen(TwoExits(), np.zeros((1, 4), np.float32))
+    model = supernet_of(TwoExits(), np.zeros((1, 4), np.float32))
     return model, model.init(KEY)
 
 
 def sent(params, client=3, round=7):
-    """A broadcast to a client of which 3 examples are sampled, 4 being the most."""
+    """A broadcast to a client with a sample of 3 examples, which has room for 4."""
     model, _ = two_exits()
     scales = jnp.array([0.5, -2.0, 1.0, 0.0]) + jnp.float32(client) * jnp.array([1, 1, 1, 0])
 
@@ -81,23 +82,23 @@ def test_it_keeps_units_or_parameters(name):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_shapes_grow_to_the_whole(name):
+def test_shapes_grow_to_full_size(name):
     model, params = two_exits()
     extraction = VARIANTS[name]()
-    shapes = [extraction.shape(model, kept) for kept in range(1, 13)]
+    shapes = [extraction.shape(model, size) for size in range(1, 13)]
     for small_one, large_one in itertools.pairwise(shapes):
         assert 0 < small_one.width <= large_one.width
         assert 1 <= small_one.exits <= large_one.exits
-        for (group, kept), (other, more) in zip(small_one.sizes, large_one.sizes, strict=True):
+        for (group, kept), (other, more) in zip(small_one.kept, large_one.kept, strict=True):
             assert group == other
             assert 1 <= kept <= more
     assert hash(shapes[-1]) == hash(extraction.shape(model, 12))
     assert (shapes[-1].width, shapes[-1].exits) == (1.0, 2)
-    whole = dict(shapes[-1].sizes)
+    full = dict(shapes[-1].kept)
     if extraction.order is not None:
-        assert whole == dict(model.groups)
+        assert full == dict(model.groups)
     else:
-        assert sum(whole.values()) == sum(leaf.size for leaf in jax.tree.leaves(params))
+        assert sum(full.values()) == sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 @pytest.mark.parametrize("name", RANKED)
@@ -106,13 +107,13 @@ def test_ranks_are_permutations_and_repeatable(name):
     order = VARIANTS[name]().order
     mapped = jax.jit(jax.vmap(lambda client, round: order(sent(params, client, round))))
     ranks = mapped(jnp.array([0, 3, 3]), jnp.array([0, 7, 7]))
-    alone = order(sent(params))
+    single = order(sent(params))
     assert set(ranks) == set(model.groups)
-    for group, size in model.groups.items():
-        everyone = np.tile(np.arange(size), (3, 1))
-        np.testing.assert_array_equal(np.sort(ranks[group], axis=1), everyone)
+    for group, count in model.groups.items():
+        positions = np.tile(np.arange(count), (3, 1))
+        np.testing.assert_array_equal(np.sort(ranks[group], axis=1), positions)
         np.testing.assert_array_equal(ranks[group][1], ranks[group][2])
-        np.testing.assert_array_equal(ranks[group][1], alone[group])
+        np.testing.assert_array_equal(ranks[group][1], single[group])
 
 
 @pytest.mark.parametrize("name", RANKED)
@@ -121,11 +122,11 @@ def test_counts_nesting_and_full_width(name):
     extraction = VARIANTS[name]()
     ranks = extraction.order(sent(params))
     previous = None
-    for kept in range(1, 13):
-        sizes = dict(extraction.shape(model, kept).sizes)
-        masks = units.masks(model.shapes, model.axes, ranks, sizes)
-        assert masks["first"]["bias"].sum() == sizes["first"]
-        assert masks["second"]["kernel"].sum() == sizes["first"] * sizes["second"]
+    for size in range(1, 13):
+        kept = dict(extraction.shape(model, size).kept)
+        masks = units.masks(model.shapes, model.axes, ranks, kept)
+        assert masks["first"]["bias"].sum() == kept["first"]
+        assert masks["second"]["kernel"].sum() == kept["first"] * kept["second"]
         if previous is not None:
             jax.tree.map(lambda a, b: np.testing.assert_array_less(a, b + 0.5), previous, masks)
         previous = masks
@@ -133,14 +134,14 @@ def test_counts_nesting_and_full_width(name):
 
 
 def mask_function(name):
-    """Returns `(params, client, sizes) -> (masks, effective params, gradient of ones)`."""
+    """Returns `(params, client, kept) -> (masks, effective params, gradient of ones)`."""
     model, _ = two_exits()
     extraction = VARIANTS[name]()
 
     @jax.jit
-    def evaluate(params, client, sizes):
+    def evaluate(params, client, kept):
         prepared = extraction.prepare and extraction.prepare(params, model)
-        choice = extraction.mask(sent(params, client), sizes, prepared)
+        choice = extraction.mask(sent(params, client), kept, prepared)
         effective, pull_back = jax.vjp(choice.view, params)
         return choice.masks, effective, *pull_back(jax.tree.map(jnp.ones_like, params))
 
@@ -152,10 +153,10 @@ def test_parameter_counts_nesting_and_gradients(name):
     model, params = two_exits()
     extraction, evaluate = mask_function(name)
     previous = jax.tree.map(jnp.zeros_like, params)
-    for kept in (1, 5, 11, 12):
-        sizes = dict(extraction.shape(model, kept).sizes)
-        masks, effective, gradient = evaluate(params, 3, sizes)
-        assert sum(mask.sum() for mask in jax.tree.leaves(masks)) == sum(sizes.values())
+    for size in (1, 5, 11, 12):
+        kept = dict(extraction.shape(model, size).kept)
+        masks, effective, gradient = evaluate(params, 3, kept)
+        assert sum(mask.sum() for mask in jax.tree.leaves(masks)) == sum(kept.values())
         jax.tree.map(lambda a, b: np.testing.assert_array_less(a, b + 0.5), previous, masks)
         small.assert_trees_equal(effective, jax.tree.map(jnp.multiply, params, masks))
         jax.tree.map(lambda g, m: np.testing.assert_array_equal(g != 0, m), gradient, masks)
@@ -168,31 +169,25 @@ def test_parameter_counts_nesting_and_gradients(name):
 def test_parameter_masks_of_a_cohort_are_those_of_its_clients(name):
     model, params = two_exits()
     extraction, evaluate = mask_function(name)
-    sizes = [dict(extraction.shape(model, kept).sizes) for kept in (3, 9)]
-    stacked = jax.tree.map(lambda *leaves: jnp.array(leaves), *sizes)
-    together = jax.vmap(evaluate, (None, 0, 0))(params, jnp.array([3, 5]), stacked)
-    for slot, client in enumerate((3, 5)):
-        alone = evaluate(params, client, sizes[slot])
+    kept = [dict(extraction.shape(model, size).kept) for size in (3, 9)]
+    stacked = jax.tree.map(lambda *leaves: jnp.array(leaves), *kept)
+    cohort = jax.vmap(evaluate, (None, 0, 0))(params, jnp.array([3, 5]), stacked)
+    for lane, client in enumerate((3, 5)):
+        single = evaluate(params, client, kept[lane])
         small.assert_trees_close(
-            [leaf[slot] for leaf in jax.tree.leaves(together)], jax.tree.leaves(alone)
+            [leaf[lane] for leaf in jax.tree.leaves(cohort)], jax.tree.leaves(single)
         )
 
 
-def trained(execution, name):
+def trained(mode, name):
+    """Returns the supernet after a round of clients of two sizes."""
     model, _ = two_exits()
     data, extraction = small.client_data((7, 8, 6, 5)), VARIANTS[name]()
-    algorithm = hj.partial_training(
-        model,
-        execution=hj.EXECUTIONS[execution],
-        extraction=extraction,
-        objective=hj.OBJECTIVES["multi_exit" if extraction.all_exits else "cross_entropy"](),
-        client_optimizer=optax.adam(0.01),
-        batch_size=4,
-    )
-    cohort = algorithm.execution.place(
-        np.arange(4), np.array([12, 5, 5, 12]), data.num_examples, data.num_examples, 4
-    )
-    return jax.jit(algorithm.round)(algorithm.init(KEY), data, cohort)[0].params
+    objective = "multi_exit" if extraction.all_exits else "cross_entropy"
+    method = small.plain(extraction=extraction, objective=hj.OBJECTIVES[objective]())
+    program = small.program(model, data, mode, method=method)
+    cohort = small.cohort(program, data, [12, 5, 5, 12])
+    return small.one_round(program, data, cohort)[1].params
 
 
 @functools.cache
@@ -200,27 +195,22 @@ def trained_masked(name):
     return trained("masked", name)
 
 
-@pytest.mark.parametrize("execution", sorted({*hj.EXECUTIONS} - {"masked"}))
 @pytest.mark.parametrize("name", sorted({*RANKED} - {"random shared", "rolling by 5"}))
-def test_every_execution_agrees_with_masked(name, execution):
-    small.assert_trees_close(trained(execution, name), trained_masked(name), atol=1e-5)
+def test_sliced_agrees_with_masked(name):
+    small.assert_trees_close(trained("sliced", name), trained_masked(name), atol=1e-5)
 
 
-@pytest.mark.parametrize("kept", [pytest.param(5, marks=pytest.mark.slow), 9])
-def test_groups_of_neighbours_in_rank_are_the_same_in_every_execution(kept):
-    """Group norm sees the ranks, of whole subnets too."""
+@pytest.mark.parametrize("size", [pytest.param(5, marks=pytest.mark.slow), 9])
+def test_groups_of_neighbours_in_rank_are_the_same_in_every_execution(size):
+    """Group norm depends on the ranks, also at full size."""
     model, data = small.perceptron(norm="group"), small.client_data(kind="perceptron")
+    method = small.plain(extraction=hj.EXTRACTIONS["rolling"]())
     ends = []
-    for execution in hj.EXECUTIONS.values():
-        algorithm = hj.partial_training(
-            model, extraction=hj.EXTRACTIONS["rolling"](), execution=execution, batch_size=4
-        )
-        cohort = algorithm.execution.place(
-            np.arange(4), np.full(4, kept), data.num_examples, data.num_examples, 4
-        )
-        start = algorithm.init(KEY)
-        start = dataclasses.replace(start, round=jnp.int32(3))
-        ends.append(jax.jit(algorithm.round)(start, data, cohort)[0].params)
+    for mode in ("masked", "sliced"):
+        program = small.program(model, data, mode, method=method)
+        cohort = small.cohort(program, data, np.full(4, size))
+        start = dataclasses.replace(small.initial(program), round=jnp.int32(3))
+        ends.append(hj.scan_rounds(program, start, data, cohorts.stack([cohort]))[0].params)
     # Norms of two units each magnify rounding.
     small.assert_trees_close(*ends, atol=2e-4)
 
@@ -233,17 +223,17 @@ def test_single_parameters_are_masked_only(name):
 
 
 @pytest.mark.parametrize("name", sorted(VARIANTS))
-def test_clients_of_one_size_hold_the_same_where_it_is_said(name):
+def test_clients_of_one_size_hold_the_same_if_by_size(name):
     model, params = two_exits()
     extraction = VARIANTS[name]()
     if extraction.order is not None:
         one, other = (extraction.order(sent(params, client)) for client in (3, 5))
     else:
         _, evaluate = mask_function(name)
-        sizes = dict(extraction.shape(model, 7).sizes)
-        one, other = (evaluate(params, client, sizes)[0] for client in (3, 5))
+        kept = dict(extraction.shape(model, 7).kept)
+        one, other = (evaluate(params, client, kept)[0] for client in (3, 5))
     same = all(map(np.array_equal, jax.tree.leaves(one), jax.tree.leaves(other)))
-    # Scores on data may rank alike by chance, and need not be said to.
+    # Scores on data may rank alike by chance.
     assert same or not extraction.by_size
     assert extraction.by_size or name in ("random", "importance by fisher", "neurons by taylor")
     assert not (same and name == "random")

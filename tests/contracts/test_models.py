@@ -1,13 +1,18 @@
-"""What every supernet promises; SUPERNETS of `small` covers each kind of parameter sharing."""
+"""What every supernet and every model of the table promises.
+
+SUPERNETS of `small` covers each kind of parameter sharing.
+"""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hasa_jax.extraction.prefix import prefix
+from hasa_jax.extraction import prefix
+from hasa_jax.models import MODELS, SCALERS
 from hasa_jax.supernet import costs, units
 from hasa_jax.supernet.types import Context
 from tests.support import small
@@ -51,7 +56,7 @@ def inputs_of(model, examples=VALID.size):
 
 @functools.cache
 def params_of(model):
-    """Returns parameters of which none is zero or alike, as trained ones are."""
+    """Returns parameters of which none is zero and no two are equal, as after training."""
     params = jax.jit(model.init)(KEY)
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(KEY, len(leaves))
@@ -61,7 +66,7 @@ def params_of(model):
 
 def ranks_of(model):
     rng = np.random.default_rng(4)
-    return {group: jnp.asarray(rng.permutation(size)) for group, size in model.groups.items()}
+    return {group: jnp.asarray(rng.permutation(count)) for group, count in model.groups.items()}
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -100,16 +105,16 @@ def test_axes_cover_every_leaf(model):
 
 def test_masked_equals_sliced(model):
     """In training and evaluation, with examples that do not count, and in every gradient."""
-    finest = max(model.groups.values())
+    largest = max(model.groups.values())
     params, inputs, ranks = params_of(model), inputs_of(model), ranks_of(model)
-    sizes = units.sizes_of_units(model.groups, finest // 2)
+    kept = units.kept_of_size(model.groups, largest // 2)
     context = Context(width=0.5, valid=VALID)
-    masks = units.masks(model.shapes, model.axes, ranks, sizes)
+    masks = units.masks(model.shapes, model.axes, ranks, kept)
     hidden = jax.tree.map(jnp.multiply, params, masks)
-    among = context.replace(ranks=ranks, sizes=jax.tree.map(jnp.int32, sizes))
-    masked, masked_gradient = observe(model.apply, hidden, inputs, among)
-    apply = model.narrow(sizes, model.num_exits)
-    narrow = units.gather(params, model.axes, ranks, sizes)
+    inside = context.replace(ranks=ranks, kept=jax.tree.map(jnp.int32, kept))
+    masked, masked_gradient = observe(model.apply, hidden, inputs, inside)
+    apply = model.narrow(kept, model.num_exits)
+    narrow = units.gather(params, model.axes, ranks, kept)
     sliced, gradient = observe(apply, narrow, inputs, context)
     assert_logits_close(masked, sliced)
 
@@ -123,25 +128,25 @@ def test_masked_equals_sliced(model):
 
 def test_full_mask_is_no_mask(model):
     params, inputs = params_of(model), inputs_of(model)
-    whole = Context(valid=VALID)
-    ranks = {group: jnp.arange(size) for group, size in model.groups.items()}
-    context = whole.replace(ranks=ranks, sizes=jax.tree.map(jnp.int32, dict(model.groups)))
+    full = Context(valid=VALID)
+    ranks = {group: jnp.arange(count) for group, count in model.groups.items()}
+    context = full.replace(ranks=ranks, kept=jax.tree.map(jnp.int32, dict(model.groups)))
     apply = jax.jit(lambda context: model.apply(params, inputs, context)[0])
-    assert_logits_close(apply(context), apply(whole))
+    assert_logits_close(apply(context), apply(full))
 
 
 def test_a_smaller_subnet_inside_a_subnet(model):
-    finest = max(model.groups.values())
+    largest = max(model.groups.values())
     params, inputs, ranks = params_of(model), inputs_of(model), ranks_of(model)
-    outer = units.sizes_of_units(model.groups, finest - 2)
-    inner = units.sizes_of_units(model.groups, finest // 3)
-    positions = {group: jnp.arange(size) for group, size in outer.items()}
+    outer = units.kept_of_size(model.groups, largest - 2)
+    inner = units.kept_of_size(model.groups, largest // 3)
+    positions = {group: jnp.arange(count) for group, count in outer.items()}
     narrow = units.gather(params, model.axes, ranks, outer)
     masks = units.masks(narrow, model.axes, positions, inner)
     hidden = jax.tree.map(jnp.multiply, narrow, masks)
     context = Context(width=0.5, valid=VALID)
-    among = context.replace(ranks=positions, sizes=jax.tree.map(jnp.int32, inner))
-    nested = jax.jit(model.narrow(outer, model.num_exits))(hidden, inputs, among)[0]
+    inside = context.replace(ranks=positions, kept=jax.tree.map(jnp.int32, inner))
+    nested = jax.jit(model.narrow(outer, model.num_exits))(hidden, inputs, inside)[0]
     smaller = units.gather(params, model.axes, ranks, inner)
     sliced = jax.jit(model.narrow(inner, model.num_exits))(smaller, inputs, context)[0]
     assert_logits_close(nested, sliced)
@@ -160,12 +165,12 @@ def test_a_shallower_subnet_has_the_first_exits(model):
 
 
 def test_parameters_are_those_of_the_sliced_tree(model):
-    finest = max(model.groups.values())
+    largest = max(model.groups.values())
     params, ranks = params_of(model), ranks_of(model)
-    for kept in (1, finest // 2, finest):
-        sizes = units.sizes_of_units(model.groups, kept)
-        narrow = units.gather(params, model.axes, ranks, sizes)
-        assert costs.parameter_count(model, sizes) == sum(x.size for x in jax.tree.leaves(narrow))
+    for size in (1, largest // 2, largest):
+        kept = units.kept_of_size(model.groups, size)
+        narrow = units.gather(params, model.axes, ranks, kept)
+        assert costs.parameter_count(model, kept) == sum(x.size for x in jax.tree.leaves(narrow))
 
 
 @pytest.mark.parametrize("unit", ["width", "params", "macs"])
@@ -177,12 +182,12 @@ def test_cost_tables_rise_from_zero_to_one(model, unit):
 
 
 def test_interpolated_macs_equal_traced_macs(model):
-    finest = max(model.groups.values())
+    largest = max(model.groups.values())
     table = costs.cost_table(model, prefix(), "macs")
     full = costs.mac_count(model, model.groups)
-    for kept in (1, finest - 1):
-        traced = costs.mac_count(model, units.sizes_of_units(model.groups, kept))
-        assert table[kept] == traced / full
+    for size in (1, largest - 1):
+        traced = costs.mac_count(model, units.kept_of_size(model.groups, size))
+        assert table[size] == traced / full
 
 
 WIDE = {"norm": "none", "stage1": 32, "stage2": 32, "stage3": 32, "stage4": 64}
@@ -200,23 +205,124 @@ LARGE = {
 def test_macs_equal_the_compilers_count(kind):
     """XLA counts two operations a MAC, and a few more for biases, norms and activations."""
     model = LARGE[kind]()
-    sizes = units.sizes_of_units(model.groups, max(model.groups.values()) * 3 // 4)
+    kept = units.kept_of_size(model.groups, max(model.groups.values()) * 3 // 4)
     narrow = units.map_with_axes(
-        lambda names, leaf: jnp.zeros(units.narrow_shape(names, leaf.shape, sizes)),
+        lambda names, leaf: jnp.zeros(units.narrow_shape(names, leaf.shape, kept)),
         model.axes,
         model.shapes,
     )
-    apply = model.narrow(sizes, 1)
+    apply = model.narrow(kept, 1)
     lowered = jax.jit(lambda p, x: apply(p, x, Context())[0]).lower(narrow, inputs_of(model, 1))
     flops = lowered.compile().cost_analysis()["flops"]
-    assert costs.mac_count(model, sizes) == pytest.approx(flops / 2, rel=0.15)
+    assert costs.mac_count(model, kept) == pytest.approx(flops / 2, rel=0.15)
 
 
-def test_lstm_macs_by_hand():
-    model = small.lstm(hidden=16)
-    steps, embed, hidden, classes = small.LENGTH, 4, 10, small.NUM_CLASSES
-    expected = steps * (embed * 4 * hidden + hidden * 4 * hidden + hidden * classes)
-    assert costs.mac_count(model, {"hidden": hidden}) == expected
-    whole = (small.NUM_CLASSES + 2) * embed
-    cut = embed * 4 * hidden + hidden * 4 * hidden + 4 * hidden + hidden * classes + classes
-    assert costs.parameter_count(model, {"hidden": hidden}) == whole + cut
+# Arguments that make models of the table small and deep, and a norm with moments.
+DEEP = {
+    "cnn": {"hidden": 3, "exits": 2},
+    "lstm": {"embed": 3, "hidden": 7, "layers": 2, "exits": 2},
+    "mlp": {"hidden": 7, "layers": 2, "exits": 2},
+    "resnet18": {"hidden": 2, "exits": 2},
+    "transformer": {
+        "embed": 6, "heads": 2, "head_dim": 3, "feedforward": 7, "layers": 2, "exits": 2,
+    },
+}  # fmt: skip
+SLOW_MODELS = {"resnet18", "transformer"}
+
+
+@functools.cache
+def bound(name, scaler):
+    dataset = small.dataset(kind=name if name != "mlp" else "perceptron")
+    return MODELS[name](**DEEP[name]).bind(dataset, norm="static", scaler=scaler)
+
+
+def test_every_model_has_small_arguments():
+    assert sorted(DEEP) == sorted(MODELS)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_models_bind_to_the_data_and_the_method(name):
+    dataset = small.dataset(kind=name)
+    model = MODELS[name]().bind(dataset, norm="static", scaler="none")
+    assert model.input_shape == dataset.train.inputs.shape[1:]
+    assert model.input_dtype == dataset.train.inputs.dtype
+    assert model.num_exits == 1
+    inputs = jax.ShapeDtypeStruct((3, *model.input_shape), model.input_dtype)
+    apply = functools.partial(model.apply, context=Context())
+    (logits,), _ = jax.eval_shape(apply, model.shapes, inputs)
+    assert logits.shape == (3, *dataset.train.targets.shape[1:], small.NUM_CLASSES)
+    assert bool(model.moments) == (name in ("cnn", "mlp", "resnet18"))
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_specifications_are_values(name):
+    assert MODELS[name]() == MODELS[name]()
+    assert MODELS[name](exits=2) != MODELS[name]()
+    assert bound(name, "none").num_exits == 2
+
+
+ORDERS = {
+    "prefix": lambda count: np.arange(count),
+    "backwards": lambda count: np.arange(count)[::-1],
+    "random": lambda count: np.random.default_rng(count).permutation(count),
+}
+
+
+def deployed(model, size, exits, order):
+    """Returns the subnet's evaluation inside the supernet, and that of the module to deploy.
+
+    Logits are those of all examples by the batch's own moments, and of one example by calibrated
+    moments.
+    """
+    kept = units.kept_of_size(model.groups, size)
+    width = size / max(model.groups.values())
+    params, inputs = params_of(model), inputs_of(model)
+    ranks = {group: order(count) for group, count in model.groups.items()}
+    masks = units.masks(model.shapes, model.axes, ranks, kept)
+    hidden = jax.tree.map(jnp.multiply, params, masks)
+    context = Context(width, jax.tree.map(jnp.asarray, ranks), jax.tree.map(jnp.int32, kept))
+    narrow = units.gather(params, model.axes, ranks, kept)
+    module = model.module(kept, exits, width)
+
+    def inside(context, moments=None, examples=inputs):
+        return model.apply(hidden, examples, context, moments)[0][:exits]
+
+    def outside(moments=None, examples=inputs):
+        variables = {"params": narrow} | ({} if moments is None else {"moments": moments})
+        logits = module.apply(variables, examples)
+        return logits if isinstance(logits, tuple) else (logits,)
+
+    pairs = [(jax.jit(inside)(context), jax.jit(outside)())]
+    if model.moments:
+        _, moments = jax.jit(model.apply)(hidden, inputs, context.replace(train=True))
+        apply, training = model.narrow(kept, exits), Context(width=width, train=True)
+        _, own = jax.jit(apply)(narrow, inputs, training)
+        one = inputs[:1]
+        pairs.append((jax.jit(inside)(context, moments, one), jax.jit(outside)(own, one)))
+    return pairs
+
+
+@pytest.mark.parametrize(
+    ("scaler", "order"),
+    [
+        (scaler, order)
+        for scaler, order in itertools.product(SCALERS, sorted(ORDERS))
+        if scaler == "always" or order == "random"
+    ],
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_MODELS else [])
+        for name in sorted(MODELS)
+    ],
+)
+def test_the_deployed_module_is_the_subnet_inside_the_supernet(name, scaler, order):
+    model = bound(name, scaler)
+    largest = max(model.groups.values())
+    # In evaluation `train` does what `none` does.
+    cases = [(1, 1), (largest // 2, 2), (largest, 2)] if scaler == "always" else [(largest // 2, 2)]
+    for size, exits in cases:
+        for inside, outside in deployed(model, size, exits, ORDERS[order]):
+            assert len(inside) == len(outside) == exits
+            assert_logits_close(inside, outside)
