@@ -10,20 +10,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from hasa_jax.base import Params, PartialSum, PyTree, UserError
+from hasa_jax.base import Params, PartialSum, PyTree
 from hasa_jax.server.aggregation import all_finite
 
 ROBUST = ("none", "norm_clip", "trimmed_mean", "median")
 """The plain mean; the mean of updates cut to the median norm of all; the mean without the
 largest and smallest values of each coordinate; the median of each."""
-
-
-def check(robust: str, trim: float) -> None:
-    """Refuses an unknown mean, and a share to trim that leaves nothing."""
-    if robust not in ROBUST:
-        raise UserError(f"unknown `robust` mean {robust!r}: use one of {', '.join(ROBUST)}")
-    if not 0 <= trim < 0.5:
-        raise UserError(f"`trim` is {trim}: it is a share of each side, from 0 to below .5")
 
 
 def robust_sum(

@@ -1,6 +1,7 @@
 """Small supernets and data that several tests share."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -9,16 +10,19 @@ import numpy as np
 
 import hasa_jax as hj
 from hasa_jax.base import IGNORED, UNKNOWN, ClientData, FederatedDataset
-from hasa_jax.client import batches
-from hasa_jax.client import training as client
+from hasa_jax.client import batches, training
+from hasa_jax.execution.layout import place
+from hasa_jax.methods.method import Method
 from hasa_jax.models.cnn import CNN
 from hasa_jax.models.lstm import LSTM
 from hasa_jax.models.mlp import MLP as Perceptron
 from hasa_jax.models.resnet18 import ResNet18
 from hasa_jax.models.transformer import Transformer
+from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.round import init_state
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.subnet import Subnet
-from hasa_jax.supernet.types import Context, Model
+from hasa_jax.supernet.types import Model
 
 KEY = jax.random.key(0)
 NUM_CLASSES = 5
@@ -140,52 +144,143 @@ def dataset(sizes=(7, 30, 12, 3), kind="mlp"):
     return FederatedDataset(*splits, names, num_tokens)
 
 
-def cohort(model, data, units, weights=None, batch_size=4, extraction=None):
-    units = np.asarray(units)
-    weights = data.num_examples if weights is None else np.asarray(weights)
-    everyone = np.arange(len(units))
-    extraction = extraction or hj.EXTRACTIONS["prefix"]()
-    sizes = data.num_examples
-    execution = hj.EXECUTIONS["sliced"](model, extraction, client_block=1)
-    return execution.place(everyone, units, weights, sizes, batch_size)
+@functools.cache
+def supernet(kind):
+    """Returns one of `SUPERNETS`, made once."""
+    return SUPERNETS[kind]()
+
+
+def plain(**changes):
+    """Returns a method without anything of a paper: prefixes, cross-entropy, coverage."""
+    method = Method(
+        name="plain",
+        summary="",
+        extraction=hj.extraction.prefix(),
+        objective=hj.OBJECTIVES["cross_entropy"](),
+        policy=hj.POLICIES["uniform"](),
+        budget=hj.BudgetSpec(),
+        score=None,
+        norm="none",
+        scaler="none",
+        aggregation="coverage",
+        client_weights="examples",
+        label_split=False,
+    )
+    return dataclasses.replace(method, **changes)
+
+
+def program(
+    model,
+    data,
+    mode="masked",
+    *,
+    method=None,
+    optimizer=None,
+    client_block=1,
+    devices=1,
+    positions=(),
+    **training,
+):
+    """Makes a program of a bound model; logits are everywhere unless `positions` are given."""
+    names = tuple(str(client) for client in range(data.num_clients))
+    made = hj.make_program(
+        method or plain(),
+        Bound(model),
+        FederatedDataset(data, data, data, names),
+        client_optimizer=optimizer,
+        training=hj.Training(**{"batch_size": 4, **training}),
+        execution=hj.Execution(mode, client_block, devices),
+    )
+    return dataclasses.replace(made, rule=made.rule._replace(positions=positions))
+
+
+def cohort(program, data, sizes, *, weights=None, clients=None, sizes_in_run=None):
+    """Places clients, all of them by default, at these sizes; weights are their examples."""
+    sizes, examples = np.asarray(sizes), data.num_examples
+    clients = np.arange(data.num_clients) if clients is None else np.asarray(clients)
+    layout = cohorts.layout_of(
+        program,
+        sizes_in_run=sizes if sizes_in_run is None else sizes_in_run,
+        num_clients=len(clients),
+        most_examples=int(examples.max()),
+        trials=1,
+    )
+    weights = examples[clients] if weights is None else np.asarray(weights)
+    return place(layout, clients, sizes, weights, examples)
+
+
+def trial(program, dataset, *, sizes=None, policy=None, budget=None, key=KEY, labels=None):
+    """Allocates by a policy, `uniform` if None; then the clients get `sizes` if there are any."""
+    allocation = hj.allocate(
+        dataset.train,
+        program.model,
+        policy=policy or hj.POLICIES["uniform"](),
+        scores=np.arange(dataset.train.num_clients),
+        key=key,
+        budget=budget or hj.BudgetSpec(),
+        extraction=program.extraction,
+    )
+    if sizes is not None:
+        allocation = dataclasses.replace(allocation, sizes=np.asarray(sizes))
+    return hj.Trial(dataset, allocation, key, labels or {})
 
 
 def permuted(cohort, order):
     """Takes the turns of a cohort on one device in another order."""
-    whole = dataclasses.replace(cohort, turns=np.zeros((1, len(order)), np.int32))
-    moved = jax.tree.map(lambda x: x[:, order], whole)
-    return dataclasses.replace(moved, turns=cohort.turns)
+    slots, bucket = jax.tree.map(lambda x: x[:, order], (cohort.slots, cohort.bucket))
+    return dataclasses.replace(cohort, slots=slots, bucket=bucket)
 
 
 def members(cohort):
     """Lists the clients of a cohort, in the order of their ids."""
-    return sorted(client for client in np.ravel(cohort.index).tolist() if client >= 0)
+    return sorted(client for client in np.ravel(cohort.slots.client).tolist() if client >= 0)
+
+
+def by_client(cohort, outputs):
+    """Orders what the clients of a cohort returned `[P, V, L]` by their ids: `[C]`."""
+    ids = np.ravel(cohort.slots.client)
+    order = np.argsort(ids, kind="stable")[np.sum(ids < 0) :]
+    return jax.tree.map(lambda x: np.ravel(x)[order], outputs)
+
+
+def initial(program, key=KEY):
+    """Returns the server's state before round 0."""
+    return _initial(program, key)
+
+
+def one_round(program, data, cohort, key=KEY):
+    """Runs the first round of a run; returns the states around it, and the clients' report."""
+    start = initial(program, key)
+    end, report = hj.scan_rounds(program, start, data, cohorts.stack([cohort]))
+    return start, end, jax.tree.map(lambda x: x[0], report)
 
 
 # Eager JAX is slow enough to matter in a test suite.
+_initial = jax.jit(init_state, static_argnums=0)
 jitted_batches = jax.jit(batches.shuffled_batches, static_argnums=(3, 4, 5))
 
 
-def jitted_training(model, params, data, plan, optimizer):
-    """Trains the whole supernet, as a client of width 1 does."""
-
-    def train(params, plan):
-        subnet = Subnet(
-            params=params,
-            forward=lambda p, x, *, valid, train, sizes, wanted: model.apply(
-                p, x, Context(valid=valid, wanted=wanted, train=train)
-            ),
-            confine=lambda change: change,
-            insert=lambda update: update,
-            masks=jax.tree.map(jnp.ones_like, params),
-            sizes=model.groups,
-            exits=model.num_exits,
-        )
-        turn = client.LocalTurn(plan, KEY, jnp.int32(0), None, jnp.float32(1))
-        rule = client.LocalRule(optimizer, hj.OBJECTIVES["cross_entropy"]())
-        return client.local_training(subnet, data, turn, rule)
-
-    return jax.jit(train)(params, plan)
+@functools.partial(jax.jit, static_argnames=("model", "optimizer"))
+def jitted_training(model, params, data, batches, optimizer):
+    """Trains the supernet, as a client of width 1 does; returns its update and metrics."""
+    ones = jax.tree.map(jnp.ones_like, params)
+    subnet = Subnet(
+        model=model,
+        params=params,
+        apply=model.apply,
+        view=None,
+        ranks=None,
+        partial=False,
+        kept=model.groups,
+        width=1.0,
+        exits=model.num_exits,
+        held=ones,
+        masks=ones,
+        supernet_ranks=None,
+    )
+    task = training.LocalTask(batches, KEY, jnp.int32(0), None, jnp.float32(1), None)
+    rule = training.LocalRule(optimizer, hj.OBJECTIVES["cross_entropy"]())
+    return training.local_training(subnet, data, task, rule)
 
 
 def assert_trees_close(actual, expected, atol=1e-5):
