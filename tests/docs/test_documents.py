@@ -1,0 +1,343 @@
+"""What the documents show must run, and what they name must exist."""
+
+import importlib
+import importlib.util
+import inspect
+import itertools
+import re
+import types
+
+import jax
+import numpy as np
+import pytest
+
+import hasa_jax as hj
+from experiments import config
+from experiments.flags import config_from_flags
+from tests.docs import documents
+from tests.docs.documents import PAGES, README, ROOT
+
+EXTENDING = ROOT / "docs/extending.md"
+EXAMPLES = documents.module_blocks(EXTENDING)
+# What scripts take beside the fields of the configuration.
+COMMON_FLAGS = {"flagfile", "help", "helpfull"}
+
+
+def example(path):
+    """Runs an example of docs/extending.md; returns the function that has the name of the file."""
+    name = path.rsplit("/", 1)[-1].removesuffix(".py")
+    return documents.run(EXAMPLES[path], path)[name]
+
+
+def arguments_of(test):
+    return list(inspect.signature(test).parameters)
+
+
+def parametrizations(test):
+    """Lists the values of a contract test as dicts by argument, without the slow ones."""
+    lists = []
+    for mark in getattr(test, "pytestmark", ()):
+        if mark.name != "parametrize":
+            continue
+        names, values = mark.args[:2]
+        names = names.split(",") if isinstance(names, str) else names
+        own = []
+        for value in values:
+            slow = any(m.name == "slow" for m in getattr(value, "marks", ()))
+            value = getattr(value, "values", (value,) if len(names) == 1 else value)
+            own += [] if slow else [dict(zip(map(str.strip, names), value, strict=True))]
+        lists.append(own)
+    return [
+        {k: v for part in parts for k, v in part.items()} for parts in itertools.product(*lists)
+    ]
+
+
+def put_under_contract(contract, name, like, **fixtures):
+    """Runs every test that a contract has for `like` on `name`; returns how many there are."""
+    ran = 0
+    for test in vars(contract).values():
+        if not isinstance(test, types.FunctionType) or not test.__name__.startswith("test_"):
+            continue
+        wanted = arguments_of(test)
+        for arguments in parametrizations(test):
+            if arguments.get("name") != like:
+                continue
+            arguments = fixtures | arguments | {"name": name}
+            if set(wanted) <= set(arguments):
+                test(**{argument: arguments[argument] for argument in wanted})
+                ran += 1
+    return ran
+
+
+# The README.
+
+
+def test_the_readme_is_short():
+    assert len(documents.text_of(README).splitlines()) <= 200
+
+
+@pytest.fixture(scope="module")
+def readme_names():
+    """What all Python blocks of the README leave, run one after the other."""
+    names = {}
+    for block in documents.blocks(README, "python"):
+        documents.run(block, "README.md", names)
+    return names
+
+
+def test_the_quickstart_trains(readme_names):
+    result = readme_names["result"]
+    assert [record["round"] for record in result.records["summary"]] == [5, 10]
+    assert result.ledger.width == pytest.approx(0.5, abs=0.03)
+    # Four classes, of which site 1 has mostly one.
+    assert result.records["summary"][-1]["mean_accuracy"] > 0.4
+    assert "budget 0.5 (width)" in result.table()
+
+
+def test_the_deployed_subnet_is_the_clients_own(readme_names):
+    result, logits = readme_names["result"], readme_names["logits"]
+    module, test = readme_names["module"], readme_names["dataset"].test
+    site = result.trial.dataset.client_names.index("site 3")
+    assert module.hidden == result.trial.allocation.sizes[site] < 32
+    own = slice(*test.offsets[site : site + 2])
+    accuracy = np.mean(np.argmax(logits[own], axis=-1) == test.targets[own])
+    last = [
+        record["accuracy"]
+        for record in result.records["metrics"]
+        if (record["round"], record["client"], record["split"]) == (10, "site 3", "test")
+    ]
+    assert accuracy == pytest.approx(last[0])
+
+
+def test_the_loop_is_the_run(readme_names):
+    state, result = readme_names["state"], readme_names["result"]
+    jax.tree.map(np.testing.assert_array_equal, state.params, result.state.params)
+
+
+def test_the_readme_policy_is_part_of_a_method(readme_names):
+    assert readme_names["method"].policy.name == "by_root"
+    program = readme_names["result"].program
+    allocation = hj.allocate(
+        readme_names["dataset"].train,
+        program.model,
+        policy=readme_names["policy"],
+        key=jax.random.key(0),
+    )
+    assert (np.diff(allocation.sizes) > 0).all()
+    assert allocation.sizes[-1] == 32
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_calls_in_the_text_can_be_made(page):
+    for call in re.findall(r"`(hj\.[A-Za-z][\w.]*\([^`\n]*\))`", documents.prose(page)):
+        if re.search(r"NAME|\((?:dataset|clients|key)\b", call) is None:
+            eval(call, {"hj": hj})
+
+
+# Examples of the other pages.
+
+
+def test_the_own_module_of_docs_models_trains(capsys):
+    (block,) = documents.blocks(ROOT / "docs/models.md", "python")
+    names = documents.run(block, "docs/models.md")
+    assert len(names["result"].records["timings"]) == 1
+    assert "federated_dropout" in capsys.readouterr().out
+
+
+def test_the_example_policy_keeps_the_contract(monkeypatch):
+    from tests.contracts import test_policies as contract
+
+    square_root = example("hasa_jax/allocation/policies/square_root.py")
+    monkeypatch.setitem(contract.POLICIES, "square_root", square_root)
+    monkeypatch.setattr(contract, "BUDGETED", [*contract.BUDGETED, "square_root"])
+    assert put_under_contract(contract, "square_root", like="uniform") >= 5
+    stats = hj.ClientStats(np.array([100, 400]), np.zeros(2), np.full(2, 0.8))
+    widths = square_root().widths(stats, hj.BudgetSpec().bind(np.arange(101) / 100), None)
+    assert widths[1] == pytest.approx(2 * widths[0])
+
+
+def test_the_example_score_keeps_the_contract(monkeypatch):
+    from tests.contracts import test_scores as contract
+    from tests.support import small
+
+    class_count = example("hasa_jax/allocation/scores/class_count.py")
+    monkeypatch.setitem(contract.SCORES, "class_count", class_count)
+    data = small.client_data(kind="lstm")
+    assert put_under_contract(contract, "class_count", like="entropy", data=data) >= 4
+
+
+def test_the_example_extraction_keeps_the_contract(monkeypatch):
+    from tests.contracts import test_extractions as contract
+
+    personal = example("hasa_jax/extraction/personal.py")
+    monkeypatch.setitem(contract.VARIANTS, "personal", personal)
+    assert put_under_contract(contract, "personal", like="random") >= 4
+
+
+def test_the_example_objective_is_an_objective():
+    from hasa_jax.client.objectives.objective import LocalStep
+
+    smoothed = example("hasa_jax/client/objectives/smoothed_cross_entropy.py")
+    logits = np.array([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0], [3.0, 3.0, 3.0]], np.float32)
+    step = LocalStep(
+        forward=lambda kept: ((logits,), {}),
+        targets=np.array([0, 2, hj.IGNORED]),
+        valid=np.array([True, True, False]),
+        drawn=None,
+        exits=1,
+        present=None,
+        round=np.int32(0),
+    )
+    plain = hj.OBJECTIVES["cross_entropy"]().loss(step)[0]
+    log_p = np.asarray(jax.nn.log_softmax(logits))[:2]
+    np.testing.assert_allclose(smoothed(0.0).loss(step)[0], plain, rtol=1e-6)
+    np.testing.assert_allclose(smoothed(1.0).loss(step)[0], -log_p.mean(), rtol=1e-6)
+
+
+def test_the_example_method_trains():
+    from tests.support import small
+
+    important_units = example("hasa_jax/methods/important_units.py")
+    assert important_units(levels=(1, 0.5)).policy.name == "levels"
+    dataset = small.dataset(kind="perceptron")
+    model = hj.models.mlp(hidden=9)
+    result = hj.simulate(important_units(), model, dataset, num_rounds=1, key=jax.random.key(0))
+    assert 0.4 < result.ledger.width <= 0.5
+
+
+def test_the_example_model_keeps_the_contract():
+    from tests.contracts import test_models as contract
+    from tests.support import small
+
+    tanh_net = example("hasa_jax/models/tanh_net.py")
+    assert tanh_net(hidden=9) == tanh_net(hidden=9) != tanh_net(hidden=8)
+    dataset = small.dataset(kind="perceptron")
+    ran = 0
+    for scaler in ("none", "always"):
+        model = tanh_net(hidden=9).bind(dataset, norm="none", scaler=scaler)
+        for name, test in vars(contract).items():
+            if name.startswith("test_") and arguments_of(test) == ["model"]:
+                test(model)
+                ran += 1
+    assert ran >= 8
+
+
+def test_the_example_data_set_keeps_the_contract():
+    from tests.contracts import test_datasets as contract
+
+    rings = example("hasa_jax/datasets/rings.py")
+
+    def make(seed):
+        return rings(jax.random.key(seed), num_points=60)
+
+    fixtures, ran = {"make": make, "data": make(0)}, 0
+    for name, test in vars(contract).items():
+        if not name.startswith("test_") or not isinstance(test, types.FunctionType):
+            continue
+        wanted = arguments_of(test)
+        if set(wanted) <= set(fixtures):
+            test(**{argument: fixtures[argument] for argument in wanted})
+            ran += 1
+    assert ran >= 5
+
+
+def test_every_kind_of_example_is_there():
+    assert {path.split("/")[1] for path in EXAMPLES} == {
+        "allocation", "client", "datasets", "extraction", "methods", "models",
+    }  # fmt: skip
+
+
+def test_contract_tests_that_are_named_exist():
+    for name in re.findall(r"`(tests/[\w/]+\.py)`", documents.text_of(EXTENDING)):
+        assert (ROOT / name).is_file(), name
+
+
+# Commands, links, names.
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_name_modules_and_flags_that_exist(page, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for _, _, module, *arguments in documents.commands(page):
+        if module.split(".")[0] not in ("experiments", "benchmarks", "tests"):
+            continue
+        assert importlib.util.find_spec(module), module
+        if not module.startswith("experiments."):
+            continue
+        names = [word.removeprefix("--").split("=")[0] for word in arguments if word[0] == "-"]
+        for name in names:
+            assert name in {*config.ROOM_OF, *COMMON_FLAGS}, f"{module} --{name}"
+        if not any("$" in word or word.startswith("--help") for word in arguments):
+            config_from_flags([module, *arguments])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_inline_flags_exist(page):
+    others = {*COMMON_FLAGS, "no-deps"}
+    for text in re.findall(r"`([^`\n]+)`", documents.prose(page)):
+        if text.startswith("--"):
+            for name in re.findall(r"--(?:no)?([a-z_-]+)", text):
+                known = name in {*config.ROOM_OF, *others} or f"no{name}" in config.ROOM_OF
+                assert known or name.startswith(("bad-input-table", "xla")), text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_exist(page):
+    for target in re.findall(r"\]\(([^)]+)\)", documents.text_of(page)):
+        if target.startswith("http"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", documents.text_of(path), re.MULTILINE)
+            anchors = [re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads]
+            assert anchor in anchors, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_targets_of_make_exist(page):
+    targets = re.findall(r"^([a-z_-]+):", documents.text_of(ROOT / "Makefile"), re.MULTILINE)
+    text = documents.text_of(page)
+    used = [name for line in re.findall(r"(?:^|`)(make [^`\n]*)", text, re.MULTILINE)
+            for name in re.findall(r"\bmake ([a-z_-]+)\b(?! of)", line)]  # fmt: skip
+    assert set(used) <= {*targets, "help"}
+
+
+def test_files_of_flags_run():
+    for path in sorted((ROOT / "experiments/configs").glob("*.flags")):
+        config_from_flags(["compare", f"--flagfile={path}"])
+
+
+# The public names.
+
+PUBLIC = (
+    "hasa_jax",
+    "hasa_jax.methods",
+    "hasa_jax.models",
+    "hasa_jax.datasets",
+    "hasa_jax.extraction",
+    "hasa_jax.allocation",
+    "hasa_jax.allocation.policies",
+    "hasa_jax.allocation.scores",
+    "hasa_jax.client.objectives",
+)
+
+
+def sections():
+    """Returns the names that docs/api.md lists, by module."""
+    parts = re.split(r"^## (\S+)$", documents.text_of(ROOT / "docs/api.md"), flags=re.MULTILINE)
+    names = re.compile(r"^- `(\w+)` — \S.*[.]$", re.MULTILINE)
+    found = zip(parts[1::2], parts[2::2], strict=True)
+    return {module: names.findall(text) for module, text in found}
+
+
+def test_the_page_of_the_api_lists_the_public_modules():
+    assert tuple(sections()) == PUBLIC
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_page_of_the_api_lists_the_public_names(module):
+    listed = sections()[module]
+    assert len(listed) == len(set(listed))
+    assert sorted(listed) == sorted(importlib.import_module(module).__all__)
