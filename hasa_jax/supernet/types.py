@@ -77,7 +77,7 @@ class Model:
 
     Attributes:
       init: `key -> params` at full size; the key is consumed.
-      apply: forward pass of the whole supernet.
+      apply: forward pass of the supernet.
       narrow: `(kept, exits) -> ApplyFn` of the same architecture, smaller; it ignores
         parameters of deeper exits.
       module: `(kept, exits, width) -> linen module` of that network, to deploy.
