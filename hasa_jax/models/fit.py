@@ -33,7 +33,7 @@ FITS: dict[str, Callable[[FederatedDataset], bool]] = {
     "cnn": _has_images,
     "resnet18": _has_images,
 }
-"""The data that each model of `MODELS` fits."""
+"""The data that the models of `MODELS` fit. Messages advise only the models listed here."""
 
 
 def default_model(dataset: FederatedDataset) -> str:
