@@ -1,13 +1,16 @@
 """What every published method promises on every supernet that it fits."""
 
+import dataclasses
+import functools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax.execution.broadcast import broadcast_fn
-from hasa_jax.methods import method as methods
+from hasa_jax.simulation.round import extract, prepare
 from tests.support import small
 
 KEY = jax.random.key(21)
@@ -28,7 +31,7 @@ def model_of(method, kind):
     fields = {"scaler": method.scaler}
     if kind in WITH_NORM:
         fields["norm"] = method.norm
-    if method.objective == "multi_exit":
+    if method.objective.all_exits:
         fields |= {"exits": 2, "exit_blocks": (1, DEPTH[kind])}
         if kind == "lstm":
             fields["layers"] = 2
@@ -53,103 +56,104 @@ def pairs():
             yield pytest.param(name, kind, marks=marks)
 
 
-def algorithm_of(name, kind, execution):
-    method = hj.METHODS[name]
-    return methods.build(
-        method,
-        model_of(method, kind),
-        execution=hj.EXECUTIONS[execution],
-        client_optimizer=optax.sgd(0.03),
-        batch_size=BATCH,
+def program_of(name, kind, mode, data):
+    method = hj.METHODS[name]()
+    model = model_of(method, kind)
+    return small.program(
+        model, data, mode, method=method, optimizer=optax.sgd(0.03), batch_size=BATCH
     )
 
 
-def place(algorithm, data, kept, weights=None):
-    everyone = np.arange(len(kept))
-    weights = np.ones(len(kept)) if weights is None else np.asarray(weights)
-    sizes = data.num_examples
-    return algorithm.execution.place(everyone, np.asarray(kept), weights, sizes, BATCH)
+def cohort_of(program, data, sizes, weights=(1, 1, 1)):
+    return small.cohort(program, data, sizes, weights=weights)
+
+
+def train(program, data, cohort):
+    return small.one_round(program, data, cohort, KEY)[1].params
 
 
 @pytest.mark.parametrize(("name", "kind"), list(pairs()))
 def test_rounds_keep_every_invariant(name, kind):
-    algorithm = algorithm_of(name, kind, "masked")
     data = small.client_data(SIZES, kind=kind)
-    finest = max(algorithm.model.groups.values())
-    start = algorithm.init(KEY)
-    step = jax.jit(algorithm.round)
+    program = program_of(name, kind, "masked", data)
+    method, largest = program.method, max(program.model.groups.values())
+    start = small.initial(program, KEY)
 
-    def after(kept, weights=None, data=data, order=None):
-        cohort = place(algorithm, data, kept, weights)
+    def after(sizes, weights=(1, 1, 1), data=data, order=None):
+        cohort = cohort_of(program, data, sizes, weights)
         if order is not None:
             cohort = small.permuted(cohort, np.array(order))
-        return step(start, data, cohort)[0].params
+        return train(program, data, cohort)
 
-    mixed = [finest, finest // 2, finest // 3 + 1]
+    mixed = [largest, largest // 2, largest // 3 + 1]
     trained = after(mixed)
     assert small.max_difference(trained, start.params) > 1e-4, "a round trains"
     small.assert_trees_equal(after(mixed), trained)
     small.assert_trees_close(after(mixed, order=[2, 0, 1]), trained, atol=1e-6)
 
-    # A client without weight is inert, whatever its data hold.
-    alone = after(mixed, weights=[1, 0, 1])
-    spoiled = data.replace(inputs=np.array(data.inputs))
-    spoiled.inputs[data.offsets[1] : data.offsets[2]] = 0
-    small.assert_trees_equal(after(mixed, [1, 0, 1], spoiled), alone)
+    # A client without weight is inert, whatever its data are.
+    without = after(mixed, weights=[1, 0, 1])
+    other = data.replace(inputs=np.array(data.inputs))
+    other.inputs[data.offsets[1] : data.offsets[2]] = 0
+    small.assert_trees_equal(after(mixed, [1, 0, 1], other), without)
 
-    # Whole subnets: the round is the mean of every client's own training.
-    whole = [finest] * 3
-    singles = [after(whole, weights=np.eye(3)[i]) for i in range(3)]
-    moved = hj.METHODS[name].aggregation == "nonzero"
+    # At full size the round is the mean of every client's own training.
+    full = [largest] * 3
+    singles = [after(full, weights=np.eye(3)[i]) for i in range(3)]
+    moved = method.aggregation == "nonzero"
 
     def mean(old, *new):
         count = sum((n != old) for n in new) if moved else 3
         return old + sum(n - old for n in new) / np.maximum(count, 1)
 
-    if not hj.METHODS[name].label_split and hj.METHODS[name].robust == "none":
+    if not method.label_split and method.robust == "none":
         expected = jax.tree.map(mean, start.params, *singles)
-        small.assert_trees_close(after(whole), expected, atol=1e-6)
+        small.assert_trees_close(after(full), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "kind"), list(pairs()))
 def test_sliced_equals_masked_or_is_refused(name, kind):
-    masked = algorithm_of(name, kind, "masked")
+    data = small.client_data(SIZES, kind=kind)
+    masked = program_of(name, kind, "masked", data)
     if masked.extraction.order is None:
         with pytest.raises(hj.UserError, match="keeps single parameters: use masked"):
-            algorithm_of(name, kind, "sliced")
+            program_of(name, kind, "sliced", data)
         return
-    sliced = algorithm_of(name, kind, "sliced")
-    data = small.client_data(SIZES, kind=kind)
-    finest = max(masked.model.groups.values())
-    ends = []
-    for algorithm in (masked, sliced):
-        cohort = place(algorithm, data, [finest // 2, finest - 1, finest // 2])
-        ends.append(jax.jit(algorithm.round)(algorithm.init(KEY), data, cohort)[0].params)
+    sliced = program_of(name, kind, "sliced", data)
+    largest = max(masked.model.groups.values())
+    sizes = [largest // 2, largest - 1, largest // 2]
+    ends = [train(program, data, cohort_of(program, data, sizes)) for program in (masked, sliced)]
     small.assert_trees_close(*ends, atol=2e-5)
 
 
+@functools.partial(jax.jit, static_argnames="program")
+def masks_of(program, state, data, cohort):
+    """Sums the masks of the clients of a cohort on one device, with one lane."""
+    prepared, bucket = prepare(program, state), cohort.layout.buckets[0]
+    slots = jax.tree.map(lambda x: jnp.asarray(x)[0, :, 0], cohort.slots)
+
+    def masks(slot):
+        return extract(program, state, data, prepared, slot, bucket).masks
+
+    return jax.tree.map(lambda x: x.sum(axis=0), jax.lax.map(masks, slots))
+
+
 @pytest.mark.parametrize("name", sorted(hj.METHODS))
-def test_coordinates_that_nobody_holds_keep_their_bits(name):
-    algorithm = algorithm_of(name, "perceptron", "masked")
+def test_coordinates_that_no_client_holds_keep_their_bits(name):
     data = small.client_data(SIZES, kind="perceptron")
-    start = algorithm.init(KEY)
-    held = []
-
-    def note(subnet, client, weight, turn):
-        return subnet.masks, ()
-
-    cohort = place(algorithm, data, [2, 3, 2])
-    masks, _ = algorithm.execution.run(
-        note, broadcast_fn(algorithm.model, start, data, BATCH), cohort
-    )
-    end = jax.jit(algorithm.round)(start, data, cohort)[0]
+    program = program_of(name, "perceptron", "masked", data)
+    start = small.initial(program, KEY)
+    cohort = cohort_of(program, data, [2, 3, 2])
+    masks = masks_of(program, start, data, cohort)
+    end = train(program, data, cohort)
+    found = []
     for old, new, mask in zip(
-        *(jax.tree.leaves(tree) for tree in (start.params, end.params, masks)), strict=True
+        *(jax.tree.leaves(tree) for tree in (start.params, end, masks)), strict=True
     ):
         outside = np.broadcast_to(np.asarray(mask) == 0, old.shape)
-        held.append(outside.any())
+        found.append(outside.any())
         np.testing.assert_array_equal(np.asarray(old)[outside], np.asarray(new)[outside])
-    assert any(held)
+    assert any(found)
 
 
 @pytest.mark.parametrize(
@@ -160,25 +164,34 @@ def test_coordinates_that_nobody_holds_keep_their_bits(name):
     ],
 )
 def test_evaluation_agrees_between_executions(name):
-    data = small.client_data(SIZES, kind="cnn")
-    sums = []
-    for execution in hj.EXECUTIONS:
-        if hj.METHODS[name].extraction == "importance" and execution == "sliced":
+    method = hj.METHODS[name]()
+    model = model_of(method, "cnn")
+    given = np.array([4, 9, 6])
+    widths = given / max(model.groups.values())
+    sized = dataclasses.replace(
+        method, policy=hj.Policy(lambda stats, budget, key: widths, budgeted=False)
+    )
+    losses = []
+    for mode in ("masked", "sliced"):
+        if method.extraction.order is None and mode == "sliced":
             continue
-        algorithm = algorithm_of(name, "cnn", execution)
-        weights = np.ones(3)
-        cohort = algorithm.evaluation.place(
-            np.arange(3), np.array([4, 9, 6]), weights, data.num_examples, BATCH
+        algorithm = hj.build(
+            sized,
+            small.Bound(model),
+            small.dataset(SIZES, kind="cnn"),
+            key=KEY,
+            training=hj.Training(batch_size=BATCH),
+            execution=hj.Execution(mode, devices=1),
         )
-        result = hj.evaluate(algorithm, algorithm.init(KEY), data, data, cohort)
-        sums.append(hj.per_client(result, cohort).loss)
-    for other in sums[1:]:
-        np.testing.assert_allclose(other, sums[0], atol=1e-4)
+        assert algorithm.allocation.sizes.tolist() == given.tolist()
+        losses.append(algorithm.evaluate(algorithm.init(KEY)).loss)
+    for other in losses[1:]:
+        np.testing.assert_allclose(other, losses[0], atol=1e-4)
 
 
-def test_every_choice_is_in_its_table():
-    for method in hj.METHODS.values():
-        assert method.policy in {**hj.POLICIES, **hj.UNBUDGETED}
-        assert method.extraction in hj.EXTRACTIONS
-        assert method.objective in hj.OBJECTIVES
-        assert method.summary
+@pytest.mark.parametrize("name", sorted(hj.METHODS))
+def test_the_policy_is_in_the_table_and_has_its_score(name):
+    method = hj.METHODS[name]()
+    assert method.policy.name in hj.POLICIES
+    assert method.summary
+    assert method.policy.scored == (method.score is not None)

@@ -7,7 +7,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.server import aggregation
-from tests.methods.programs import changed, rounds
+from tests.methods.programs import rounds
 from tests.support import small
 
 
@@ -21,7 +21,7 @@ def test_the_count_is_of_clients_that_moved_a_coordinate():
 def test_full_size_is_uniform_fedavg():
     model, data = small.perceptron(norm="batch"), small.client_data((8, 9, 7), "perceptron")
     _, fiarse = rounds(model, data, [9] * 3, hj.methods.fiarse())
-    _, fedavg = rounds(model, data, [9] * 3, changed(aggregation="nonzero"))
+    _, fedavg = rounds(model, data, [9] * 3, small.plain(aggregation="nonzero"))
     small.assert_trees_close(fiarse, fedavg, atol=1e-6)
 
 

@@ -10,7 +10,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.methods import describe
 from hasa_jax.supernet import losses
-from tests.methods.programs import changed, rounds
+from tests.methods.programs import rounds
 from tests.support import small
 
 KEY = jax.random.key(5)
@@ -38,7 +38,7 @@ H = 16
 )
 def test_what_is_no_method_is_refused(fields, match):
     with pytest.raises(hj.UserError, match=match):
-        changed(**fields)
+        small.plain(**fields)
 
 
 @pytest.mark.parametrize("name", sorted(hj.METHODS))
@@ -135,7 +135,7 @@ class TestForgettingNothingChangesTheMethod:
 @pytest.mark.parametrize("mu", [0.0, 3.0])
 def test_fedprox_pulls_towards_the_broadcast(mu):
     model, data = small.mlp(), small.client_data((30,))
-    start, end = rounds(model, data, [12], changed(proximal=mu))
+    start, end = rounds(model, data, [12], small.plain(proximal=mu))
     _, free = rounds(model, data, [12])
     assert (small.max_difference(start, end) < small.max_difference(start, free)) == (mu > 0)
 
@@ -143,7 +143,7 @@ def test_fedprox_pulls_towards_the_broadcast(mu):
 def test_fedprox_by_hand():
     """Two full-batch steps: the second feels the pull of the first."""
     model, data = small.mlp(), small.client_data((6,))
-    start, end = rounds(model, data, [12], changed(proximal=0.5), batch_size=8, local_epochs=2)
+    start, end = rounds(model, data, [12], small.plain(proximal=0.5), batch_size=8, local_epochs=2)
 
     def loss(params):
         logits, _ = model.apply(params, data.inputs, hj.Context(train=True))

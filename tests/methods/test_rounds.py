@@ -9,8 +9,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.execution.broadcast import broadcast_to
 from hasa_jax.extraction.measures import MEASURES
-from hasa_jax.simulation.round import init_state
-from tests.methods.programs import KEY, changed, cohort_of, program_of, rounds, train
+from tests.methods.programs import KEY, rounds, train
 from tests.support import small
 
 
@@ -34,9 +33,9 @@ def test_the_learning_rate_follows_its_schedule():
 
 def test_clients_randomness_depends_on_the_seed():
     model, data = small.mlp(), small.client_data()
-    program = program_of(model, data)
-    cohort = cohort_of(program, data, [12] * 4)
-    start = init_state(program, KEY)
+    program = small.program(model, data, optimizer=optax.sgd(0.2))
+    cohort = small.cohort(program, data, [12] * 4)
+    start = small.initial(program, KEY)
     ends = [train(program, start.replace(key=jax.random.key(s)), data, cohort) for s in (0, 1)]
     assert small.max_difference(*ends) > 1e-5
 
@@ -46,14 +45,14 @@ def test_full_size_makes_every_extraction_fedavg(name):
     """Same split, initialisation and batches; exactly equal in supernet coordinates."""
     model, data = small.mlp(), small.client_data()
     _, expected = rounds(model, data, [12] * 4)
-    _, found = rounds(model, data, [12] * 4, changed(extraction=hj.EXTRACTIONS[name]()))
+    _, found = rounds(model, data, [12] * 4, small.plain(extraction=hj.EXTRACTIONS[name]()))
     small.assert_trees_close(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("measure", ["fisher", "gradient", "taylor"])
 def test_measures_see_through_batch_norms(measure):
     model, data = small.perceptron(norm="batch"), small.client_data(kind="perceptron")
-    state = init_state(program_of(model, data), KEY)
+    state = small.initial(small.program(model, data), KEY)
     scores = MEASURES[measure](broadcast_to(jnp.int32(1), model, state, data, 4))
     for layer in ("dense_1", "dense_2", "head_1"):
         assert float(jnp.abs(scores[layer]["kernel"]).max()) > 0
@@ -61,7 +60,7 @@ def test_measures_see_through_batch_norms(measure):
 
 def test_a_label_split_needs_named_label_rows():
     with pytest.raises(hj.UserError, match="'classes'"):
-        program_of(small.mlp(), small.client_data(), changed(label_split=True))
+        small.program(small.mlp(), small.client_data(), method=small.plain(label_split=True))
 
 
 def test_methods_share_their_initialisation():
@@ -70,6 +69,6 @@ def test_methods_share_their_initialisation():
     for name in sorted(hj.METHODS):
         method = hj.METHODS[name]()
         model = small.transformer(scaler=method.scaler, **small.TWO_EXITS)
-        starts.append(init_state(program_of(model, data, method), KEY).params)
+        starts.append(small.initial(small.program(model, data, method=method), KEY).params)
     for other in starts[1:]:
         small.assert_trees_equal(starts[0], other)

@@ -7,7 +7,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.client.objectives.multi_exit import exit_weight
-from tests.methods.programs import program_of, rounds, step_of
+from tests.methods.programs import rounds, step_of
 from tests.support import small
 
 
@@ -77,4 +77,4 @@ def test_deeper_exits_stay_when_only_shallow_clients_train():
 def test_a_model_without_exits_is_refused():
     data = small.client_data(kind="perceptron")
     with pytest.raises(hj.UserError, match="exits"):
-        program_of(small.perceptron(), data, hj.methods.scalefl())
+        small.program(small.perceptron(), data, method=hj.methods.scalefl())
