@@ -174,8 +174,9 @@ def test_the_example_extraction_keeps_the_contract(monkeypatch):
     assert put_under_contract(contract, "personal", like="random") >= 4
 
 
-def test_the_example_objective_is_an_objective():
+def test_the_example_objective_keeps_the_contract(monkeypatch):
     from hasa_jax.client.objectives.objective import LocalStep
+    from tests.contracts import test_objectives as contract
 
     smoothed = example("hasa_jax/client/objectives/smoothed_cross_entropy.py")
     logits = np.array([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0], [3.0, 3.0, 3.0]], np.float32)
@@ -192,6 +193,8 @@ def test_the_example_objective_is_an_objective():
     log_p = np.asarray(jax.nn.log_softmax(logits))[:2]
     np.testing.assert_allclose(smoothed(0.0).loss(step)[0], plain, rtol=1e-6)
     np.testing.assert_allclose(smoothed(1.0).loss(step)[0], -log_p.mean(), rtol=1e-6)
+    monkeypatch.setitem(contract.OBJECTIVES, "smoothed_cross_entropy", smoothed)
+    assert put_under_contract(contract, "smoothed_cross_entropy", like="cross_entropy") >= 8
 
 
 def test_the_example_method_trains():
