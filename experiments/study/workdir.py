@@ -149,6 +149,7 @@ def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -
     old, new = _flat(found), _flat(run)
     changed = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
     if changed == ["num_rounds"] and goes_further(found.run, run.run):
+        _refuse_other_mode(folder, found, run)
         return
     if changed:
         shown = ", ".join(f"{n}={old.get(n)} there, {new.get(n)} here" for n in changed[:3])
@@ -157,6 +158,18 @@ def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -
             f"workdir {folder} holds metrics of another configuration ({shown}{more}): "
             "name another with `workdir`"
         )
+
+
+def _refuse_other_mode(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
+    """Raises if more rounds make `auto` choose another mode, in which results differ a little."""
+    modes, before = run.execution.get("modes", {}), found.execution.get("modes", {})
+    for arm in modes:
+        if before.get(arm, modes[arm]) != modes[arm]:
+            raise UserError(
+                f"workdir {folder} holds a {before[arm]} run of {arm}, but for "
+                f"{run.run.training.num_rounds} rounds `execution` auto chooses {modes[arm]}: "
+                "name another with `workdir`"
+            )
 
 
 def _flat(run: Manifest) -> dict[str, Any]:

@@ -3,16 +3,19 @@
 import pytest
 
 from hasa_jax.simulation.checkpoint import read_arrays
-from tests.experiments.test_train_and_compare import run, small
+from tests.support.scripts import VECTORS, run_process, small
 
+IMAGES = [*VECTORS, "--image_size=8"]
 KINDS = {
-    "lstm": [],
-    "mlp": ["--model=mlp", "--dataset=synthetic_images"],
-    "transformer": ["--model=transformer", "--policy=random"],
-    "cnn": ["--model=cnn", "--dataset=synthetic_images", "--norm=static"],
-    "resnet18": ["--model=resnet18", "--dataset=synthetic_images", "--norm=static"],
+    "mlp": [*VECTORS, "--num_rounds=1"],
+    "lstm": [*small(), "--execution=sliced"],
+    "transformer": [*small(), "--model=transformer", "--policy=random", "--execution=sliced"],
+    "cnn": [*IMAGES, "--model=cnn", "--norm=static"],
+    "resnet18": [*IMAGES, "--model=resnet18", "--norm=static"],
     "cohorts, faults, blocks": [
+        *small(),
         "--method=fedrolex",
+        "--execution=sliced",
         "--dynamic",
         "--policy=random",
         "--clients_per_round=4",
@@ -28,11 +31,7 @@ KINDS = {
 
 def results(folder, arguments):
     """Runs in a process of its own; returns all results as bytes."""
-    is_of_images = "--dataset=synthetic_images" in arguments
-    sizes = ["--num_images=200", "--num_clients=5"] if is_of_images else []
-    sizes = [*small(*arguments), *sizes, "--hidden_dim=4"]
-    execution = [] if "--model=mlp" in arguments else ["--execution=sliced"]
-    done = run("train", *sizes, *execution, *arguments, f"--workdir={folder}", fresh=True)
+    done = run_process("train", *arguments, f"--workdir={folder}", fresh=True)
     assert done.returncode == 0, done.stderr
     (checkpoints,) = (folder / "checkpoints").iterdir()
     arrays = {name: array.tobytes() for name, array in read_arrays(checkpoints).items()}
@@ -42,7 +41,7 @@ def results(folder, arguments):
 
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param(kind, marks=[] if kind in ("mlp",) else pytest.mark.slow) for kind in KINDS],
+    [pytest.param(kind, marks=[] if kind == "mlp" else pytest.mark.slow) for kind in KINDS],
 )
 def test_two_runs_are_equal_to_the_byte(kind, tmp_path):
     first, second = (results(tmp_path / name, KINDS[kind]) for name in ("first", "second"))

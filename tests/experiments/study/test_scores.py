@@ -1,46 +1,50 @@
-"""What single scores come to, by hand."""
+"""Scores of clients from a file."""
 
-import jax
-import numpy as np
+import pytest
 
-import hasa_jax as hj
-from hasa_jax.allocation.scores import feature_divergence
-from hasa_jax.allocation.scores.label_divergence import divergence_of_counts
-
-KEY = jax.random.key(0)
+from experiments.study.scores import identity_of, read_scores
+from hasa_jax import UserError
 
 
-def data_of(clients):
-    offsets = np.cumsum([0, *map(len, clients)]).astype(np.int32)
-    targets = np.zeros(offsets[-1], np.int32)
-    return hj.ClientData(np.concatenate(clients), targets, offsets, num_classes=2)
+def file_of(tmp_path, content):
+    path = tmp_path / "scores.csv"
+    path.write_text(content, encoding="utf-8")
+    return str(path)
 
 
-def score(clients, **options):
-    return feature_divergence(**options)(data_of(clients), None, KEY)
+def test_scores_are_in_the_order_of_the_clients(tmp_path):
+    path = file_of(tmp_path, "score,client,more\n2,b,x\n.5,a,y\n9,c,z\n")
+    assert read_scores(path, ("a", "b"), 0).tolist() == [0.5, 2.0]
 
 
-def test_features_of_alike_clients_diverge_by_chance_alone():
-    generator = np.random.default_rng(0)
-    clients = [generator.normal(size=(2000, 3, 3, 1)).astype(np.float32) for _ in range(3)]
-    alike = score(clients)
-    assert alike.max() < 0.01
-    clients[1] += 1.5
-    other = score(clients)
-    assert other.argmax() == 1
-    assert other[1] > 5 * alike.max()
-    # Nothing depends on labels, or on the unit and origin of the inputs.
-    np.testing.assert_allclose(score([4 * client + 7 for client in clients]), other, atol=2e-3)
+def test_lines_of_other_seeds_are_skipped(tmp_path):
+    path = file_of(tmp_path, "client,score,seed\na,1,0\na,2,1\nb,3,1\n")
+    assert read_scores(path, ("a", "b"), 1).tolist() == [2.0, 3.0]
+    with pytest.raises(UserError, match="no finite score of client 'b' for seed 0"):
+        read_scores(path, ("a", "b"), 0)
 
 
-def test_a_projection_has_the_divergence_of_its_bins():
-    """In one dimension a direction only stretches or turns, which bins do not notice."""
-    clients = [np.array([[0.0], [1.0]], np.float32), np.array([[2.0], [3.0]], np.float32)]
-    expected = divergence_of_counts(np.array([[2, 0], [0, 2]]), 1.0)
-    np.testing.assert_allclose(score(clients, num_features=5, bins=2), expected)
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("client,score\na,high\n", "line 2: a score must be a number"),
+        ("client,score,seed\na,1,x\n", "line 2: a score must be a number, and a seed"),
+        ("client,score\na,1\na,2\n", "line 3: client 'a' is there twice"),
+        ("client,score\na,nan\n", "no finite score of client 'a'"),
+        ("client,points\na,1\n", "'score' is not there"),
+    ],
+)
+def test_files_that_cannot_be_used(content, words, tmp_path):
+    with pytest.raises(UserError, match=words):
+        read_scores(file_of(tmp_path, content), ("a",), 0)
 
 
-def test_features_of_tokens_are_their_counts_without_padding():
-    clients = [np.array([[5, 5, 0, 0]], np.int32), np.array([[5, 7, 7, 9]], np.int32)]
-    expected = divergence_of_counts(np.array([[2, 0, 0], [1, 2, 1]]), 1.0)
-    np.testing.assert_allclose(score(clients), expected)
+def test_a_file_is_identified_by_its_content(tmp_path):
+    path = file_of(tmp_path, "client,score\na,1\n")
+    (tmp_path / "copy.csv").write_bytes((tmp_path / "scores.csv").read_bytes())
+    assert identity_of(path) == identity_of(str(tmp_path / "copy.csv"))
+    assert len(identity_of(path)) == 64
+    assert identity_of("") == ""
+    assert identity_of("no.csv") == "no.csv"
+    other = identity_of(path)
+    assert identity_of(file_of(tmp_path, "client,score\na,2\n")) != other

@@ -1,0 +1,65 @@
+"""Compiled programs are kept between processes, where the user or the environment says."""
+
+import pytest
+
+from experiments.study import compilation, devices
+from tests.support.scripts import VECTORS, records_of, run_process
+
+ROUND = [*VECTORS, "--num_rounds=1", "--checkpoint_every=0"]
+
+
+def test_kept_programs_are_used_again_and_change_no_byte(tmp_path):
+    cache, held = tmp_path / "kept" / "programs", []
+    for folder in ("cold", "warm"):
+        for path in sorted(cache.glob("*"))[:3]:
+            path.write_bytes(path.read_bytes()[:99])  # As if the first run had been killed.
+        done = run_process(
+            "train",
+            f"--workdir={tmp_path / folder}",
+            f"--compilation_cache={cache}",
+            *ROUND,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        held.append({path.name for path in cache.iterdir()})
+        # Fetching a program counts as compiling it.
+        assert float(records_of(tmp_path / folder / "timings.csv")[0]["compile_seconds"]) > 0
+    assert held[0] == held[1] != set()
+    cold, warm = ((tmp_path / f / "metrics.csv").read_bytes() for f in ("cold", "warm"))
+    assert cold == warm
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_written_is_answered_by_one_warning(tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("mine", encoding="utf-8")
+    where = f"--compilation_cache={taken / 'programs'}"
+    done = run_process("train", where, f"--workdir={tmp_path / 'w'}", *ROUND)
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: ")
+    assert "--compilation_cache" in line
+    assert (tmp_path / "w" / "table.md").exists()
+
+
+def test_the_cache_goes_where_the_environment_says(monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert compilation.default_folder() == "~/.cache/hasa_jax/xla"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert compilation.default_folder() == "/caches/hasa_jax/xla"
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/programs")
+    assert compilation.default_folder() == "/programs"
+
+
+def test_a_host_is_not_split_against_the_environment(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    devices.split_host(5)  # Would fail: JAX has started already.
+
+
+def test_kernels_are_chosen_unless_the_environment_has(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--other")
+    devices.choose_kernels(True)
+    assert devices.os.environ["XLA_FLAGS"] == "--other --xla_gpu_deterministic_ops=true"
+    devices.choose_kernels(False)
+    assert devices.os.environ["XLA_FLAGS"] == "--other --xla_gpu_deterministic_ops=true"

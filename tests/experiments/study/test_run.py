@@ -1,0 +1,202 @@
+"""Arms times seeds: what a workdir holds, and how a run goes on."""
+
+import json
+import re
+import signal
+
+import pytest
+
+from experiments.study import workdir
+from hasa_jax.simulation.checkpoint import read_arrays
+from tests.support.scripts import VECTORS, records_of, run, run_process
+
+METRICS = (
+    "method,policy,extraction,aggregation,seed,round,client,num_examples,size,width,split,"
+    "loss,accuracy"
+)
+SUMMARY = (
+    "method,policy,extraction,aggregation,seed,round,mean_accuracy,weighted_accuracy,worst_accuracy,"
+    "tail_accuracy,std_accuracy,budget_requested,budget_width,budget_params,budget_macs,"
+    "budget_executed"
+)
+ROUNDS = [*VECTORS, "--checkpoint_every=1", "--policy=hasa", "--num_rounds=3"]
+
+
+def bytes_of(folder):
+    """Everything that equal runs write alike."""
+    (checkpoints,) = (folder / workdir.CHECKPOINTS).iterdir()
+    arrays = {name: array.tobytes() for name, array in read_arrays(checkpoints).items()}
+    files = ("metrics.csv", "summary.csv", "table.md")
+    return arrays | {name: (folder / name).read_bytes() for name in files}
+
+
+def stop_after(round):
+    """Watches what a run prints, and sends a signal after one of its rounds."""
+
+    def seen(line):
+        if f"  round {round}  " in line:
+            signal.raise_signal(signal.SIGTERM)
+
+    return seen
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compared") / "first"
+    done = run("compare", f"--workdir={folder}", "--num_seeds=2", *VECTORS)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """A run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("full") / "run"
+    done = run("train", *ROUNDS, f"--workdir={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_workdir_holds_what_it_should(compared):
+    folder, _ = compared
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoints",
+        "metrics.csv",
+        "run.json",
+        "summary.csv",
+        "table.md",
+        "timings.csv",
+    ]
+    assert (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()[0] == METRICS
+    assert (folder / "summary.csv").read_text(encoding="utf-8").splitlines()[0] == SUMMARY
+    assert len(records_of(folder / "summary.csv")) == 3 * 2 * 2
+    assert len(records_of(folder / "metrics.csv")) == 3 * 2 * 2 * 4 * 4
+    manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert manifest["script"] == "compare"
+    assert manifest["config"]["model"]["hidden_dim"] == 4
+    assert manifest["methods"]["hasa"]["extraction"] == "prefix"
+    assert {"jax", "numpy", "python", "hasa_jax"} <= set(manifest["versions"])
+    assert manifest["execution"] == {
+        "backend": "cpu",
+        "devices": 1,
+        "client_block": 1,
+        "modes": {f"hasa:{name}": "masked" for name in ("uniform", "hasa", "inverse_hasa")},
+    }
+    assert set(manifest["data_sha256"]) == {"0", "1"}
+    assert len(set(manifest["data_sha256"].values())) == 2
+
+
+def test_the_table_is_printed_with_a_row_for_each_policy(compared):
+    folder, output = compared
+    table = (folder / "table.md").read_text(encoding="utf-8")
+    assert table in output
+    for policy in ("uniform", "hasa", "inverse_hasa"):
+        assert f"| {policy} " in table
+        assert f"memory of a device for hasa ({policy}): " in output
+    assert "hasa (inverse_hasa)  seed 1  round 2" in output
+
+
+def test_train_in_a_process_of_its_own_equals_its_part_of_compare(compared, tmp_path):
+    folder, _ = compared
+    done = run_process("train", f"--workdir={tmp_path}", "--policy=hasa", "--seed=1", *VECTORS)
+    assert done.returncode == 0, done.stderr
+    part = [
+        record
+        for record in records_of(folder / "metrics.csv")
+        if (record["policy"], record["seed"]) == ("hasa", "1")
+    ]
+    assert records_of(tmp_path / "metrics.csv") == part
+
+
+def test_seeds_of_one_program_give_the_same_table(compared, tmp_path):
+    folder, _ = compared
+    shared = ["--num_seeds=2", "--seeds_per_program=2", "--policies=uniform"]
+    done = run("compare", f"--workdir={tmp_path}", *shared, *VECTORS)
+    assert done.returncode == 0, done.stderr
+    part = [r for r in records_of(folder / "metrics.csv") if r["policy"] == "uniform"]
+    found = records_of(tmp_path / "metrics.csv")
+    assert len(found) == len(part)
+    for record in found:
+        (same,) = [r for r in part if {**r, "loss": 0} == {**record, "loss": 0}]
+        assert float(same["loss"]) == pytest.approx(float(record["loss"]), abs=1e-5)
+
+
+def test_sliced_execution_gives_the_same_losses_within_tolerance(compared, tmp_path):
+    folder, _ = compared
+    sliced = [*VECTORS, "--execution=sliced", "--policies=hasa", "--num_seeds=1"]
+    done = run("compare", f"--workdir={tmp_path}", *sliced)
+    assert done.returncode == 0, done.stderr
+    masked = [
+        record
+        for record in records_of(folder / "metrics.csv")
+        if (record["policy"], record["seed"]) == ("hasa", "0")
+    ]
+    for one, other in zip(masked, records_of(tmp_path / "metrics.csv"), strict=True):
+        assert float(one["loss"]) == pytest.approx(float(other["loss"]), abs=1e-3)
+
+
+def test_methods_of_compare_bring_their_policies(tmp_path):
+    arguments = ["--methods=hasa,fiarse:uniform", "--budget_unit=params", "--budget=.7"]
+    rounds = ["--num_rounds=1", "--num_seeds=1", "--execution=auto"]
+    done = run("compare", *VECTORS, *arguments, *rounds, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    records = records_of(tmp_path / "summary.csv")
+    assert [(r["method"], r["policy"]) for r in records] == [
+        ("hasa", "hasa"),
+        ("fiarse", "uniform"),
+    ]
+    for record in records:
+        assert float(record["budget_params"]) == pytest.approx(0.7, abs=0.1)
+
+
+def test_a_stopped_run_goes_on_to_the_same_bytes(full, tmp_path):
+    arguments = [*ROUNDS, f"--workdir={tmp_path}"]
+    done = run("train", *arguments, seen=stop_after(1))
+    assert (done.returncode, done.stderr) == (0, "")
+    last = done.stdout.splitlines()[-1]
+    assert re.match(r"stopped after round 1 of hasa \(hasa\): run the same command again", last)
+    assert not (tmp_path / "metrics.csv").exists()
+    done = run("train", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert bytes_of(tmp_path) == bytes_of(full)
+    assert "round 3 " in done.stdout
+
+
+def test_a_run_stops_between_arms(tmp_path):
+    arguments = [*VECTORS, "--policies=uniform,hasa", "--num_seeds=1", "--checkpoint_every=1"]
+    done = run("compare", *arguments, f"--workdir={tmp_path}", seen=stop_after(2))
+    assert done.stdout.splitlines()[-1].startswith("stopped before hasa (hasa): ")
+    done = run("compare", *arguments, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert len(records_of(tmp_path / "summary.csv")) == 4
+
+
+def test_more_rounds_go_on_and_other_configurations_are_refused(full, tmp_path):
+    arguments = [*ROUNDS, f"--workdir={tmp_path}"]
+    assert run("train", *arguments, "--num_rounds=1").returncode == 0
+    done = run("train", *arguments, "--budget=0.7")
+    assert done.returncode == 2
+    assert "budget=0.5 there, 0.7 here" in done.stderr
+    done = run("train", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert bytes_of(tmp_path) == bytes_of(full)
+    done = run("train", *arguments, "--num_rounds=1")
+    assert done.returncode == 2
+    assert "num_rounds=3 there, 1 here" in done.stderr
+
+
+def test_compare_runs_on_the_real_file(data_dir, tmp_path):
+    done = run(
+        "compare",
+        "--dataset=titles",
+        f"--data_path={data_dir / 'medium' / 'medium_data.csv'}",
+        f"--workdir={tmp_path}",
+        "--policies=uniform,hasa",
+        "--num_seeds=1",
+        "--vocab_size=50",
+        "--embed_dim=2",
+        "--hidden_dim=4",
+        "--num_rounds=1",
+    )
+    assert done.returncode == 0, done.stderr
+    assert len({record["client"] for record in records_of(tmp_path / "metrics.csv")}) == 7

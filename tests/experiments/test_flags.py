@@ -1,0 +1,131 @@
+"""Flags are made from the configuration and read into one; errors name flags."""
+
+import json
+
+import pytest
+from absl import flags as absl_flags
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments.config import ROOM_OF, RunConfig, to_json, with_fields
+from experiments.flags import OTHER_NAMES, as_flags, config_from_flags
+from hasa_jax import UserError
+
+values = st.one_of(
+    st.sampled_from(["", "0", "-1", "1", "nan", "inf", "1e999", "9" * 40, "true", "None", "a,b"]),
+    st.text(max_size=8),
+)
+
+
+def read(*arguments):
+    return config_from_flags(["train", *arguments])
+
+
+def test_no_flag_is_every_default():
+    assert read() == (RunConfig(), frozenset())
+
+
+def test_every_field_has_a_flag_of_its_kind():
+    config, given = read(
+        "--num_rounds=3",
+        "--budget=.25",
+        "--method",
+        "fjord",
+        "--stream",
+        "--nolabel_split",
+        "--levels=1,.5",
+        "--policies=uniform,hasa@entropy",
+        "--capacities=",
+        "--compilation_cache=",
+    )
+    assert given == {
+        "num_rounds", "budget", "method", "stream", "label_split", "levels", "policies",
+        "capacities", "compilation_cache",
+    }  # fmt: skip
+    expected = {
+        "num_rounds": 3,
+        "budget": 0.25,
+        "method": "fjord",
+        "stream": True,
+        "label_split": False,
+        "levels": (1.0, 0.5),
+        "policies": ("uniform", "hasa@entropy"),
+        "capacities": (),
+        "compilation_cache": "",
+    }
+    assert config == with_fields(RunConfig(), expected)
+    for name in ROOM_OF:
+        # An unknown flag is another error than a value of another type.
+        with pytest.raises((absl_flags.Error, UserError)) as caught:
+            read(f"--{name}=\udcff", f"--{name}")
+        assert not isinstance(caught.value, absl_flags.UnrecognizedFlagError)
+
+
+def test_a_default_that_is_given_counts_as_given():
+    assert read("--num_rounds=15") == (RunConfig(), frozenset({"num_rounds"}))
+
+
+def test_flags_of_a_file(tmp_path):
+    (tmp_path / "a.flags").write_text("# comment\n--budget=.25\n--num_rounds=2\n")
+    (tmp_path / "b.flags").write_text(f"--flagfile={tmp_path / 'a.flags'}\n--num_rounds=4\n")
+    config, given = read(f"--flagfile={tmp_path / 'b.flags'}", "--seed=7")
+    assert given == {"budget", "num_rounds", "seed"}
+    assert (config.training.num_rounds, config.allocation.budget) == (4, 0.25)
+    with pytest.raises(absl_flags.Error, match=r"no\.flags"):
+        read("--flagfile=no.flags")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("--wdith=1",), absl_flags.Error, "wdith"),
+        (("--budget=half",), absl_flags.Error, "budget"),
+        (("--num_rounds=0",), UserError, "`num_rounds` is 0"),
+        (("--widths=.5,x",), UserError, "`widths=.5,x`: could not convert"),
+        (("--widths=.5,inf",), UserError, "`widths` is inf"),
+        (("hasa",), UserError, "unexpected argument 'hasa'"),
+    ],
+)
+def test_bad_flags(arguments, error, words):
+    with pytest.raises(error, match=words):
+        read(*arguments)
+
+
+def test_nothing_is_left_from_one_command_line_to_the_next():
+    assert read("--num_rounds=3")[0] != read()[0] == RunConfig()
+    assert not set(ROOM_OF) & set(absl_flags.FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("lower `batch_size`", "lower --batch_size"),
+        ("use `client_block=4`, or", "use --client_block=4, or"),
+        ("`devices` is 9", "--host_devices is 9"),
+        ("a smaller `hidden`", "a smaller --hidden_dim"),
+        ("`target` 2 is too large", "--budget 2 is too large"),
+        ("`mode` auto", "--execution auto"),
+        ("`seeds_per_program` 1", "--seeds_per_program 1"),
+        ("give `context` a field", "give `context` a field"),
+        ("an open ` and `batch_size`", "an open ` and --batch_size"),
+        ("no argument", "no argument"),
+    ],
+)
+def test_arguments_are_named_as_flags(message, expected):
+    assert as_flags(message) == expected
+
+
+def test_other_names_are_those_of_flags():
+    assert set(OTHER_NAMES.values()) <= set(ROOM_OF)
+    assert not set(OTHER_NAMES) & set(ROOM_OF)
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(ROOM_OF)), values), max_size=3))
+@settings(max_examples=200)
+def test_any_flags_are_read_or_refused(given_flags):
+    try:
+        config, given = read(*(f"--{name}={value}" for name, value in given_flags))
+    except (absl_flags.Error, UserError):
+        return
+    assert given == {name for name, _ in given_flags}
+    json.dumps(to_json(config))

@@ -1,0 +1,89 @@
+"""The scripts by their names: short, and run as users run them."""
+
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from experiments.study import devices
+from tests.support.scripts import ROOT, SMALL, VECTORS, environment_of, records_of, run_process
+
+SCRIPTS = (
+    "by_size",
+    "compare",
+    "need",
+    "partition_report",
+    "plots",
+    "tables",
+    "time_executions",
+    "train",
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_front_door_is_short_and_does_one_thing(script):
+    path = ROOT / "experiments" / f"{script}.py"
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 40
+    module = importlib.import_module(f"experiments.{script}")
+    assert f"python -m experiments.{script}" in module.__doc__
+    assert module.main.__doc__
+
+
+def test_there_are_no_other_front_doors():
+    doors = {
+        path.stem
+        for path in (ROOT / "experiments").glob("*.py")
+        if "__main__" in path.read_text(encoding="utf-8")
+    }
+    assert doors == set(SCRIPTS)
+
+
+def test_a_command_as_a_user_types_it():
+    command = [sys.executable, "-m", "experiments.time_executions", "--help"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment_of(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Seconds of a round, masked against sliced")
+
+
+def test_a_method_on_data_that_decide_the_model(tmp_path):
+    decided = [a for a in VECTORS if not a.startswith(("--model=", "--host_devices=", "--norm="))]
+    method = ["--method=fiarse", "--threshold=layer", "--budget_unit=params", "--num_rounds=1"]
+    done = run_process("train", *decided, *method, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    (record,) = records_of(tmp_path / "summary.csv")
+    assert 0 <= float(record["mean_accuracy"]) <= 1
+    manifest = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert manifest["config"]["model"]["model"] is None
+    # Without --host_devices, a host is split into its cores.
+    cores = min(devices.usable_cores(), 8)
+    assert manifest["execution"]["devices"] == len(manifest["device"]) == cores
+
+
+@pytest.mark.slow
+def test_modes_of_execution_are_timed():
+    done = run_process("time_executions", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert "sliced / masked: " in done.stdout
+    assert "largest difference" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
+    command = (
+        f"{sys.executable} -m experiments.train --workdir={tmp_path} {' '.join(SMALL)} | head -c 1"
+    )
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=ROOT,
+        env=environment_of(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert (tmp_path / "table.md").exists()
