@@ -43,5 +43,7 @@ def test_one_number_decides_whether_all_are_finite():
 
 
 def test_unknown_aggregation_is_refused():
-    with pytest.raises(UserError, match="unknown `aggregation` 'median': use one of coverage, full"):
+    with pytest.raises(
+        UserError, match="unknown `aggregation` 'median': use one of coverage, full"
+    ):
         mean_update(sums(VECTOR_B, OLD), "median")

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import hasa_jax as hj
-from hasa_jax.base import IGNORED, UNKNOWN, ClientData, FederatedDataset
+from hasa_jax import keys
+from hasa_jax.base import IGNORED, UNKNOWN, ClientData, FederatedDataset, ServerState
 from hasa_jax.client import batches, training
 from hasa_jax.execution.layout import place
 from hasa_jax.methods.method import Method
@@ -19,7 +20,6 @@ from hasa_jax.models.mlp import MLP as Perceptron
 from hasa_jax.models.resnet18 import ResNet18
 from hasa_jax.models.transformer import Transformer
 from hasa_jax.simulation import cohorts
-from hasa_jax.simulation.round import init_state
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.subnet import Subnet
 from hasa_jax.supernet.types import Model
@@ -244,8 +244,9 @@ def by_client(cohort, outputs):
 
 
 def initial(program, key=KEY):
-    """Returns the server's state before round 0."""
-    return _initial(program, key)
+    """Returns the server's state before round 0; programs of one model share the compiled init."""
+    params = _init(program.model, keys.address(key, keys.Stream.INIT))
+    return ServerState(params, program.server_optimizer.init(params), jnp.int32(0), key)
 
 
 def one_round(program, data, cohort, key=KEY):
@@ -256,7 +257,7 @@ def one_round(program, data, cohort, key=KEY):
 
 
 # Eager JAX is slow enough to matter in a test suite.
-_initial = jax.jit(init_state, static_argnums=0)
+_init = jax.jit(lambda model, key: model.init(key), static_argnums=0)
 jitted_batches = jax.jit(batches.shuffled_batches, static_argnums=(3, 4, 5))
 
 
