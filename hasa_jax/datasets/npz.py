@@ -13,6 +13,7 @@ import numpy as np
 
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets.arrays import from_arrays
+from hasa_jax.datasets.messages import one_line
 
 _ARRAYS = ("inputs", "targets", "clients")
 _DAMAGE = (
@@ -94,6 +95,6 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is a directory: give the path of an npz file") from None
     except _DAMAGE as error:
         raise UserError(
-            f"{path} is not an npz file of plain numbers and texts ({error}): write it with "
-            "numpy.savez, without objects"
+            f"{path} is not an npz file of plain numbers and texts ({one_line(error)}): write it "
+            "with numpy.savez, without objects"
         ) from None

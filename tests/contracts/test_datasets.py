@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hasa_jax.base import IGNORED, FederatedDataset
+from hasa_jax import IGNORED, FederatedDataset
 from hasa_jax.datasets import DATASETS, fingerprint
 from tests.support import written
+from tests.support.federated import parts
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,8 @@ def csv_path(tmp_path_factory):
 def npz_path(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "images.npz"
     generator = np.random.default_rng(0)
-    inputs, rows = generator.integers(0, 256, (90, 4, 4, 1), np.uint8), np.arange(90)
-    np.savez(path, inputs=inputs, targets=rows % 5, clients=rows % 3)
+    inputs, indices = generator.integers(0, 256, (90, 4, 4, 1), np.uint8), np.arange(90)
+    np.savez(path, inputs=inputs, targets=indices % 5, clients=indices % 3)
     return path
 
 
@@ -57,10 +58,10 @@ def texts_path(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder_of_images(tmp_path_factory):
     path, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-    for row in range(90):
-        (path / f"class_{row % 3}").mkdir(exist_ok=True)
+    for index in range(90):
+        (path / f"class_{index % 3}").mkdir(exist_ok=True)
         image = Image.fromarray(generator.integers(0, 256, (4, 5, 3), np.uint8))
-        image.save(path / f"class_{row % 3}" / f"{row}.png")
+        image.save(path / f"class_{index % 3}" / f"{index}.png")
     return path
 
 
@@ -70,13 +71,13 @@ def folders(tmp_path_factory):
     found = {}
     for layout, (name, _) in written.LAYOUTS.items():
         if name not in found:
-            found[name], _ = written.lay(layout, tmp_path_factory.mktemp(name))
+            found[name], _ = written.copied(layout, tmp_path_factory.mktemp(name))
     return found
 
 
-@pytest.fixture(params=sorted(DATASETS))
+@pytest.fixture(scope="module", params=sorted(DATASETS))
 def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, folders):
-    # Arguments that a dataset cannot do without, and small sizes.
+    # Required arguments, and small sizes.
     published = {"num_clients": 4, "min_examples": 5}
     arguments = {
         **{name: {"data_dir": folder} | published for name, folder in folders.items()},
@@ -92,13 +93,9 @@ def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, fo
     return lambda seed: DATASETS[request.param](jax.random.key(seed), **arguments)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data(make):
     return make(0)
-
-
-def parts(data):
-    return data.train, data.validation, data.test
 
 
 def test_shapes_and_types(data):
@@ -123,7 +120,7 @@ def test_targets_are_classes_or_the_two_special_ones(data):
     for part in parts(data):
         assert part.targets.min() >= IGNORED
         assert part.targets.max() < part.num_classes
-        # Every example counts: it has a target that is no padding.
+        # Every example counts: it has a target that is not padding.
         assert (part.targets.reshape(len(part.targets), -1) != IGNORED).any(-1).all()
 
 
@@ -152,7 +149,15 @@ def test_same_key_same_bytes(make, data):
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
-def test_everything_but_the_key_goes_by_name(name):
-    key, *others = inspect.signature(DATASETS[name]).parameters.values()
+def test_the_key_comes_first_and_all_arguments_are_documented(name):
+    build = DATASETS[name]
+    key, *others = inspect.signature(build).parameters.values()
     assert key.name == "key"
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in others)
+    assert build.__name__ == name
+    lines = inspect.getdoc(build).splitlines()
+    sections = [line for line in lines if line and not line.startswith(" ") and line[-1] == ":"]
+    assert sections[:3] == ["Args:", "Returns:", "Raises:"]
+    arguments = lines[lines.index("Args:") + 1 : lines.index("Returns:")]
+    documented = [line.partition(":")[0].strip() for line in arguments if line[2:3].strip()]
+    assert documented == [key.name, *(parameter.name for parameter in others)]

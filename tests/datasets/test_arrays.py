@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hasa_jax.base import UserError
+from hasa_jax import UserError
 from hasa_jax.datasets.arrays import from_arrays
 from hasa_jax.datasets.fingerprint import fingerprint
 
@@ -15,7 +15,7 @@ def pair(num_examples=10, shape=(2,), dtype=np.float64, target=1):
     return inputs.astype(dtype), np.full(num_examples, target)
 
 
-def test_every_example_lands_in_one_split_with_its_target():
+def test_every_example_is_in_one_split_with_its_target():
     inputs = np.arange(40.0)
     targets = np.arange(40)
     data = from_arrays({"a": (inputs[:10], targets[:10]), "b": (inputs[10:], targets[10:])}, KEY)
@@ -42,7 +42,7 @@ def test_sequences_get_names_and_integers_stay_integers():
     assert data.train.num_classes == 7
 
 
-def test_device_arrays_and_lists_are_welcome():
+def test_device_arrays_and_lists_are_accepted():
     data = from_arrays([(jnp.ones((5, 2)), [0, 1, 0, 1, 0])] * 2, KEY)
     assert data.train.inputs.shape == (6, 2)
     assert data.train.num_classes == 2
@@ -63,15 +63,15 @@ def test_bytes_follow_from_the_key():
         ((np.zeros((5, 2)), np.zeros((5, 1, 1), int)), r"targets .* shape \(5, 1, 1\)"),
         ((np.zeros((5, 2)), np.full(5, -3)), "targets of client 'bad' go from -3 to -3"),
         ((np.zeros((5, 2)), np.full(5, 2**31)), "targets of client 'bad' go from 2147483648"),
-        ((np.zeros((5, 2)), np.full(5, 9)), "'bad' has target 9 but num_classes is 4"),
+        ((np.zeros((5, 2)), np.full(5, 9)), "'bad' has target 9 but `num_classes` is 4"),
         ((np.zeros((5, 3)), np.zeros(5, int)), r"inputs of client 'bad' are float32 .*\(3,\)"),
         ((np.zeros((5, 2), int), np.zeros(5, int)), "inputs of client 'bad' are int32 of"),
         ((np.zeros((5, 2)), np.zeros((5, 2), int)), r"targets of client 'bad' are int32 .*\(2,\)"),
         ((np.zeros((2, 2)), np.zeros(2, int)), "client 'bad' has 2 examples"),
         ((np.array([["a"]] * 5), np.zeros(5, int)), "inputs of client 'bad' are <U1"),
         ((np.array(1.0), np.zeros(5, int)), r"inputs of client 'bad' .* shape \(\)"),
-        ((np.array([0, 1, np.nan, 3, 4]), np.zeros(5, int)), "not finite in float32 in row 2"),
-        ((np.full((5, 2), 1e300), np.zeros(5, int)), "not finite in float32 in row 0"),
+        ((np.array([0, 1, np.nan, 3, 4]), np.zeros(5, int)), "not finite in float32 in example 2"),
+        ((np.full((5, 2), 1e300), np.zeros(5, int)), "not finite in float32 in example 0"),
         ((np.full((5, 2), 2**40), np.zeros(5, int)), "do not fit int32"),
     ],
 )

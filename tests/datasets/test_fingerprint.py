@@ -23,28 +23,25 @@ def test_equal_data_equal_hash():
     assert len(fingerprint(small())) == 64
 
 
-def test_host_and_device_arrays_hash_alike():
+def test_host_and_device_arrays_have_one_hash():
     data = small()
     part = data.test.replace(inputs=jnp.asarray(data.test.inputs))
     assert fingerprint(dataclasses.replace(data, test=part)) == fingerprint(data)
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-@pytest.mark.parametrize(
-    "change",
-    [
+def test_every_part_counts(split):
+    data = small()
+    for change in (
         {"inputs": np.arange(1, 7, dtype=np.float32).reshape(3, 2)},
         {"inputs": np.arange(6, dtype=np.float32).reshape(3, 2, 1)},
         {"inputs": np.arange(6, dtype=np.int32).reshape(3, 2)},
         {"targets": np.array([0, 1, 1], np.int32)},
         {"offsets": np.array([0, 2, 3], np.int32)},
         {"num_classes": 3},
-    ],
-)
-def test_every_part_counts(split, change):
-    data = small()
-    changed = dataclasses.replace(data, **{split: getattr(data, split).replace(**change)})
-    assert fingerprint(changed) != fingerprint(data)
+    ):
+        changed = dataclasses.replace(data, **{split: getattr(data, split).replace(**change)})
+        assert fingerprint(changed) != fingerprint(data)
 
 
 def test_names_count():

@@ -2,10 +2,9 @@ import jax
 import numpy as np
 import pytest
 
-from hasa_jax import keys
-from hasa_jax.base import IGNORED, UNKNOWN, UserError
+from hasa_jax import IGNORED, UNKNOWN, UserError, keys
 from hasa_jax.datasets.fingerprint import fingerprint
-from hasa_jax.datasets.next_word import Vocabulary, build, clean, tokenize
+from hasa_jax.datasets.next_word import build, clean, tokenize
 from hasa_jax.datasets.splits import split
 
 
@@ -47,31 +46,22 @@ def test_tokenize(text, expected):
     assert tokenize(text) == expected
 
 
-def test_vocabulary_encodes_and_decodes():
-    vocabulary = Vocabulary(("the", "cat"))
-    ids = vocabulary.encode(["cat", "the", "dog"])
-    np.testing.assert_array_equal(ids, [3, 2, 1])
-    assert ids.dtype == np.int32
-    assert vocabulary.decode([3, 2, 1, 0]) == ["cat", "the", "<unknown>", "<padding>"]
-    assert vocabulary.encode([]).shape == (0,)
-
-
 KEY = jax.random.key(5)
 SETTINGS = {"vocab_size": 0, "min_count": 1, "max_length": 4}
 
 
-def rows_of(client, num_titles, key=KEY):
+def indices_of(client, num_titles, key=KEY):
     return split(num_titles, keys.address(key, keys.Stream.SPLIT, client=client))
 
 
 def placed(client, train, validation, test):
-    """One client's titles, such that each lands in the split where it is wanted."""
+    """One client's titles, in an order that puts each title into its split."""
     titles = [None] * (len(train) + len(validation) + len(test))
-    rows = rows_of(client, len(titles))
-    for part, texts in zip(rows, (train, validation, test), strict=True):
+    indices = indices_of(client, len(titles))
+    for part, texts in zip(indices, (train, validation, test), strict=True):
         assert len(part) == len(texts)
-        for row, text in zip(part, texts, strict=True):
-            titles[row] = text.split()
+        for index, text in zip(part, texts, strict=True):
+            titles[index] = text.split()
     return titles
 
 
@@ -84,7 +74,7 @@ def tiny():
 
 def test_ids_by_hand():
     data, vocabulary = build(tiny(), KEY, **SETTINGS)
-    # Counts: a 3, b 3, then c d e f g once each; ties go by the alphabet.
+    # Counts: a 3, b 3, then c d e f g once each; ties are in alphabetical order.
     assert vocabulary.words == ("a", "b", "c", "d", "e", "f", "g")
     assert data.train.num_classes == 7
     np.testing.assert_array_equal(data.train.inputs, [[3, 2, 0, 0], [2, 0, 0, 0], [2, 4, 5, 6]])
@@ -117,9 +107,9 @@ def test_validation_and_test_titles_do_not_count():
     titles = tiny()
     before = build(titles, KEY, **SETTINGS)[1]
     for client, name in enumerate(titles):
-        _, validation, test = rows_of(client, len(titles[name]))
-        for row in (*validation, *test):
-            titles[name][row] = ["g", "g", "g", "new"]
+        _, validation, test = indices_of(client, len(titles[name]))
+        for index in (*validation, *test):
+            titles[name][index] = ["g", "g", "g", "new"]
     assert build(titles, KEY, **SETTINGS)[1] == before
 
 
@@ -159,13 +149,13 @@ def test_bytes_follow_from_the_key():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"vocab_size": -1}, "vocab_size is -1"),
-        ({"min_count": 0}, "min_count is 0"),
-        ({"max_length": 0}, "max_length is 0"),
-        ({"min_count": 4}, "no word occurs 4 times.*lower --min_count"),
+        ({"vocab_size": -1}, "`vocab_size` is -1"),
+        ({"min_count": 0}, "`min_count` is 0"),
+        ({"max_length": 0}, "`max_length` is 0"),
+        ({"min_count": 4}, "no word occurs 4 times.*lower `min_count`"),
     ],
 )
-def test_argument_errors(change, message):
+def test_wrong_arguments_are_refused(change, message):
     with pytest.raises(UserError, match=message):
         build(tiny(), KEY, **SETTINGS | change)
 

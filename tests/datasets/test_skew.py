@@ -1,9 +1,9 @@
-"""How examples and classes are dealt out to clients."""
+"""Sizes and label distributions of clients."""
 
 import numpy as np
 import pytest
 
-from hasa_jax.base import UserError
+from hasa_jax import UserError
 from hasa_jax.datasets.skew import client_sizes, label_mixtures
 
 
@@ -13,7 +13,7 @@ def mixtures(heterogeneity, num_clients=10, num_classes=10, seed=0):
 
 
 def test_sizes_by_hand():
-    # 90 above the least: 49.1, 24.5 and 16.4; the largest takes what rounding leaves.
+    # 90 above the minimum: 49.1, 24.5 and 16.4; the largest client gets the rest of rounding.
     assert client_sizes(3, num_images=120) == [60, 34, 26]
     assert client_sizes(4, num_images=40) == [10, 10, 10, 10]
 
@@ -26,10 +26,10 @@ def test_sizes_fall_and_add_up():
         assert sizes == sorted(sizes, reverse=True)
 
 
-def test_too_few_examples_are_told():
-    with pytest.raises(UserError, match="num_titles is 99: 10 clients need at least 100"):
+def test_too_few_examples_or_clients_are_refused():
+    with pytest.raises(UserError, match="`num_titles` is 99: 10 clients need at least 100"):
         client_sizes(10, num_titles=99)
-    with pytest.raises(UserError, match="num_clients is 1"):
+    with pytest.raises(UserError, match="`num_clients` is 1"):
         client_sizes(1, num_titles=99)
 
 
@@ -48,8 +48,8 @@ def test_the_ends_of_heterogeneity():
 
 
 @pytest.mark.parametrize("heterogeneity", [0.2, 0.5, 0.8])
-def test_examples_of_a_client_share_their_class_as_often_as_promised(heterogeneity):
-    share = (mixtures(heterogeneity, num_clients=20000) ** 2).sum(-1).mean()
+def test_examples_of_a_client_have_one_class_with_the_documented_probability(heterogeneity):
+    share = (mixtures(heterogeneity, num_clients=10000) ** 2).sum(-1).mean()
     assert share == pytest.approx(0.1 + 0.9 * heterogeneity**2, rel=0.02)
 
 
@@ -62,6 +62,7 @@ def test_clients_take_turns_in_their_most_frequent_class(heterogeneity):
 
 
 @pytest.mark.parametrize("heterogeneity", [-0.1, 1.1, float("nan")])
-def test_heterogeneity_out_of_range(heterogeneity):
-    with pytest.raises(UserError, match=f"heterogeneity is {heterogeneity}: .* between 0 and 1"):
+def test_heterogeneity_out_of_range_is_refused(heterogeneity):
+    expected = f"`heterogeneity` is {heterogeneity}: .* between 0 and 1"
+    with pytest.raises(UserError, match=expected):
         mixtures(heterogeneity)

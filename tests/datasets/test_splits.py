@@ -2,8 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from hasa_jax import keys
-from hasa_jax.base import UserError
+from hasa_jax import UserError, keys
 from hasa_jax.datasets.splits import assemble, split, split_clients
 
 
@@ -27,7 +26,7 @@ def test_split_fractions():
     assert sizes == [70, 25, 5]
 
 
-def test_split_depends_on_the_key_alone():
+def test_split_depends_only_on_the_key():
     one, same, other = (split(100, jax.random.key(seed)) for seed in (1, 1, 2))
     for a, b in zip(one, same, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -35,14 +34,14 @@ def test_split_depends_on_the_key_alone():
 
 
 @pytest.mark.parametrize(("num_examples", "fractions"), [(2, (0.1, 0.1)), (10, (0.5, 0.5))])
-def test_split_without_training_rows(num_examples, fractions):
+def test_split_without_training_examples(num_examples, fractions):
     with pytest.raises(UserError, match="none for training"):
         split(num_examples, jax.random.key(0), *fractions)
 
 
 def test_clients_split_by_their_own_address():
     key = jax.random.key(3)
-    splits = split_clients({"a": 20, "b": 20}, key, "rows")
+    splits = split_clients({"a": 20, "b": 20}, key, "texts")
     for i, found in enumerate(splits):
         expected = split(20, keys.address(key, keys.Stream.SPLIT, client=i))
         for a, b in zip(found, expected, strict=True):
@@ -52,8 +51,8 @@ def test_clients_split_by_their_own_address():
 
 def test_a_client_does_not_depend_on_the_size_of_another():
     key = jax.random.key(3)
-    few = split_clients({"a": 20, "b": 5}, key, "rows")
-    many = split_clients({"a": 20, "b": 50}, key, "rows")
+    few = split_clients({"a": 20, "b": 5}, key, "texts")
+    many = split_clients({"a": 20, "b": 50}, key, "texts")
     np.testing.assert_array_equal(few[0][0], many[0][0])
 
 
@@ -62,15 +61,15 @@ def test_a_client_does_not_depend_on_the_size_of_another():
     [
         ({}, "no client in the data: .*at least two"),
         ({"solo": 9}, "only one client .'solo'.*at least two"),
-        ({"a": 9, "tiny": 2}, "client 'tiny' has 2 rows"),
+        ({"a": 9, "tiny": 2}, "client 'tiny' has 2 texts"),
     ],
 )
 def test_split_clients_errors(counts, message):
     with pytest.raises(UserError, match=message):
-        split_clients(counts, jax.random.key(0), "rows")
+        split_clients(counts, jax.random.key(0), "texts")
 
 
-def test_assemble_lays_clients_end_to_end():
+def test_assemble_joins_clients_in_order():
     clients = {
         "a": (np.arange(4.0), np.arange(4)),
         "b": (np.arange(10.0, 13.0), np.arange(10, 13)),

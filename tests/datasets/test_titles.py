@@ -1,15 +1,13 @@
 import csv
-import os
-import pathlib
 
 import jax
 import numpy as np
 import pytest
 
-from hasa_jax.base import UNKNOWN, UserError
-from hasa_jax.datasets.fingerprint import fingerprint
+from hasa_jax import UNKNOWN, UserError
+from hasa_jax.datasets import fingerprint, titles
 from hasa_jax.datasets.next_word import build
-from hasa_jax.datasets.titles import read_titles, titles
+from hasa_jax.datasets.titles import read_titles
 
 ROWS = [
     (f"{subject} {verb} the {thing}", client)
@@ -30,7 +28,7 @@ def path(tmp_path):
     return write(tmp_path / "titles.csv", ROWS)
 
 
-def test_reads_clients_in_alphabetical_and_titles_in_file_order(path):
+def test_clients_are_in_alphabetical_order_and_titles_in_file_order(path):
     found = read_titles(path)
     assert list(found) == ["abbey", "zoo"]
     assert found["zoo"][:2] == [["we", "see", "the", "cat"], ["we", "see", "the", "dog"]]
@@ -44,7 +42,7 @@ def test_dataset(path):
     np.testing.assert_array_equal(data.test.num_examples, [1, 1])
 
 
-def test_how_clients_are_mixed_does_not_matter(path, tmp_path):
+def test_the_order_of_clients_in_the_file_does_not_matter(path, tmp_path):
     mixed = [row for pair in zip(ROWS[:6], ROWS[6:], strict=True) for row in pair]
     other = write(tmp_path / "mixed.csv", mixed)
     key = jax.random.key(0)
@@ -67,65 +65,32 @@ def test_other_columns_quotes_and_line_breaks(tmp_path):
 
 
 def test_titles_of_one_word_are_left_out(tmp_path):
-    path = write(tmp_path / "t.csv", [*ROWS, ("Alone", "zoo")])
+    path = write(tmp_path / "t.csv", [*ROWS, ("Word", "zoo")])
     assert len(read_titles(path)["zoo"]) == 6
 
 
 def test_a_client_of_one_word_titles_is_named(tmp_path):
-    path = write(tmp_path / "t.csv", [*ROWS, ("Alone", "hermit")])
+    path = write(tmp_path / "t.csv", [*ROWS, ("Word", "hermit")])
     with pytest.raises(UserError, match="client 'hermit' has 0 titles of two or more words"):
         titles(jax.random.key(0), data_path=path)
 
 
-def test_client_names_lose_outer_space(tmp_path):
+def test_spaces_around_client_names_are_removed(tmp_path):
     path = write(tmp_path / "t.csv", [*ROWS, ("one two", " zoo\u00a0")])
     assert list(read_titles(path)) == ["abbey", "zoo"]
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(UserError, match=r"none\.csv does not exist"):
-        read_titles(tmp_path / "none.csv")
-
-
-def test_directory(tmp_path):
-    with pytest.raises(UserError, match="is a directory"):
-        read_titles(tmp_path)
-
-
-def test_unreadable_file(path, monkeypatch):
-    def refuse(self):
-        raise PermissionError(13, "Permission denied", str(self))
-
-    monkeypatch.setattr(pathlib.Path, "read_bytes", refuse)
-    with pytest.raises(UserError, match=r"titles\.csv cannot be read .Permission denied"):
-        read_titles(path)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty"),
-        (b"\xef\xbb\xbf\r\n", "is empty"),
-        (b"title,publication\n", "has a header but no rows"),
-        (b"title,publication\na b,x\ncaf\xe9 b,x\n", "line 3 of .* is not UTF-8"),
-        (b"\xef\xbb\xbftitle,publication\n\xff,x\n", "line 2 of .* is not UTF-8"),
-        (b"title,publication\na \0b,x\n", "line 2 of .* holds a NUL"),
-        (b'title,publication\na b,x\n"a b,x\n', "line 3 of .* is not valid CSV"),
-        (b'title,publication\n"a" b,x\n', "line 2 of .* is not valid CSV"),
-        (b"title,publication\n" + b"a " * 70_000 + b",x\n", "line 2 .* limit"),
-        (b"heading,publication\na b,x\n", r"column 'title' is not there .*\['heading', 'pub"),
-        (b"title,journal\na b,x\n", "column 'publication' is not there"),
-        (b"title,title,publication\na,b,x\n", "column 'title' is twice"),
-        (b"title,publication\na b,x\n\na b\n", "line 4 of .*: 1 columns where the header has 2"),
-        (b"title,publication\na, b,x\n", "line 2 of .*: 3 columns"),
-        (b"title,publication\na b,x\n ,x\n", "line 3 of .*'title' holds no word"),
-        (b'title,publication\n"a\nb",x\n<br>?,x\n', "line 4 of .*'title' holds no word"),
+        (b"title,publication\na b,x\n ,x\n", "line 3 of .*'title' has no word"),
+        (b'title,publication\n"a\nb",x\n<br>?,x\n', "line 4 of .*'title' has no word"),
         (b"title,publication\na b, \n", "line 2 of .*'publication' names no client"),
         (b"title,publication\na b,x\nc d,x\n", "only one client .'x'. in column 'publication'"),
     ],
 )
-def test_bad_files(tmp_path, content, message):
-    path = tmp_path / "bad.csv"
+def test_wrong_titles_and_clients_are_refused(tmp_path, content, message):
+    path = tmp_path / "wrong.csv"
     path.write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
         titles(jax.random.key(0), data_path=path)
@@ -133,14 +98,8 @@ def test_bad_files(tmp_path, content, message):
 
 
 @pytest.fixture(scope="module")
-def medium():
-    folder = os.environ.get("HASA_DATA_DIR")
-    if not folder:
-        pytest.skip("HASA_DATA_DIR is not set")
-    path = pathlib.Path(folder) / "medium" / "medium_data.csv"
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    return path
+def medium(data_dir):
+    return data_dir / "medium" / "medium_data.csv"
 
 
 def test_medium_rows(medium):

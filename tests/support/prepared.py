@@ -1,13 +1,17 @@
-"""Folders of TensorFlow Datasets, prepared by itself from examples made here."""
+"""Folders that TensorFlow Datasets prepares from examples made here."""
 
 import csv
 import io
 
 import numpy as np
 import PIL.Image
+import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import registered
 from tensorflow_datasets.core.download import resource
+
+from hasa_jax import UserError
+from hasa_jax.datasets.tfds import tfds as read
 
 CLASSES = ("circle", "square", "star")
 NEWS = ("World", "Sports", "Business", "Sci/Tech")
@@ -15,20 +19,20 @@ _PARTS = ("train", "test")
 
 
 def png(image):
-    """The bytes of an image; TFDS encodes arrays with TensorFlow alone."""
+    """The bytes of an image; TFDS needs TensorFlow to encode arrays."""
     file = io.BytesIO()
     PIL.Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(file, "png")
     return file.getvalue()
 
 
 def images(count, seed=0, size=(6, 5, 3)):
-    """Random images, and labels that run through the classes."""
+    """Random images, and labels that cycle through the classes."""
     drawn = np.random.default_rng(seed).integers(0, 256, (count, *size), np.uint8)
     return drawn, np.arange(count) % len(CLASSES)
 
 
 def shapes(count, seed=0, size=(6, 5, 3)):
-    """Examples of `prepare`: an image and a label each."""
+    """Examples for `prepare`: an image and a label each."""
     return [
         {"image": png(image), "label": int(label)}
         for image, label in zip(*images(count, seed, size), strict=True)
@@ -36,13 +40,13 @@ def shapes(count, seed=0, size=(6, 5, 3)):
 
 
 def features_of(**others):
-    """An image of any size and a label, and more."""
+    """Features: an image of any size, a label, and others."""
     image = tfds.features.Image(shape=(None, None, 3))
     return {"image": image, "label": tfds.features.ClassLabel(names=CLASSES), **others}
 
 
 def prepare(folder, splits, features=None, *, supervised=None, version="1.0.0"):
-    """Prepares data set `shapes`, whose code is forgotten, so that only its files tell of it."""
+    """Prepares data set `shapes`; TFDS later knows it only from its files, not from its code."""
 
     def info(self):
         return tfds.core.DatasetInfo(
@@ -78,7 +82,7 @@ def prepare(folder, splits, features=None, *, supervised=None, version="1.0.0"):
 
 
 def downloaded(folder, name, end, original):
-    """Makes TFDS take a file as downloaded already; returns where its content belongs."""
+    """Registers a file as downloaded; returns the path for its content."""
     known = tfds.builder(name, data_dir=folder).url_infos
     ((url, info),) = [each for each in known.items() if each[0].endswith(end)]
     path = resource.epath.Path(folder) / "downloads" / name
@@ -89,7 +93,7 @@ def downloaded(folder, name, end, original):
 
 
 def news(folder, rows):
-    """Puts rows where TFDS finds the extracted download of its own `ag_news_subset`."""
+    """Writes CSV rows where TFDS finds the extracted download of its own `ag_news_subset`."""
     path = downloaded(folder, "ag_news_subset", "", "ag_news_csv.tar.gz")
     path.write_bytes(b"")
     place = folder / "downloads" / "extracted" / f"TAR_GZ.{path.name}" / "ag_news_csv"
@@ -101,7 +105,7 @@ def news(folder, rows):
 
 
 def as_tfrecord(folder):
-    """Says of a prepared data set that it is of TFRecord files."""
+    """Renames the files of a prepared data set to TFRecord files."""
     for path in [*folder.rglob("*.array_record-*"), *folder.rglob("dataset_info.json")]:
         renamed = path.with_name(path.name.replace("array_record", "tfrecord"))
         path.rename(renamed)
@@ -109,3 +113,19 @@ def as_tfrecord(folder):
             text = renamed.read_text(encoding="utf-8").replace("array_record", "tfrecord")
             renamed.write_text(text, encoding="utf-8")
     return folder
+
+
+def counted(inputs, targets):
+    """Examples in an order of their own: TFDS shuffles them."""
+    return sorted((each.tobytes(), int(label)) for each, label in zip(inputs, targets, strict=True))
+
+
+def assert_refused(name, folder, *words):
+    """Asserts that the reader refuses a data set in one line with these words; returns the line."""
+    with pytest.raises(UserError) as caught:
+        read(name, folder)
+    line = str(caught.value)
+    assert "\n" not in line
+    for word in (f"tfds:{name}", *words):
+        assert word in line
+    return line

@@ -1,11 +1,13 @@
-"""Small files in the layouts that the readers know, and the pools that were written into them."""
+"""Small files in all layouts that the readers accept, and the pools that are in them."""
 
+import contextlib
 import functools
 import gzip
 import io
 import pathlib
 import struct
 import tempfile
+import tracemalloc
 import zipfile
 
 import h5py
@@ -21,18 +23,18 @@ from hasa_jax.datasets.pool import Pool
 
 TRAIN, TEST = 70, 40
 MOST_MEMORY = 100 * 2**20
-"""Bytes that reading one of these files, whatever is wrong with it, may take."""
+"""Memory in bytes that the reading of one such file may take, with any damage."""
 DIGITS = tuple("0123456789")
 
 
 def drawn(generator, count, *shape):
-    """Draws images of bytes; every class is there."""
+    """Draws images of bytes; every class occurs."""
     labels = generator.permutation(np.arange(count) % 10).astype(np.uint8)
     return generator.integers(0, 256, (count, *shape), np.uint8), labels
 
 
 def pool_of(parts, classes=DIGITS):
-    """Joins parts of `(images, labels)`, the last of which is for testing."""
+    """Joins parts of `(images, labels)`; the last part is for testing."""
     images, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
     return Pool(
         inputs=images,
@@ -44,7 +46,7 @@ def pool_of(parts, classes=DIGITS):
 
 
 def idx(values):
-    """An IDX file of bytes."""
+    """The header of an IDX file of bytes."""
     return bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
 
 
@@ -85,14 +87,14 @@ def optdigits(folder, generator, comment=""):
             ",".join(map(str, [*row, label])) for row, label in zip(counts, labels, strict=True)
         ]
         (folder / f"optdigits.{end}").write_text(comment + "\n".join(lines) + "\n")
-        # 255 / 16 times a count; halves go to the even number, as in 8 * 255 / 16 = 127.5.
+        # 255 / 16 times a count; halves are rounded to even, as in 8 * 255 / 16 = 127.5.
         grey = np.array([round(255 * n / 16) for n in range(17)], np.uint8)[counts]
         parts.append((grey.reshape(-1, 8, 8, 1), labels))
     return pool_of(parts)
 
 
 def cifar10(folder, generator):
-    """The binary batches of the authors."""
+    """Writes the binary batches of the authors."""
     parts = [drawn(generator, count, 32, 32, 3) for count in (*[TRAIN // 5] * 5, TEST)]
     names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
     for name, (images, labels) in zip(names, parts, strict=True):
@@ -105,11 +107,11 @@ def cifar10(folder, generator):
 
 
 def mosaic(images):
-    """A lossless WebP file of images of 32 x 32, 32 a row."""
-    rows = -(-len(images) // 32)
-    canvas = np.zeros((32 * rows, 1024, 3), np.uint8)
-    for place, image in enumerate(images):
-        y, x = 32 * (place // 32), 32 * (place % 32)
+    """A lossless WebP file of images of 32 x 32 pixels, 32 images wide."""
+    height = -(-len(images) // 32)
+    canvas = np.zeros((32 * height, 1024, 3), np.uint8)
+    for number, image in enumerate(images):
+        y, x = 32 * (number // 32), 32 * (number % 32)
         canvas[y : y + 32, x : x + 32] = image
     file = io.BytesIO()
     Image.fromarray(canvas).save(file, "WEBP", lossless=True, quality=0, method=0)
@@ -127,11 +129,11 @@ def mosaics(images, labels, each=32):
 
 
 def cifar10_mosaics(folder, generator):
-    # Photographs pack better than noise: flat colours keep these files small.
+    # Noise packs badly; flat colours keep these files small.
     def flat(count):
         images, labels = drawn(generator, count, 1, 1, 3)
         images = np.tile(images, (1, 32, 32, 1))
-        images[:, :4, :6, 1] ^= 128  # Which way up, and which way round.
+        images[:, :4, :6, 1] ^= 128  # Marks the top left corner.
         return images, labels
 
     parts = [flat(TRAIN - 30), flat(30), flat(TEST)]
@@ -197,7 +199,7 @@ LAYOUTS = {
     "pacs": ("pacs", pacs),
     "usps": ("usps", usps),
 }
-"""Reader and writer of every layout; a writer fills a folder and returns what is in it."""
+"""Reader and writer of every layout; a writer fills a folder and returns its pool."""
 
 
 def write(layout, folder, seed=0):
@@ -206,10 +208,10 @@ def write(layout, folder, seed=0):
     Args:
       layout: one of `LAYOUTS`.
       folder: an empty folder.
-      seed: of what is drawn.
+      seed: of the random contents.
 
     Returns:
-      The reader, and the pool that it should find.
+      The reader, and the pool that it must return.
     """
     name, writer = LAYOUTS[layout]
     return READERS[name], writer(folder, np.random.default_rng(seed))
@@ -217,7 +219,7 @@ def write(layout, folder, seed=0):
 
 @functools.cache
 def files(layout):
-    """Returns the content of every file of a layout, by its name, and the pool in them."""
+    """Returns the content of every file of a layout, by name, and the pool in the files."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         _, pool = write(layout, folder)
@@ -225,8 +227,8 @@ def files(layout):
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}, pool
 
 
-def lay(layout, folder):
-    """Lays the files of a layout out; returns where they are, and their reader."""
+def copied(layout, folder):
+    """Writes the files of a layout to a folder; returns the folder and the reader."""
     for name, content in files(layout)[0].items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
@@ -234,11 +236,11 @@ def lay(layout, folder):
 
 
 def repacked(content, change):
-    """Returns an npz file with bytes of entries changed and every checksum right.
+    """Returns an npz file with changed entries and correct checksums.
 
     Args:
       content: an npz file.
-      change: takes the name of an entry and its bytes, and returns its bytes.
+      change: `(name, bytes of an entry) -> new bytes`.
     """
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(target, "w") as new:
@@ -247,8 +249,51 @@ def repacked(content, change):
     return target.getvalue()
 
 
-def told(read, folder, *words):
-    """Asserts that a folder is refused in one line that has some words."""
+def changed(file_name, **changes):
+    """Returns a function that changes arrays of an npz file in a folder.
+
+    Args:
+      file_name: name of the file.
+      **changes: new array, or a function of the old one, by name; None removes the array.
+    """
+
+    def change_file(folder):
+        with np.load(folder / file_name) as file:
+            arrays = {name: file[name] for name in file.files}
+        for name, change in changes.items():
+            arrays[name] = change(arrays[name]) if callable(change) else change
+        np.savez(folder / file_name, **{n: a for n, a in arrays.items() if a is not None})
+
+    return change_file
+
+
+def with_last_label(label):
+    """Returns a function that replaces the last label of an array."""
+    return lambda labels: np.array([*labels[:-1], label])
+
+
+def assert_equal_pools(found, expected):
+    """Asserts that two pools have the same arrays and names."""
+    for name in ("inputs", "targets", "is_test", "groups"):
+        one, other = getattr(found, name), getattr(expected, name)
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    assert (found.classes, found.group_names) == (expected.classes, expected.group_names)
+
+
+@contextlib.contextmanager
+def little_memory(limit=MOST_MEMORY):
+    """Asserts that less than `limit` bytes are allocated at once."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < limit
+    finally:
+        tracemalloc.stop()
+
+
+def assert_refused(read, folder, *words):
+    """Asserts that a reader refuses a folder in one line with these words."""
     with pytest.raises(UserError) as caught:
         read(folder)
     message = str(caught.value)

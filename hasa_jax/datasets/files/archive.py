@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.messages import one_line
 
 DAMAGE = (
     ArithmeticError,
@@ -93,8 +94,8 @@ def arrays_of(path: pathlib.Path, kinds: Mapping[str, Kind]) -> dict[str, np.nda
         raise
     except DAMAGE as error:
         raise UserError(
-            f"{path} is not an npz file with {', '.join(kinds)} ({error}): it is damaged or "
-            "another file, get it again"
+            f"{path} is not an npz file with {', '.join(kinds)} ({one_line(error)}): it is "
+            "damaged or another file, get it again"
         ) from None
     for name, kind in kinds.items():
         if not kind.fits(found[name]):

@@ -10,6 +10,7 @@ import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.files.archive import DAMAGE, LABELS, Kind, arrays_of
+from hasa_jax.datasets.messages import one_line
 from hasa_jax.datasets.pool import Pool, check, file_of, pooled
 
 CLASSES = (
@@ -98,7 +99,7 @@ def _mosaics(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
             with Image.open(io.BytesIO(content[start:end]), formats=["WEBP"]) as file:
                 tiles = np.asarray(file).reshape(-1, _SIDE, _SIDE, _SIDE, 3)
         except DAMAGE as error:
-            raise UserError(f"{path} is damaged ({error}): get it again") from None
+            raise UserError(f"{path} is damaged ({one_line(error)}): get it again") from None
         images.append(tiles.transpose(0, 2, 1, 3, 4).reshape(-1, _SIDE, _SIDE, 3))
     return np.concatenate(images)[: len(labels)], labels
 

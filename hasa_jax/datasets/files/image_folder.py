@@ -13,6 +13,7 @@ import numpy as np
 from hasa_jax.base import UserError
 from hasa_jax.datasets.arguments import at_least
 from hasa_jax.datasets.images import resized
+from hasa_jax.datasets.messages import one_line
 from hasa_jax.datasets.pool import Pool
 
 _ENDINGS = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
@@ -144,7 +145,7 @@ def _decoded(path: pathlib.Path) -> np.ndarray:
                 return _bytes_of(ImageOps.exif_transpose(file))
     except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(
-            f"{path} cannot be read as an image ({error}): replace it or remove it"
+            f"{path} cannot be read as an image ({one_line(error)}): replace it or remove it"
         ) from None
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.files.archive import DAMAGE, check_size
+from hasa_jax.datasets.messages import one_line
 from hasa_jax.datasets.pool import Pool, check, file_of, pooled
 
 DIGITS = tuple("0123456789")
@@ -61,7 +62,7 @@ def _read(path: pathlib.Path, inner: tuple[int, ...]) -> np.ndarray:
     except UserError:
         raise
     except DAMAGE as error:
-        raise UserError(f"{path} is damaged ({error}): get it again") from None
+        raise UserError(f"{path} is damaged ({one_line(error)}): get it again") from None
     if len(content) != count:
         raise UserError(
             f"{path} does not have the {count} values of its shape {shape}: it is damaged or cut "

@@ -9,6 +9,7 @@ import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.files.archive import DAMAGE
+from hasa_jax.datasets.messages import one_line
 from hasa_jax.datasets.pool import Pool, check, file_of, pooled
 
 DIGITS = tuple("0123456789")
@@ -57,4 +58,4 @@ def _numbers(path: pathlib.Path) -> np.ndarray:
         with warnings.catch_warnings(action="error"):
             return np.loadtxt(lines, delimiter=",", dtype=np.int64, ndmin=2, comments=None)
     except DAMAGE as error:
-        raise UserError(f"{path} is damaged ({error}): get it again") from None
+        raise UserError(f"{path} is damaged ({one_line(error)}): get it again") from None

@@ -9,6 +9,7 @@ import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.files.archive import DAMAGE, check_size
+from hasa_jax.datasets.messages import one_line
 from hasa_jax.datasets.pool import Pool, check, file_of, pooled
 
 DIGITS = tuple("0123456789")
@@ -43,7 +44,7 @@ def usps(data_dir: pathlib.Path) -> Pool:
         except UserError:
             raise
         except DAMAGE as error:
-            raise UserError(f"{path} is damaged ({error}): get it again") from None
+            raise UserError(f"{path} is damaged ({one_line(error)}): get it again") from None
         # In this form, the condition also refuses NaN.
         if not ((inputs >= 0) & (inputs <= 1)).all():
             raise UserError(f"{path} has pixels outside 0 to 1: it is damaged, get it again")

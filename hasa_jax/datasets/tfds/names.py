@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.messages import one_line
 
 PREFIX = "tfds:"
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/\w[\w.+-]*)?(:\d+\.\d+\.\d+)?", re.ASCII)
 _ADDRESS = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")
-_MAX_LENGTH = 400
 
 
 def check_name(name: str) -> None:
@@ -39,5 +39,4 @@ def short_message(error: BaseException) -> str:
     """
     # Messages of TFDS start with the call that failed.
     text = _ADDRESS.sub("", str(error).rpartition('}": ')[2])
-    line = " ".join(text.split()) or type(error).__name__
-    return line if len(line) <= _MAX_LENGTH else f"{line[:_MAX_LENGTH]} ..."
+    return one_line(text.strip() or type(error).__name__)

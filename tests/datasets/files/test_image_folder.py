@@ -1,17 +1,17 @@
-"""Images in folders: what their folders mean, what is read, and what is refused."""
+"""Images in folders: the meaning of the folders, what is read, and what is refused."""
 
 import io
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-import hasa_jax as hj
-from hasa_jax.base import UserError
+from hasa_jax import UserError
+from hasa_jax.datasets import image_folder as build
 from hasa_jax.datasets.files.image_folder import image_folder
 from hasa_jax.datasets.images import resized
-from tests.support import small
 
 GREY, COLOUR = (6, 4), (6, 4, 3)
 
@@ -33,7 +33,7 @@ def fill(folder, names, **options):
 
 
 def test_folders_are_classes(tmp_path):
-    # Written in another order than they are read in.
+    # They are not written in the order of reading.
     names = ["owl/b.png", "cat/2.bmp", "owl/a.PNG", "cat/10.webp"]
     fill(tmp_path, names[:3])
     save(tmp_path / names[3], 3, lossless=True)
@@ -87,7 +87,7 @@ def test_all_kinds_of_pixels(tmp_path, mode):
     assert image_folder(tmp_path).inputs.shape == (3, 6, 4, 3)
 
 
-def test_images_are_turned_as_they_say(tmp_path):
+def test_images_are_rotated_as_their_exif_data_say(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     save(tmp_path / "cat/a.png", 0, exif=exif)
@@ -97,41 +97,39 @@ def test_images_are_turned_as_they_say(tmp_path):
     assert np.array_equal(inputs[0], inputs[1])
 
 
-def test_sizes_differ_unless_they_are_resized(tmp_path):
+def test_images_of_several_sizes_must_be_resized(tmp_path):
     fill(tmp_path, ["cat/a.png", "owl/a.png"])
     save(tmp_path / "owl/b.png", 2, (9, 9, 3))
-    with pytest.raises(UserError, match=r"b\.png is 9x9 and .*a\.png is 6x4: .*--resize"):
+    with pytest.raises(UserError, match=r"b\.png is 9x9 and .*a\.png is 6x4: .*`resize`"):
         image_folder(tmp_path)
     pool = image_folder(tmp_path, resize=5)
     assert pool.inputs.shape == (3, 5, 5, 3)
     assert np.array_equal(pool.inputs[2], resized(pixels(2, (9, 9, 3))[None], 5)[0])
 
 
-def test_a_data_set_of_it(tmp_path):
+def test_a_dataset_of_a_folder(tmp_path):
     fill(tmp_path, [f"{name}/{i}.png" for name in ("cat", "owl") for i in range(15)])
-    data = hj.DATASETS["image_folder"](
-        small.KEY, data_dir=str(tmp_path), resize=3, num_clients=2, partition="iid"
-    )
+    data = build(jax.random.key(0), data_dir=str(tmp_path), resize=3, num_clients=2)
     assert data.train.inputs.shape[1:] == (3, 3, 3)
     assert data.num_tokens == 0
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "expected"),
     [
         ([], "has no images in folders"),
-        (["a.png"], "lies 1 deep"),
-        (["cat/a.png", "owl/a.png", "owl/old/a.png"], "owl/old/a.png lies 3 deep"),
-        (["x/cat/a.png", "x/owl/a.png", "a.png"], "lies 1 deep"),
-        (["w/x/cat/a.png", "w/x/owl/a.png"], "lies 4 deep"),
-        (["cat/a.png", "cat/b.png"], "one class alone"),
+        (["a.png"], "is 1 deep"),
+        (["cat/a.png", "owl/a.png", "owl/old/a.png"], "owl/old/a.png is 3 deep"),
+        (["x/cat/a.png", "x/owl/a.png", "a.png"], "is 1 deep"),
+        (["w/x/cat/a.png", "w/x/owl/a.png"], "is 4 deep"),
+        (["cat/a.png", "cat/b.png"], "only one class"),
         (["train/cat/a.png", "train/owl/a.png"], "images in train: .* both"),
-        (["train/cat/a.png", "test/owl/a.png"], "class 'owl', which train has not"),
+        (["train/cat/a.png", "test/owl/a.png"], "class 'owl', which train does not have"),
         (["train/cat/a.png", "test/cat/a.png", "val/owl/a.png"], "images in test, train, val"),
     ],
 )
-def test_folders_that_cannot_be(tmp_path, names, told):
-    with pytest.raises(UserError, match=told) as caught:
+def test_wrong_folders_are_refused(tmp_path, names, expected):
+    with pytest.raises(UserError, match=expected) as caught:
         image_folder(fill(tmp_path, names))
     assert "\n" not in str(caught.value)
 
@@ -149,24 +147,24 @@ def encoded_as(ending):
 
 @pytest.mark.parametrize("ending", ["bmp", "jpeg", "png", "webp"])
 def test_damaged_images_are_named(tmp_path, ending):
-    whole = encoded_as(ending)
+    intact = encoded_as(ending)
     fill(tmp_path, ["cat/a.png", "owl/a.png"])
     path, generator = tmp_path / f"owl/b.{ending}", np.random.default_rng(0)
-    told = []
-    for trial in range(60):
-        content = bytearray(whole)
+    messages = []
+    for trial in range(30):
+        content = bytearray(intact)
         if trial % 2:
             content = content[: generator.integers(len(content))]
         else:
-            for place in generator.integers(0, len(content), 4):
-                content[place] = generator.integers(256)
+            for at in generator.integers(0, len(content), 4):
+                content[at] = generator.integers(256)
         path.write_bytes(content)
         try:
             image_folder(tmp_path, resize=4)
         except UserError as error:
-            told.append(str(error))
-    assert told
-    assert all(f"b.{ending} cannot be read as an image" in line for line in told)
+            messages.append(str(error))
+    assert messages
+    assert all(f"b.{ending} cannot be read as an image" in line for line in messages)
 
 
 def test_pixels_of_16_bits_are_refused(tmp_path):

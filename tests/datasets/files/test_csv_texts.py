@@ -1,13 +1,13 @@
-"""The user's own texts: which column is what, and rows that cannot be used."""
+"""The user's own texts: the meaning of columns, and rows that are not valid."""
 
 import csv
 
+import jax
 import pytest
 
-import hasa_jax as hj
-from hasa_jax.base import UserError
+from hasa_jax import UserError
+from hasa_jax.datasets import csv as build
 from hasa_jax.datasets.files.csv_texts import csv_texts
-from tests.support import small
 
 ROWS = [
     {"text": f"{subject} {verb} it", "label": verb, "site": subject}
@@ -30,7 +30,7 @@ def labelled(folder, labels):
     return write(folder, [{"text": "so be it", "label": label} for label in labels])
 
 
-def test_texts_labels_and_no_clients(tmp_path):
+def test_texts_and_labels_without_clients(tmp_path):
     pool = csv_texts(write(tmp_path))
     assert pool.inputs[0] == "we like it"
     assert pool.classes == ("draw", "like", "see")
@@ -45,15 +45,15 @@ def test_a_client_column_makes_groups(tmp_path):
     assert [pool.group_names[group] for group in pool.groups] == [row["site"] for row in ROWS]
 
 
-def test_clients_are_natural_where_they_are_named(tmp_path):
-    build, arguments = hj.DATASETS["csv"], {"data_path": str(write(tmp_path)), "max_length": 6}
-    assert build(small.KEY, client_column="site", **arguments).client_names[0] == "some"
-    made = build(small.KEY, num_clients=3, **arguments)
+def test_clients_are_natural_if_they_are_named(tmp_path):
+    key, arguments = jax.random.key(0), {"data_path": str(write(tmp_path)), "max_length": 6}
+    assert build(key, client_column="site", **arguments).client_names[0] == "some"
+    made = build(key, num_clients=3, **arguments)
     assert made.client_names == ("client_0", "client_1", "client_2")
     assert made.num_tokens > 2
 
 
-def test_a_column_called_publication_is_no_client_unasked(tmp_path):
+def test_a_column_called_publication_is_not_the_client_by_its_name(tmp_path):
     rows = [row | {"publication": row["site"]} for row in ROWS]
     assert csv_texts(write(tmp_path, rows)).group_names == ("all",)
 
@@ -79,7 +79,7 @@ def test_other_columns_and_markup(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "arguments", "told"),
+    ("rows", "arguments", "expected"),
     [
         (
             [{"text": "a", "label": 1}, {"text": " <br>", "label": 2}],
@@ -90,7 +90,7 @@ def test_other_columns_and_markup(tmp_path):
         ([{"text": "a", "label": 1}, {"text": "b", "label": 1}], {}, r"only one class \('1'\)"),
         ([{"words": "a", "label": 1}], {}, "'text' is not there .*'words'"),
         (ROWS, {"client_column": "publication"}, "'publication' is not there"),
-        (ROWS, {"client_column": "label"}, "'label' is named for two things"),
+        (ROWS, {"client_column": "label"}, "'label' is used for two arguments"),
         (
             [r | {"site": "one"} for r in ROWS],
             {"client_column": "site"},
@@ -99,7 +99,7 @@ def test_other_columns_and_markup(tmp_path):
         ([r | {"site": ""} for r in ROWS], {"client_column": "site"}, "line 2 .*'site' is empty"),
     ],
 )
-def test_rows_that_cannot_be_used(tmp_path, rows, arguments, told):
-    with pytest.raises(UserError, match=told) as caught:
+def test_wrong_rows_are_refused(tmp_path, rows, arguments, expected):
+    with pytest.raises(UserError, match=expected) as caught:
         csv_texts(write(tmp_path, rows), **arguments)
     assert "\n" not in str(caught.value)
