@@ -121,7 +121,7 @@ def _prepare(name: str, builder: Any, data_dir: pathlib.Path) -> None:
 
 def _why(name: str, builder: Any, data_dir: pathlib.Path, error: Exception) -> str:
     """Writes the message that names why a data set was not prepared, and what to do."""
-    import requests  # What TFDS downloads with.
+    import requests  # TFDS downloads with it.
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
     causes, why = _causes(error), short_message(error)
