@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import pytest
 
+import hasa_jax as hj
 from hasa_jax.base import UserError
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.supernet import costs, units
@@ -15,6 +16,26 @@ from tests.support import small
 def macs(model, size, exits=None, *, all_exits=False):
     kept = units.kept_of_size(model.groups, size)
     return costs.mac_count(model, kept, exits, all_exits=all_exits)
+
+
+def test_a_budget_is_compared_in_the_unit_that_it_is_stated_in():
+    """Half the width is less than half the parameters or MACs."""
+    model = small.mlp(first=256, second=128)
+    data = small.client_data(sizes=(10, 10))
+    reached = {}
+    for unit in costs.BUDGET_UNITS:
+        allocation = hj.allocate(
+            data,
+            model,
+            policy=hj.POLICIES["uniform"](),
+            key=jax.random.key(0),
+            budget=hj.BudgetSpec(target=0.5, unit=unit),
+            extraction=EXTRACTIONS["prefix"](),
+        )
+        assert getattr(allocation.ledger, unit) == pytest.approx(0.5, abs=0.01)
+        reached[unit] = allocation.widths.mean()
+    assert reached["width"] < reached["params"] < 0.8
+    assert reached["width"] < reached["macs"] < 0.8
 
 
 def test_ordered_dropout_pays_the_mean_of_its_draws():
