@@ -1,21 +1,24 @@
-"""Any bytes, flags and budgets end in a result or in one line; found cases stay as examples."""
+"""Any bytes, budgets and configurations end in a result or in one line.
+
+Cases that were found stay as examples.
+"""
 
 import io
-import json
 import tempfile
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from absl import flags as absl_flags
-from absl.testing import flagsaver
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import hasa_jax as hj
-from experiments.flags import FLAGS, values_of_the_run
-from experiments.study import build, data, unused
+from experiments.config import RunConfig, with_fields
+from experiments.study.arm import Arm, arm_of_train
+from experiments.study.data import build_dataset
+from experiments.study.program import build_allocation, build_programs
+from experiments.study.unused import refuse_unused
 from hasa_jax.datasets import fingerprint
 from hasa_jax.datasets.titles import read_titles
 from tests.support import small
@@ -28,8 +31,8 @@ def or_one_line(act, *arguments, **options):
     try:
         return act(*arguments, **options)
     except hj.UserError as error:
-        told = str(error)
-    assert 10 < len(told) < 2000
+        message = str(error)
+    assert 10 < len(message) < 2000
     return None
 
 
@@ -122,93 +125,75 @@ def test_any_budget_is_met_or_refused(policy, sizes, budget, bounds, unit, proje
         np.cumsum([0, *sizes]).astype(np.int32),
         small.NUM_CLASSES,
     )
-    options = {"widths": [0.5] * count} if policy == "fixed" else {}
-    allocation = or_one_line(
-        hj.allocate,
-        data,
-        MODEL,
-        policy=hj.POLICIES[policy](**options),
-        scores=np.random.default_rng(seed).random(count),
-        key=jax.random.key(seed),
-        budget=budget,
-        budget_unit=unit,
-        budget_projection=projection,
-        w_min=bounds[0],
-        w_max=bounds[1],
-        capacities=caps and [caps[i % len(caps)] for i in range(count)],
-    )
+    options = {"fixed": {"widths": [0.5] * count}}
+    made = hj.POLICIES[policy](**options.get(policy, {}))
+
+    def allocated():
+        capacities = caps and tuple(caps[i % len(caps)] for i in range(count))
+        return hj.allocate(
+            data,
+            MODEL,
+            policy=made,
+            scores=np.random.default_rng(seed).random(count),
+            key=jax.random.key(seed),
+            budget=hj.BudgetSpec(budget, unit, projection, *bounds, capacities),
+        )
+
+    allocation = or_one_line(allocated)
     if allocation is None:
         return
     finest = max(MODEL.groups.values())
-    assert ((allocation.units >= 1) & (allocation.units <= finest)).all()
-    assert (allocation.units <= np.floor(allocation.stats.max_widths * finest + 1e-6)).all()
+    assert ((allocation.sizes >= 1) & (allocation.sizes <= finest)).all()
+    if not made.budgeted:
+        return
+    assert (allocation.sizes <= np.floor(allocation.stats.max_widths * finest + 1e-6)).all()
     if projection == "exact":
         assert getattr(allocation.ledger, unit) <= budget + 1e-6
 
 
-# Flags.
-
-OWN = sorted(flag.name for flag in FLAGS.get_flags_for_module("experiments.flags"))
-values = st.one_of(
-    st.sampled_from(["", "0", "-1", "1", "nan", "inf", "1e999", "9" * 40, "true", "None", "a,b"]),
-    st.text(max_size=8),
-)
-
-
-@given(st.lists(st.tuples(st.sampled_from(OWN), values), max_size=3))
-@settings(max_examples=300)
-def test_any_flags_are_parsed_or_refused(given_flags):
-    with flagsaver.flagsaver():
-        try:
-            FLAGS(["train", *(f"--{name}={value}" for name, value in given_flags)])
-        except absl_flags.Error:
-            return
-        json.dumps(values_of_the_run())
-
+# Configurations.
 
 KNOBS = {
     "budget": st.floats(0.0, 1.2),
     "budget_unit": st.sampled_from(["width", "params", "macs"]),
-    "capacities": st.lists(st.floats(0.1, 1.0).map(str), min_size=4, max_size=4),
+    "capacities": st.lists(st.floats(0.1, 1.0), min_size=4, max_size=4),
     "client_block": st.integers(0, 9),
     "execution": st.sampled_from(["auto", "masked", "sliced"]),
     "exits": st.integers(1, 3),
     "extraction": st.sampled_from(sorted(hj.EXTRACTIONS)),
     "hidden_dim": st.integers(1, 9),
     "layers": st.integers(1, 3),
-    "levels": st.lists(st.sampled_from(["1", "0.5", "0.1", "0"]), max_size=3),
+    "levels": st.lists(st.sampled_from([1, 0.5, 0.1, 0]), max_size=3),
     "method": st.sampled_from(sorted(hj.METHODS)),
-    "model": st.sampled_from(["mlp", "lstm"]),
+    "model": st.sampled_from([None, "mlp", "lstm"]),
     "num_clients": st.integers(2, 5),
     "num_images": st.integers(1, 60),
     "objective": st.sampled_from(sorted(hj.OBJECTIVES)),
-    "policy": st.sampled_from(sorted({**hj.POLICIES, **hj.UNBUDGETED})),
+    "policy": st.sampled_from(sorted(hj.POLICIES)),
     "w_max": st.floats(0.0, 1.1),
     "w_min": st.floats(0.0, 1.0),
-    "widths": st.lists(st.floats(0.0, 1.1).map(str), min_size=4, max_size=4),
+    "widths": st.lists(st.floats(0.0, 1.1), min_size=4, max_size=4),
 }
 
 
-def built():
+def built(values):
     """Builds all that a run needs before it trains."""
-    method, policy = FLAGS.method, build.build_method(FLAGS.method).policy
-    unused.refuse_unused([(method, policy)])
-    dataset = data.build_dataset(0)
-    algorithm = build.build_algorithm(dataset, build.build_method(method), FLAGS.execution)
-    return dataset, build.build_allocation(dataset, algorithm, policy, 0)
+    usual = {"dataset": "synthetic_images", "image_size": 4, "num_clients": 4}
+    config = with_fields(RunConfig(), usual | values)
+    arm = arm_of_train(config, values.keys())
+    assert isinstance(arm, Arm)
+    refuse_unused(config, values.keys(), [arm])
+    dataset = build_dataset(config.data, values.keys(), 0)
+    programs = build_programs(config, dataset, [arm])
+    return dataset, build_allocation(config, programs[arm], dataset, arm, 0)
 
 
 @pytest.mark.filterwarnings("error")
-@given(knobs=st.fixed_dictionaries({}, optional=KNOBS))
+@given(values=st.fixed_dictionaries({}, optional=KNOBS))
 @settings(max_examples=60)
-def test_any_combination_of_choices_is_built_or_refused(knobs):
-    with flagsaver.flagsaver():
-        FLAGS(["train", "--dataset=synthetic_images", "--num_clients=4", "--model=mlp"])
-        for name, value in knobs.items():
-            FLAGS[name].present += 1
-            setattr(FLAGS, name, value)
-        made = or_one_line(built)
+def test_any_configuration_is_built_or_refused(values):
+    made = or_one_line(built, values)
     if made is not None:
         dataset, allocation = made
-        assert len(allocation.units) == len(dataset.client_names)
+        assert len(allocation.sizes) == len(dataset.client_names)
         assert fingerprint(dataset)

@@ -1,4 +1,4 @@
-"""A run that is killed and started again is the run; `python -m tests.soak` does it 50 times."""
+"""A run that is killed and started again is the run; `tests.support.soak` kills it 50 times."""
 
 from tests.support.soak import soak
 

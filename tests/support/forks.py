@@ -4,9 +4,12 @@ A fork happens before JAX starts anything, so what follows is what a fresh proce
 """
 
 import atexit
+import contextlib
 import functools
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +23,57 @@ COMPILES_QUICKLY = (
 """Compiling small programs is most of the suite's time; this halves it. Scripts whose numbers are
 tested optimise fully. At level 0, without those emitters, jaxlib 0.10.2 gets gradients wrong.
 """
-SCRIPTS = ("by_size", "compare", "need", "partition_report", "plots", "tables", "train")
+SCRIPTS = (
+    "by_size",
+    "compare",
+    "need",
+    "partition_report",
+    "plots",
+    "tables",
+    "time_executions",
+    "train",
+)
+
+
+class Process:
+    """A script that runs; one at a time in each environment."""
+
+    def __init__(self, script, arguments, *, cwd, environment):
+        self._script, self._arguments = script, arguments
+        # The name of the test is in there, and is nothing to the script.
+        kept = {name: value for name, value in environment.items() if not name.startswith("PYTEST")}
+        self._server = _server(tuple(sorted(kept.items())))
+        self._folder = Path(tempfile.mkdtemp(prefix="hasa_jax-fork-"))
+        request = {
+            "script": script,
+            "arguments": arguments,
+            "cwd": str(cwd),
+            "folder": str(self._folder),
+        }
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        self._pid = int(self._server.stdout.readline())
+
+    def running(self):
+        """Whether the script has not ended."""
+        return not (self._folder / "status").exists()
+
+    def kill(self):
+        """Sends SIGKILL, if the script has not ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+
+    def wait(self):
+        """Waits for the end; returns what `subprocess.run` would."""
+        status = int(self._server.stdout.readline())
+        printed = [(self._folder / name).read_text(encoding="utf-8") for name in ("out", "err")]
+        shutil.rmtree(self._folder)
+        return subprocess.CompletedProcess([self._script, *self._arguments], status, *printed)
+
+
+def run(script, arguments, *, cwd, environment):
+    """Runs a script to its end; returns what `subprocess.run` would."""
+    return Process(script, arguments, cwd=cwd, environment=environment).wait()
 
 
 @functools.cache
@@ -37,25 +90,11 @@ def _server(environment):
     return server
 
 
-def run(script, arguments, *, cwd, environment):
-    """Runs a script to its end; returns what `subprocess.run` would."""
-    # The name of the test is in there, and is nothing to the script.
-    kept = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
-    server = _server(tuple(sorted(kept.items())))
-    with tempfile.TemporaryDirectory() as folder:
-        request = {"script": script, "arguments": arguments, "cwd": str(cwd), "folder": folder}
-        server.stdin.write(json.dumps(request) + "\n")
-        server.stdin.flush()
-        status = int(server.stdout.readline())
-        printed = [(Path(folder) / name).read_text(encoding="utf-8") for name in ("out", "err")]
-    return subprocess.CompletedProcess([script, *arguments], status, *printed)
-
-
 def _become(request):
     """Turns this process into one that runs the script."""
     for number, name in ((1, "out"), (2, "err")):
         path = os.path.join(request["folder"], name)
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(os.open(path, os.O_WRONLY), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(request["cwd"])
     module = sys.modules[f"experiments.{request['script']}"]
@@ -64,16 +103,22 @@ def _become(request):
 
 
 def _serve():
-    """Forks for every line of standard input; answers with the exit status."""
+    """Forks for every line of standard input; answers with the process, then its exit status."""
     warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
     for script in SCRIPTS:
         __import__(f"experiments.{script}")
     for line in sys.stdin:
+        request = json.loads(line)
+        folder = Path(request["folder"])
+        for name in ("out", "err"):
+            (folder / name).touch()  # A process that is killed at once has printed nothing.
         child = os.fork()
         if not child:
-            _become(json.loads(line))
+            _become(request)
             sys.exit(0)
+        print(child, flush=True)
         _, status = os.waitpid(child, 0)
+        (folder / "status").touch()
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 

@@ -10,16 +10,23 @@ import pytest
 from experiments.analysis import by_size, tables
 from hasa_jax import UserError
 from hasa_jax.supernet.costs import BUDGET_UNITS
-from tests.experiments.test_train_and_compare import rows_of, run
+from tests.support.scripts import VECTORS, records_of, run
 
 FRONT = {"method": "heterofl", "policy": "levels", "extraction": "prefix", "aggregation": "full"}
 
 
-def write(path, rows):
+def write(path, records):
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, list(records[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(records)
+
+
+def set_levels(folder, levels):
+    """Changes the levels of the policy in run.json."""
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["config"]["allocation"]["levels"] = levels
+    (folder / "run.json").write_text(json.dumps(manifest))
 
 
 @pytest.fixture
@@ -29,23 +36,24 @@ def folder(tmp_path):
     for seed, shift in ((0, 0.0), (1, 0.1)):
         for round in (1, 2):
             front = {**FRONT, "seed": seed, "round": round}
-            for client, (units, accuracy) in enumerate([(8, 0.2), (8, 0.4), (4, 0.3)]):
+            for client, (size, accuracy) in enumerate([(8, 0.2), (8, 0.4), (4, 0.3)]):
                 value = accuracy * round + shift
-                own = {"client": client, "units": units, "split": "test", "accuracy": value}
+                own = {"client": client, "size": size, "split": "test", "accuracy": value}
                 clients += [{**front, **own}, {**front, **own, "split": "validation"}]
-            for level, units, accuracy in (("1", 8, 0.3), ("0.5", 4, 0.2), ("0.25", 2, 0.1)):
+            for level, size, accuracy in (("1", 8, 0.3), ("0.5", 4, 0.2), ("0.25", 2, 0.1)):
                 both = {
                     "global_accuracy": accuracy * round,
                     "local_accuracy": accuracy * round + shift,
                 }
-                sizes.append({**front, "level": level, "units": units, **both})
+                sizes.append({**front, "level": level, "size": size, **both})
     budgets = {f"budget_{u}": 0.4 for u in ("requested", *BUDGET_UNITS, "executed")}
     accuracies = {f"{name}_accuracy": 0.5 for name in tables.METRICS}
     last = [{**FRONT, "seed": seed, "round": 2, **accuracies, **budgets} for seed in (0, 1)]
     write(tmp_path / "summary.csv", last)
     write(tmp_path / "metrics.csv", clients)
     write(tmp_path / "sizes.csv", sizes)
-    manifest = {"script": "compare", "flags": {"levels": ["1", "0.5"]}, "data_sha256": {}}
+    config = {"allocation": {"levels": [1.0, 0.5]}}
+    manifest = {"script": "compare", "config": config, "data_sha256": {}}
     (tmp_path / "run.json").write_text(json.dumps(manifest))
     return tmp_path
 
@@ -74,20 +82,16 @@ def test_differences_are_paired_to_the_first(folder):
     assert "0.25 (unseen)" in by_size.table(results)
 
 
-def test_without_levels_of_a_policy_clients_tell_what_is_trained(folder):
+def test_without_levels_of_a_policy_clients_show_what_is_trained(folder):
     for name in ("metrics", "sizes", "summary"):
         path = folder / f"{name}.csv"
         path.write_text(path.read_text().replace(",levels,", ",uniform,"))
-    manifest = json.loads((folder / "run.json").read_text())
-    manifest["flags"]["levels"] = ["0.25"]
-    (folder / "run.json").write_text(json.dumps(manifest))
+    set_levels(folder, [0.25])
     assert by_size.read(folder)[0].trained == ("0.5", "1")
 
 
-def test_sizes_that_nobody_trains_have_no_mean(folder):
-    manifest = json.loads((folder / "run.json").read_text())
-    manifest["flags"]["levels"] = ["0.125"]
-    (folder / "run.json").write_text(json.dumps(manifest))
+def test_sizes_that_no_client_trains_have_no_mean(folder):
+    set_levels(folder, [0.125])
     (result,) = by_size.read(folder)
     assert result.trained == ()
     assert by_size.table([result, result]).count("none") >= 2
@@ -101,11 +105,17 @@ def test_other_data_are_not_compared(folder, tmp_path):
     (other / "run.json").write_text(json.dumps(manifest | {"data_sha256": {"0": "another"}}))
     with pytest.raises(UserError, match="other data or seeds"):
         by_size.check_alike([folder, other])
+    shutil.copy(folder / "run.json", other / "run.json")
+    by_size.check_alike([folder, other])
+    manifest["config"]["training"] = {"num_rounds": 99}
+    (other / "run.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="other `num_rounds` than"):
+        by_size.check_alike([folder, other])
 
 
 def test_a_run_without_levels_is_refused(folder):
     (folder / "sizes.csv").unlink()
-    with pytest.raises(UserError, match="--eval_levels"):
+    with pytest.raises(UserError, match="with `eval_levels`"):
         by_size.read(folder)
 
 
@@ -113,31 +123,27 @@ def test_a_real_run(tmp_path):
     done = run(
         "compare",
         f"--workdir={tmp_path / 'w'}",
-        "--dataset=synthetic_images",
-        "--model=mlp",
+        *VECTORS,
         "--methods=heterofl:levels,fiarse:levels",
         "--budget_unit=params",
         "--levels=1,0.25",
         "--eval_levels=1,0.5,0.25",
         "--num_seeds=2",
-        "--num_images=300",
-        "--num_rounds=2",
-        "--eval_every=1",
         "--hidden_dim=8",
     )
     assert done.returncode == 0, done.stderr
-    metrics, sizes = (rows_of(tmp_path / "w" / f"{name}.csv") for name in ("metrics", "sizes"))
+    metrics, sizes = (records_of(tmp_path / "w" / f"{name}.csv") for name in ("metrics", "sizes"))
     assert len(sizes) == 2 * 2 * 2 * 3
-    for row in sizes:
-        same = [r for r in metrics if all(r[k] == row[k] for k in ("method", "seed", "round"))]
-        if row["level"] != "1":
-            assert float(row["width"]) < 1 or row["method"] == "fiarse"
+    for record in sizes:
+        same = [r for r in metrics if all(r[k] == record[k] for k in ("method", "seed", "round"))]
+        if record["level"] != "1":
+            assert float(record["width"]) < 1 or record["method"] == "fiarse"
             continue
-        whole = [r for r in same if r["split"] == "supernet_test"]
-        counts = [int(r["num_examples"]) for r in whole]
-        pooled = np.average([float(r["accuracy"]) for r in whole], weights=counts)
-        assert float(row["global_accuracy"]) == pytest.approx(pooled)
-        assert {r["units"] for r in whole} == {row["units"]}
+        full = [r for r in same if r["split"] == "supernet_test"]
+        counts = [int(r["num_examples"]) for r in full]
+        pooled = np.average([float(r["accuracy"]) for r in full], weights=counts)
+        assert float(record["global_accuracy"]) == pytest.approx(pooled)
+        assert {r["size"] for r in full} == {record["size"]}
     done = run("by_size", f"--workdir={tmp_path / 'w'}")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "w" / "by_size.png").stat().st_size > 5000

@@ -6,12 +6,12 @@ import pytest
 from experiments.analysis import need
 from hasa_jax import UserError
 from tests.experiments.analysis.test_by_size import FRONT, write
-from tests.experiments.test_train_and_compare import rows_of, run
+from tests.support.scripts import VECTORS, records_of, run
 
 
 def workdir_of(folder, accuracies):
     """Validation accuracies at rounds 1 and 2; the test split must not matter."""
-    rows = [
+    records = [
         {**FRONT, "seed": 0, "round": round, "client": client, "split": split, "accuracy": value}
         for client, value in accuracies.items()
         for round, split, value in (
@@ -21,7 +21,7 @@ def workdir_of(folder, accuracies):
         )
     ]
     folder.mkdir()
-    write(folder / "metrics.csv", rows)
+    write(folder / "metrics.csv", records)
     return folder
 
 
@@ -36,7 +36,7 @@ def test_rank_correlation():
     assert np.isnan(need.rank_correlation(np.ones(3), np.arange(3.0)))
 
 
-def test_the_summary_tells_how_a_score_follows_the_need():
+def test_the_summary_shows_how_a_score_follows_the_need():
     wants = {0: np.array([0.1, 0.2, 0.4]), 1: np.array([0.3, 0.1, 0.2])}
     scores = {
         "good": {0: np.array([1.0, 2.0, 3.0]), 1: np.array([3.0, 1.0, 2.0])},
@@ -56,13 +56,13 @@ def test_other_clients_are_refused(tmp_path):
     (folder / "metrics.csv").write_text(
         (folder / "metrics.csv").read_text().replace("validation", "test")
     )
-    with pytest.raises(UserError, match="validation rows"):
+    with pytest.raises(UserError, match="validation records"):
         need.accuracies(folder)
 
 
 def test_widths_can_follow_the_measured_need(tmp_path):
-    images = ["--dataset=synthetic_images", "--model=mlp", "--num_images=300", "--num_clients=7"]
-    common = [*images, "--hidden_dim=8", "--num_rounds=1", "--num_seeds=2"]
+    images = [*VECTORS, "--num_images=300", "--num_clients=7", "--hidden_dim=8"]
+    common = [*images, "--num_rounds=1", "--num_seeds=2", "--checkpoint_every=0"]
     for name, budget in (("narrow", 0.2), ("wide", 0.8)):
         done = run(
             "compare",
@@ -75,7 +75,7 @@ def test_widths_can_follow_the_measured_need(tmp_path):
     done = run("need", f"--workdir={tmp_path / 'narrow'},{tmp_path / 'wide'}", *common)
     assert done.returncode == 0, done.stderr
     assert "feature_divergence" in done.stdout
-    wants = rows_of(tmp_path / "wide" / "need.csv")
+    wants = records_of(tmp_path / "wide" / "need.csv")
     assert len(wants) == 2 * 7
     done = run(
         "compare",
@@ -86,13 +86,15 @@ def test_widths_can_follow_the_measured_need(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "hasa@file" in done.stdout
-    rows = rows_of(tmp_path / "policies" / "metrics.csv")
+    records = records_of(tmp_path / "policies" / "metrics.csv")
     for seed in ("0", "1"):
-        score = {row["client"]: float(row["score"]) for row in wants if row["seed"] == seed}
+        score = {
+            record["client"]: float(record["score"]) for record in wants if record["seed"] == seed
+        }
         widths = {
-            row["client"]: float(row["width"])
-            for row in rows
-            if (row["policy"], row["seed"], row["split"]) == ("hasa@file", seed, "test")
+            record["client"]: float(record["width"])
+            for record in records
+            if (record["policy"], record["seed"], record["split"]) == ("hasa@file", seed, "test")
         }
         neediest, least = max(score, key=score.get), min(score, key=score.get)
         assert widths[neediest] > widths[least]

@@ -1,4 +1,4 @@
-"""Who holds what: numbers by hand, files, and a picture of any number of clients."""
+"""Which client holds what: numbers by hand, files, and a picture of any number of clients."""
 
 import csv
 import sys
@@ -11,7 +11,7 @@ from experiments.analysis import partition_picture, partition_report
 from hasa_jax import SCORES, UserError
 from hasa_jax.base import IGNORED, ClientData, FederatedDataset
 from hasa_jax.datasets import synthetic_images
-from tests.experiments.test_train_and_compare import rows_of, run
+from tests.support.scripts import records_of, run
 
 LOG2 = np.log(2)
 
@@ -60,20 +60,20 @@ def test_scores_are_those_that_allocation_uses():
     assert report.divergence.max() > 0.05
 
 
-def test_total_variation_is_0_for_equals_and_1_for_those_who_share_nothing_with_many():
+def test_total_variation_is_0_for_equals_and_1_for_clients_that_share_nothing_with_many():
     np.testing.assert_allclose(partition_report.total_variation(np.ones((4, 5), int)), 0)
     one_of_all = np.diag([1, 999])
     np.testing.assert_allclose(partition_report.total_variation(one_of_all), [0.999, 0.001])
     assert partition_report.total_variation(np.array([[0, 0], [1, 1]]))[0] == 0.5
 
 
-def test_csv_has_a_row_a_client(dataset, tmp_path):
+def test_csv_has_a_record_for_each_client(dataset, tmp_path):
     report = partition_report.report_of(dataset)
     partition_report.write_csv(report, tmp_path / "partition.csv")
-    rows = rows_of(tmp_path / "partition.csv")
-    assert [row["client"] for row in rows] == list(dataset.client_names)
+    records = records_of(tmp_path / "partition.csv")
+    assert [record["client"] for record in records] == list(dataset.client_names)
     wanted = ("train", "validation", "test", "classes", "class_0", "class_1", "class_2")
-    assert [[int(row[name]) for name in wanted] for row in rows] == [
+    assert [[int(record[name]) for name in wanted] for record in records] == [
         [4, 1, 3, 1, 4, 0, 0],
         [8, 2, 1, 2, 4, 4, 0],
     ]
@@ -82,7 +82,7 @@ def test_csv_has_a_row_a_client(dataset, tmp_path):
         ("label_entropy", report.entropy),
         ("total_variation", report.total_variation),
     ):
-        assert [float(row[name]) for row in rows] == values.tolist()
+        assert [float(record[name]) for record in records] == values.tolist()
 
 
 @pytest.mark.parametrize(("count", "columns"), [(100, 108), (101, 8)])
@@ -94,20 +94,20 @@ def test_many_classes_have_no_columns(count, columns, tmp_path):
         assert [len(row) for row in csv.reader(file)] == [columns] * 3
 
 
-def test_the_summary_tells_the_least_the_middle_and_the_most(dataset):
+def test_the_summary_has_the_least_the_middle_and_the_most(dataset):
     text = partition_report.summary(partition_report.report_of(dataset), "mine")
     assert text.startswith("# mine\n\n2 clients, 3 classes, 12 training, 3 validation and 4 test")
     assert "Total variation is 0.250 on average" in text
-    rows = {
+    lines = {
         cells[0]: cells[1:]
         for line in text.splitlines()
         if line.startswith("| ")
         for cells in [[cell.strip() for cell in line.strip("|").split("|")]]
     }
-    assert rows["training examples"] == ["4", "6", "8", "6.0"]
-    assert rows["validation examples"] == ["1", "1.500", "2", "1.5"]
-    assert rows["classes held"] == ["1", "1.500", "2", "1.5"]
-    assert rows["total variation"] == ["0.167", "0.250", "0.333", "0.250"]
+    assert lines["training examples"] == ["4", "6", "8", "6.0"]
+    assert lines["validation examples"] == ["1", "1.500", "2", "1.5"]
+    assert lines["classes held"] == ["1", "1.500", "2", "1.5"]
+    assert lines["total variation"] == ["0.167", "0.250", "0.333", "0.250"]
 
 
 def test_shares_of_few_classes():
@@ -130,7 +130,7 @@ def bars(num_clients, num_classes, name="client_{}"):
         sizes=generator.integers(1, 90, (num_clients, 3)),
         counts=generator.integers(0, 9, (num_clients, num_classes)),
         divergence=generator.random(num_clients) / 2,
-        title="who holds what",
+        title="which client holds what",
     )
 
 
@@ -150,7 +150,7 @@ def test_names_of_any_kind_are_drawn(tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 5000
 
 
-def test_without_matplotlib_one_line_tells(tmp_path, monkeypatch):
+def test_without_matplotlib_there_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UserError, match=r"a\.png needs matplotlib: pip install .*plots") as caught:
         partition_picture.draw(bars(3, 4), tmp_path / "a.png")
@@ -174,9 +174,9 @@ def test_the_script_reports_on_data_of_every_kind(arguments, clients, classes, t
     names = ["partition.csv", "partition.md", "partition.png"]
     assert sorted(path.name for path in folder.iterdir()) == names
     assert (folder / "partition.md").read_text(encoding="utf-8") in done.stdout
-    rows = rows_of(folder / "partition.csv")
-    assert len(rows) == clients
-    assert len([name for name in rows[0] if name.startswith("class_")]) == classes
+    records = records_of(folder / "partition.csv")
+    assert len(records) == clients
+    assert len([name for name in records[0] if name.startswith("class_")]) == classes
     again = run("partition_report", *arguments, f"--workdir={folder}")
     assert again.stdout == done.stdout
 
@@ -192,7 +192,7 @@ def test_the_script_reports_on_data_of_every_kind(arguments, clients, classes, t
         (("--workdir=README.md",), "workdir README.md is a file"),
     ],
 )
-def test_what_cannot_be_reported_on_is_told_in_one_line(arguments, expected, tmp_path):
+def test_what_cannot_be_reported_on_ends_in_one_line(arguments, expected, tmp_path):
     done = run("partition_report", f"--workdir={tmp_path / 'new'}", *arguments)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

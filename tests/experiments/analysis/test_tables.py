@@ -10,7 +10,7 @@ import scipy.stats
 from experiments.analysis import tables
 
 
-def rows(policy, accuracies, budget=0.5, round=3):
+def records(policy, accuracies, budget=0.5, round=3):
     return [
         {
             "method": "hasa",
@@ -44,21 +44,23 @@ def test_p_values_are_those_of_paired_tests():
 
 
 @pytest.mark.parametrize("differences", [[0.0, 0.0, 0.0], [0.1], [0.2, 0.2]])
-def test_p_values_say_nothing_without_variation(differences):
+def test_p_values_are_missing_without_variation(differences):
     assert np.isnan(tables.p_values(np.array(differences))).all()
 
 
 def test_a_line_for_each_policy_with_paired_differences():
-    text = tables.table_at(rows("uniform", [0.10, 0.12]) + rows("hasa", [0.11, 0.15]), 3, "width")
+    text = tables.table_at(
+        records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15]), 3, "width"
+    )
     uniform, hasa = text.splitlines()[2:]
     assert uniform.count("reference") == 3
     assert "13.00 ±" in hasa
     assert "+2.00 ±" in hasa
 
 
-def test_rows_of_unequal_budgets_are_not_compared():
+def test_arms_of_unequal_budgets_are_not_compared():
     text = tables.table_at(
-        rows("uniform", [0.10, 0.12]) + rows("hasa", [0.11, 0.15], budget=0.55), 3, "width"
+        records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15], budget=0.55), 3, "width"
     )
     assert text.splitlines()[3].count("not budget-matched") == 3
 
@@ -79,14 +81,15 @@ def test_the_round_is_chosen_on_the_validation_split_of_the_reference():
 
 def results(folder):
     """Writes a small finished workdir."""
-    summary = rows("uniform", [0.10, 0.12]) + rows("hasa", [0.11, 0.15])
-    metrics = [{**row, "split": "validation", "accuracy": "0.2"} for row in summary]
+    summary = records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15])
+    metrics = [{**own, "split": "validation", "accuracy": "0.2"} for own in summary]
     for name, table in (("summary", summary), ("metrics", metrics)):
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(table[0]))
             writer.writeheader()
             writer.writerows(table)
-    manifest = {"script": "compare", "flags": {"budget_unit": "macs"}, "data_sha256": {}}
+    config = {"allocation": {"budget_unit": "macs"}}
+    manifest = {"script": "compare", "config": config, "data_sha256": {}}
     (folder / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
@@ -114,7 +117,7 @@ def test_the_table_of_a_workdir_is_in_the_units_of_its_run(tmp_path):
         ("summary.csv", "word", "line 2: column 'round' holds 'x'"),
     ],
 )
-def test_damaged_results_are_told(name, content, match, tmp_path):
+def test_damaged_results_are_refused(name, content, match, tmp_path):
     results(tmp_path)
     path = tmp_path / name
     text = path.read_text(encoding="utf-8")
@@ -130,7 +133,7 @@ def test_damaged_results_are_told(name, content, match, tmp_path):
         tables.write(tmp_path)
 
 
-def test_any_row_can_be_the_reference(tmp_path):
+def test_any_arm_can_be_the_reference(tmp_path):
     results(tmp_path)
     lines = tables.write(tmp_path, "hasa:hasa").splitlines()
     uniform, hasa = (line for line in lines if line.startswith("| hasa"))
