@@ -138,13 +138,13 @@ def evaluate_view(
     if view.size is not None:
         sizes = [np.full_like(own, view.size) for own in sizes]
         sizes_in_run = np.array([view.size])
+    # Views that hide no class share a program, whatever their names.
+    hides = program.method.objective.own_classes and not view.all_classes
     sums: list[list[tuple[np.ndarray, ClientMetrics]]] = [[] for _ in trials]
     for part in feed.parts(view.split):
         cohort, calibrators = _place(program, view, part, trials, sizes, sizes_in_run)
         found = jax.device_get(
-            _evaluate_trials(
-                program, view.all_classes, states, part.data, part.train, cohort, calibrators
-            )
+            _evaluate_trials(program, hides, states, part.data, part.train, cohort, calibrators)
         )
         for e, collected in enumerate(sums):
             one = jax.tree.map(lambda x, e=e: x[e], (cohort.slots.client, found))
@@ -246,10 +246,10 @@ def _result(
     return EvaluationResult(view, names, sizes, loss, accuracy, sums.count)
 
 
-@functools.partial(jax.jit, static_argnames=("program", "all_classes"))
+@functools.partial(jax.jit, static_argnames=("program", "hides"))
 def _evaluate_trials(
     program: Program,
-    all_classes: bool,
+    hides: bool,
     states: ServerState,
     data: ClientData,
     train: ClientData,
@@ -257,7 +257,7 @@ def _evaluate_trials(
     calibrators: Cohort | None,
 ) -> ClientMetrics:
     """Sums metrics of every trial, `[E, P, V, L]`."""
-    one = functools.partial(evaluate_cohort, program, all_classes)
+    one = functools.partial(evaluate_cohort, program, hides)
     devices = program.execution.devices
     return over_trials(one, devices, states, data, train, cohort, calibrators)
 
@@ -295,7 +295,7 @@ class Calibrated:
 
 def evaluate_cohort(
     program: Program,
-    all_classes: bool,
+    hides: bool,
     state: ServerState,
     data: ClientData,
     train: ClientData,
@@ -306,7 +306,7 @@ def evaluate_cohort(
 
     Args:
       program: what is run (static).
-      all_classes: whether all classes count, even where the objective hides some (static).
+      hides: whether each client's absent classes are hidden, for objectives that train so (static).
       state: the server's state.
       data: one split of all clients.
       train: training examples of all clients.
@@ -323,15 +323,14 @@ def evaluate_cohort(
         found = calibrators.slots, shared(calibrators, state, train)[1]
         calibrated = Calibrated(*jax.tree.map(lambda x: jnp.reshape(x, (-1, *x.shape[3:])), found))
     inputs = EvaluationInputs(state, data, train, calibrated)
-    sums_of = functools.partial(_evaluate_device, program, all_classes)
+    sums_of = functools.partial(_evaluate_device, program, hides)
     return share_cohort(sums_of, cohort.layout, axis=0, same=1)(cohort, inputs)[1]
 
 
 def _evaluate_device(
-    program: Program, all_classes: bool, cohort: Cohort, inputs: EvaluationInputs
+    program: Program, hides: bool, cohort: Cohort, inputs: EvaluationInputs
 ) -> tuple[PyTree, ClientMetrics]:
     """Evaluates the clients of one device `[1, V, L]`."""
-    hides = program.method.objective.own_classes and not all_classes
     classes = label_rows.present_classes(inputs.train) if hides else None
     prepared = prepare(program, inputs.state)
     num_batches = cohort.layout.num_batches

@@ -20,6 +20,7 @@ from hasa_jax.models.mlp import MLP as Perceptron
 from hasa_jax.models.resnet18 import ResNet18
 from hasa_jax.models.transformer import Transformer
 from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.evaluation import evaluate_cohort
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.subnet import Subnet
 from hasa_jax.supernet.types import Model
@@ -256,8 +257,21 @@ def one_round(program, data, cohort, key=KEY):
     return start, end, jax.tree.map(lambda x: x[0], report)
 
 
+def evaluate(program, state, data, cohort, *, calibrators=None, hides=False):
+    """Evaluates a cohort on its own examples; returns loss and accuracy of each client `[C]`.
+
+    Static norms are calibrated for each client, unless some `calibrators` represent all.
+    """
+    if program.model.moments:
+        calibrators = calibrators or cohort
+    sums = _evaluate(program, hides, state, data, data, cohort, calibrators)
+    sums = by_client(cohort, sums)
+    return sums.loss / sums.loss_count, sums.correct / sums.count
+
+
 # Eager JAX is slow enough to matter in a test suite.
 _init = jax.jit(lambda model, key: model.init(key), static_argnums=0)
+_evaluate = jax.jit(evaluate_cohort, static_argnums=(0, 1))
 jitted_batches = jax.jit(batches.shuffled_batches, static_argnums=(3, 4, 5))
 
 
