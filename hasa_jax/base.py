@@ -80,7 +80,7 @@ class FederatedDataset:
 
 @flax.struct.dataclass
 class PartialSum:
-    """Two sums over clients; partial sums of disjoint clients add up to the whole one.
+    """Two sums over clients; partial sums of disjoint clients add up to that of all.
 
     Attributes:
       total: `sum_i a_i m_i (theta_i - theta)` for every coordinate, shaped like the params.

@@ -52,6 +52,7 @@ def depth_width(widths: Sequence[float] | None = None) -> Extraction:
         order=by_position,
         all_exits=True,
         by_size=True,
+        name="depth_width",
     )
 
 

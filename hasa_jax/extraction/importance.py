@@ -47,12 +47,13 @@ def importance(threshold: str = "model", measure: str = "magnitude") -> Extracti
     shape = functools.partial(parameter_groups.shape_by_count, threshold=threshold)
     if measure != "magnitude":
         best = functools.partial(_mask_best, threshold=threshold, measure=measure)
-        return Extraction(shape=shape, mask=best)
+        return Extraction(shape=shape, mask=best, name="importance")
     return Extraction(
         shape=shape,
         mask=functools.partial(_mask_above, threshold=threshold),
         prepare=functools.partial(_sort_magnitudes, threshold=threshold),
         by_size=True,
+        name="importance",
     )
 
 

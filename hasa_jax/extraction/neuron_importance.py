@@ -35,7 +35,7 @@ def neuron_importance(measure: str = "magnitude") -> Extraction:
     """
     check_measure(measure)
     order = functools.partial(_by_score, measure=measure)
-    return units.ranked(order, by_size=measure == "magnitude")
+    return units.ranked(order, by_size=measure == "magnitude", name="neuron_importance")
 
 
 def _by_score(broadcast: Broadcast, measure: str) -> dict[str, jax.Array]:

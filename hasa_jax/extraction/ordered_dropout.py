@@ -37,5 +37,10 @@ def ordered_dropout(
     if not (levels and rising and levels[0] > 0 and levels[-1] <= 1):
         raise UserError(f"`levels` of ordered dropout must rise within (0, 1], but are {levels}")
     return Extraction(
-        shape=units.by_width, order=by_position, levels=levels, teacher=teacher, by_size=True
+        shape=units.by_width,
+        order=by_position,
+        levels=levels,
+        teacher=teacher,
+        by_size=True,
+        name="ordered_dropout",
     )

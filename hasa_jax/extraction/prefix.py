@@ -19,7 +19,7 @@ def prefix() -> Extraction:
     References:
       HeteroFL, arXiv 2010.01264; the extraction of HASA, arXiv 2606.07621.
     """
-    return units.ranked(by_position, by_size=True)
+    return units.ranked(by_position, by_size=True, name="prefix")
 
 
 def by_position(broadcast: Broadcast) -> dict[str, np.ndarray]:

@@ -38,6 +38,7 @@ def pruning_greedy(threshold: str = "model") -> Extraction:
         mask=functools.partial(_mask_largest, threshold=threshold),
         prepare=functools.partial(_rank_magnitudes, threshold=threshold),
         by_size=True,
+        name="pruning_greedy",
     )
 
 

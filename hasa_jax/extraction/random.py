@@ -30,7 +30,9 @@ def random(shared: bool = False) -> Extraction:
     References:
       Federated Dropout, arXiv 1812.07210.
     """
-    return units.ranked(functools.partial(_permutations, shared=shared), by_size=shared)
+    return units.ranked(
+        functools.partial(_permutations, shared=shared), by_size=shared, name="random"
+    )
 
 
 def _permutations(broadcast: Broadcast, shared: bool) -> dict[str, jax.Array]:

@@ -33,7 +33,7 @@ def rolling(step: int = 1) -> Extraction:
     """
     if not (isinstance(step, int) and step >= 1):
         raise UserError(f"rolling moves by `step`={step!r} units: use an integer of 1 or more")
-    return units.ranked(functools.partial(_from_window, step=step), by_size=True)
+    return units.ranked(functools.partial(_from_window, step=step), by_size=True, name="rolling")
 
 
 def _from_window(broadcast: Broadcast, step: int) -> dict[str, jax.Array]:

@@ -89,13 +89,13 @@ class Method:
             raise UserError(f"`proximal` is {self.proximal}: it must be finite, and not negative")
         if self.extraction.all_exits != self.objective.all_exits:
             raise UserError(
-                "subnets that differ in depth train all their exits: `extraction` depth_width and "
-                "`objective` multi_exit go together"
+                "subnets that differ in depth train all their exits: `extraction` depth_width "
+                "needs `objective` multi_exit, and the other way round"
             )
         if self.extraction.teacher != self.objective.teacher:
             raise UserError(
                 "self-distillation needs a drawn width and a teacher: `extraction` ordered_dropout "
-                "with a teacher and `objective` self_distillation go together"
+                "with a teacher needs `objective` self_distillation, and the other way round"
             )
 
 
@@ -127,6 +127,11 @@ def uniform_or_levels(
 
 def describe(method: Method) -> str:
     """Returns a method's summary and its named choices in one line, for help texts."""
-    choices = {field: getattr(method, field) for field in _CHOICES}
-    named = {"policy": method.policy.name, **choices, "label_split": method.label_split}
+    named = {
+        "policy": method.policy.name,
+        "extraction": method.extraction.name,
+        "objective": method.objective.name,
+        **{field: getattr(method, field) for field in _CHOICES},
+        "label_split": method.label_split,
+    }
     return f"{method.summary}: {', '.join(f'{name}={value}' for name, value in named.items())}"

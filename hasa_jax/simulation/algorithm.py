@@ -125,7 +125,7 @@ def build(
       client_optimizer: local optimizer, fresh each round; `optax.adam(0.01)` if None.
       training: epochs, batches, server optimizer, faults.
       execution: how cohorts run on the devices.
-      num_rounds: rounds that are planned, for `auto` execution and dynamic sizes.
+      num_rounds: rounds of the run, for `auto` execution and dynamic sizes.
       scores: heterogeneity scores of the clients `[N]`; the method's own if None.
 
     Returns:

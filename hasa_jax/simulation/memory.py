@@ -1,6 +1,6 @@
 """How much memory a run needs, known before it starts, and how much there is.
 
-Parts are counted from shapes alone. Activations are the values that `jax.vjp` keeps of the real
+Parts are counted from shapes only. Activations are the values that `jax.vjp` keeps of the real
 local step, whatever the architecture. XLA fuses, copies and reorders freely, so the sum is an
 estimate within a factor of two of what its CPU compiler allots: a quarter high for Transformers,
 40 % low for ResNets. Evaluation, calibration of static norms included, is not counted.

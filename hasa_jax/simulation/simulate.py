@@ -1,4 +1,4 @@
-"""A whole run in one call, and what comes of it."""
+"""A complete run in one call, and its result."""
 
 from __future__ import annotations
 

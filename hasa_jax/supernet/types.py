@@ -191,6 +191,7 @@ class Extraction:
       teacher: whether each step also runs the full subnet, as the teacher of the drawn one.
       all_exits: whether subnets differ in depth, and train all the exits that they have.
       by_size: whether all clients of one size hold the same part in a round.
+      name: its name in `EXTRACTIONS`, for records.
     """
 
     shape: Callable[[Model, int], Shape]
@@ -201,3 +202,4 @@ class Extraction:
     teacher: bool = False
     all_exits: bool = False
     by_size: bool = False
+    name: str = "custom"

@@ -147,17 +147,18 @@ def size_of_width(model: Model, width: float) -> int:
     return max(1, math.ceil(width * max(model.groups.values()) - 1e-9))
 
 
-def ranked(order: OrderFn, *, by_size: bool = False) -> Extraction:
+def ranked(order: OrderFn, *, by_size: bool = False, name: str = "custom") -> Extraction:
     """Makes an extraction that cuts the width only.
 
     Args:
       order: ranks units.
       by_size: whether all clients of a round have the same ranks.
+      name: its name in a table of extractions.
 
     Returns:
       The extraction.
     """
-    return Extraction(shape=by_width, order=order, by_size=by_size)
+    return Extraction(shape=by_width, order=order, by_size=by_size, name=name)
 
 
 def masks(shapes: PyTree, axes: PyTree, ranks: Mapping[str, Any], kept: Kept) -> PyTree:

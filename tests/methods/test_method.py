@@ -32,8 +32,8 @@ H = 16
         ({"proximal": np.inf}, "`proximal` is inf"),
         ({"extraction": hj.methods.scalefl().extraction}, "all their exits"),
         ({"objective": hj.methods.scalefl().objective}, "all their exits"),
-        ({"extraction": hj.EXTRACTIONS["ordered_dropout"](teacher=True)}, "go together"),
-        ({"objective": hj.OBJECTIVES["self_distillation"]()}, "go together"),
+        ({"extraction": hj.EXTRACTIONS["ordered_dropout"](teacher=True)}, "the other way round"),
+        ({"objective": hj.OBJECTIVES["self_distillation"]()}, "the other way round"),
     ],
 )
 def test_what_is_no_method_is_refused(fields, match):

@@ -21,4 +21,4 @@ def cross_entropy() -> Objective:
         sums = losses.score_batch(logits, step.targets, step.valid)
         return losses.mean_loss(sums), sums
 
-    return Objective(loss)
+    return Objective(loss, name="cross_entropy")

@@ -30,4 +30,4 @@ def masked_cross_entropy() -> Objective:
         sums = losses.score_batch(logits, step.targets, step.valid)
         return losses.mean_loss(sums), sums
 
-    return Objective(loss, own_classes=True)
+    return Objective(loss, own_classes=True, name="masked_cross_entropy")

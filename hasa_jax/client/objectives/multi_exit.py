@@ -54,7 +54,7 @@ def multi_exit(
             total += jnp.where(level <= exits, exit_weight(level, exits) * exit_loss, 0.0)
         return total, sums
 
-    return Objective(loss, all_exits=True)
+    return Objective(loss, all_exits=True, name="multi_exit")
 
 
 def exit_weight(level: int | jax.Array, exits: int | jax.Array) -> jax.Array:

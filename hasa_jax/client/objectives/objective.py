@@ -61,9 +61,11 @@ class Objective:
         training and when its own subnet is evaluated.
       all_exits: whether it trains every exit of a subnet.
       teacher: whether it needs a teacher's pass beside each drawn width (FjORD).
+      name: its name in `OBJECTIVES`, for records.
     """
 
     loss: ObjectiveFn
     own_classes: bool = False
     all_exits: bool = False
     teacher: bool = False
+    name: str = "custom"

@@ -33,4 +33,4 @@ def self_distillation() -> Objective:
         distances = jnp.sum(jnp.where(in_classes, distances, 0.0))
         return losses.mean_loss(sums) + distances / jnp.maximum(sums.loss_count, 1), sums
 
-    return Objective(loss, teacher=True)
+    return Objective(loss, teacher=True, name="self_distillation")
