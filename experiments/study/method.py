@@ -102,7 +102,7 @@ def method_of(config: RunConfig, name: str, policy: str) -> Method:
       The method.
 
     Raises:
-      UserError: for parts that do not go together, and bad options of a part.
+      UserError: for parts that do not fit each other, and bad options of a part.
     """
     parts, (policy, score) = parts_of(config, name), named_score(policy, config.allocation.score)
     allocated = _policy(config.allocation, policy)
