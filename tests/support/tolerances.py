@@ -9,6 +9,8 @@ import os
 # Only a process that prints the table has not been given its devices yet.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
 
+import dataclasses
+
 import numpy as np
 import optax
 
@@ -19,65 +21,53 @@ from tests.support import small
 TOLERANCE = 1e-4
 """What no difference may exceed; parameters are about .1 to 1."""
 
-NUM_CLIENTS, ROUNDS, RATE = 50, 2, 0.01
+NUM_CLIENTS, ROUNDS = 50, 2
+SGD = optax.sgd(0.01)
 KINDS = ("perceptron", "lstm", "transformer", "cnn group", "resnet18 static")
-REFERENCE = {"execution": "sliced", "client_block": 1, "devices": 1}
+REFERENCE = hj.Execution("sliced", client_block=1, devices=1)
 VARIATIONS = {
-    "masked": {"execution": "masked"},
+    "masked": {"mode": "masked"},
     "blocks of 5": {"client_block": 5},
     "blocks of 50": {"client_block": 50},
     "2 devices": {"devices": 2},
-    "masked, blocks of 50, 2 devices": {
-        "execution": "masked",
-        "client_block": 50,
-        "devices": 2,
-    },
+    "masked, blocks of 50, 2 devices": {"mode": "masked", "client_block": 50, "devices": 2},
 }
 
 
-def train(kind, execution, client_block, devices):
-    """Trains clients of many sizes and widths; returns the parameters."""
-    sizes = 4 + np.arange(NUM_CLIENTS) * 7 % 9
-    model, data = small.SUPERNETS[kind](), small.client_data(tuple(sizes), kind.split()[0])
-    algorithm = hj.partial_training(
-        model,
-        execution=hj.EXECUTIONS[execution],
+def train(kind, execution):
+    """Trains clients of many numbers of examples and sizes; returns the parameters."""
+    examples = tuple(4 + np.arange(NUM_CLIENTS) * 7 % 9)
+    dataset = small.dataset(examples, kind.split()[0])
+    program = small.program(
+        small.supernet(kind),
+        dataset.train,
+        execution.mode,
+        optimizer=SGD,
+        client_block=execution.client_block,
+        devices=execution.devices,
         batch_size=8,
-        client_optimizer=optax.sgd(RATE),
-        client_block=client_block,
-        devices=devices,
     )
-    finest = max(model.groups.values())
-    allocation = hj.allocate(
-        data,
-        model,
-        policy=hj.UNBUDGETED["levels"](levels=[1.0, 0.5, 0.25]),
-        scores=np.zeros(NUM_CLIENTS),
-        key=small.KEY,
-        budgeted=False,
-        w_min=1 / finest,
-        w_max=1.0,
-    )
-    placed = [
-        cohorts.draw(
-            algorithm, data, allocation, small.KEY, 0, "examples", allocation.units, round=round
-        )
-        for round in range(ROUNDS)
-    ]
-    start = algorithm.init(small.KEY)
-    return hj.scan_rounds(algorithm, start, data, cohorts.stacked(placed))[0].params
+    policy = hj.POLICIES["levels"](levels=[1.0, 0.5, 0.25])
+    trial = small.trial(program, dataset, policy=policy)
+    sizes = cohorts.sizes_in_run([trial.allocation], ROUNDS)
+    layout = cohorts.training_layout(program, [trial], sizes)
+    drawn = [cohorts.draw(program, layout, trial, round) for round in range(ROUNDS)]
+    start = small.initial(program)
+    return hj.scan_rounds(program, start, dataset.train, cohorts.stack(drawn))[0].params
 
 
 def differences(kind):
     """Returns the largest difference of each variation from the reference."""
-    reference = train(kind, **REFERENCE)
-    moved = small.max_difference(
-        reference, small.SUPERNETS[kind]().init(hj.keys.address(small.KEY, hj.keys.Stream.INIT))
-    )
+    reference = train(kind, REFERENCE)
+    model = small.supernet(kind)
+    start = model.init(hj.keys.address(small.KEY, hj.keys.Stream.INIT))
+    moved = small.max_difference(reference, start)
     assert moved > 0.001, "a run that moves nothing shows nothing"
     return {
-        name: small.max_difference(reference, train(kind, **REFERENCE | options))
-        for name, options in VARIATIONS.items()
+        name: small.max_difference(
+            reference, train(kind, dataclasses.replace(REFERENCE, **changes))
+        )
+        for name, changes in VARIATIONS.items()
     }
 
 
