@@ -90,7 +90,7 @@ cross_domain: $(STUDY_STAMP) ## HASA across domains: make cross_domain DATA=FOLD
 test: lint ## Lint, check types, run the tests
 	$(BIN)/python -m pytest -n $(JOBS)
 
-test-slow: $(DEV_STAMP) ## Run the slow tests alone
+test-slow: $(DEV_STAMP) ## Run only the slow tests
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
 lint: $(DEV_STAMP) ## Check style, format and types
@@ -123,7 +123,7 @@ clean: ## Remove the environment and all caches; results under runs/ stay
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find hasa_jax experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# pip is what venv installs last, so an environment that has it is whole.
+# pip is what venv installs last, so an environment that has it is complete.
 $(BIN)/pip:
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)

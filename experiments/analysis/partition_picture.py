@@ -46,7 +46,8 @@ def shares(counts: np.ndarray, most: int = MOST_COLOURS) -> tuple[np.ndarray, li
     Returns:
       Shares `[N, min(K, most)]`, and a name for each column: the number of its class. Of more
       classes than `most`, the most frequent are kept in the order of their numbers, and the last
-      column, `others`, has the sum of the rest. Rows add up to 1, or to 0 without labels.
+      column, `others`, has the sum of the rest. The shares of a client add up to 1, or to 0
+      without labels.
     """
     own = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     if counts.shape[1] <= most:

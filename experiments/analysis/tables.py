@@ -133,7 +133,7 @@ def choose_arm(arms: Sequence[Arm], name: str) -> Arm:
     fitting = [arm for arm in arms if name in (":".join(arm), arm[1] if one_method else arm[0])]
     if len(fitting) != 1:
         known = ", ".join(":".join(arm) for arm in arms)
-        raise UserError(f"`reference={name}` is not one row of the results: use one of {known}")
+        raise UserError(f"`reference={name}` is not one arm of the results: use one of {known}")
     return fitting[0]
 
 

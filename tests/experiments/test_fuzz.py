@@ -40,14 +40,14 @@ def or_one_line(act, *arguments, **options):
 
 fields = st.text(st.sampled_from('ab 7,"\n\r\0\x85\u2028\xe9<>'), max_size=6)
 tables = st.lists(st.lists(fields, max_size=4), max_size=8).map(
-    lambda rows: "\n".join(",".join(row) for row in rows)
+    lambda lines: "\n".join(",".join(line) for line in lines)
 )
 contents = st.one_of(
     st.binary(max_size=200),
     tables.map(lambda table: f"title,publication\n{table}".encode()),
     st.lists(st.tuples(fields, st.sampled_from("NS")), max_size=9).map(
-        lambda rows: (
-            "title,publication\n" + "".join(f'"{t.replace(chr(34), "")}",{c}\n' for t, c in rows)
+        lambda lines: (
+            "title,publication\n" + "".join(f'"{t.replace(chr(34), "")}",{c}\n' for t, c in lines)
         ).encode()
     ),
 )
@@ -72,9 +72,9 @@ def test_any_csv_is_read_or_refused(content):
 
 def packed():
     file = io.BytesIO()
-    rows = np.arange(12)
+    examples = np.arange(12)
     inputs = np.zeros((12, 2, 2), np.float32)
-    np.savez_compressed(file, inputs=inputs, targets=rows % 3, clients=rows % 2)
+    np.savez_compressed(file, inputs=inputs, targets=examples % 3, clients=examples % 2)
     return file.getvalue()
 
 

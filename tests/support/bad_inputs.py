@@ -23,11 +23,11 @@ TITLES = "title,publication\n" + "".join(
     for word in ("art", "joy", "cost")
     for other in ("tea", "rain")
 )
-ROWS = np.arange(24)
+EXAMPLES = np.arange(24)
 IMAGES = {
     "inputs": np.zeros((24, 4, 4, 1), np.uint8),
-    "targets": ROWS % 3,
-    "clients": ROWS % 2,
+    "targets": EXAMPLES % 3,
+    "clients": EXAMPLES % 2,
 }
 TEXTS = "text,label\n" + "".join(
     f"the {word} of {other},{word}\n"
@@ -77,10 +77,10 @@ def images(*arguments, **changes):
     """A folder of images, with files put beside them by name, where "__" separates folders."""
 
     def make(folder):
-        for row in ROWS:
-            path = folder / "images" / f"class_{row % 2}" / f"{row}.png"
+        for example in EXAMPLES:
+            path = folder / "images" / f"class_{example % 2}" / f"{example}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.full((4, 4), row, np.uint8)).save(path)
+            Image.fromarray(np.full((4, 4), example, np.uint8)).save(path)
         for name, content in changes.items():
             path = folder / "images" / f"{name.replace('__', '/')}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ def half_an_npz(folder):
 
 
 def one_array(folder):
-    np.save(folder / "one.npy", ROWS)
+    np.save(folder / "one.npy", EXAMPLES)
     return (folder / "one.npy").read_bytes()
 
 
@@ -303,7 +303,7 @@ COMBINATIONS = {
     "drawn widths without a policy that draws": (*train("--dynamic"), "policy levels or random"),
     "depth without exits": (*train("--method=scalefl"), "exits"),
     "too many exits": (*train("--exits=3"), "depth 1"),
-    "teacher without draws": (*train("--objective=self_distillation"), "go together"),
+    "teacher without draws": (*train("--objective=self_distillation"), "the other way round"),
     "single parameters sliced": (
         *train("--method=fiarse", "--execution=sliced", "--budget_unit=params"),
         "single parameters",
@@ -348,18 +348,22 @@ NPZ = {
     "npz cut in half": ("train", npz_file(half_an_npz), "not an npz file"),
     "npz of one array": ("train", npz_file(one_array), "has a single array"),
     "npz without clients": ("train", npz(clients=None), "'clients'"),
-    "npz of unequal lengths": ("train", npz(targets=ROWS[:9]), "one entry for each example"),
+    "npz of unequal lengths": ("train", npz(targets=EXAMPLES[:9]), "one entry for each example"),
     "npz of objects": (
         "train",
         npz(clients=np.array([{}] * 24, object)),
         "without objects",
     ),
-    "npz with clients in halves": ("train", npz(clients=ROWS / 2), "integer or a text"),
-    "npz with targets in halves": ("train", npz(targets=ROWS / 2), "integers"),
-    "npz with negative targets": ("train", npz(targets=-ROWS), "targets"),
+    "npz with clients in halves": ("train", npz(clients=EXAMPLES / 2), "integer or a text"),
+    "npz with targets in halves": ("train", npz(targets=EXAMPLES / 2), "integers"),
+    "npz with negative targets": ("train", npz(targets=-EXAMPLES), "targets"),
     "npz of NaN": ("train", npz(inputs=np.full((24, 3), np.nan)), "not finite"),
-    "npz of one client": ("train", npz(clients=0 * ROWS), "only one client"),
-    "client of two images": ("train", npz(clients=np.minimum(ROWS // 2, 1) * 0 + (ROWS < 2)), "1"),
+    "npz of one client": ("train", npz(clients=0 * EXAMPLES), "only one client"),
+    "client of two images": (
+        "train",
+        npz(clients=np.minimum(EXAMPLES // 2, 1) * 0 + (EXAMPLES < 2)),
+        "1",
+    ),
     "npz for another model": ("train", npz("--model=lstm"), "does not fit"),
     "npz without pixels": ("train", npz("--model=cnn", inputs=np.ones((24, 3))), "does not fit"),
 }
@@ -537,7 +541,7 @@ FOLDERS = {
         ),
         "no column 'mean_accuracy'",
     ),
-    "table by an unknown row": ("tables", after("--reference=best", script="tables"), "use one of"),
+    "table by an unknown arm": ("tables", after("--reference=best", script="tables"), "use one of"),
 }
 SCORES = {
     "score that is unknown": (*compare("--policies=uniform,hasa@luck"), "policy@score"),

@@ -144,5 +144,5 @@ def test_any_arm_can_be_the_reference(tmp_path):
         tables.write(tmp_path, "fjord")
     two = [("fjord", "uniform"), ("fjord", "levels"), ("hasa", "hasa")]
     assert tables.choose_arm(two, "hasa") == ("hasa", "hasa")
-    with pytest.raises(tables.UserError, match="not one row"):
+    with pytest.raises(tables.UserError, match="not one arm"):
         tables.choose_arm(two, "fjord")

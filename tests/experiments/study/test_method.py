@@ -111,7 +111,7 @@ def test_options_reach_their_parts():
         ({"dropout_levels": (1, 0.5)}, "fjord", "uniform", "`dropout_levels` of ordered dropout"),
         ({"levels": (2,)}, "hasa", "levels", "`levels` must be fractions"),
         ({"budget": 2}, "hasa", "hasa", r"`budget` 2\.0"),
-        ({"objective": "multi_exit"}, "hasa", "hasa", "go together"),
+        ({"objective": "multi_exit"}, "hasa", "hasa", "the other way round"),
     ],
 )
 def test_bad_options_name_their_field(values, method, policy, words):

@@ -1,0 +1,62 @@
+"""The same commands print the same accuracies and losses as the first edition of this code.
+
+`tests/golden` has the commands and the records that the first edition wrote, fully optimised by the
+compiler. Its column `units` is called `size` now.
+"""
+
+import csv
+import json
+import math
+
+import pytest
+
+from tests.support.scripts import ROOT, run
+
+GOLDEN = ROOT / "tests" / "golden"
+COMMANDS = json.loads((GOLDEN / "commands.json").read_text(encoding="utf-8"))
+NUM_RECORDS = 0
+TABLES = ("metrics.csv", "summary.csv", "sizes.csv")
+TOLERANCE = 1e-6
+
+
+def lines_of(path):
+    """Returns the header of a CSV file, in today's words, and its records as texts."""
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *records = csv.reader(file)
+    return ["size" if name == "units" else name for name in header], records
+
+
+def differing(header, expected, found):
+    """Returns the columns in which two records differ: losses by more than the tolerance."""
+    columns = zip(header, expected, found, strict=True)
+    return [name for name, one, other in columns if one != other and not near(name, one, other)]
+
+
+def near(name, one, other):
+    close = {"rel_tol": TOLERANCE, "abs_tol": TOLERANCE}
+    return name == "loss" and math.isclose(float(one), float(other), **close)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_records_are_those_of_the_first_edition(name, tmp_path, record_property):
+    command, compared = COMMANDS[name], 0
+    for flags in command["flags"]:
+        done = run(command["script"], *flags, f"--workdir={tmp_path}")
+        assert done.returncode == 0, done.stderr
+    for table in TABLES:
+        assert (tmp_path / table).exists() == (GOLDEN / name / table).exists()
+        if not (tmp_path / table).exists():
+            continue
+        header, expected = lines_of(GOLDEN / name / table)
+        own_header, found = lines_of(tmp_path / table)
+        assert own_header == header
+        assert len(found) == len(expected)
+        for line, (one, other) in enumerate(zip(expected, found, strict=True), start=2):
+            assert not differing(header, one, other), f"{table}, line {line}: {one}, now {other}"
+        compared += len(expected)
+    record_property("records compared", compared)
+
+
+def test_all_records_are_compared():
+    paths = [GOLDEN / name / table for name in COMMANDS for table in TABLES]
+    assert sum(len(lines_of(path)[1]) for path in paths if path.exists()) == NUM_RECORDS
