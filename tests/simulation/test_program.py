@@ -1,0 +1,146 @@
+"""What a program is made from: parts that fit, a mode, devices, defaults."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import hasa_jax as hj
+from hasa_jax.base import ClientData, FederatedDataset
+from hasa_jax.simulation.program import choose_mode, device_count
+from hasa_jax.supernet import costs, units
+from tests.support import small
+
+DATASET = small.dataset()
+
+
+def images(clients, examples, side=32):
+    """Returns black images that take no memory."""
+    total = clients * examples
+    part = ClientData(
+        inputs=np.broadcast_to(np.float32(0), (total, side, side, 3)),
+        targets=np.broadcast_to(np.int32(0), (total,)),
+        offsets=np.arange(clients + 1) * examples,
+        num_classes=10,
+    )
+    return FederatedDataset(part, part, part, tuple(map(str, range(clients))))
+
+
+def mode_of(method, model, dataset, num_rounds, **training):
+    training = hj.Training(**training)
+    program = hj.make_program(method, model, dataset, training=training, num_rounds=num_rounds)
+    return program.execution.mode
+
+
+LEVELS = hj.methods.heterofl(levels=(1, 0.5, 0.25, 0.125, 0.0625))
+CNN = hj.models.cnn(hidden=16)
+# As many as CIFAR-10 has.
+CIFAR = images(100, 500)
+
+
+@pytest.mark.parametrize(
+    ("method", "model", "dataset", "num_rounds", "expected"),
+    [
+        (hj.methods.hasa(), hj.models.mlp(), DATASET, 15, "masked"),
+        (LEVELS, CNN, CIFAR, 100, "sliced"),
+        (LEVELS, CNN, images(5, 4), 10, "masked"),
+        # Every client trains the supernet, so there is nothing to save.
+        (hj.methods.fedavg(), CNN, CIFAR, 100, "masked"),
+        # Single parameters cannot be sliced.
+        (hj.methods.fiarse(), CNN, CIFAR, 100, "masked"),
+    ],
+)
+def test_auto_slices_where_it_saves_more_than_compiling_costs(
+    method, model, dataset, num_rounds, expected
+):
+    assert mode_of(method, model, dataset, num_rounds) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "training"),
+    [
+        (1.0, {}),
+        (0.1, {"clients_per_round": 10}),
+        (0.2, {"clients_per_round": 10, "local_epochs": 2}),
+    ],
+)
+def test_the_mode_changes_where_it_saves_the_seconds_of_compiling(share, training):
+    """Five sizes compile for 20 s; a CPU computes 1e10 multiply-accumulates a second."""
+    dataset = images(100, 50, side=8)
+    model = CNN.bind(dataset, norm="static", scaler="train")
+    full = costs.mac_count(model, model.groups)
+    # The largest group has 128 units; clients have equally many examples.
+    kept = [units.kept_of_size(model.groups, size) for size in (128, 64, 32, 16, 8)]
+    saved = full - np.mean([costs.mac_count(model, own) for own in kept])
+    rounds = 20 * 1e10 / (share * 5000 * 3 * saved)
+    assert rounds > 2
+    for number, expected in ((math.floor(rounds), "masked"), (math.ceil(rounds), "sliced")):
+        assert choose_mode(LEVELS, model, dataset, hj.Training(**training), number) == expected
+
+
+def test_a_mode_that_is_named_is_taken():
+    for mode in ("masked", "sliced"):
+        program = hj.make_program(
+            small.plain(), hj.models.mlp(4), DATASET, execution=hj.Execution(mode)
+        )
+        assert program.execution.mode == mode
+
+
+def test_single_parameters_are_not_sliced():
+    with pytest.raises(hj.UserError, match=r"keeps single parameters: use masked .*`mode` auto"):
+        hj.make_program(
+            hj.methods.fiarse(), hj.models.mlp(4), DATASET, execution=hj.Execution("sliced")
+        )
+
+
+def test_parts_that_do_not_fit_are_refused():
+    with pytest.raises(hj.UserError, match="more `exits`"):
+        hj.make_program(hj.methods.scalefl(), hj.models.mlp(4), DATASET)
+    with pytest.raises(hj.UserError, match="`label_split`"):
+        hj.make_program(small.plain(label_split=True), small.Bound(small.mlp()), DATASET)
+
+
+def test_the_defaults_are_those_of_the_options():
+    program = hj.make_program(small.plain(), hj.models.mlp(4), DATASET)
+    assert program.training == hj.Training()
+    params = {"w": jnp.ones(3)}
+    # Adam's first step is the learning rate.
+    rule = program.rule.optimizer
+    step, _ = rule.update({"w": jnp.array([3.0, -1.0, 0.5])}, rule.init(params), params)
+    np.testing.assert_allclose(step["w"], [-0.01, 0.01, -0.01], rtol=1e-4)
+    mean, _ = program.server_optimizer.update(params, program.server_optimizer.init(params))
+    np.testing.assert_array_equal(mean["w"], -params["w"])
+    assert program.schedule(jnp.int32(7)) == 1
+    assert program.rule.positions == ()
+
+
+def test_rules_come_from_the_method_and_the_data():
+    method = hj.methods.fjord(self_distillation=True)
+    method = dataclasses.replace(method, proximal=0.3, norm="none")
+    optimizer = optax.sgd(0.5)
+    texts = small.dataset((20, 30), "lstm")
+    program = hj.make_program(method, hj.models.lstm(4, 5), texts, client_optimizer=optimizer)
+    rule = program.rule
+    assert rule.optimizer is optimizer
+    assert (rule.proximal, rule.levels) == (0.3, (0.2, 0.4, 0.6, 0.8, 1.0))
+    assert rule.objective is method.objective
+    assert rule.positions
+    assert all(number % 16 == 0 for number in rule.positions)
+
+
+def test_devices_are_all_or_as_many_as_there_are():
+    assert device_count(0) == len(jax.devices()) == 2
+    assert device_count(1) == 1
+    with pytest.raises(hj.UserError, match="`devices` is 3, but JAX has 2"):
+        device_count(3)
+
+
+def test_lanes_are_one_on_cpus_unless_a_block_is_given():
+    for block, lanes in ((0, 1), (3, 3)):
+        assert (
+            small.program(small.supernet("mlp"), DATASET.train, client_block=block).lanes == lanes
+        )
