@@ -31,6 +31,7 @@ LAZY = {
     "tensorboardX": "hasa_jax.simulation.writers",
     "PIL": "hasa_jax.datasets",
     "tokenizers": "hasa_jax.datasets",
+    "h5py": "hasa_jax.datasets",
 }
 
 

@@ -98,9 +98,10 @@ def allocate(
     rounds = [redraw(round) for round in range(_LEDGER_ROUNDS)] if redraw else [sizes]
     achieved = mean_costs(rounds, stats.shares * takes_part, tables)
     requested = budget.target if policy.budgeted else float("nan")
+    distinct, which = np.unique(sizes, return_inverse=True)
     return Allocation(
         sizes=sizes,
-        widths=np.array([extraction.shape(model, int(size)).width for size in sizes]),
+        widths=np.array([extraction.shape(model, int(size)).width for size in distinct])[which],
         takes_part=takes_part,
         stats=stats,
         ledger=Ledger(requested, budget.unit, **achieved),
@@ -131,12 +132,32 @@ def _draw_sizes(
     policy: Policy, stats: ClientStats, budget: Budget, model: Model, key: jax.Array
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns every client's size `[N]`, and which clients take part `[N]`; consumes the key."""
-    widths = policy.widths(stats, budget, key)
+    widths = _checked_widths(policy, policy.widths(stats, budget, key), len(stats.num_examples))
     if policy.budgeted:
         return round_to_sizes(widths, stats, budget), widths > 0
     # A client that takes no part is evaluated at the size that its device holds.
     shown = np.where(widths > 0, widths, stats.max_widths)
-    return np.array([units.size_of_width(model, width) for width in shown]), widths > 0
+    distinct, which = np.unique(shown, return_inverse=True)
+    sizes = np.array([units.size_of_width(model, width) for width in distinct])
+    return sizes[which], widths > 0
+
+
+def _checked_widths(policy: Policy, widths: np.ndarray, num_clients: int) -> np.ndarray:
+    """Refuses what a policy must not return."""
+    widths = np.asarray(widths, np.float64)
+    if widths.shape != (num_clients,):
+        raise UserError(
+            f"policy {policy.name} returned widths of shape {widths.shape} for {num_clients} "
+            "clients: it must return one a client"
+        )
+    wrong = ~((widths >= 0) & (widths <= 1 + 1e-9))
+    if wrong.any():
+        client = int(np.argmax(wrong))
+        raise UserError(
+            f"policy {policy.name} returned the width {widths[client]} for client {client}: "
+            "widths are in [0, 1]"
+        )
+    return widths
 
 
 def _redraw_sizes(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+
 import numpy as np
 
 from hasa_jax.allocation.budget import Budget
@@ -34,16 +36,55 @@ def round_to_sizes(widths: np.ndarray, stats: ClientStats, budget: Budget) -> np
     target = min(budget.target, float(q @ budget.cost(widths))) + _TOLERANCE
     remainder = units - sizes
 
-    for client in np.argsort(-remainder, kind="stable"):
-        step = np.eye(len(q), dtype=np.int64)[client]
-        wants_more = remainder[client] > 1e-7 and sizes[client] < most[client]
-        if wants_more and q @ budget.costs[sizes + step] <= target:
-            sizes = sizes + step
-    least = budget.sizes_within(budget.w_min)
-    while q @ budget.costs[sizes] > target and (sizes > least).any():
-        client = int(np.argmin(np.where(sizes > least, units - sizes, np.inf)))
-        sizes[client] -= 1
+    spent = _add_units(sizes, most, remainder, q, budget.costs, target)
+    _take_units_back(
+        sizes, budget.sizes_within(budget.w_min), units, q, budget.costs, target, spent
+    )
     return sizes
+
+
+def _add_units(
+    sizes: np.ndarray,
+    most: np.ndarray,
+    remainder: np.ndarray,
+    q: np.ndarray,
+    costs: np.ndarray,
+    target: float,
+) -> float:
+    """Gives clients one more unit where it fits, in the order of remainders; returns the cost."""
+    wants_more = (remainder > 1e-7) & (sizes < most)
+    order = np.argsort(-remainder, kind="stable")
+    order = order[wants_more[order]]
+    steps = q[order] * (costs[sizes[order] + 1] - costs[sizes[order]])
+    spent = float(q @ costs[sizes])
+    for client, step in zip(order.tolist(), steps.tolist(), strict=True):
+        if spent + step <= target:
+            sizes[client] += 1
+            spent += step
+    return spent
+
+
+def _take_units_back(
+    sizes: np.ndarray,
+    least: np.ndarray | int,
+    units: np.ndarray,
+    q: np.ndarray,
+    costs: np.ndarray,
+    target: float,
+    spent: float,
+) -> None:
+    """Takes single units from the smallest remainders until the cost meets the target."""
+    if spent <= target:
+        return
+    candidates = np.flatnonzero(sizes > least)
+    heap = list(zip((units - sizes)[candidates].tolist(), candidates.tolist(), strict=True))
+    heapq.heapify(heap)
+    while spent > target and heap:
+        remainder, client = heapq.heappop(heap)
+        spent -= float(q[client] * (costs[sizes[client]] - costs[sizes[client] - 1]))
+        sizes[client] -= 1
+        if sizes[client] > least:
+            heapq.heappush(heap, (remainder + 1, client))
 
 
 def sizes_of_levels(levels: np.ndarray, unit: str, costs: np.ndarray) -> np.ndarray:

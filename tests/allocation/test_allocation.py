@@ -85,3 +85,19 @@ def test_single_parameters_have_no_width_budget():
         allocated(POLICIES["uniform"](), extraction)
     allocated(POLICIES["uniform"](), extraction, unit="params")
     assert allocated(POLICIES["full"](), extraction).sizes.tolist() == [16] * 4
+
+
+@pytest.mark.parametrize(
+    ("widths", "expected"),
+    [
+        ([0.5, np.nan, 0.5, 0.5], "the width nan for client 1"),
+        ([0.5, 0.5, 1.5, 0.5], "the width 1.5 for client 2"),
+        ([-0.5, 0.5, 0.5, 0.5], "the width -0.5 for client 0"),
+        ([0.5, 0.5], "shape \\(2,\\) for 4 clients"),
+    ],
+)
+@pytest.mark.parametrize("budgeted", [False, True])
+def test_a_policy_that_returns_no_widths_is_refused(widths, expected, budgeted):
+    policy = Policy(lambda stats, budget, key: np.array(widths), budgeted=budgeted, name="mine")
+    with pytest.raises(UserError, match=f"policy mine returned .*{expected}"):
+        allocated(policy)

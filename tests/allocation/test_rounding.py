@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hasa_jax.allocation import POLICIES
+from hasa_jax.allocation import POLICIES, BudgetSpec, ClientStats
 from hasa_jax.allocation.rounding import round_to_sizes, sizes_of_levels
 from hasa_jax.base import UserError
 from tests.allocation.clients import KEY, budget_of, random_stats, stats_of
@@ -87,3 +87,15 @@ def test_levels_of_other_units_have_the_nearest_cost():
     costs = (np.arange(5) / 4) ** 2  # 0, .0625, .25, .5625, 1
     levels = np.array([[1.0, 0.5], [0.1, 0.001]])
     assert sizes_of_levels(levels, "params", costs).tolist() == [[4, 3], [1, 1]]
+
+
+def test_rounding_a_million_clients_is_no_work():
+    """The cost is N log N: sizes of 10^6 clients are there before a quadratic loop would start."""
+    count = 10**6
+    stats = ClientStats(np.arange(count) % 50 + 1, np.zeros(count), np.full(count, 0.8))
+    budget = BudgetSpec(0.5).bind(np.arange(65) / 64)
+    widths = np.linspace(0.2, 0.8, count)
+    sizes = round_to_sizes(widths, stats, budget)
+    spent = float(stats.shares @ budget.costs[sizes])
+    assert spent <= 0.5 + 1e-9
+    assert spent > float(stats.shares @ budget.cost(widths)) - 1e-5
