@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hasa_jax.datasets.paths import check_regular
 from hasa_jax.datasets.pool import Pool
 
 _FOLDER = "hasa_jax"
@@ -61,6 +62,7 @@ def load(path: pathlib.Path, expected: str) -> Pool | None:
     Returns:
       The pool; None if there is no file, if it is damaged, or if it is of other prepared files.
     """
+    check_regular(path)
     try:
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)

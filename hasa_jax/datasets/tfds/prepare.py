@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.tfds.gate import UnknownFeature
 from hasa_jax.datasets.tfds.names import PREFIX, short_message
 
 FORMAT = "array_record"
@@ -102,6 +103,10 @@ def _builder(name: str, data_dir: pathlib.Path) -> Any:
     except ImportError as error:
         raise UserError(missing_package(name, error)) from error
     except Exception as error:  # No such config or version, or a damaged description.
+        # TFDS packs errors into errors of its own.
+        for cause in _causes(error):
+            if isinstance(cause, UnknownFeature):
+                raise UserError(f"{PREFIX}{name} in {data_dir}: {cause}") from None
         # TFDS lists only similar configs here, so this lists all of them.
         why, known = short_message(error).partition(" Here are ")[0].rstrip("."), []
         with contextlib.suppress(tfds.core.DatasetNotFoundError):

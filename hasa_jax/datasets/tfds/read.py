@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.paths import path_of
 from hasa_jax.datasets.pool import Pool, pooled
 from hasa_jax.datasets.tfds import cached
 from hasa_jax.datasets.tfds.columns import Columns, columns
+from hasa_jax.datasets.tfds.gate import check_files, no_foreign_code
 from hasa_jax.datasets.tfds.names import PREFIX, check_name, short_message
 from hasa_jax.datasets.tfds.prepare import FORMAT, missing_package, prepared
 
@@ -23,7 +25,8 @@ def tfds(name: str, data_dir: pathlib.Path) -> Pool:
     The splits `train` and `test` are read; other splits are not. A data set that is not in the
     folder is downloaded and prepared there. Most data sets need TensorFlow for this (the prepare
     extra). Reading does not need TensorFlow. It happens only once: `data_dir/hasa_jax` then
-    contains the arrays.
+    contains the arrays. Nothing in the folder is imported or run: only the feature classes of
+    TensorFlow Datasets itself are known.
 
     Args:
       name: such as `mnist`, `emnist/letters` or `mnist:3.0.1`.
@@ -41,14 +44,16 @@ def tfds(name: str, data_dir: pathlib.Path) -> Pool:
       https://www.tensorflow.org/datasets, and /datasets/data_source for reading without TensorFlow.
     """
     check_name(name)
-    data_dir = data_dir.expanduser()
+    data_dir = path_of(data_dir)
+    check_files(data_dir / name.partition(":")[0].partition("/")[0])
     path = cached.path_of(data_dir, name)
     found = cached.load(path, cached.fingerprint(data_dir, name))
     if found is not None:
         return found
-    builder = prepared(name, data_dir)
-    own = cached.fingerprint(data_dir, name)
-    pool = _pool(name, builder)
+    with no_foreign_code(data_dir):
+        builder = prepared(name, data_dir)
+        own = cached.fingerprint(data_dir, name)
+        pool = _pool(name, builder)
     cached.save(path, own, pool)
     return pool
 
