@@ -41,12 +41,11 @@ def deploy(
     """
     model = program.model
     shape = program.extraction.shape(model, size)
-    subnet = _subnet(program, state, train, client, shape)
+    params = _params(program, shape, jnp.int32(client), state, train)
     if program.extraction.mask is not None:
-        assert subnet.view is not None
-        return model.module(model.groups, model.num_exits, 1.0), subnet.view(subnet.params)
-    depths: Any = flax.traverse_util.flatten_dict(model.depths)
-    flat = flax.traverse_util.flatten_dict(subnet.params)
+        return model.module(model.groups, model.num_exits, 1.0), params
+    depths: dict[Any, Any] = flax.traverse_util.flatten_dict(model.depths)
+    flat = flax.traverse_util.flatten_dict(params)
     used = {path: leaf for path, leaf in flat.items() if depths[path] <= shape.exits}
     module = model.module(dict(shape.kept), shape.exits, shape.width)
     return module, flax.traverse_util.unflatten_dict(used)
@@ -70,25 +69,34 @@ def deployed_moments(
     if not program.model.moments:
         return {}
     shape = program.extraction.shape(program.model, size)
-    moments = functools.partial(_calibrated, program, client, shape)
-    return jax.jit(moments)(state, train)
+    return _moments(program, shape, jnp.int32(client), state, train)
 
 
-def _calibrated(
-    program: Program, client: int, shape: Shape, state: ServerState, train: ClientData
+@functools.partial(jax.jit, static_argnames=("program", "shape"))
+def _params(
+    program: Program, shape: Shape, client: jax.Array, state: ServerState, train: ClientData
+) -> Params:
+    """Returns the parameters that the forward pass of a client's subnet uses."""
+    subnet = _subnet(program, shape, client, state, train)
+    return subnet.params if subnet.view is None else subnet.view(subnet.params)
+
+
+@functools.partial(jax.jit, static_argnames=("program", "shape"))
+def _moments(
+    program: Program, shape: Shape, client: jax.Array, state: ServerState, train: ClientData
 ) -> PyTree:
     """Returns the moments of a client's subnet over mixed batches."""
-    subnet = _subnet(program, state, train, client, shape)
+    subnet = _subnet(program, shape, client, state, train)
     return calibrate(subnet, train, mixed_batches(state.key, train))
 
 
 def _subnet(
-    program: Program, state: ServerState, train: ClientData, client: int, shape: Shape
+    program: Program, shape: Shape, client: jax.Array, state: ServerState, train: ClientData
 ) -> Subnet:
     """Extracts a client's subnet, truly narrow where the extraction ranks units."""
     model, extraction = program.model, program.extraction
     slot = Slot(
-        client=jnp.int32(client),
+        client=client,
         width=jnp.float32(shape.width),
         kept={group: np.int32(kept) for group, kept in shape.kept},
         exits=jnp.int32(shape.exits),
@@ -96,7 +104,7 @@ def _subnet(
         steps=jnp.int32(0),
     )
     batch_size = program.training.batch_size
-    sent: Any = broadcast_to(slot.client, model, state, train, batch_size)
+    sent = broadcast_to(client, model, state, train, batch_size)
     if extraction.mask is not None:
         return masked_subnet(model, extraction, sent, slot, prepare(program, state))
     return sliced_subnet(model, extraction, sent, slot, Bucket(shape, exact=True))
