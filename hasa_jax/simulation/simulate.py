@@ -105,11 +105,11 @@ class Result:
         names = self.trial.dataset.client_names
         if client in names:
             client = names.index(str(client))
-        if not isinstance(client, int) or not 0 <= client < len(names):
+        if not isinstance(client, int | np.integer) or not 0 <= client < len(names):
             known = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
             raise UserError(f"no `client` is called {client!r}: the clients are {known}")
         sizes = self.trial.allocation.sizes_at(int(self.state.round))
-        return client, int(sizes[client])
+        return int(client), int(sizes[client])
 
 
 def simulate(

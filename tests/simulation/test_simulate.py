@@ -1,0 +1,57 @@
+"""A run in one call, and what comes of it."""
+
+import jax
+import numpy as np
+import pytest
+
+import hasa_jax as hj
+from hasa_jax.simulation.writers import TABLES
+from tests.simulation.simulated import DATASET, result
+
+
+def test_the_table_has_a_line_for_each_evaluation_and_the_ledger():
+    lines = result().table().splitlines()
+    assert lines[0].split() == ["round", "mean", "%", "worst", "%", "tail", "%"]
+    summary = result().records["summary"]
+    assert [line.split() for line in lines[1:-1]] == [
+        [
+            str(record["round"]),
+            *(f"{100 * record[f'{name}_accuracy']:.2f}" for name in ("mean", "worst", "tail")),
+        ]
+        for record in summary
+    ]
+    ledger = result().ledger
+    assert lines[-1] == (
+        f"hasa: budget 0.5 (width); achieved width {ledger.width:.3f}, "
+        f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, executed {ledger.executed:.3f}"
+    )
+    assert len(lines) == 5
+
+
+def test_records_are_by_table():
+    assert set(result().records) == set(TABLES)
+    assert len(result().records["summary"]) == 3
+    assert result().state is result().history.state
+
+
+@pytest.mark.parametrize("client", ["client 1", 1, np.int64(1)])
+def test_a_subnet_has_the_accuracy_that_was_recorded(client):
+    module, params = result().subnet(client)
+    size = int(result().trial.allocation.sizes[1])
+    assert module.hidden == size < 6
+    variables = {"params": params, "moments": result().moments(client)}
+    own = slice(*DATASET.test.offsets[1:3])
+    logits = jax.jit(module.apply)(variables, DATASET.test.inputs[own])
+    hits = np.argmax(logits, axis=-1) == DATASET.test.targets[own]
+    (recorded,) = (
+        record["accuracy"]
+        for record in result().records["metrics"]
+        if (record["round"], record["split"], record["client"]) == (3, "test", "client 1")
+    )
+    assert hits.mean() == pytest.approx(recorded)
+
+
+@pytest.mark.parametrize("client", ["site 9", 4, -1])
+def test_an_unknown_client_is_refused(client):
+    with pytest.raises(hj.UserError, match=r"no `client` is called .*'client 0', 'client 1'"):
+        result().subnet(client)
