@@ -31,7 +31,7 @@ KINDS = {
 
 def results(folder, arguments):
     """Runs in a process of its own; returns all results as bytes."""
-    done = run_process("train", *arguments, f"--workdir={folder}", fresh=True)
+    done = run_process("train", *arguments, f"--workdir={folder}", "--compilation_cache=")
     assert done.returncode == 0, done.stderr
     (checkpoints,) = (folder / "checkpoints").iterdir()
     arrays = {name: array.tobytes() for name, array in read_arrays(checkpoints).items()}

@@ -1,7 +1,8 @@
 """The same commands print the same accuracies and losses as the first edition of this code.
 
 `tests/golden` has the commands and the records that the first edition wrote, fully optimised by the
-compiler. Its column `units` is called `size` now.
+compiler. Its column `units` is called `size` now. In the process of the tests, which compiles
+quickly, losses are equal within a millionth.
 """
 
 import csv
@@ -10,13 +11,16 @@ import math
 
 import pytest
 
-from tests.support.scripts import ROOT, run
+from tests.support.scripts import ROOT, run, run_process
 
 GOLDEN = ROOT / "tests" / "golden"
 COMMANDS = json.loads((GOLDEN / "commands.json").read_text(encoding="utf-8"))
-NUM_RECORDS = 0
+NUM_RECORDS = 1171
 TABLES = ("metrics.csv", "summary.csv", "sizes.csv")
 TOLERANCE = 1e-6
+OPTIMISED = ("fedrolex_resnet18", "nan_dropped_fedprox_yogi")
+"""A process of their own optimises these fully: what they compute magnifies the last bits."""
+SLOW = ("fedrolex_resnet18", "heterofl_transformer")
 
 
 def lines_of(path):
@@ -37,11 +41,15 @@ def near(name, one, other):
     return name == "loss" and math.isclose(float(one), float(other), **close)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in COMMANDS],
+)
 def test_records_are_those_of_the_first_edition(name, tmp_path, record_property):
     command, compared = COMMANDS[name], 0
     for flags in command["flags"]:
-        done = run(command["script"], *flags, f"--workdir={tmp_path}")
+        arguments = (command["script"], *flags, f"--workdir={tmp_path}")
+        done = run_process(*arguments, quick=False) if name in OPTIMISED else run(*arguments)
         assert done.returncode == 0, done.stderr
     for table in TABLES:
         assert (tmp_path / table).exists() == (GOLDEN / name / table).exists()

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -36,7 +37,12 @@ SCRIPTS = (
 
 
 class Process:
-    """A script that runs; one at a time in each environment."""
+    """A script that runs; one at a time in each environment.
+
+    Attributes:
+      pid: its process.
+      output: the file that it prints to.
+    """
 
     def __init__(self, script, arguments, *, cwd, environment):
         self._script, self._arguments = script, arguments
@@ -52,16 +58,22 @@ class Process:
         }
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
-        self._pid = int(self._server.stdout.readline())
+        self.pid = int(self._server.stdout.readline())
+        self.output = self._folder / "out"
 
     def running(self):
         """Whether the script has not ended."""
         return not (self._folder / "status").exists()
 
-    def kill(self):
-        """Sends SIGKILL, if the script has not ended."""
+    def send(self, number):
+        """Sends a signal, if the script has not ended."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self.pid, number)
+
+    def wait_for(self, text):
+        """Waits until the script has printed a text, or ended."""
+        while self.running() and text not in self.output.read_text(encoding="utf-8"):
+            time.sleep(0.001)
 
     def wait(self):
         """Waits for the end; returns what `subprocess.run` would."""
@@ -69,11 +81,6 @@ class Process:
         printed = [(self._folder / name).read_text(encoding="utf-8") for name in ("out", "err")]
         shutil.rmtree(self._folder)
         return subprocess.CompletedProcess([self._script, *self._arguments], status, *printed)
-
-
-def run(script, arguments, *, cwd, environment):
-    """Runs a script to its end; returns what `subprocess.run` would."""
-    return Process(script, arguments, cwd=cwd, environment=environment).wait()
 
 
 @functools.cache
@@ -96,6 +103,8 @@ def _become(request):
         path = os.path.join(request["folder"], name)
         os.dup2(os.open(path, os.O_WRONLY), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    # Whoever starts the tests in the background may have had SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["cwd"])
     module = sys.modules[f"experiments.{request['script']}"]
     sys.argv = [module.__file__, *request["arguments"]]

@@ -106,14 +106,15 @@ def compiled_programs():
         compilation_cache.reset_cache()
 
 
-def run_process(script, *arguments, cwd=None, fresh=False, quick=True):
-    """Runs a script in a process of its own, as a user does."""
-    return forks.run(
-        script,
-        [str(argument) for argument in arguments],
-        cwd=cwd or ROOT,
-        environment=environment_of(fresh=fresh, quick=quick),
-    )
+def start_process(script, *arguments, quick=True):
+    """Starts a script in a process of its own, as a user does; `quick` compiles worse."""
+    own = [str(argument) for argument in arguments]
+    return forks.Process(script, own, cwd=ROOT, environment=environment_of(quick=quick))
+
+
+def run_process(script, *arguments, quick=True):
+    """Runs a script in a process of its own to its end."""
+    return start_process(script, *arguments, quick=quick).wait()
 
 
 def small(*arguments):
@@ -142,15 +143,12 @@ def compiled(users):
     return folder.name
 
 
-def environment_of(*, fresh=False, quick=True):
-    """The environment of a user's shell; `fresh` has no programs yet, `quick` compiles worse."""
+def environment_of(*, quick=True):
+    """The environment of a user's shell; `quick` compiles worse."""
     ours = ("JAX_PLATFORMS", "XLA_FLAGS")
     environment = {k: v for k, v in os.environ.items() if k not in ours}
     environment["PYTHONPATH"] = str(ROOT)
     if quick:
         environment["XLA_FLAGS"] = forks.COMPILES_QUICKLY
-    if fresh:
-        environment["JAX_ENABLE_COMPILATION_CACHE"] = "0"
-    else:
-        environment["JAX_COMPILATION_CACHE_DIR"] = compiled("processes")
+    environment["JAX_COMPILATION_CACHE_DIR"] = compiled("processes")
     return environment

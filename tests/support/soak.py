@@ -6,8 +6,8 @@ again. Each run that reaches its end must have the parameters and CSV files of o
 killed, to the byte.
 """
 
-import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -16,8 +16,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from hasa_jax.simulation.checkpoint import read_arrays
-from tests.support import forks
-from tests.support.scripts import ROOT, VECTORS
+from tests.support.scripts import VECTORS, start_process
 
 _KILLS = flags.DEFINE_integer("kills", 50, "Kills to survive.", 1)
 _SEED = flags.DEFINE_integer("kill_seed", 0, "Seed of the moments.")
@@ -33,21 +32,14 @@ _LIFE = 4.0
 """Longest life of a process that is to be killed, in seconds; half of it is starting up."""
 
 
-def start(workdir, cache):
+def start(workdir):
     """Starts the run in a process of its own."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-    }
-    arguments = [*RUN, f"--workdir={workdir}"]
-    return forks.Process("train", arguments, cwd=ROOT, environment=environment)
+    return start_process("train", *RUN, f"--workdir={workdir}")
 
 
-def finish(workdir, cache):
+def finish(workdir):
     """Runs to the end."""
-    done = start(workdir, cache).wait()
+    done = start(workdir).wait()
     if done.returncode:
         raise RuntimeError(done.stderr)
 
@@ -68,7 +60,7 @@ def kill_somewhere(process, workdir, generator, while_writing):
         writing = any(folder.glob("*/*tmp*")) if while_writing else False
         if writing or (not while_writing and time.monotonic() > ends):
             time.sleep(generator.uniform(0.0, 0.02) if writing else 0.0)
-            process.kill()
+            process.send(signal.SIGKILL)
             break
         time.sleep(0.0005)
     return process.wait().returncode < 0
@@ -88,8 +80,7 @@ def soak(kills, seed, report=print):
     generator = random.Random(seed)
     with tempfile.TemporaryDirectory() as root:
         root = Path(root)
-        cache = root / "cache"
-        finish(root / "plain", cache)
+        finish(root / "plain")
         expected = results_of(root / "plain")
         done = writing = ended = equal = 0
         while done < kills:
@@ -97,12 +88,12 @@ def soak(kills, seed, report=print):
             alive = True
             while done < kills and alive:
                 while_writing = done % 2 == 1
-                process = start(workdir, cache)
+                process = start(workdir)
                 alive = kill_somewhere(process, workdir, generator, while_writing)
                 done += alive
                 writing += alive and while_writing
             if alive:
-                finish(workdir, cache)
+                finish(workdir)
             ended += 1
             equal += results_of(workdir) == expected
             report(

@@ -3,49 +3,19 @@
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
+from experiments.study import workdir
 from experiments.study.interruption import stop_requests
-from tests.support.scripts import ROOT, VECTORS, environment_of, run_process
+from tests.support.scripts import VECTORS, run_process, start_process
 
-NUM_ROUNDS = 30  # So many that a signal after the first finds the run alive.
+NUM_ROUNDS = 20  # So many that a signal after the first finds the run alive.
 ROUNDS = [*VECTORS, f"--num_rounds={NUM_ROUNDS}", "--checkpoint_every=1", "--policy=hasa"]
-
-# Whoever starts the tests in the background may have had SIGINT ignored.
-AS_IN_A_TERMINAL = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("experiments.train", run_name="__main__", alter_sys=True)
-"""
 
 
 def bytes_of(folder):
     return {name: (folder / name).read_bytes() for name in ("metrics.csv", "summary.csv")}
-
-
-def begin(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-c", AS_IN_A_TERMINAL, *map(str, arguments)],
-        cwd=ROOT,
-        env=environment_of(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def stop_after_a_line(process, number=signal.SIGTERM):
-    """Sends a signal when the first round is reported; returns (status, output, errors)."""
-    printed = ""
-    for line in process.stdout:
-        printed += line
-        if "  round 1  " in line:
-            process.send_signal(number)
-            break
-    output, errors = process.communicate(timeout=120)
-    return process.returncode, printed + output, errors
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +32,12 @@ def full(tmp_path_factory):
 )
 def test_a_signal_ends_in_a_checkpoint_and_the_same_command_goes_on(number, full, tmp_path):
     arguments = [*ROUNDS, f"--workdir={tmp_path}"]
-    status, output, errors = stop_after_a_line(begin(*arguments), number)
-    assert (status, errors) == (0, "")
-    assert "run the same command again to go on" in output.splitlines()[-1]
+    process = start_process("train", *arguments)
+    process.wait_for("  round 1  ")
+    process.send(number)
+    done = process.wait()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "run the same command again to go on" in done.stdout.splitlines()[-1]
     assert not (tmp_path / "metrics.csv").exists()
     done = run_process("train", *arguments)
     assert done.returncode == 0, done.stderr
@@ -72,19 +45,19 @@ def test_a_signal_ends_in_a_checkpoint_and_the_same_command_goes_on(number, full
     assert f"round {NUM_ROUNDS}" in done.stdout
 
 
-def test_without_checkpoints_a_signal_starts_over_and_no_other_process_may_enter(tmp_path):
-    process = begin(*ROUNDS, "--checkpoint_every=0", f"--workdir={tmp_path}")
-    for line in process.stdout:
-        if "  round 1  " in line:
-            break
-    process.send_signal(signal.SIGSTOP)
-    done = run_process("train", *ROUNDS, "--checkpoint_every=0", f"--workdir={tmp_path}")
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGCONT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 2
-    assert errors == "error: interrupted; run the same command again to start over\n"
+def test_without_checkpoints_a_signal_says_that_the_run_starts_over(tmp_path):
+    process = start_process("train", *ROUNDS, "--checkpoint_every=0", f"--workdir={tmp_path}")
+    process.wait_for("  round 1  ")
+    process.send(signal.SIGINT)
+    done = process.wait()
+    assert done.returncode == 2
+    assert done.stderr == "error: interrupted; run the same command again to start over\n"
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_workdir_is_for_one_process_at_a_time(tmp_path):
+    with workdir.reserved(tmp_path):
+        done = run_process("train", *ROUNDS, f"--workdir={tmp_path}")
     assert done.returncode == 2
     assert f"another process runs in workdir {tmp_path}" in done.stderr
 
@@ -127,11 +100,11 @@ def small_disk():
 def test_a_full_disk_is_reported_and_loses_nothing(disk, words, full, small_disk, tmp_path):
     """There is room for records but for no checkpoint, or for nothing at all."""
     small_disk(tmp_path / disk)
-    workdir = tmp_path / "run"
-    arguments = [*ROUNDS, f"--workdir={workdir}"]
+    folder = tmp_path / "run"
+    arguments = [*ROUNDS, f"--workdir={folder}"]
     done = run_process("train", *arguments, "--num_rounds=1")
     assert done.returncode == 0, done.stderr
-    before = {p: p.read_bytes() for p in (workdir / "checkpoints").rglob("*") if p.is_file()}
+    before = {p: p.read_bytes() for p in (folder / "checkpoints").rglob("*") if p.is_file()}
     free, filler = os.statvfs(tmp_path / disk), tmp_path / disk / "filler"
     filler.write_bytes(bytes(free.f_bavail * free.f_frsize - 3 * free.f_frsize))
     done = run_process("train", *arguments)
@@ -139,9 +112,9 @@ def test_a_full_disk_is_reported_and_loses_nothing(disk, words, full, small_disk
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("error: ")
     assert words in done.stderr
-    after = {p: p.read_bytes() for p in (workdir / "checkpoints").rglob("*") if p.is_file()}
+    after = {p: p.read_bytes() for p in (folder / "checkpoints").rglob("*") if p.is_file()}
     assert before.items() <= after.items()
     filler.unlink()
     done = run_process("train", *arguments)
     assert done.returncode == 0, done.stderr
-    assert bytes_of(workdir) == bytes_of(full)
+    assert bytes_of(folder) == bytes_of(full)
