@@ -211,14 +211,14 @@ def cohort(program, data, sizes, *, weights=None, clients=None, sizes_in_run=Non
 
 
 def trial(program, dataset, *, sizes=None, policy=None, budget=None, key=KEY, labels=None):
-    """Allocates by a policy, `uniform` if None; then the clients get `sizes` if there are any."""
+    """Allocates by the method, or another policy; then the clients get `sizes` if there are any."""
     allocation = hj.allocate(
         dataset.train,
         program.model,
-        policy=policy or hj.POLICIES["uniform"](),
+        policy=policy or program.method.policy,
         scores=np.arange(dataset.train.num_clients),
         key=key,
-        budget=budget or hj.BudgetSpec(),
+        budget=budget or program.method.budget,
         extraction=program.extraction,
     )
     if sizes is not None:
