@@ -118,7 +118,7 @@ class Checkpoints:
 
         for name, value in (("every", every), ("keep", keep)):
             if value < 1:
-                raise UserError(f"checkpoints: {name} is {value}, but must be at least 1")
+                raise UserError(f"`{name}` of checkpoints is {value}: it must be at least 1")
         self._folder, self._every, self._say = folder, every, say
         self._identity = json.loads(json.dumps(identity))  # Tuples come back as lists.
         self._saving = 0

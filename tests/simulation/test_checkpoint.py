@@ -1,4 +1,4 @@
-"""A run that goes on from a checkpoint is the run; a checkpoint that is not whole is not used."""
+"""A run that goes on from a checkpoint is the run; a damaged checkpoint is not used."""
 
 import json
 import shutil
@@ -13,38 +13,38 @@ from hasa_jax.simulation.checkpoint import Checkpoints, read_arrays
 from hasa_jax.simulation.writers import TABLES
 from tests.support import small
 
-IDENTITY = {"flags": {"budget": 0.5}, "data": {"0": "abc"}}
+IDENTITY = {"settings": {"budget": 0.5}, "data": {"0": "abc"}}
+
+
+EVERY_ROUND = hj.Reporting(eval_every=1)
 
 
 @pytest.fixture(scope="module")
 def setting():
-    algorithm = hj.partial_training(small.mlp(), batch_size=4)
     dataset = small.dataset()
-    allocation = hj.allocate(
-        dataset.train,
-        algorithm.model,
-        policy=hj.POLICIES["random"](),
-        scores=np.zeros(4),
-        key=small.KEY,
-    )
-    return algorithm, dataset, allocation
+    program = small.program(small.supernet("mlp"), dataset.train)
+    return program, [small.trial(program, dataset, policy=hj.POLICIES["random"]())]
 
 
-def run(setting, folder, rounds, *, every=1, keep=9, identity=None, stop_after=None, told=None):
-    """Runs with checkpoints; `stop_after` evaluations somebody wishes to stop."""
-    told = [] if told is None else told
-    checkpoints = Checkpoints(
-        folder, identity or IDENTITY, every=every, keep=keep, tell=told.append
-    )
+def run(setting, folder, num_rounds, *, every=1, keep=9, identity=None, stop_after=None, said=None):
+    """Runs with checkpoints, and stops after so many evaluations, if that is a number."""
+    said = [] if said is None else said
+    checkpoints = Checkpoints(folder, identity or IDENTITY, every=every, keep=keep, say=said.append)
     asked = []
 
     def stop():
         asked.append(True)
         return len(asked) == stop_after
 
-    history = hj.run(*setting, key=small.KEY, num_rounds=rounds, checkpoints=checkpoints, stop=stop)
+    histories = hj.run_trials(
+        *setting,
+        num_rounds=num_rounds,
+        reporting=EVERY_ROUND,
+        checkpoints=checkpoints,
+        stop=stop,
+    )
     checkpoints.close()
-    return history
+    return histories[0] if len(histories) == 1 else histories
 
 
 def assert_same(one, other):
@@ -56,8 +56,8 @@ def assert_same(one, other):
 
 
 @pytest.fixture(scope="module")
-def whole(setting):
-    return hj.run(*setting, key=small.KEY, num_rounds=5)
+def uninterrupted(setting):
+    return hj.run_trials(*setting, num_rounds=5, reporting=EVERY_ROUND)[0]
 
 
 @pytest.fixture(scope="module")
@@ -74,49 +74,50 @@ def folder(stopped, tmp_path):
     return shutil.copytree(stopped, tmp_path / "run")
 
 
-def test_a_run_that_goes_on_is_the_run(setting, whole, folder):
+def test_a_run_that_goes_on_is_the_run(setting, uninterrupted, folder):
     history = run(setting, folder, 5)
-    assert_same(history, whole)
+    assert_same(history, uninterrupted)
     assert len(history.timings) == 5
-    # And one that is over does nothing but say so again.
-    assert_same(run(setting, folder, 5), whole)
+    # One that is over returns the same again.
+    assert_same(run(setting, folder, 5), uninterrupted)
 
 
-def test_more_rounds_go_on_from_the_last(setting, whole, folder):
+def test_more_rounds_go_on_from_the_last(setting, uninterrupted, folder):
     run(setting, folder, 4)
-    assert_same(run(setting, folder, 5), whole)
+    assert_same(run(setting, folder, 5), uninterrupted)
 
 
-def test_writers_get_the_rows_of_the_whole_run(setting, whole, folder):
-    rows = {table: [] for table in TABLES}
+def test_writers_get_the_records_of_the_full_run(setting, uninterrupted, folder):
+    records = {table: [] for table in TABLES}
 
     class Collect:
         def write(self, table, new):
-            rows[table].extend(new)
+            records[table].extend(new)
 
         def close(self):
             pass
 
     checkpoints = Checkpoints(folder, IDENTITY)
-    hj.run(*setting, key=small.KEY, num_rounds=5, checkpoints=checkpoints, writers=[Collect()])
+    hj.run_trials(
+        *setting,
+        num_rounds=5,
+        reporting=EVERY_ROUND,
+        checkpoints=checkpoints,
+        writers=[Collect()],
+    )
     checkpoints.close()
-    assert rows["metrics"] == whole.metrics
-    assert rows["summary"] == whole.summary
-    assert rows["sizes"] == whole.sizes == []
+    assert records["metrics"] == uninterrupted.metrics
+    assert records["summary"] == uninterrupted.summary
+    assert records["sizes"] == uninterrupted.sizes == []
 
 
-def test_seeds_of_one_program_go_on_together(setting, tmp_path):
-    algorithm, dataset, allocation = setting
-    trials = [hj.Trial(dataset, allocation, jax.random.key(s), {"seed": s}) for s in range(2)]
-
-    def both(rounds, **options):
-        return hj.run_trials(algorithm, trials, num_rounds=rounds, **options)
-
-    for rounds in (2, 4):
-        checkpoints = Checkpoints(tmp_path / "run", IDENTITY, every=1)
-        histories = both(rounds, checkpoints=checkpoints)
-        checkpoints.close()
-    for one, other in zip(histories, both(4), strict=True):
+def test_seeds_of_one_program_go_on(setting, tmp_path):
+    program, (trial,) = setting
+    both = [trial._replace(key=jax.random.key(s), labels={"seed": s}) for s in range(2)]
+    for num_rounds in (1, 2):
+        histories = run((program, both), tmp_path / "run", num_rounds)
+    straight = hj.run_trials(program, both, num_rounds=2, reporting=EVERY_ROUND)
+    for one, other in zip(histories, straight, strict=True):
         assert_same(one, other)
 
 
@@ -126,12 +127,12 @@ def test_every_and_keep(setting, tmp_path):
     assert names == ["4", "5"]
 
 
-def test_arrays_can_be_read_alone(setting, whole, folder, tmp_path):
+def test_arrays_can_be_read_without_a_run(setting, uninterrupted, folder, tmp_path):
     run(setting, folder, 5)
     arrays = read_arrays(folder)
     params = {
         f"params/{jax.tree_util.keystr(path, simple=True, separator='/')}": leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(whole.state.params)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(uninterrupted.state.params)
     }
     assert params.keys() <= arrays.keys()
     for name, leaf in params.items():
@@ -150,11 +151,11 @@ def files_of(step):
     return sorted(path for path in step.rglob("*") if path.is_file() and path.stat().st_size)
 
 
-def assert_goes_on(setting, folder, whole, round=3):
-    """Goes on where the checkpoint of a round is not whole: from the one before, saying so."""
-    told = []
-    assert_same(run(setting, folder, 5, told=told), whole)
-    (line,) = told
+def assert_goes_on(setting, folder, uninterrupted, round=3):
+    """Goes on where the checkpoint of a round is damaged: from the one before, saying so."""
+    said = []
+    assert_same(run(setting, folder, 5, said=said), uninterrupted)
+    (line,) = said
     assert f"checkpoint of round {round}" in line
     assert "cannot be used" in line
     assert "\n" not in line
@@ -163,7 +164,7 @@ def assert_goes_on(setting, folder, whole, round=3):
 
 def test_damage_of_any_file_is_found_or_does_not_matter(setting, stopped, tmp_path):
     """One bit flipped, or the second half cut off, in turn, in every file."""
-    like = jax.tree.map(lambda x: x[None], setting[0].init(small.KEY))
+    like = jax.tree.map(lambda x: x[None], small.initial(setting[0]))
     expected = Checkpoints(stopped, IDENTITY).latest(like)
     generator = np.random.default_rng(0)
     for number in range(len(files_of(stopped / "3"))):
@@ -175,50 +176,47 @@ def test_damage_of_any_file_is_found_or_does_not_matter(setting, stopped, tmp_pa
         else:
             content[generator.integers(len(content))] ^= 1 << generator.integers(8)
         file.write_bytes(content)
-        told = []
-        saved = Checkpoints(folder, IDENTITY, tell=told.append).latest(like)
+        said = []
+        saved = Checkpoints(folder, IDENTITY, say=said.append).latest(like)
         ours = file.name == "SHA256" or file.parent.name != "3"
-        assert (saved.round, len(told)) == ((2, 1) if ours else (3, 0))
+        assert (saved.round, len(said)) == ((2, 1) if ours else (3, 0))
         if not ours:
             small.assert_trees_equal(saved.states.params, expected.states.params)
             assert saved.record == expected.record
 
 
-def test_a_truncated_checkpoint_is_not_used(setting, whole, folder):
+def test_a_truncated_checkpoint_is_not_used(setting, uninterrupted, folder):
     largest = max(files_of(folder / "3"), key=lambda path: path.stat().st_size)
     largest.write_bytes(largest.read_bytes()[:-10])
-    assert_goes_on(setting, folder, whole)
+    assert_goes_on(setting, folder, uninterrupted)
 
 
-def test_a_missing_part_is_not_used(setting, whole, folder):
+def test_a_missing_part_is_not_used(setting, uninterrupted, folder):
     shutil.rmtree(folder / "3" / "content")
-    assert_goes_on(setting, folder, whole)
+    assert_goes_on(setting, folder, uninterrupted)
 
 
-def test_a_checkpoint_of_another_model_is_not_used(setting, whole, folder, tmp_path):
-    algorithm = hj.partial_training(small.mlp(first=6), batch_size=4)
-    allocation = hj.allocate(
-        setting[1].train,
-        algorithm.model,
-        policy=hj.POLICIES["uniform"](),
-        scores=np.zeros(4),
-        key=small.KEY,
-    )
-    run((algorithm, setting[1], allocation), tmp_path / "other", 3)
+def test_a_checkpoint_of_another_model_is_not_used(setting, uninterrupted, folder, tmp_path):
+    _, (trial,) = setting
+    other = small.program(small.mlp(first=6), trial.dataset.train)
+    states = jax.tree.map(lambda x: x[None], small.initial(other))
+    checkpoints = Checkpoints(tmp_path / "other", IDENTITY)
+    checkpoints.save(3, states, [])
+    checkpoints.close()
     shutil.rmtree(folder / "3")
     shutil.copytree(tmp_path / "other" / "3", folder / "3")
-    assert_goes_on(setting, folder, whole)
+    assert_goes_on(setting, folder, uninterrupted)
 
 
 def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_checkpoints_of_other_flags_are_refused_and_stay(setting, folder):
+def test_checkpoints_of_other_settings_are_refused_and_stay(setting, folder):
     other = json.loads(json.dumps(IDENTITY))
-    other["flags"]["budget"] = 0.25
+    other["settings"]["budget"] = 0.25
     before = names_in(folder)
-    with pytest.raises(hj.UserError, match="other flags or data"):
+    with pytest.raises(hj.UserError, match="other settings or data"):
         run(setting, folder, 5, identity=other)
     assert names_in(folder) == before
 
@@ -235,23 +233,23 @@ def test_what_cannot_be_read_for_now_stays(setting, folder, monkeypatch):
 
 
 def test_fewer_rounds_than_there_are_are_refused(setting, folder):
-    with pytest.raises(hj.UserError, match="num_rounds is 2"):
+    with pytest.raises(hj.UserError, match="`num_rounds` is 2"):
         run(setting, folder, 2)
 
 
-def test_a_checkpoint_of_another_round_is_not_used(setting, whole, folder):
+def test_a_checkpoint_of_another_round_is_not_used(setting, uninterrupted, folder):
     shutil.rmtree(folder / "3")
     shutil.copytree(folder / "1", folder / "3")
-    assert_goes_on(setting, folder, whole)
+    assert_goes_on(setting, folder, uninterrupted)
 
 
-def test_something_else_in_the_place_of_a_checkpoint_is_not_used(setting, whole, folder):
+def test_something_else_in_the_place_of_a_checkpoint_is_not_used(setting, uninterrupted, folder):
     (folder / "4").mkdir()
     (folder / "4" / "model.bin").write_bytes(b"foreign")
-    assert_goes_on(setting, folder, whole, round=4)
+    assert_goes_on(setting, folder, uninterrupted, round=4)
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(hj.UserError, match="could not be opened"):
         Checkpoints(tmp_path / "file" / "run", IDENTITY)
@@ -259,5 +257,5 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
 
 @pytest.mark.parametrize("bad", [{"every": 0}, {"keep": 0}])
 def test_counts_out_of_range_are_refused(bad, tmp_path):
-    with pytest.raises(hj.UserError, match="at least 1"):
+    with pytest.raises(hj.UserError, match=f"`{next(iter(bad))}` of checkpoints is 0"):
         Checkpoints(tmp_path, IDENTITY, **bad)
