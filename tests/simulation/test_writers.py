@@ -1,12 +1,12 @@
-"""Writers of rows."""
+"""Writers of records."""
 
 import csv
 import io
 import json
 
-from hasa_jax.simulation import writers as tracking
+from hasa_jax.simulation import writers
 
-ROW = {
+RECORD = {
     "method": "fjord",
     "policy": "hasa",
     "aggregation": "full",
@@ -20,43 +20,43 @@ ROW = {
 
 
 def test_csv_reads_back_to_the_same_bits(tmp_path):
-    writer = tracking.CsvWriter(tmp_path)
-    writer.write("summary", [ROW])
+    writer = writers.CsvWriter(tmp_path)
+    writer.write("summary", [RECORD])
     writer.write("summary", [])
-    writer.write("summary", [{**ROW, "policy": 'a "quoted", name'}])
+    writer.write("summary", [{**RECORD, "policy": 'a "quoted", name'}])
     assert [p.name for p in tmp_path.iterdir()] == ["summary.csv.partial"]
     writer.publish()
     text = (tmp_path / "summary.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(io.StringIO(text)))
-    assert len(rows) == 2
-    assert float(rows[0]["tail_accuracy"]) == 1 / 3
-    assert rows[0]["train_seconds"] == "1.235"
-    assert rows[1]["policy"] == 'a "quoted", name'
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert len(lines) == 2
+    assert float(lines[0]["tail_accuracy"]) == 1 / 3
+    assert lines[0]["train_seconds"] == "1.235"
+    assert lines[1]["policy"] == 'a "quoted", name'
 
 
 def test_an_unfinished_table_replaces_nothing(tmp_path):
-    finished = tracking.CsvWriter(tmp_path)
-    finished.write("summary", [ROW, ROW])
+    finished = writers.CsvWriter(tmp_path)
+    finished.write("summary", [RECORD, RECORD])
     finished.publish()
     before = (tmp_path / "summary.csv").read_bytes()
-    interrupted = tracking.CsvWriter(tmp_path)
-    interrupted.write("summary", [ROW])
+    interrupted = writers.CsvWriter(tmp_path)
+    interrupted.write("summary", [RECORD])
     interrupted.close()
     assert (tmp_path / "summary.csv").read_bytes() == before
 
 
 def test_json_lines(tmp_path):
-    writer = tracking.JsonLinesWriter(tmp_path / "log.jsonl")
-    writer.write("summary", [ROW, ROW])
+    writer = writers.JsonLinesWriter(tmp_path / "log.jsonl")
+    writer.write("summary", [RECORD, RECORD])
     writer.close()
     lines = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == [{"table": "summary", **ROW}] * 2
+    assert [json.loads(line) for line in lines] == [{"table": "summary", **RECORD}] * 2
 
 
 def test_tensorboard_events_hold_the_scalars(tmp_path):
-    writer = tracking.TensorBoardWriter(tmp_path)
+    writer = writers.TensorBoardWriter(tmp_path)
     writer.write("metrics", [{"loss": 1.0}])
-    writer.write("summary", [ROW])
+    writer.write("summary", [RECORD])
     writer.close()
     (events,) = tmp_path.iterdir()
     content = events.read_bytes()
@@ -65,9 +65,9 @@ def test_tensorboard_events_hold_the_scalars(tmp_path):
 
 
 def test_console_prints_plain_lines_when_piped(capsys):
-    writer = tracking.ConsoleWriter(total_rounds=4)
+    writer = writers.ConsoleWriter(total_rounds=4)
     writer.write("metrics", [{"loss": 1.0}])
-    writer.write("summary", [ROW])
+    writer.write("summary", [RECORD])
     writer.close()
     assert capsys.readouterr().out == (
         "fjord (hasa)  seed 0  round 2  mean 10.00%  worst 5.00%  tail 33.33%\n"
@@ -81,9 +81,9 @@ def test_console_shows_a_bar_on_a_terminal(monkeypatch):
 
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    writer = tracking.ConsoleWriter(total_rounds=4)
+    writer = writers.ConsoleWriter(total_rounds=4)
     for round in (2, 4):
-        writer.write("summary", [{**ROW, "round": round}])
+        writer.write("summary", [{**RECORD, "round": round}])
     writer.close()
     assert "4/4" in terminal.getvalue()
     assert "worst 5.00%" in terminal.getvalue()
