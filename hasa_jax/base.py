@@ -69,6 +69,7 @@ class FederatedDataset:
       test: for reporting.
       client_names: `N` names.
       num_tokens: token ids of the inputs are below it; 0 if inputs are no tokens.
+      notes: what the reader left out, joined or guessed, with counts; one line each.
     """
 
     train: ClientData
@@ -76,6 +77,7 @@ class FederatedDataset:
     test: ClientData
     client_names: tuple[str, ...]
     num_tokens: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @flax.struct.dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,36 +10,52 @@ import jax
 import numpy as np
 
 from hasa_jax.base import IGNORED, FederatedDataset, UserError
+from hasa_jax.datasets.arguments import at_least
+from hasa_jax.datasets.names import plain_name
 from hasa_jax.datasets.splits import assemble, split_clients
 
 _INT32_MAX = np.iinfo(np.int32).max
+_MOST_CLASSES = 1000
+_MOST_TOKENS = 2**18
+"""Classes that fewer examples, or fewer positions of texts, may have."""
 
 
 def from_arrays(
     clients: Mapping[str, tuple[Any, Any]] | Sequence[tuple[Any, Any]],
     key: jax.Array,
     num_classes: int | None = None,
+    num_tokens: int = 0,
 ) -> FederatedDataset:
     """Splits every client's arrays 80/10/10 into train, validation and test.
 
     Args:
-      clients: inputs `[n, ...]` and integer targets `[n]` or `[n, T]` of each client, by name.
-        Clients of a sequence get the names `client_0`, `client_1` and so on. Targets are class
-        ids from 0, `UNKNOWN` or `IGNORED`. Each client needs three examples.
+      clients: inputs `[n, ...]` and targets of each client, by name. Targets are class ids from 0:
+        `[n]`, or `[n, 1]`, which is the same; or `[n, T]`, one for each position of the inputs,
+        where `UNKNOWN` and `IGNORED` are allowed too. Floats such as 1.0 are class ids if all are
+        whole numbers. Clients of a sequence get the names `client_0`, `client_1` and so on. Each
+        client needs three examples.
       key: root key of the run; it is not consumed.
       num_classes: number of classes `K`; by default the largest target plus one.
+      num_tokens: if inputs are token ids `[n, T]`, the number of ids; all ids must be below it. The
+        id 0 is padding. 0 means that inputs are no tokens.
 
     Returns:
-      The dataset. Clients keep their order. Floats become float32, integers become int32.
+      The dataset. Clients keep their order. Floats become float32, integers become int32. Names
+      have Unicode's NFC form, single spaces and no invisible characters.
 
     Raises:
       UserError: if arrays do not match, or if there are too few clients or examples.
     """
+    at_least(0, num_tokens=num_tokens)
     if not isinstance(clients, Mapping):
         clients = {f"client_{i}": pair for i, pair in enumerate(clients)}
-    pairs = {}
-    for name, (inputs, targets) in clients.items():
-        pairs[name] = _inputs(name, inputs), _targets(name, targets)
+    names = _names(clients)
+    given = {
+        name: (_inputs(name, inputs, num_tokens), _array("targets", name, targets))
+        for name, (inputs, targets) in zip(names, clients.values(), strict=True)
+    }
+    _refuse_one_hot([targets for _, targets in given.values()])
+    pairs = {n: (inputs, _targets(n, inputs, t, num_tokens)) for n, (inputs, t) in given.items()}
     for name, (inputs, targets) in pairs.items():
         if len(inputs) != len(targets):
             raise UserError(
@@ -47,17 +64,42 @@ def from_arrays(
             )
     splits = split_clients({name: len(pair[0]) for name, pair in pairs.items()}, key, "examples")
     _check_alike(pairs)
-    return assemble(pairs, splits, _num_classes(pairs, num_classes))
+    dataset = assemble(pairs, splits, _num_classes(pairs, num_classes), num_tokens)
+    return dataclasses.replace(dataset, notes=_notes(given, pairs))
 
 
-def _inputs(name: str, inputs: Any) -> np.ndarray:
+def _names(clients: Mapping[str, Any]) -> list[str]:
+    """Returns the names of all clients, each of them once."""
+    names: dict[str, str] = {}
+    for raw in clients:
+        name = plain_name(raw)
+        if not name or name in names:
+            why = f"is the same as that of {names[name]!r}" if name else "has no visible character"
+            raise UserError(f"the name {raw!r} of a client {why}: name each client differently")
+        names[name] = raw
+    return list(names)
+
+
+def _array(what: str, name: str, values: Any) -> np.ndarray:
+    """Returns inputs or targets as an array."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise UserError(
+            f"{what} of client {name!r} have several lengths: give an array of numbers"
+        ) from None
+
+
+def _inputs(name: str, values: Any, num_tokens: int) -> np.ndarray:
     """Returns inputs `[n, ...]` as float32 or int32."""
-    inputs = np.asarray(inputs)
-    if inputs.ndim == 0 or inputs.dtype.kind not in "biuf":
+    inputs = _array("inputs", name, values)
+    if inputs.ndim == 0 or inputs.dtype.kind not in "biuf" or (len(inputs) and not inputs.size):
         raise UserError(
             f"inputs of client {name!r} are {inputs.dtype} of shape {inputs.shape}: "
-            "give numbers [n, ...]"
+            "give numbers [n, ...], at least one for each example"
         )
+    if num_tokens:
+        _check_tokens(name, inputs, num_tokens)
     if inputs.dtype.kind == "f":
         # A float64 beyond the range of float32 becomes infinite; the check below refuses it.
         with np.errstate(over="ignore"):
@@ -74,20 +116,67 @@ def _inputs(name: str, inputs: Any) -> np.ndarray:
     return inputs.astype(np.int32)
 
 
-def _targets(name: str, targets: Any) -> np.ndarray:
+def _check_tokens(name: str, inputs: np.ndarray, num_tokens: int) -> None:
+    """Refuses inputs that are no token ids below `num_tokens`."""
+    if inputs.ndim != 2 or inputs.dtype.kind not in "iu":
+        raise UserError(
+            f"`num_tokens` is {num_tokens}, but inputs of client {name!r} are {inputs.dtype} of "
+            f"shape {inputs.shape}: give token ids as integers [n, T], or leave it out"
+        )
+    if inputs.size and (inputs.min() < 0 or inputs.max() >= num_tokens):
+        raise UserError(
+            f"client {name!r} has token ids from {inputs.min()} to {inputs.max()}, but "
+            f"`num_tokens` is {num_tokens}: ids go from 0 to {num_tokens - 1}"
+        )
+
+
+def _refuse_one_hot(all_targets: Sequence[np.ndarray]) -> None:
+    """Refuses targets of zeros with a single one in each row, which class ids almost never are."""
+    tables = [t for t in all_targets if t.ndim == 2 and t.shape[1] > 1 and t.dtype.kind in "biuf"]
+    found = [t for t in tables if len(t) and (t == 1).sum(1).min() == 1 == (t != 0).sum(1).max()]
+    if found and len(found) == len(all_targets):
+        raise UserError(
+            f"targets are one-hot, of shape {found[0].shape}: give class ids [n], such as "
+            "targets.argmax(-1)"
+        )
+
+
+def _targets(name: str, inputs: np.ndarray, targets: np.ndarray, num_tokens: int) -> np.ndarray:
     """Returns targets `[n]` or `[n, T]` as int32."""
-    targets = np.asarray(targets)
-    if targets.ndim not in (1, 2) or targets.dtype.kind not in "iu":
+    # Labels in one column are labels, except those of token ids of one position.
+    if targets.shape[1:] == (1,) and not (num_tokens and inputs.shape[1:] == (1,)):
+        targets = targets[:, 0]
+    numbers = targets.dtype.kind in "biu" or (targets.dtype.kind == "f" and is_integral(targets))
+    if targets.ndim not in (1, 2) or not numbers:
         raise UserError(
             f"targets of client {name!r} are {targets.dtype} of shape {targets.shape}: "
-            "give integers [n] or [n, T]"
+            "give integers [n] or [n, T], class ids from 0"
         )
-    if targets.size and (targets.max() >= _INT32_MAX or targets.min() < IGNORED):
+    if targets.ndim == 2 and inputs.shape[1:2] != targets.shape[1:]:
         raise UserError(
-            f"targets of client {name!r} go from {targets.min()} to {targets.max()}: give class "
-            f"ids from 0, -1 for an unknown class, {IGNORED} for padding"
+            f"targets of client {name!r} have shape {targets.shape} and inputs {inputs.shape}: "
+            "give one class id for each example [n], or one for each position [n, T]"
         )
+    least = IGNORED if targets.ndim == 2 else 0
+    if targets.size and (int(targets.max()) >= _INT32_MAX or int(targets.min()) < least):
+        raise UserError(_out_of_range(name, targets))
     return targets.astype(np.int32)
+
+
+def is_integral(values: np.ndarray) -> bool:
+    """Returns whether all floats are finite whole numbers."""
+    return bool((np.isfinite(values) & (np.trunc(values) == values)).all())
+
+
+def _out_of_range(name: str, targets: np.ndarray) -> str:
+    """Writes the message for targets that are no class ids."""
+    low, high = int(targets.min()), int(targets.max())
+    found = f"targets of client {name!r} go from {low} to {high}"
+    if targets.ndim == 2:
+        return f"{found}: give class ids from 0, -1 for an unknown class, {IGNORED} for padding"
+    if set(np.unique(targets).tolist()) <= {-1, 1}:
+        return f"{found}: use 0 and 1 for two classes, not -1 and 1"
+    return f"{found}: give class ids from 0 to K - 1, without negative ones"
 
 
 def _check_alike(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -111,6 +200,14 @@ def _num_classes(
     name = max(largest, key=largest.__getitem__)
     if num_classes is None:
         num_classes = largest[name] + 1
+        arrays = [targets for _, targets in pairs.values()]
+        # A parameter array grows with the largest target, so the data themselves bound it.
+        usual = _MOST_CLASSES if arrays[0].ndim == 1 else _MOST_TOKENS
+        if num_classes > max(usual, sum(targets.size for targets in arrays)):
+            raise UserError(
+                f"client {name!r} has target {largest[name]}, more than there are targets: number "
+                "classes from 0 to K - 1, such as by numpy.unique(targets, return_inverse=True)"
+            )
     if num_classes < 1:
         raise UserError("no target is a class id (0 or more): there is nothing to learn")
     if largest[name] >= num_classes:
@@ -119,3 +216,17 @@ def _num_classes(
             "targets must be below it"
         )
     return num_classes
+
+
+def _notes(
+    given: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    pairs: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> tuple[str, ...]:
+    """Writes how targets were read that are not integers `[n]` or `[n, T]`."""
+    columns = sum(given[name][1].ndim > pairs[name][1].ndim for name in given)
+    floats = sum(targets.dtype.kind in "fb" for _, targets in given.values())
+    found = (
+        (columns, "[n, 1] are read as [n]"),
+        (floats, "whole numbers of another type are read as integers"),
+    )
+    return tuple(f"targets of {count} clients: {how}" for count, how in found if count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pathlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,13 +11,14 @@ import jax
 
 from hasa_jax.base import FederatedDataset
 from hasa_jax.datasets.partitioned import partitioned
+from hasa_jax.datasets.paths import path_of
 from hasa_jax.datasets.pool import Pool
 
 Builder = Callable[..., FederatedDataset]
 """`(key, *, ...) -> FederatedDataset`."""
 
 _PATHS = ("data_dir", "data_path")
-"""Arguments of readers that users may give as strings."""
+"""Arguments of readers that users may give as any path-like."""
 
 _OF_IMAGES = {"resize"}
 _OF_TEXTS = {"vocab_size", "max_length"}
@@ -47,7 +47,7 @@ def builder(read: Callable[..., Pool], *, name: str, texts: bool | None = None) 
     def build(key: jax.Array, **arguments: Any) -> FederatedDataset:
         signature.bind(key, **arguments)
         found = {p.name: arguments.pop(p.name) for p in own if p.name in arguments}
-        paths = {name: pathlib.Path(found[name]) for name in _PATHS if name in found}
+        paths = {name: path_of(found[name]) for name in _PATHS if name in found}
         return partitioned(read(**found | paths), key, **arguments)
 
     by_name = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import lzma
+import dataclasses
 import os
 import pathlib
+import warnings
 import zipfile
-import zlib
+from collections.abc import Mapping
 
 import jax
 import numpy as np
 
 from hasa_jax.base import FederatedDataset, UserError
-from hasa_jax.datasets.arrays import from_arrays
+from hasa_jax.datasets.arrays import from_arrays, is_integral
+from hasa_jax.datasets.files.archive import DAMAGE, Member, is_bomb, member_of, values_of
 from hasa_jax.datasets.messages import one_line
+from hasa_jax.datasets.names import joined_note, spellings
+from hasa_jax.datasets.paths import check_memory, opened, path_of, shown
 
 _ARRAYS = ("inputs", "targets", "clients")
-_DAMAGE = (
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_NPY = b"\x93NUMPY"
+_EXACT = 2**53  # Larger integers may be equal as floats.
 
 
 def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDataset:
@@ -48,53 +43,87 @@ def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDatase
       UserError: if the file or one of its arrays is not valid, or if there are too few clients or
         examples.
     """
-    path = pathlib.Path(data_path)
+    path = path_of(data_path)
     arrays = _read(path)
     inputs, targets, clients = (arrays[name] for name in _ARRAYS)
-    lengths = {name: array.shape[:1] for name, array in arrays.items()}
-    if len(set(lengths.values())) > 1 or clients.ndim != 1:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise UserError(
-            f"arrays of {path} have shapes {shapes}: inputs, targets and clients need one entry "
-            "for each example"
-        )
+    own, names, notes = _clients(path, clients)
+    if inputs.dtype == np.uint8:
+        inputs = inputs.astype(np.float32) / 255
+    order = np.argsort(own, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(own, minlength=len(names)))[:-1])
+    pairs = {name: (inputs[p], targets[p]) for name, p in zip(names, parts, strict=True)}
+    dataset = from_arrays(pairs, key)
+    return dataclasses.replace(dataset, notes=notes + dataset.notes)
+
+
+def _clients(
+    path: pathlib.Path, clients: np.ndarray
+) -> tuple[np.ndarray, list[str], tuple[str, ...]]:
+    """Returns the position of each example's client `[n]`, the clients' names, and notes."""
+    integral = clients.dtype.kind == "f" and is_integral(clients)
+    if integral and np.abs(clients).max(initial=0) < _EXACT:
+        clients = clients.astype(np.int64)
     if clients.dtype.kind not in "iuUS":
         raise UserError(
             f"array clients of {path} is {clients.dtype}: give each example's client as an integer "
             "or a text"
         )
-    if inputs.dtype == np.uint8:
-        inputs = inputs.astype(np.float32) / 255
-    names, own = np.unique(clients, return_inverse=True)
-    if clients.dtype.kind == "S":
-        try:
-            names = np.char.decode(names, "utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(f"array clients of {path} is not UTF-8 ({error.reason})") from None
-    pairs = {str(name): (inputs[own == i], targets[own == i]) for i, name in enumerate(names)}
-    return from_arrays(pairs, key)
+    raw, own = np.unique(clients, return_inverse=True)
+    try:
+        texts = [each.decode() if isinstance(each, bytes) else str(each) for each in raw.tolist()]
+    except ValueError as error:  # UnicodeDecodeError, or a code point that does not exist.
+        raise UserError(f"array clients of {path} is not UTF-8 ({one_line(error)})") from None
+    found = spellings(texts)
+    names = list(dict.fromkeys(found[text] for text in texts))
+    position = {name: index for index, name in enumerate(names)}
+    joined = np.array([position[found[text]] for text in texts], np.intp)
+    return joined[own], names, joined_note(found, "clients")
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads the three arrays; objects are refused because they could run code."""
-    try:
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UserError(f"{path} has a single array: save {', '.join(_ARRAYS)} as npz")
-            missing = [name for name in _ARRAYS if name not in file.files]
-            if missing:
-                raise UserError(
-                    f"{path} has no array {missing[0]!r}: it needs {', '.join(_ARRAYS)}, and has "
-                    f"{', '.join(file.files) or 'none'}"
-                )
-            return {name: file[name] for name in _ARRAYS}
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: give the path of an npz file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a directory: give the path of an npz file") from None
-    except _DAMAGE as error:
+    with opened(path, "an npz file") as stream:
+        if stream.read(len(_NPY)) == _NPY:
+            raise UserError(f"{path} has a single array: save {', '.join(_ARRAYS)} as npz")
+        try:
+            with warnings.catch_warnings(action="error"), zipfile.ZipFile(stream) as archive:
+                found = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+                missing = [name for name in _ARRAYS if name not in found]
+                if missing:
+                    raise UserError(
+                        f"{path} has no array {missing[0]!r}: it needs {', '.join(_ARRAYS)}, and "
+                        f"has {one_line(', '.join(found) or 'none')}"
+                    )
+                members = {name: member_of(archive, stream, name) for name in _ARRAYS}
+                _check(path, members)
+                return {name: values_of(archive, member) for name, member in members.items()}
+        except UserError:
+            raise
+        except DAMAGE as error:
+            raise UserError(
+                f"{path} is not an npz file of plain numbers and texts ({one_line(error)}): write "
+                "it with numpy.savez, without objects"
+            ) from None
+
+
+def _check(path: pathlib.Path, members: Mapping[str, Member]) -> None:
+    """Refuses arrays that do not match, or that are too large, from their headers."""
+    lengths = {member.shape[:1] for member in members.values()}
+    if len(lengths) > 1 or len(members["clients"].shape) != 1:
+        shapes = ", ".join(f"{name} {member.shape}" for name, member in members.items())
         raise UserError(
-            f"{path} is not an npz file of plain numbers and texts ({one_line(error)}): write it "
-            "with numpy.savez, without objects"
-        ) from None
+            f"arrays of {path} have shapes {shapes}: inputs, targets and clients need one entry "
+            "for each example"
+        )
+    for name, member in members.items():
+        packed, size = member.info.compress_size, member.info.file_size
+        if is_bomb(packed, size):
+            raise UserError(
+                f"array {name} of {path} has {packed} bytes that unpack to {size}: so much is not "
+                "unpacked; save it with numpy.savez, not savez_compressed"
+            )
+    inputs = members["inputs"]
+    # Pixels of bytes become numbers of four bytes; clients and splits copy them.
+    wide = 4 if inputs.dtype == np.uint8 else 1
+    sizes = [member.info.file_size for member in members.values()]
+    check_memory(sum(sizes) + 2 * wide * inputs.info.file_size, shown(path))

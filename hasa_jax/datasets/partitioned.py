@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import numpy as np
 
@@ -65,6 +67,8 @@ def partitioned(
     if max_examples:
         one_group = np.zeros_like(pool.groups)
         pool = _reduced(pool, max_examples, one_group, generator, "max_examples")
+    if pool.skips_small_groups and partition == "natural":
+        pool = _without_small_groups(pool, min_examples)
     options = {
         "min_examples": min_examples,
         "alpha": alpha,
@@ -95,13 +99,36 @@ def _reduced(
         kept_tests = max(1, round(len(test) * most / len(train))) if len(test) else 0
         kept += [generator.permutation(train)[:most], generator.permutation(test)[:kept_tests]]
     indices = np.sort(np.concatenate(kept))
-    return Pool(
-        pool.inputs[indices],
-        pool.targets[indices],
-        pool.is_test[indices],
-        pool.classes,
-        pool.groups[indices],
-        pool.group_names,
+    return _chosen(pool, indices)
+
+
+def _without_small_groups(pool: Pool, least: int) -> Pool:
+    """Leaves out the groups with fewer than `least` examples for training, with a note."""
+    counts = np.bincount(pool.groups[~pool.is_test], minlength=len(pool.group_names))
+    small = np.flatnonzero(counts < least)
+    if not small.size:
+        return pool
+    kept = np.flatnonzero(counts >= least)
+    indices = np.flatnonzero(np.isin(pool.groups, kept))
+    first = ", ".join(f"{pool.group_names[g]!r} ({counts[g]})" for g in small[:3])
+    more = f" and {len(small) - 3} more" if len(small) > 3 else ""
+    note = f"{len(small)} clients with fewer than {least} examples were left out: {first}{more}"
+    return dataclasses.replace(
+        _chosen(pool, indices),
+        groups=np.searchsorted(kept, pool.groups[indices]).astype(np.int32),
+        group_names=tuple(pool.group_names[g] for g in kept),
+        notes=(*pool.notes, note),
+    )
+
+
+def _chosen(pool: Pool, indices: np.ndarray) -> Pool:
+    """Returns some examples of a pool."""
+    return dataclasses.replace(
+        pool,
+        inputs=pool.inputs[indices],
+        targets=pool.targets[indices],
+        is_test=pool.is_test[indices],
+        groups=pool.groups[indices],
     )
 
 
@@ -134,4 +161,4 @@ def _assemble(
             num_classes=len(pool.classes),
         )
 
-    return FederatedDataset(gather(0), gather(1), gather(2), names, num_tokens)
+    return FederatedDataset(gather(0), gather(1), gather(2), names, num_tokens, pool.notes)

@@ -92,7 +92,6 @@ def opened(path: pathlib.Path, what: str) -> BinaryIO:
         raise UserError(f"{name} is a directory: give the path of {what}") from None
     except OSError as error:
         raise UserError(f"{name} cannot be read ({error.strerror}): check the file") from None
-    stream = os.fdopen(descriptor, "rb")
     try:
         found = os.fstat(descriptor)
         if stat.S_ISDIR(found.st_mode):
@@ -101,9 +100,9 @@ def opened(path: pathlib.Path, what: str) -> BinaryIO:
             raise UserError(f"{name} is a pipe, a device or a socket: give a regular file")
         check_memory(found.st_size, name)
     except UserError:
-        stream.close()
+        os.close(descriptor)
         raise
-    return stream
+    return os.fdopen(descriptor, "rb")
 
 
 def content_of(path: pathlib.Path, what: str) -> bytes:

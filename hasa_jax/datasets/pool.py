@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.paths import check_memory, check_regular, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Pool:
       groups: position in `group_names` of each example's writer, source or domain `[n]`, int32;
         one group for all examples if the files name none.
       group_names: names of the groups.
+      skips_small_groups: whether a client for each group leaves out groups that are too small.
+      notes: what the reader left out, joined or guessed, with counts; one line each.
     """
 
     inputs: np.ndarray
@@ -30,6 +33,8 @@ class Pool:
     classes: tuple[str, ...]
     groups: np.ndarray
     group_names: tuple[str, ...] = ("all",)
+    skips_small_groups: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def has_texts(self) -> bool:
@@ -71,13 +76,20 @@ def file_of(folder: pathlib.Path, *names: str) -> pathlib.Path:
       The path of the file.
 
     Raises:
-      UserError: if none of them exists.
+      UserError: if none of them exists, or if it is no regular file or larger than the memory.
     """
     for name in names:
-        if (folder / name).is_file():
-            return folder / name
+        path = folder / name
+        check_regular(path)
+        if path.is_file():
+            check_memory(path.stat().st_size, shown(path))
+            return path
     wanted = " or ".join(names)
-    raise UserError(f"{folder} has no {wanted}: name the folder that has it with `data_dir`")
+    hint = "name the folder that has it with `data_dir`"
+    for name in names:
+        for below in (*folder.glob(f"*/{name}"), *folder.glob(f"*/*/{name}")):
+            hint = f"name {shown(below.parent)}, which has it, with `data_dir`"
+    raise UserError(f"{shown(folder)} has no {wanted}: {hint}")
 
 
 def check(path: pathlib.Path, inputs: np.ndarray, targets: np.ndarray, num_classes: int) -> None:

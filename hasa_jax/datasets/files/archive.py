@@ -1,10 +1,10 @@
-"""Arrays of an npz file that may be damaged or hostile."""
+"""Arrays of an npz file that may be damaged or hostile: bounded before any memory is allocated."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import lzma
+import math
 import pathlib
 import struct
 import tokenize
@@ -12,11 +12,13 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
+from typing import BinaryIO
 
 import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.messages import one_line
+from hasa_jax.datasets.paths import check_memory, opened, shown
 
 DAMAGE = (
     ArithmeticError,
@@ -37,8 +39,11 @@ DAMAGE = (
 )
 """Exceptions that decoders raise for damaged files."""
 
-_LARGEST_RATIO = 1100
-"""Unpacked bytes per packed byte; Deflate, the usual method, has at most 1,032."""
+_LARGEST_RATIO = 100
+"""Unpacked bytes per packed byte. Images and texts have at most 20, a bomb has 1,000."""
+
+_SMALL = 2**26
+"""Bytes that may have any ratio, such as sorted labels."""
 
 _FITS = {"bytes": ("u1",), "texts": ("U",), "integers": ("i", "u")}
 
@@ -55,13 +60,13 @@ class Kind:
     values: str
     shape: tuple[int | None, ...] = (None,)
 
-    def fits(self, array: np.ndarray) -> bool:
+    def fits(self, array: Member) -> bool:
         """Returns whether an array has these values and this shape."""
         name = f"{array.dtype.kind}{array.dtype.itemsize}"
         lengths = zip(array.shape, self.shape, strict=False)
         return (
             name.startswith(_FITS[self.values])
-            and array.ndim == len(self.shape)
+            and len(array.shape) == len(self.shape)
             and all(wanted in (None, length) for length, wanted in lengths)
         )
 
@@ -72,6 +77,25 @@ class Kind:
 
 LABELS = Kind("integers")
 NAMES = Kind("texts")
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """An array in an npz file, of which only the header was read.
+
+    Attributes:
+      info: its entry in the archive.
+      shape: length of each axis.
+      by_columns: whether the first axis varies fastest.
+      dtype: of its numbers or texts; never objects.
+      start: bytes before the values.
+    """
+
+    info: zipfile.ZipInfo
+    shape: tuple[int, ...]
+    by_columns: bool
+    dtype: np.dtype
+    start: int
 
 
 def arrays_of(path: pathlib.Path, kinds: Mapping[str, Kind]) -> dict[str, np.ndarray]:
@@ -88,27 +112,52 @@ def arrays_of(path: pathlib.Path, kinds: Mapping[str, Kind]) -> dict[str, np.nda
       UserError: if the file is damaged, or if an array is missing or of another kind.
     """
     try:
-        with warnings.catch_warnings(action="error"), zipfile.ZipFile(path) as archive:
-            found = {name: _array(path, archive, f"{name}.npy") for name in kinds}
+        with (
+            warnings.catch_warnings(action="error"),
+            opened(path, "an npz file") as stream,
+            zipfile.ZipFile(stream) as archive,
+        ):
+            members = {name: member_of(archive, stream, name) for name in kinds}
+            _check_kinds(path, members, kinds)
+            check_size(path, sum(member.info.file_size for member in members.values()))
+            return {name: values_of(archive, member) for name, member in members.items()}
     except UserError:
         raise
     except DAMAGE as error:
         raise UserError(
-            f"{path} is not an npz file with {', '.join(kinds)} ({one_line(error)}): it is "
+            f"{shown(path)} is not an npz file with {', '.join(kinds)} ({one_line(error)}): it is "
             "damaged or another file, get it again"
         ) from None
+
+
+def _check_kinds(
+    path: pathlib.Path, members: Mapping[str, Member], kinds: Mapping[str, Kind]
+) -> None:
+    """Refuses arrays of other values or shapes, before they are read."""
     for name, kind in kinds.items():
-        if not kind.fits(found[name]):
-            shape = " x ".join(map(str, found[name].shape)) or "one"
+        if not kind.fits(members[name]):
+            shape = " x ".join(map(str, members[name].shape)) or "one"
             raise UserError(
-                f"array {name} of {path} is {shape} {found[name].dtype}, not {kind}: the file is "
-                "damaged or another one, get it again"
+                f"array {name} of {shown(path)} is {shape} {members[name].dtype}, not {kind}: the "
+                "file is damaged or another one, get it again"
             )
-    return found
+
+
+def is_bomb(packed: int, unpacked: int) -> bool:
+    """Returns whether data unpack to far more than usual.
+
+    Args:
+      packed: bytes in the file.
+      unpacked: bytes in memory, from a header.
+
+    Returns:
+      Whether they must be refused, before memory is allocated.
+    """
+    return unpacked > max(_SMALL, _LARGEST_RATIO * packed)
 
 
 def check_size(path: pathlib.Path, size: int) -> None:
-    """Refuses a file whose header names more bytes than can be packed into the file.
+    """Refuses a file whose header names far more bytes than the file has, or than memory has.
 
     This check comes before memory is allocated.
 
@@ -119,29 +168,62 @@ def check_size(path: pathlib.Path, size: int) -> None:
     Raises:
       UserError: if `size` is too large.
     """
-    if size > _LARGEST_RATIO * path.stat().st_size:
+    if is_bomb(path.stat().st_size, size):
         raise UserError(
-            f"the header of {path} names {size} bytes, more than fit into it: it is damaged, get "
-            "it again"
+            f"the header of {shown(path)} names {size} bytes, more than fit into it: it is "
+            "damaged, get it again"
         )
+    check_memory(size, shown(path))
 
 
-def _array(path: pathlib.Path, archive: zipfile.ZipFile, entry: str) -> np.ndarray:
-    """Reads an entry up to its end, where zipfile compares its checksum, as an array."""
-    info = archive.getinfo(entry)
-    check_size(path, info.file_size)
+def member_of(archive: zipfile.ZipFile, stream: BinaryIO, name: str) -> Member:
+    """Reads the header of an array.
+
+    Args:
+      archive: an open npz file.
+      stream: the same file.
+      name: name of the array.
+
+    Returns:
+      The array without its values.
+
+    Raises:
+      Exception: one of `DAMAGE` if there is no such array, if its header does not match its size,
+        or if it has objects.
+    """
+    info = archive.getinfo(f"{name}.npy")
+    size = stream.seek(0, 2)
     # Reading allocates as much memory as the entry names.
-    if info.compress_size > path.stat().st_size:
-        raise ValueError(f"{entry} is larger than the file")
-    content = archive.read(info)
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
+    if info.compress_size > size:
+        raise ValueError(f"{name} is larger than the file")
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
-    shape, by_columns, dtype = readers[version](stream)
+    with archive.open(info) as entry:
+        version = np.lib.format.read_magic(entry)
+        shape, by_columns, dtype = readers[version](entry)
+        start = entry.tell()
     if dtype.hasobject:
-        raise ValueError(f"{entry} has objects")
-    values = np.frombuffer(content, dtype, offset=stream.tell())
-    return values.reshape(shape, order="F" if by_columns else "C")
+        raise ValueError(f"{name} has objects")
+    if min(shape, default=0) < 0 or start + dtype.itemsize * math.prod(shape) != info.file_size:
+        raise ValueError(f"{name} does not have the values of its shape {shape}")
+    return Member(info, shape, by_columns, dtype, start)
+
+
+def values_of(archive: zipfile.ZipFile, member: Member) -> np.ndarray:
+    """Reads an array up to its end, where zipfile compares its checksum.
+
+    Args:
+      archive: an open npz file.
+      member: one of its arrays, whose size was checked.
+
+    Returns:
+      The array, read-only.
+    """
+    content = archive.read(member.info)
+    count = math.prod(member.shape)
+    if not count:
+        return np.empty(member.shape, member.dtype)
+    values = np.frombuffer(content, member.dtype, count, member.start)
+    return values.reshape(member.shape, order="F" if member.by_columns else "C")

@@ -1,0 +1,90 @@
+"""Names of clients and classes as files spell them: one name for what is the same."""
+
+from __future__ import annotations
+
+import decimal
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from hasa_jax.base import UserError
+from hasa_jax.datasets.paths import is_text, shown
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_MOST = 3
+
+
+def plain_name(name: object) -> str:
+    """Returns a name without differences that no reader can see.
+
+    Args:
+      name: a text or a number.
+
+    Returns:
+      The text in Unicode's NFC form, with single spaces and without invisible characters such as
+      zero-width spaces; it may be empty.
+
+    Raises:
+      UserError: if it is not valid Unicode, such as the name of a folder in another encoding.
+    """
+    text = str(name)
+    if text.isascii():
+        return " ".join(text.split())
+    if not is_text(text):
+        raise UserError(f"the name '{shown(text)}' is not UTF-8: rename it")
+    visible = (c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) != "Cf")
+    return " ".join("".join(visible).split())
+
+
+def number_of(name: str) -> decimal.Decimal | None:
+    """Returns the exact number that a name spells; None if it spells no finite number."""
+    return decimal.Decimal(name) if _NUMBER.fullmatch(name) else None
+
+
+def spellings(names: Iterable[object]) -> dict[str, str]:
+    """Finds names that mean the same: `1` and `1.0`, or one name in two Unicode forms.
+
+    Args:
+      names: as the data spell them.
+
+    Returns:
+      The one spelling of each name. Of equal numbers it is the shortest one.
+
+    Raises:
+      UserError: if a name is not valid Unicode.
+    """
+    plain = {str(name): plain_name(name) for name in names}
+    shortest: dict[decimal.Decimal, str] = {}
+    for name in sorted(set(plain.values()), key=lambda name: (len(name), name)):
+        number = number_of(name)
+        if number is not None:
+            shortest.setdefault(number, name)
+    numbers = {name: number_of(name) for name in plain.values()}
+    return {
+        raw: name if (number := numbers[name]) is None else shortest[number]
+        for raw, name in plain.items()
+    }
+
+
+def joined_note(found: dict[str, str], what: str) -> tuple[str, ...]:
+    """Writes how many names were joined with others.
+
+    Args:
+      found: result of `spellings`.
+      what: what the names are of ("clients").
+
+    Returns:
+      One line with the count and the first few; nothing if each name has its own meaning.
+    """
+    first_of: dict[str, str] = {}
+    # A name that is spelled as it is read comes first; the others are joined with it.
+    for raw in sorted(found, key=lambda raw: (found[raw] != raw, raw)):
+        first_of.setdefault(found[raw], raw)
+    others = (raw for raw, name in found.items() if first_of[name] != raw)
+    # Spaces at the ends are no difference that a reader would ask about.
+    joined = sorted(raw for raw in others if " ".join(raw.split()) != found[raw])
+    if not joined:
+        return ()
+    first = ", ".join(f"{raw!r} is {found[raw]!r}" for raw in joined[:_MOST])
+    more = f" and {len(joined) - _MOST} more" if len(joined) > _MOST else ""
+    return (f"{len(joined)} spellings of {what} were joined with others: {first}{more}",)
