@@ -10,6 +10,9 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.base import ClientData, FederatedDataset, UserError
 
+LEAST = 3
+"""Fewest examples of a client: one in each split."""
+
 Split = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Indices of train, validation and test: disjoint; their union has every index."""
 
@@ -65,12 +68,19 @@ def split_clients(num_examples: Mapping[str, int], key: jax.Array, what: str) ->
     if len(num_examples) < 2:
         found = f"only one client ({next(iter(num_examples))!r})" if num_examples else "no client"
         raise UserError(f"{found} in the data: federated learning needs at least two")
-    for name, count in num_examples.items():
-        if count < 3:
-            raise UserError(
-                f"client {name!r} has {count} {what}: train, validation and test need at least "
-                "three; add some or remove the client"
-            )
+    small = [name for name, count in num_examples.items() if count < LEAST]
+    if len(small) == 1:
+        raise UserError(
+            f"client {small[0]!r} has {num_examples[small[0]]} {what}: train, validation and test "
+            "need at least three; add some or remove the client"
+        )
+    if small:
+        first = ", ".join(f"{name!r} ({num_examples[name]})" for name in small[:3])
+        more = f" and {len(small) - 3} more" if len(small) > 3 else ""
+        raise UserError(
+            f"{len(small)} of {len(num_examples)} clients have fewer than three {what}, which "
+            f"train, validation and test need: {first}{more}; add some or remove the clients"
+        )
     return [
         split(count, keys.address(key, keys.Stream.SPLIT, client=i))
         for i, count in enumerate(num_examples.values())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import pathlib
 
 import jax
 
-from hasa_jax.base import FederatedDataset, UserError
-from hasa_jax.datasets.csv_rows import named_columns
-from hasa_jax.datasets.next_word import build, tokenize
+from hasa_jax.base import FederatedDataset
+from hasa_jax.datasets.files.csv_titles import csv_titles
+from hasa_jax.datasets.next_word import build
 
 
 def titles(
@@ -26,9 +26,9 @@ def titles(
 
     Args:
       key: root key of the run; it is not consumed.
-      data_path: path of a UTF-8 CSV file with a header.
+      data_path: path of a CSV file with a header; see `csv_rows.table_of`.
       text_column: column of the titles.
-      client_column: column of the client names.
+      client_column: column of the client names. Equal numbers, such as 1 and 1.0, are one client.
       vocab_size: largest number of words in the vocabulary; 0 means no limit.
       min_count: training occurrences that a word needs to be in the vocabulary.
       max_length: predictions kept of a title, `T`.
@@ -40,11 +40,11 @@ def titles(
       UserError: if the file or one of its rows is not valid, if an argument is out of range, or if
         there are too few clients or titles.
     """
-    texts = read_titles(data_path, text_column, client_column)
+    found = csv_titles(data_path, text_column, client_column)
     dataset, _ = build(
-        texts, key, vocab_size=vocab_size, min_count=min_count, max_length=max_length
+        found.clients, key, vocab_size=vocab_size, min_count=min_count, max_length=max_length
     )
-    return dataset
+    return dataclasses.replace(dataset, notes=found.notes)
 
 
 def read_titles(
@@ -54,43 +54,15 @@ def read_titles(
 ) -> dict[str, list[list[str]]]:
     """Reads the titles of every client and splits them into words.
 
-    A title of a single word is valid, but has no next word. It is left out here, before the split,
-    so every example has a target.
-
     Args:
-      data_path: path of a UTF-8 CSV file with a header.
+      data_path: path of a CSV file with a header; see `csv_rows.table_of`.
       text_column: column of the titles.
       client_column: column of the client names.
 
     Returns:
-      Words of each title in file order, by client name. Clients are in alphabetical order: the
-      order of the clients in the file does not matter.
+      Words of each title in file order, by client name; see `csv_titles`.
 
     Raises:
       UserError: if the file or one of its rows is not valid.
     """
-    path = pathlib.Path(data_path)
-    clients: dict[str, list[list[str]]] = {}
-    for line, (text, client) in named_columns(path, (text_column, client_column)):
-        where = f"line {line} of {path}"
-        name = " ".join(client.split())
-        if not name:
-            raise UserError(
-                f"{where}: column {client_column!r} names no client; fill it in or remove the row"
-            )
-        words = tokenize(text)
-        if not words:
-            raise UserError(
-                f"{where}: column {text_column!r} has no word of a-z or 0-9; "
-                "remove the row or correct it"
-            )
-        # A client without a usable title stays in the table: the error of the split names it.
-        usable = clients.setdefault(name, [])
-        if len(words) > 1:
-            usable.append(words)
-    if len(clients) == 1:
-        raise UserError(
-            f"only one client ({next(iter(clients))!r}) in column {client_column!r} of {path}: "
-            "federated learning needs at least two"
-        )
-    return dict(sorted(clients.items()))
+    return csv_titles(data_path, text_column, client_column).clients

@@ -1,4 +1,4 @@
-import pathlib
+import os
 
 import pytest
 
@@ -28,10 +28,10 @@ def test_missing_files_and_folders_are_refused(tmp_path):
 
 
 def test_an_unreadable_file_is_refused(tmp_path, monkeypatch):
-    def refuse(self):
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path, flags):
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(pathlib.Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(UserError, match=r"a\.csv cannot be read .Permission denied"):
         list(rows_of(tmp_path / "a.csv"))
 
@@ -47,7 +47,6 @@ def test_an_unreadable_file_is_refused(tmp_path, monkeypatch):
         (b"title,publication\na \0b,x\n", "line 2 of .* has a NUL"),
         (b'title,publication\na b,x\n"a b,x\n', "line 3 of .* is not valid CSV"),
         (b'title,publication\n"a" b,x\n', "line 2 of .* is not valid CSV"),
-        (b"title,publication\n" + b"a " * 70_000 + b",x\n", "line 2 .* limit"),
         (b"heading,publication\na b,x\n", r"column 'title' is not there .*\['heading', 'pub"),
         (b"title,journal\na b,x\n", "column 'publication' is not there"),
         (b"title,title,publication\na,b,x\n", "column 'title' is twice"),

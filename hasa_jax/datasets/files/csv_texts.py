@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 from collections.abc import Iterable
 
 import numpy as np
 
 from hasa_jax.base import UserError
-from hasa_jax.datasets.csv_rows import named_columns
+from hasa_jax.datasets.csv_rows import settle, table_of
+from hasa_jax.datasets.names import joined_note, number_of, plain_name, spellings
 from hasa_jax.datasets.next_word import clean
+from hasa_jax.datasets.paths import shown
 from hasa_jax.datasets.pool import Pool
 
 
@@ -25,10 +26,12 @@ def csv_texts(
     HTML tags are removed, entities become characters, and spaces become single.
 
     Args:
-      data_path: path of a UTF-8 CSV file with a header.
+      data_path: path of a CSV file with a header, in UTF-8 or with a byte order mark. Commas,
+        semicolons, tabs or vertical bars separate fields.
       text_column: column of the texts.
       label_column: column of the classes: texts or numbers. Classes are in the order of the numbers
-        if all are numbers, in alphabetical order if not.
+        if all are numbers, in alphabetical order if not. Equal numbers, such as 1 and 1.0, are one
+        class.
       client_column: column of the client of each text; clients are sorted as classes are. None if
         the file names no clients: a partition then makes them. No column has this meaning only by
         its name.
@@ -39,27 +42,56 @@ def csv_texts(
     Raises:
       UserError: if the file or one of its rows is not valid.
     """
+    return labelled_texts(data_path, text_column, label_column, client_column)
+
+
+def labelled_texts(
+    data_path: pathlib.Path,
+    text_column: str,
+    label_column: str,
+    client_column: str | None,
+    bad_rows: str = "refuse",
+) -> Pool:
+    """Reads texts and their classes from a CSV file; see `csv_texts`.
+
+    Args:
+      data_path: path of the file.
+      text_column: column of the texts.
+      label_column: column of the classes.
+      client_column: column of the clients, or None.
+      bad_rows: `refuse` rows that cannot be used; or `skip` them, and clients with too few texts
+        for the partition.
+
+    Returns:
+      Texts `[n]`, with notes.
+
+    Raises:
+      UserError: if the file or one of its rows is not valid.
+    """
     columns = [text_column, label_column] + ([client_column] if client_column else [])
     twice = [column for column in columns if columns.count(column) > 1]
     if twice:
         raise UserError(f"column {twice[0]!r} is used for two arguments: name different columns")
+    table = table_of(data_path, columns)
     texts: list[str] = []
     named: list[list[str]] = [[] for _ in columns[1:]]
-    for line, (text, *names) in named_columns(data_path, columns):
-        plain = [clean(text), *(" ".join(name.split()) for name in names)]
-        for column, found in zip(columns, plain, strict=True):
-            if not found:
-                raise UserError(
-                    f"line {line} of {data_path}: column {column!r} is empty; fill it in or "
-                    "remove the row"
-                )
+    bad = list(table.bad)
+    for line, (text, *names) in table.rows:
+        plain = [clean(text), *(plain_name(name) for name in names)]
+        empty = [column for column, found in zip(columns, plain, strict=True) if not found]
+        if empty:
+            bad.append((line, f"column {empty[0]!r} is empty; fill it in or remove the row"))
+            continue
         texts.append(plain[0])
-        for names_so_far, name in zip(named, plain[1:], strict=True):
+        for names_so_far, name in zip(named, names, strict=True):
             names_so_far.append(name)
-    targets, classes = _positions(named[0], data_path, label_column, "class")
+    notes = settle(data_path, table, bad, bad_rows)
+    targets, classes, joined = _positions(named[0], data_path, label_column, "class")
+    notes += joined
     groups, group_names = np.zeros(len(texts), np.int32), ("all",)
     if client_column:
-        groups, group_names = _positions(named[1], data_path, client_column, "client")
+        groups, group_names, joined = _positions(named[1], data_path, client_column, "client")
+        notes += joined
     return Pool(
         inputs=np.array(texts, object),
         targets=targets,
@@ -67,29 +99,30 @@ def csv_texts(
         classes=classes,
         groups=groups,
         group_names=group_names,
+        notes=notes,
+        skips_small_groups=bad_rows == "skip",
     )
 
 
 def _positions(
     names: list[str], path: pathlib.Path, column: str, what: str
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns the different names in order, and the position of each name in them `[n]`."""
-    ordered = _ordered(set(names))
+) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """Returns the position of each name `[n]`, the different names in order, and notes."""
+    spelled = spellings(set(names))
+    ordered = _ordered(set(spelled.values()))
     if len(ordered) < 2:
         raise UserError(
-            f"only one {what} ({names[0]!r}) in column {column!r} of {path}: there must be at "
-            "least two"
+            f"only one {what} ({ordered[0]!r}) in column {column!r} of {shown(path)}: there must "
+            "be at least two"
         )
-    positions = {name: position for position, name in enumerate(ordered)}
-    return np.array([positions[name] for name in names], np.int32), tuple(ordered)
+    position = {name: index for index, name in enumerate(ordered)}
+    found = np.array([position[spelled[name]] for name in names], np.int32)
+    return found, tuple(ordered), joined_note(spelled, f"column {column!r}")
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
     """Sorts names, as numbers if all are numbers: 10 then comes after 9."""
-    try:
-        numbers = {name: float(name) for name in names}
-    except ValueError:
-        return sorted(names)
-    if not all(map(math.isfinite, numbers.values())):
-        return sorted(names)
+    numbers = {name: number_of(name) for name in names}
+    if any(number is None for number in numbers.values()):
+        return sorted(numbers)
     return sorted(numbers, key=lambda name: (numbers[name], name))

@@ -66,9 +66,16 @@ def domain(
 
 def _check_groups(labels: Labels, sizes: list[int], least: int) -> None:
     """Checks that every group has at least `least` examples."""
-    for name, size in zip(labels.group_names, sizes, strict=True):
-        if size < least:
-            raise UserError(
-                f"group {name!r} has {size} examples, but needs {least}: leave it out, or lower "
-                "`min_examples`"
-            )
+    small = [pair for pair in zip(labels.group_names, sizes, strict=True) if pair[1] < least]
+    if len(small) == 1:
+        raise UserError(
+            f"group {small[0][0]!r} has {small[0][1]} examples, but needs {least}: leave it out, "
+            "or lower `min_examples`"
+        )
+    if small:
+        first = ", ".join(f"{name!r} ({size})" for name, size in small[:3])
+        more = f" and {len(small) - 3} more" if len(small) > 3 else ""
+        raise UserError(
+            f"{len(small)} of {len(sizes)} groups have fewer than {least} examples: {first}{more}; "
+            "leave them out, or lower `min_examples`"
+        )

@@ -1,13 +1,15 @@
 """The user's own texts: the meaning of columns, and rows that are not valid."""
 
 import csv
+import dataclasses
 
 import jax
 import pytest
 
 from hasa_jax import UserError
 from hasa_jax.datasets import csv as build
-from hasa_jax.datasets.files.csv_texts import csv_texts
+from hasa_jax.datasets.files.csv_texts import csv_texts, labelled_texts
+from hasa_jax.datasets.partitioned import partitioned
 
 ROWS = [
     {"text": f"{subject} {verb} it", "label": verb, "site": subject}
@@ -62,14 +64,56 @@ def test_a_column_called_publication_is_not_the_client_by_its_name(tmp_path):
     ("labels", "classes"),
     [
         (["10", "9", "-1", "9"], ("-1", "9", "10")),
-        (["2.5", "10", "1e1"], ("2.5", "10", "1e1")),
+        (["2.5", "10", "1e1"], ("2.5", "10")),
+        (["0", "1", "0.0", "1.0", "-0"], ("0", "1")),
+        (["1.50", "01.5", "2"], ("01.5", "2")),
+        (["12345678901234567890", "12345678901234567891"], None),
+        (["1_0", "10", "\u0661\u0660"], ("10", "1_0", "\u0661\u0660")),
+        (["0", "0.0", "none"], ("0", "none")),
+        (["cafe\u0301", "caf\u00e9\u200b", "tea"], ("caf\u00e9", "tea")),
         (["10", "9", "none"], ("10", "9", "none")),
         (["10", "9", "nan"], ("10", "9", "nan")),
         ([" b  c ", "b c", "a"], ("a", "b c")),
     ],
 )
 def test_classes_are_sorted(tmp_path, labels, classes):
-    assert csv_texts(labelled(tmp_path, labels)).classes == classes
+    pool = csv_texts(labelled(tmp_path, labels))
+    assert pool.classes == (tuple(labels) if classes is None else classes)
+    assert bool(pool.notes) == (
+        len({" ".join(label.split()) for label in labels}) > len(pool.classes)
+    )
+
+
+def test_clients_that_are_equal_numbers_are_one(tmp_path):
+    rows = [{"text": "a b", "label": "xy"[i % 2], "site": (3, 1.0, "3.0")[i % 3]} for i in range(9)]
+    pool = csv_texts(write(tmp_path, rows), client_column="site")
+    assert pool.group_names == ("1.0", "3")
+    assert pool.groups.tolist() == [1, 0, 1] * 3
+    assert pool.notes == ("1 spellings of column 'site' were joined with others: '3.0' is '3'",)
+
+
+def test_bad_rows_are_counted_or_skipped(tmp_path):
+    path = write(tmp_path)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("so be it\n<br>,like,we\n,like,we\nso,,we\nso be,see,lone\n")
+    with pytest.raises(UserError) as caught:
+        csv_texts(path)
+    assert str(caught.value) == (
+        f"4 of 65 rows of {path} cannot be used: line 62 (1 columns where the header has 3; the "
+        "row is short; fill it up with separators), line 63 (column 'text' is empty; fill it in or "
+        "remove the row), line 64 (column 'text' is empty; fill it in or remove the row) and 1 "
+        "more; correct or remove them"
+    )
+    pool = labelled_texts(path, "text", "label", "site", "skip")
+    assert len(pool.inputs) == 61
+    assert pool.notes[0].startswith(f"4 of 65 rows of {path} were skipped: line 62 (1 columns")
+    with pytest.raises(UserError, match="group 'lone' has 1 examples, but needs 10"):
+        partitioned(dataclasses.replace(pool, skips_small_groups=False), jax.random.key(0))
+    data = partitioned(pool, jax.random.key(0))
+    assert data.client_names == ("some", "they", "we", "you")
+    assert data.notes[1] == "1 clients with fewer than 10 examples were left out: 'lone' (1)"
+    with pytest.raises(UserError, match="`bad_rows` is 'drop': use one of refuse, skip"):
+        labelled_texts(path, "text", "label", None, "drop")
 
 
 def test_other_columns_and_markup(tmp_path):
