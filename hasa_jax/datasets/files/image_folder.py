@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import pathlib
-import struct
-import warnings
-import zlib
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.arguments import at_least
-from hasa_jax.datasets.images import resized
-from hasa_jax.datasets.messages import one_line
+from hasa_jax.datasets.files.pictures import ENDINGS, pictures
+from hasa_jax.datasets.names import joined_note, plain_name
+from hasa_jax.datasets.paths import check_regular, is_text, shown
 from hasa_jax.datasets.pool import Pool
 
-_ENDINGS = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
-_FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
-_SPLITS = ("test", "train")
-_GREY = ("1", "L", "LA")
-_COLOUR = ("CMYK", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
-# Pillow does not catch the exceptions that its decoders raise for damaged files.
-_DAMAGE = (EOFError, IndexError, KeyError, OSError, SyntaxError, TypeError, ValueError)
-_DAMAGE = (*_DAMAGE, OverflowError, struct.error, zlib.error)
+_TRAIN, _TEST, _VALIDATION = "train", "test", "validation"
+_SPLITS = {
+    "train": _TRAIN,
+    "training": _TRAIN,
+    "test": _TEST,
+    "testing": _TEST,
+    "val": _VALIDATION,
+    "valid": _VALIDATION,
+    "validation": _VALIDATION,
+}
+"""Names of folders that are no domains but splits, in lower case."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """The images of a folder.
+
+    Attributes:
+      paths: sorted, all in folders of equal depth.
+      names: names of the folders of each image, and of the image.
+      passed: number of other files by the end of their name.
+    """
+
+    paths: list[pathlib.Path]
+    names: list[tuple[str, ...]]
+    passed: Mapping[str, int]
 
 
 def image_folder(data_dir: pathlib.Path, resize: int = 0) -> Pool:
@@ -31,8 +49,11 @@ def image_folder(data_dir: pathlib.Path, resize: int = 0) -> Pool:
 
     The paths of the images in the folder all have one of three forms: `CLASS/IMAGE`; or
     `train/CLASS/IMAGE` and `test/CLASS/IMAGE`; or `DOMAIN/CLASS/IMAGE` with one group per domain.
-    Images are the files that end in png, jpg, jpeg, webp or bmp, in lower or upper case. Other
-    files, and files and folders whose name starts with a dot, are ignored.
+    `training`, `testing`, and `val`, `valid` or `validation`, in lower or upper case, are splits
+    too. Images of `val` are for testing if there is no `test`, and for training if there is one.
+    Images are the files that end in png, jpg, jpeg, jpe, jfif, webp, gif, tif, tiff, bmp, ppm, pgm,
+    pbm or pnm, in lower or upper case. Other files are passed over and counted in the notes. Files
+    and folders whose name starts with a dot are ignored.
 
     Args:
       data_dir: folder of the images.
@@ -42,119 +63,139 @@ def image_folder(data_dir: pathlib.Path, resize: int = 0) -> Pool:
     Returns:
       Images of bytes `[n, height, width, channels]`, sorted by path, with one channel if all are
       grey and three channels if not. They are rotated as their EXIF data say. Transparency is
-      removed.
+      removed. Grey images of 16 bits are divided by one power of two. Of several frames, the first
+      one is read.
 
     Raises:
       UserError: if there are no images, if their folders or sizes do not match, if an image is
         damaged, or if Pillow is not installed.
     """
     at_least(0, resize=resize)
-    paths = _paths(data_dir)
-    names = [path.relative_to(data_dir).parts for path in paths]
-    classes = sorted({parts[-2] for parts in names})
+    found = _images_of(data_dir)
+    spelled = {raw: plain_name(raw) for parts in found.names for raw in parts[:-1]}
+    names = [tuple(spelled[raw] for raw in parts[:-1]) for parts in found.names]
+    classes = sorted({parts[-1] for parts in names})
     if len(classes) < 2:
         raise UserError(
-            f"{data_dir} has images of only one class ({classes[0]!r}): give each class a folder"
+            f"{shown(data_dir)} has images of only one class ({classes[0]!r}): give each class a "
+            "folder"
         )
-    tops = sorted({parts[0] for parts in names}) if len(names[0]) == 3 else ["all"]
-    split = bool(set(tops) & set(_SPLITS))
-    if split:
-        _check_split(data_dir, tops, names)
-    domain = {name: number for number, name in enumerate(["all"] if split else tops)}
+    tops = sorted({parts[0] for parts in names}) if len(names[0]) == 2 else ["all"]
+    splits = _splits_of(data_dir, names)
+    tests = {top for top, split in splits.items() if split == _test_split(splits)}
+    domain = {name: number for number, name in enumerate(["all"] if splits else tops)}
     class_id = {name: number for number, name in enumerate(classes)}
+    inputs, notes = pictures(found.paths, resize)
+    own = (*_passed(found), *joined_note(spelled, "folders"), *_validation(splits, names))
     return Pool(
-        inputs=_images(paths, resize),
-        targets=np.array([class_id[parts[-2]] for parts in names], np.int32),
-        is_test=np.array([split and parts[0] == "test" for parts in names]),
+        inputs=inputs,
+        targets=np.array([class_id[parts[-1]] for parts in names], np.int32),
+        is_test=np.array([parts[0] in tests for parts in names]),
         classes=tuple(classes),
         groups=np.array([domain.get(parts[0], 0) for parts in names], np.int32),
         group_names=tuple(domain),
+        notes=own + notes,
     )
 
 
-def _paths(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the sorted paths of the images, either all two or all three levels deep."""
+def _images_of(folder: pathlib.Path) -> _Found:
+    """Finds the images, either all two or all three levels deep."""
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder: name the folder of the images with `data_dir`")
+        raise UserError(
+            f"{shown(folder)} is no folder: name the folder of the images with `data_dir`"
+        )
     # One pattern per level follows links to folders, but not endlessly.
     found = {level: [] for level in (1, 2, 3, 4)}
+    passed: collections.Counter[str] = collections.Counter()
     for level, paths in found.items():
         for path in folder.glob("/".join("*" * level)):
             hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-            if path.suffix.lower() in _ENDINGS and not hidden and path.is_file():
+            if hidden or path.is_dir():
+                continue
+            if path.suffix.lower() in ENDINGS:
+                check_regular(path)
                 paths.append(path)
+            else:
+                passed[path.suffix.lower() or "no ending"] += 1
     paths = sorted(path for paths in found.values() for path in paths)
     if not paths:
         raise UserError(
-            f"{folder} has no images in folders: put them in CLASS/ or DOMAIN/CLASS/, as "
-            f"{', '.join(sorted(_ENDINGS))}"
+            f"{shown(folder)} has no images in folders: put them in CLASS/ or DOMAIN/CLASS/, as "
+            f"{', '.join(sorted(ENDINGS))}"
         )
     usual = max((2, 3), key=lambda level: len(found[level]))
     for level, others in found.items():
         if level != usual and others:
             raise UserError(
-                f"{min(others)} is {level} deep in {folder}: put all images in CLASS/, in "
-                "train/CLASS/ and test/CLASS/, or in DOMAIN/CLASS/"
+                f"{shown(min(others))} is {level} deep in {shown(folder)}: put all images in "
+                "CLASS/, in train/CLASS/ and test/CLASS/, or in DOMAIN/CLASS/"
             )
-    return paths
-
-
-def _check_split(folder: pathlib.Path, tops: list[str], names: list[tuple[str, ...]]) -> None:
-    """Refuses folders of training and test images that do not match."""
-    if tuple(tops) != _SPLITS:
+    names = [path.relative_to(folder).parts for path in paths]
+    strange = sorted({part for parts in names for part in parts[:-1] if not is_text(part)})
+    if strange:
         raise UserError(
-            f"{folder} has images in {', '.join(tops)}: it needs both train and test, and no other "
-            "folder"
+            f"{len(strange)} folders in {shown(folder)} have names that are not UTF-8, such as "
+            f"'{shown(strange[0])}': rename them"
         )
-    train, test = ({parts[1] for parts in names if parts[0] == top} for top in ("train", "test"))
+    return _Found(paths, names, passed)
+
+
+def _splits_of(folder: pathlib.Path, names: Sequence[tuple[str, ...]]) -> dict[str, str]:
+    """Returns the split of each folder; nothing if folders are no splits."""
+    tops = sorted({parts[0] for parts in names})
+    splits = {top: _SPLITS[top.lower()] for top in tops if top.lower() in _SPLITS}
+    if len(names[0]) == 1:
+        if len(splits) == len(tops):
+            raise UserError(
+                f"{shown(folder)} has images in {', '.join(tops)} without folders by class: put "
+                "them in train/CLASS/ and test/CLASS/"
+            )
+        return {}
+    if not splits:
+        return {}
+    if set(tops) - set(splits) or _TRAIN not in splits.values() or len(splits) < 2:
+        raise UserError(
+            f"{shown(folder)} has images in {', '.join(tops)}: it needs both train and test, and "
+            "no other folder"
+        )
+    if len(set(splits.values())) < len(splits):
+        raise UserError(
+            f"{shown(folder)} has images in {', '.join(tops)}, of which two are the same split: "
+            "join them in one folder"
+        )
+    held_out = _test_split(splits)
+    train = {parts[1] for parts in names if splits[parts[0]] != held_out}
+    test = {parts[1] for parts in names if splits[parts[0]] == held_out}
     if test - train:
         raise UserError(
-            f"{folder}/test has class {min(test - train)!r}, which train does not have: remove it"
+            f"{shown(folder)}/{held_out} has class {min(test - train)!r}, which train does not "
+            "have: remove it"
         )
+    return splits
 
 
-def _images(paths: list[pathlib.Path], resize: int) -> np.ndarray:
-    """Reads images of one size, or resizes them."""
-    images = []
-    for path in paths:
-        image = _decoded(path)
-        images.append(resized(image[None], resize)[0] if resize else image)
-        if images[-1].shape[:2] != images[0].shape[:2]:
-            sizes = ["x".join(map(str, one.shape[:2])) for one in (images[-1], images[0])]
-            raise UserError(
-                f"{path} is {sizes[0]} and {paths[0]} is {sizes[1]}: give all images one size with "
-                "`resize`"
-            )
-    channels = max(image.shape[2] for image in images)
-    return np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in images])
+def _test_split(splits: Mapping[str, str]) -> str:
+    """Returns the split that is for testing: that of validation if there is no other one."""
+    return _TEST if _TEST in splits.values() else _VALIDATION
 
 
-def _decoded(path: pathlib.Path) -> np.ndarray:
-    """Reads one image as bytes `[height, width, 1 or 3]`."""
-    try:
-        # The package is optional, so it is imported only here.
-        from PIL import Image, ImageOps
-    except ImportError:
-        raise UserError(f"{path} needs Pillow: pip install 'hasa_jax[data]'") from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # An image with too many pixels may be an attack.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as file:
-                return _bytes_of(ImageOps.exif_transpose(file))
-    except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(
-            f"{path} cannot be read as an image ({one_line(error)}): replace it or remove it"
-        ) from None
+def _passed(found: _Found) -> tuple[str, ...]:
+    """Writes how many files are no images."""
+    kinds = sorted(found.passed.items(), key=lambda kind: (-kind[1], kind[0]))
+    if not kinds:
+        return ()
+    first = ", ".join(f"{count} {shown(ending)[:20]}" for ending, count in kinds[:5])
+    more = f" and {len(kinds) - 5} more endings" if len(kinds) > 5 else ""
+    total = sum(found.passed.values())
+    return (f"{total} files that are no images were passed over: {first}{more}",)
 
 
-def _bytes_of(image: Any) -> np.ndarray:
-    """Returns the pixels of a Pillow image, with one or three channels."""
-    if image.mode in _GREY:
-        return np.asarray(image.convert("L"))[..., None]
-    if image.mode not in _COLOUR:
-        raise ValueError(f"its pixels are {image.mode}, not of 8 bits")
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA")  # A palette with transparency gives a warning in RGB.
-    return np.asarray(image.convert("RGB"))
+def _validation(splits: Mapping[str, str], names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Writes what images of a validation folder are for."""
+    count = sum(splits.get(parts[0]) == _VALIDATION for parts in names)
+    if not count:
+        return ()
+    use = "training, and clients draw their own validation examples"
+    if _test_split(splits) == _VALIDATION:
+        use = "testing, as there is no folder of test images"
+    return (f"{count} images of the validation folder are for {use}",)

@@ -1,11 +1,16 @@
 """Images in folders: the meaning of the folders, what is read, and what is refused."""
 
 import io
+import os
+import pathlib
 import shutil
+import tempfile
 
 import jax
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from hasa_jax import UserError
@@ -14,6 +19,7 @@ from hasa_jax.datasets.files.image_folder import image_folder
 from hasa_jax.datasets.images import resized
 
 GREY, COLOUR = (6, 4), (6, 4, 3)
+MANY = [f"{name}/{i}.png" for name in ("cat", "owl") for i in range(15)]
 
 
 def pixels(number, shape=COLOUR):
@@ -108,7 +114,7 @@ def test_images_of_several_sizes_must_be_resized(tmp_path):
 
 
 def test_a_dataset_of_a_folder(tmp_path):
-    fill(tmp_path, [f"{name}/{i}.png" for name in ("cat", "owl") for i in range(15)])
+    fill(tmp_path, MANY)
     data = build(jax.random.key(0), data_dir=str(tmp_path), resize=3, num_clients=2)
     assert data.train.inputs.shape[1:] == (3, 3, 3)
     assert data.num_tokens == 0
@@ -125,7 +131,10 @@ def test_a_dataset_of_a_folder(tmp_path):
         (["cat/a.png", "cat/b.png"], "only one class"),
         (["train/cat/a.png", "train/owl/a.png"], "images in train: .* both"),
         (["train/cat/a.png", "test/owl/a.png"], "class 'owl', which train does not have"),
-        (["train/cat/a.png", "test/cat/a.png", "val/owl/a.png"], "images in test, train, val"),
+        (["train/cat/a.png", "test/cat/a.png", "ink/owl/a.png"], "images in ink, test, train"),
+        (["Test/cat/a.png", "val/owl/a.png"], "images in Test, val: .* both"),
+        (["train/cat/a.png", "Train/owl/a.png", "test/cat/a.png"], "are the same split"),
+        (["train/a.png", "test/b.png", "val/c.png"], "without folders by class"),
     ],
 )
 def test_wrong_folders_are_refused(tmp_path, names, expected):
@@ -167,11 +176,145 @@ def test_damaged_images_are_named(tmp_path, ending):
     assert all(f"b.{ending} cannot be read as an image" in line for line in messages)
 
 
-def test_pixels_of_16_bits_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("peak", "divisor"), [(255, 1), (256, 2), (4095, 16), (4096, 32), (65535, 256)]
+)
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_pixels_of_16_bits(tmp_path, peak, divisor, ending):
+    grey = pixels(3, GREY).astype(np.uint16) * (peak // 256)
+    grey[0, 0] = peak
+    for name, values in (("cat/a", grey), ("owl/a", grey // 2)):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(values).save(tmp_path / f"{name}.{ending}")
+    pool = image_folder(tmp_path)
+    expected = np.stack([grey // divisor, grey // 2 // divisor])[..., None]
+    np.testing.assert_array_equal(pool.inputs, expected)
+    assert pool.notes == (f"2 images of 16 bits were divided by {divisor}",)
+    save(tmp_path / "owl/b.png", shape=GREY)
+    pool = image_folder(tmp_path)
+    np.testing.assert_array_equal(pool.inputs[0, ..., 0], grey // 256)
+    assert pool.notes == ("2 images of 16 bits were divided by 256",)
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_pixels_of_32_bits_are_refused(tmp_path, mode):
     fill(tmp_path, ["cat/a.png", "owl/a.png"])
-    Image.fromarray(np.zeros(GREY, np.uint16)).save(tmp_path / "owl/b.png")
-    with pytest.raises(UserError, match=r"owl/b\.png .*not of 8 bits"):
+    Image.fromarray(pixels(0, GREY)).convert(mode).save(tmp_path / "owl/b.tif")
+    with pytest.raises(UserError, match=rf"owl/b\.tif .* are {mode}, not of 8 bits"):
         image_folder(tmp_path)
+
+
+NAMES = {
+    "train": ("train", "Train", "TRAIN", "training", "Training"),
+    "test": ("test", "Test", "testing", "Testing", "TEST"),
+    "validation": ("val", "Val", "valid", "validation", "Validation"),
+}
+spelled = st.fixed_dictionaries({split: st.sampled_from(names) for split, names in NAMES.items()})
+
+
+@given(names=spelled, has=st.sets(st.sampled_from(["test", "validation"]), min_size=1))
+@settings(max_examples=20, deadline=None)
+def test_names_of_splits_in_any_spelling(names, has):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder)
+        for split in {"train", *has}:
+            fill(path, [f"{names[split]}/{c}/{split}.png" for c in ("cat", "owl")])
+        pool = image_folder(path)
+        order = sorted((names[split], c, split) for split in {"train", *has} for c in "co")
+    held_out = "test" if "test" in has else "validation"
+    assert pool.is_test.tolist() == [split == held_out for _, _, split in order]
+    assert pool.targets.tolist() == ["co".index(c) for _, c, _ in order]
+    assert pool.group_names == ("all",)
+    use = "for training" if "test" in has else "for testing"
+    assert len(pool.notes) == ("validation" in has)
+    assert all(f"2 images of the validation folder are {use}" in note for note in pool.notes)
+
+
+modes = st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F", "YCbCr"])
+endings = st.sampled_from(
+    ["bmp", "gif", "jpg", "jfif", "jpe", "png", "tif", "TIFF", "webp", "ppm", "pgm", "PNG"]
+)
+
+
+@given(mode=modes, ending=endings, seed=st.integers(0, 9))
+@settings(max_examples=80, deadline=None)
+def test_any_mode_and_format_is_read_or_refused(mode, ending, seed):
+    """What Pillow can write is read with its own pixels, or refused in one line."""
+    source = pixels(seed, GREY if mode in ("I;16", "I", "F", "1", "L") else COLOUR)
+    image = Image.fromarray(source.astype(np.uint16) * 257) if mode == "I;16" else None
+    image = image or Image.fromarray(source).convert(mode)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder)
+        for name in ("cat", "owl"):
+            (path / name).mkdir()
+            try:
+                image.save(
+                    path / name / f"a.{ending}", **{"format": "JPEG"} if ending == "jpe" else {}
+                )
+            except (OSError, KeyError, ValueError):
+                return  # There is no such file.
+        try:
+            pool = image_folder(path)
+        except UserError:
+            assert mode in ("I", "F")
+            return
+        with Image.open(path / "cat" / f"a.{ending}") as again:
+            deep = again.mode.startswith("I")
+            kept = again.mode in ("1", "L", "LA") or deep
+            expected = again.convert("L" if kept else "RGB") if not deep else source
+            expected = np.asarray(expected)
+    assert np.array_equal(pool.inputs[0], expected[..., None] if kept else expected)
+    assert np.array_equal(pool.inputs[0], pool.inputs[1])
+
+
+def test_several_frames_and_other_files_are_counted(tmp_path):
+    fill(tmp_path, ["cat/a.png", "owl/a.png"], shape=GREY)
+    frames = [Image.fromarray(pixels(i, GREY)) for i in range(3)]
+    frames[0].save(tmp_path / "owl/b.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "owl/c.tif", save_all=True, append_images=frames[1:])
+    for name in ("readme.txt", "cat/x.txt", "cat/Thumbs.db", "owl/noend", ".hidden", "cat/.x.txt"):
+        (tmp_path / name).write_text("mine", encoding="utf-8")
+    pool = image_folder(tmp_path)
+    assert len(pool.targets) == 4
+    np.testing.assert_array_equal(pool.inputs[3, ..., 0], pixels(0, GREY))
+    assert pool.notes == (
+        "4 files that are no images were passed over: 2 .txt, 1 .db, 1 no ending",
+        "2 images have several frames: the first one was read",
+    )
+    data = build(jax.random.key(0), data_dir=fill(tmp_path, MANY), resize=3, num_clients=2)
+    assert data.notes == pool.notes
+
+
+def test_names_of_folders(tmp_path):
+    fill(tmp_path, ["x/cafe\u0301/a.png", "x/owl/b.png", "y/caf\u00e9/c.png", "y\u200b/owl/d.png"])
+    pool = image_folder(tmp_path)
+    assert pool.classes == ("caf\u00e9", "owl")
+    assert pool.group_names == ("x", "y")
+    assert sorted(zip(pool.groups.tolist(), pool.targets.tolist(), strict=True)) == [
+        (0, 0), (0, 1), (1, 0), (1, 1)
+    ]  # fmt: skip
+    assert pool.notes[0].startswith("2 spellings of folders were joined with others: 'cafe")
+
+
+@pytest.mark.parametrize("form", ["{}/cat/a.png", "x/{}/a.png"])
+def test_names_of_folders_that_are_not_utf8(tmp_path, form):
+    fill(tmp_path, ["x/cat/a.png", "x/owl/b.png"])
+    for name in (b"H\xf4pital", "\u5317\u4eac".encode("gbk")):
+        save(tmp_path / form.format(os.fsdecode(name)))
+    with pytest.raises(UserError, match=r"2 folders in .* not UTF-8, such as 'H\\udcf4pital'") as e:
+        image_folder(tmp_path)
+    str(e.value).encode()
+
+
+def test_names_of_images_may_be_any_bytes_but_messages_are_text(tmp_path):
+    fill(tmp_path, ["cat/a.png", "owl/a.png"])
+    path = tmp_path / "owl" / os.fsdecode(b"\xf4\n.png")
+    save(path, 2)
+    assert len(image_folder(tmp_path).targets) == 3
+    path.write_bytes(b"hello")
+    with pytest.raises(UserError, match=r"owl/\\udcf4\\n\.png cannot be read") as caught:
+        image_folder(tmp_path)
+    assert str(caught.value).encode().isascii()
 
 
 def test_a_flood_of_pixels_is_refused(tmp_path, monkeypatch):
