@@ -11,6 +11,7 @@ import numpy as np
 from hasa_jax.base import UserError
 from hasa_jax.datasets.files.archive import DAMAGE, LABELS, Kind, arrays_of
 from hasa_jax.datasets.messages import one_line
+from hasa_jax.datasets.paths import shown
 from hasa_jax.datasets.pool import Pool, check, file_of, pooled
 
 CLASSES = (
@@ -28,6 +29,7 @@ CLASSES = (
 _SIDE = 32
 _RECORD = 1 + 3 * _SIDE * _SIDE
 _BINARY = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
+_PICKLED = "cifar-10-batches-py"
 _MOSAICS = {"webp": Kind("bytes"), "offsets": LABELS, "y": LABELS}
 
 
@@ -44,8 +46,9 @@ def cifar10(data_dir: pathlib.Path) -> Pool:
       Images of bytes `[n, 32, 32, 3]`.
 
     Raises:
-      UserError: if a file is missing or damaged.
+      UserError: if a file is missing or damaged, or if the folder has the pickled version.
     """
+    _refuse_pickles(data_dir)
     if any((data_dir / name).exists() for name in _BINARY):
         paths = [file_of(data_dir, name) for name in _BINARY]
         parts = [(*_binary(path), path.stem == "test_batch") for path in paths]
@@ -55,6 +58,19 @@ def cifar10(data_dir: pathlib.Path) -> Pool:
     for path, (inputs, targets, _) in zip(paths, parts, strict=True):
         check(path, inputs, targets, len(CLASSES))
     return pooled(parts, CLASSES)
+
+
+def _refuse_pickles(folder: pathlib.Path) -> None:
+    """Refuses the version for Python, unless a version that is read is beside it."""
+    if any((folder / name).exists() for name in (*_BINARY, "train_0.npz")):
+        return
+    for place in (folder, folder / _PICKLED):
+        if (place / "data_batch_1").exists():
+            raise UserError(
+                f"{shown(place)} has the pickled version of CIFAR-10, which is never read, because "
+                "a pickle can run code: get the binary version, cifar-10-binary.tar.gz, and name "
+                "its folder with `data_dir`"
+            )
 
 
 def _binary(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
