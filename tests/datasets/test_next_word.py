@@ -1,6 +1,11 @@
+import csv
+import unicodedata
+
 import jax
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from hasa_jax import IGNORED, UNKNOWN, UserError, keys
 from hasa_jax.datasets.fingerprint import fingerprint
@@ -169,3 +174,92 @@ def test_too_few_titles():
 def test_too_few_clients():
     with pytest.raises(UserError, match=r"only one client .'a'"):
         build({"a": tiny()["a"]}, KEY, **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\u00fcber sch\u00f6ne B\u00fccher", ["\u00fcber", "sch\u00f6ne", "b\u00fccher"]),
+        ("B\u00fccher Bu\u0308cher", ["b\u00fccher", "b\u00fccher"]),
+        ("\u00e9t\u00e9 d\u2019\u00e9l\u00e8ve", ["\u00e9t\u00e9", "d'\u00e9l\u00e8ve"]),
+        ("ti\u1ebfng vi\u1ec7t", ["ti\u1ebfng", "vi\u1ec7t"]),
+        (
+            "\u6211\u7231\u5317\u4eac AI 2024",
+            ["\u6211", "\u7231", "\u5317", "\u4eac", "ai", "2024"],
+        ),
+        ("\u30c7\u30fc\u30bf\u3092 \u30ab\u3099", [*"\u30c7\u30fc\u30bf\u3092", "\u30ac"]),
+        ("\ud55c\uad6d\uc5b4 \uacf5\ubd80", ["\ud55c\uad6d\uc5b4", "\uacf5\ubd80"]),
+        (
+            "\u0939\u093f\u0928\u094d\u0926\u0940 \u0906",
+            ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u0906"],
+        ),
+        (
+            "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd",
+            ["\u0645\u0631\u062d\u0628\u0627", "\u05e9\u05dc\u05d5\u05dd"],
+        ),
+        ("\u0e17\u0e35\u0e48\u0e19", ["\u0e17\u0e35\u0e48", "\u0e19"]),
+        (
+            "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! snake_case",
+            ["\u043f\u0440\u0438\u0432\u0435\u0442", "\u043c\u0438\u0440", "snake", "case"],
+        ),
+        ("\u0130stanbul", ["i\u0307stanbul"]),
+        (
+            "hot \U0001f525\ufe0f 1\ufe0f\u20e3 \u2764\ufe0f \u00bd m\u00b2 \u2122",
+            ["hot", "1", "m"],
+        ),
+        ("\U0001f525\U0001f525 \u2014 \u2026", []),
+    ],
+)
+def test_words_of_any_language(text, expected):
+    assert tokenize(text) == expected
+
+
+def test_the_english_rule_is_a_choice():
+    assert tokenize("\u00fcber sch\u00f6ne B\u00fccher", "english") == [
+        "ber",
+        "sch",
+        "ne",
+        "b",
+        "cher",
+    ]
+    with pytest.raises(UserError, match="`words` is 'latin': use one of unicode, english"):
+        tokenize("a", "latin")
+
+
+plain_letters = st.text(
+    st.one_of(
+        st.characters(max_codepoint=126),
+        # Punctuation and symbols of any language.
+        st.characters(categories=["P", "S", "Z", "No", "Cc"]),
+    ),
+    max_size=30,
+)
+
+
+@given(text=plain_letters)
+@settings(max_examples=300, deadline=None)
+def test_rules_agree_without_letters_of_other_languages(text):
+    lower = unicodedata.normalize("NFC", text).lower()
+    assume(
+        not any(ord(c) > 126 and (c.isalpha() or unicodedata.category(c)[0] == "M") for c in lower)
+    )
+    assert tokenize(text) == tokenize(text, "english")
+
+
+@given(text=st.text(max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_words_do_not_depend_on_the_unicode_form(text):
+    one, other = (tokenize(unicodedata.normalize(form, text)) for form in ("NFC", "NFD"))
+    assert one == other
+    assert all(word == word.strip("'") and word and not word.isspace() for word in one)
+
+
+def test_english_words_of_real_titles(data_dir):
+    """The rules differ on the six titles that have letters beyond a to z."""
+    with open(data_dir / "medium" / "medium_data.csv", newline="", encoding="utf-8") as file:
+        found = [row["title"] for row in csv.DictReader(file)]
+    differ = [t for t in found if tokenize(t) != tokenize(t, "english")]
+    assert len(found) == 6508
+    assert len(differ) == 6
+    for title in differ:
+        assert any(letter.isalpha() and not letter.isascii() for letter in title)

@@ -6,6 +6,7 @@ import pytest
 
 from hasa_jax import UNKNOWN, UserError
 from hasa_jax.datasets import fingerprint, titles
+from hasa_jax.datasets.files.csv_titles import csv_titles
 from hasa_jax.datasets.next_word import build
 from hasa_jax.datasets.titles import read_titles
 
@@ -130,3 +131,72 @@ def test_medium_dataset(medium):
     assert data.train.num_classes == len(vocabulary.words)
     targets = data.test.targets[data.test.targets >= UNKNOWN]
     assert (targets == UNKNOWN).mean() < 0.2
+
+
+def test_all_unreadable_rows_are_counted_or_skipped(tmp_path):
+    path = write(tmp_path / "t.csv", [*ROWS, *[("\U0001f525\U0001f525", "zoo")] * 30, ("a b", " ")])
+    with pytest.raises(UserError) as caught:
+        titles(jax.random.key(0), data_path=path)
+    message = str(caught.value)
+    assert message.startswith(
+        f"31 of 43 rows of {path} cannot be used: line 14 (column 'title' has"
+    )
+    assert "line 16 (" in message
+    assert "line 17 (" not in message
+    assert "and 28 more; correct or remove them" in message
+    found = csv_titles(path, "title", "publication", bad_rows="skip")
+    assert found.clients == read_titles(write(tmp_path / "good.csv", ROWS))
+    assert found.notes[0].startswith(f"31 of 43 rows of {path} were skipped: line 14")
+    only = write(tmp_path / "bad.csv", [("?", "a"), ("!", "b")])
+    with pytest.raises(UserError, match="2 of 2 rows"):
+        csv_titles(only, "title", "publication", bad_rows="skip")
+
+
+def test_tiny_clients_are_counted_or_skipped(tmp_path):
+    tiny = [("one two", f"blog {i}") for i in range(20)]
+    path = write(tmp_path / "t.csv", [*ROWS, *tiny, ("Word", "blog 0")])
+    with pytest.raises(
+        UserError, match=r"20 of 22 clients have fewer than three titles of two"
+    ) as e:
+        titles(jax.random.key(0), data_path=path)
+    assert "'blog 0' (1), 'blog 1' (1), 'blog 10' (1) and 17 more; add some" in str(e.value)
+    found = csv_titles(path, "title", "publication", bad_rows="skip")
+    assert list(found.clients) == ["abbey", "zoo"]
+    assert found.notes == (
+        "1 titles of one word were left out",
+        "20 clients with fewer than 3 titles were left out: 'blog 0' (1), 'blog 1' (1), "
+        "'blog 10' (1) and 17 more",
+    )
+
+
+def test_notes_of_a_dataset(tmp_path):
+    rows = [(title, {"zoo": "1", "abbey": "2"}[client]) for title, client in ROWS]
+    path = write(tmp_path / "t.csv", [*rows, ("we see it", "1.0"), ("Word", "2")])
+    data = titles(jax.random.key(0), data_path=path)
+    assert data.client_names == ("1", "2")
+    assert data.notes == (
+        "1 spellings of clients were joined with others: '1.0' is '1'",
+        "1 titles of one word were left out",
+    )
+    assert titles(jax.random.key(0), data_path=write(tmp_path / "u.csv", ROWS)).notes == ()
+
+
+def test_names_of_clients(tmp_path):
+    rows = [(title, f"cafe\u0301{client}") for title, client in ROWS]
+    rows += [(title, f"caf\u00e9\u200b{client} ") for title, client in ROWS]
+    found = csv_titles(write(tmp_path / "t.csv", rows), "title", "publication")
+    assert [(name, len(own)) for name, own in found.clients.items()] == [
+        ("caf\u00e9abbey", 12),
+        ("caf\u00e9zoo", 12),
+    ]
+    assert found.notes[0].startswith("2 spellings of clients were joined")
+
+
+def test_titles_in_any_language_and_by_the_english_rule(tmp_path):
+    path = write(tmp_path / "t.csv", [("sch\u00f6ne B\u00fccher", "a"), ("\u6211\u7231 AI", "b")])
+    assert read_titles(path) == {
+        "a": [["sch\u00f6ne", "b\u00fccher"]],
+        "b": [["\u6211", "\u7231", "ai"]],
+    }
+    english = csv_titles(path, "title", "publication", words="english").clients
+    assert english == {"a": [["sch", "ne", "b", "cher"]], "b": []}

@@ -133,3 +133,22 @@ def test_wrong_batches_are_refused(content, expected, tmp_path):
     folder, read = copied("cifar10", tmp_path)
     (folder / "data_batch_3.bin").write_bytes(content)
     assert_refused(read, folder, expected, "data_batch_3.bin")
+
+
+@pytest.mark.parametrize("place", [".", "cifar-10-batches-py"])
+def test_the_pickled_version_is_named_and_not_read(place, tmp_path):
+    folder = tmp_path / place
+    folder.mkdir(exist_ok=True)
+    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        (folder / name).write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    words = (str(folder), "pickled version", "never read", "cifar-10-binary.tar.gz", "`data_dir`")
+    written.assert_refused(cifar10, tmp_path, *words)
+    _, pool = written.write("cifar10", tmp_path)
+    written.assert_equal_pools(cifar10(tmp_path), pool)
+
+
+def test_a_folder_below_is_suggested(tmp_path):
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    read, _ = written.write("mnist", folder)
+    written.assert_refused(read, tmp_path, f"name {folder}, which has it, with `data_dir`")
