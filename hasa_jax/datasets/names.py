@@ -32,8 +32,8 @@ def plain_name(name: object) -> str:
         return " ".join(text.split())
     if not is_text(text):
         raise UserError(f"the name '{shown(text)}' is not UTF-8: rename it")
-    visible = (c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) != "Cf")
-    return " ".join("".join(visible).split())
+    visible = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return " ".join(unicodedata.normalize("NFC", visible).split())
 
 
 def number_of(name: str) -> decimal.Decimal | None:

@@ -140,8 +140,8 @@ def check_memory(size: int, what: str) -> None:
     available = _available_memory()
     if size > available:
         raise UserError(
-            f"{what} needs {size / 2**30:.1f} GiB, but this machine has {available / 2**30:.1f} "
-            "GiB of free memory: use fewer or smaller examples"
+            f"{what}: this needs {size / 2**30:.1f} GiB of memory, but {available / 2**30:.1f} GiB "
+            "are free: use fewer or smaller examples"
         )
 
 

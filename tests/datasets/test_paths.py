@@ -87,7 +87,7 @@ def test_a_file_larger_than_the_memory_is_refused(tmp_path):
     with open(tmp_path / "file", "wb") as file:
         file.truncate(2**43)
     for name in OF_FILES:
-        with pytest.raises(UserError, match=r"needs 8192.0 GiB, but this machine has"):
+        with pytest.raises(UserError, match=r"needs 8192.0 GiB of memory, but"):
             DATASETS[name](KEY, data_path=tmp_path / "file")
 
 

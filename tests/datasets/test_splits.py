@@ -87,3 +87,10 @@ def test_assemble_joins_clients_in_order():
     assert data.train.offsets.dtype == np.int32
     assert data.client_names == ("a", "b")
     assert data.test.num_classes == 13
+
+
+def test_all_small_clients_are_counted():
+    counts = {"a": 20, **{f"c{i}": 2 for i in range(5)}}
+    with pytest.raises(UserError, match=r"5 of 6 clients have fewer than three texts") as caught:
+        split_clients(counts, jax.random.key(0), "texts")
+    assert "'c0' (2), 'c1' (2), 'c2' (2) and 2 more; add some" in str(caught.value)

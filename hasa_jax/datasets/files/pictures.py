@@ -14,7 +14,7 @@ from hasa_jax.base import UserError
 from hasa_jax.datasets.files.archive import DAMAGE
 from hasa_jax.datasets.images import resized
 from hasa_jax.datasets.messages import one_line
-from hasa_jax.datasets.paths import opened, shown
+from hasa_jax.datasets.paths import check_memory, opened, shown
 
 _JPEG, _NETPBM = (".jfif", ".jpe", ".jpeg", ".jpg"), (".pbm", ".pgm", ".pnm", ".ppm")
 ENDINGS = frozenset((*_JPEG, *_NETPBM, ".bmp", ".gif", ".png", ".tif", ".tiff", ".webp"))
@@ -47,7 +47,7 @@ def pictures(paths: Sequence[pathlib.Path], resize: int) -> tuple[np.ndarray, tu
     Raises:
       UserError: if an image is damaged, if sizes differ, or if Pillow is not installed.
     """
-    divisor, deep = _divisor(paths)
+    divisor, deep = _divisor(paths, resize)
     images, moving = [], 0
     for path in paths:
         with _open(path) as image:
@@ -67,13 +67,16 @@ def pictures(paths: Sequence[pathlib.Path], resize: int) -> tuple[np.ndarray, tu
     return stacked, tuple(notes)
 
 
-def _divisor(paths: Sequence[pathlib.Path]) -> tuple[int, int]:
-    """Returns the divisor of images of 16 bits, and their number."""
-    deep, peak = 0, 0
+def _divisor(paths: Sequence[pathlib.Path], resize: int) -> tuple[int, int]:
+    """Returns the divisor of images of 16 bits, and their number; checks the memory of all."""
+    deep, peak, size = 0, 0, 0
     for path in paths:
         with _open(path) as image:
+            size += 3 * (resize**2 or image.width * image.height)
             if _is_deep(image):
                 deep, peak = deep + 1, max(peak, int(np.asarray(image).max()))
+    # The images exist twice while they are joined in one array.
+    check_memory(2 * size, f"{len(paths)} images")
     if deep < len(paths):
         return 256, deep
     return 2 ** max(0, peak.bit_length() - 8), deep

@@ -15,6 +15,7 @@ from PIL import Image
 
 from hasa_jax import UserError
 from hasa_jax.datasets import image_folder as build
+from hasa_jax.datasets import paths
 from hasa_jax.datasets.files.image_folder import image_folder
 from hasa_jax.datasets.images import resized
 
@@ -322,6 +323,16 @@ def test_a_flood_of_pixels_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     with pytest.raises(UserError, match=r"cat/a\.png cannot be read"):
         image_folder(tmp_path)
+
+
+def test_more_pixels_than_memory_are_refused(tmp_path, monkeypatch):
+    fill(tmp_path, ["cat/a.png", "owl/a.png"])
+    monkeypatch.setattr(paths, "_available_memory", lambda: 280)
+    with pytest.raises(
+        UserError, match=r"2 images: this needs 0.0 GiB of memory, but 0.0 GiB are free"
+    ):
+        image_folder(tmp_path)
+    assert len(image_folder(tmp_path, resize=2).targets) == 2
 
 
 def test_links_to_folders_are_followed(tmp_path):

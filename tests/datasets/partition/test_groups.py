@@ -23,3 +23,11 @@ def test_domains_have_equal_numbers_of_clients():
     small = Labels(labels.targets[:40], np.minimum(np.arange(40) // 18, 2), GROUPS)
     with pytest.raises(UserError, match=r"'east' has 4 .*`min_examples`"):
         partition("domain", small, 3)
+
+
+def test_all_small_groups_are_counted():
+    small = Labels(np.zeros(40, int), np.minimum(np.arange(40) // 4, 3), ("a", "b", "c", "d"))
+    with pytest.raises(
+        UserError, match=r"3 of 4 groups have fewer than 10 examples: 'a' \(4\), 'b'"
+    ):
+        partition("natural", small)
