@@ -53,7 +53,7 @@ def pytest_addoption(parser):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Tells how many bad inputs were met with their line, and writes the lines as a table."""
+    """Counts the bad inputs that ended in one clear line, and writes the lines as a table."""
     reports = [
         report
         for outcome in ("passed", "failed")
@@ -62,11 +62,12 @@ def pytest_terminal_summary(terminalreporter, config):
     ]
     if not reports:
         return
-    rows = [value for report in reports for _, value in report.user_properties]
-    told = f"bad inputs met with one clear line: {len(rows)} of {len(reports)}"
-    terminalreporter.write_line(told)
+    records = [value for report in reports for _, value in report.user_properties]
+    terminalreporter.write_line(
+        f"bad inputs that ended in one clear line: {len(records)} of {len(reports)}"
+    )
     if name := config.getoption("--bad-input-table"):
         bar = "\\|"
-        lines = [f"| {case} | `{line.replace('|', bar)}` |" for case, line in sorted(rows)]
-        head = ["| bad input | what is told |", "|---|---|"]
+        lines = [f"| {case} | `{line.replace('|', bar)}` |" for case, line in sorted(records)]
+        head = ["| bad input | what is shown |", "|---|---|"]
         Path(name).write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The library documents what is public, and its functions and modules stay short."""
+"""What is public is documented, and functions and modules stay short."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 MAX_BODY_LINES = 60
-MAX_MODULE_LINES = 260
+MAX_MODULE_LINES = 450
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -38,7 +38,7 @@ def body_lines(function):
 def problems(root):
     """Returns a line for every definition or module that breaks a rule."""
     found = []
-    folders = [root / name for name in ("hasa_jax", "benchmarks")]
+    folders = [root / name for name in ("hasa_jax", "experiments", "benchmarks")]
     for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         name = path.relative_to(root).as_posix()
         source = path.read_text(encoding="utf-8")
@@ -48,7 +48,9 @@ def problems(root):
         for node in ast.walk(tree):
             if isinstance(node, FUNCTIONS) and body_lines(node) > MAX_BODY_LINES:
                 found.append(f"{name}:{node.lineno}: {node.name} has {body_lines(node)} lines")
-        if (count := len(source.splitlines())) > MAX_MODULE_LINES:
+        # The configuration of the scripts is one long table.
+        long = (count := len(source.splitlines())) > MAX_MODULE_LINES
+        if long and not name.startswith("experiments/"):
             found.append(f"{name}: the module has {count} lines")
         if "utils" in path.relative_to(root).with_suffix("").parts:
             found.append(f"{name}: the name utils says nothing")
@@ -69,7 +71,7 @@ def test_the_library():
         ("a.py", '"""A."""\nclass C:\n  x = 1', "C has no docstring"),
         ("a.py", '"""A."""\nclass C:\n  """C."""\n  def m(self): ...', "C.m has no docstring"),
         ("a.py", '"""A."""\ndef _f():\n' + "  x = 1\n" * 61, "_f has 61 lines"),
-        ("a.py", '"""A."""\n' + "x = 1\n" * 260, "the module has 261 lines"),
+        ("a.py", '"""A."""\n' + "x = 1\n" * 450, "the module has 451 lines"),
         ("utils.py", '"""A."""', "the name utils says nothing"),
         ("utils/a.py", '"""A."""', "the name utils says nothing"),
     ],
