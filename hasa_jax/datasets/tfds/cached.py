@@ -7,11 +7,14 @@ import hashlib
 import itertools
 import os
 import pathlib
+import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from hasa_jax.datasets.paths import check_regular
+from hasa_jax.datasets.files.archive import check_size, member_of, values_of
+from hasa_jax.datasets.paths import check_regular, opened
 from hasa_jax.datasets.pool import Pool
 
 _FOLDER = "hasa_jax"
@@ -64,12 +67,15 @@ def load(path: pathlib.Path, expected: str) -> Pool | None:
     """
     check_regular(path)
     try:
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
+        with opened(path, "saved arrays") as stream, zipfile.ZipFile(stream) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            members = {name: member_of(archive, stream, name) for name in names}
+            check_size(path, sum(member.info.file_size for member in members.values()))
+            file = {name: values_of(archive, member) for name, member in members.items()}
             if not expected or str(file["fingerprint"]) != expected:
                 return None
             targets, is_test = file["targets"], file["is_test"]
-            inputs = file["images"] if "images" in file.files else _texts(file)
+            inputs = file["images"] if "images" in file else _texts(file)
             if not len(inputs) == len(targets) == len(is_test):
                 return None
             return Pool(
@@ -119,7 +125,7 @@ def _bytes(texts: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _texts(file: np.lib.npyio.NpzFile) -> np.ndarray:
+def _texts(file: Mapping[str, np.ndarray]) -> np.ndarray:
     """Returns the texts of `_bytes`."""
     content, offsets = file["utf8"].tobytes(), file["offsets"].tolist()
     texts = np.empty(len(offsets) - 1, object)

@@ -6,12 +6,14 @@ import pathlib
 import socket
 import sys
 
+import numpy as np
 import pytest
 from tensorflow_datasets.core.features.feature import FeatureConnector
 
 from hasa_jax import UserError
 from hasa_jax.datasets.tfds import gate, tfds
 from tests.support.prepared import assert_refused
+from tests.support.written import assert_equal_pools, little_memory
 
 TRAP = "import pathlib\npathlib.Path({path!r}).write_text('it ran')\nclass X: pass\n"
 LABEL = "tensorflow_datasets.core.features.class_label_feature.ClassLabel"
@@ -135,3 +137,14 @@ def test_saved_arrays_may_be_no_pipe(folder):
         server.bind(os.path.relpath(folder / "hasa_jax" / "shapes.npz"))
         with pytest.raises(UserError, match="socket"):
             tfds("shapes", folder)
+
+
+def test_saved_arrays_that_are_a_bomb_are_not_unpacked(folder):
+    first, path = tfds("shapes", folder), folder / "hasa_jax" / "shapes.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    bomb = np.zeros((len(first.targets), 2**21), np.uint8)
+    np.savez_compressed(path, **{**arrays, "images": bomb})
+    del bomb
+    with little_memory(2**25):
+        assert_equal_pools(first, tfds("shapes", folder))
