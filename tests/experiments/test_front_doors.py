@@ -49,10 +49,9 @@ def test_a_command_as_a_user_types_it():
     assert done.stdout.startswith("Seconds of a round, masked against sliced")
 
 
-def test_a_method_on_data_that_decide_the_model(tmp_path):
-    decided = [a for a in VECTORS if not a.startswith(("--model=", "--host_devices=", "--norm="))]
-    method = ["--method=fiarse", "--threshold=layer", "--budget_unit=params", "--num_rounds=1"]
-    done = run_process("train", *decided, *method, f"--workdir={tmp_path}")
+def test_data_decide_the_model_and_the_machine_its_devices(tmp_path):
+    decided = [a for a in VECTORS if not a.startswith(("--model=", "--host_devices="))]
+    done = run_process("train", *decided, "--num_rounds=1", f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     (record,) = records_of(tmp_path / "summary.csv")
     assert 0 <= float(record["mean_accuracy"]) <= 1

@@ -24,9 +24,8 @@ _SEED = flags.DEFINE_integer("kill_seed", 0, "Seed of the moments.")
 RUN = [
     *VECTORS,
     "--policy=hasa",
-    "--num_rounds=40",
-    "--eval_every=2",
-    "--checkpoint_every=2",
+    "--num_rounds=20",
+    "--checkpoint_every=1",
 ]
 _LIFE = 4.0
 """Longest life of a process that is to be killed, in seconds; half of it is starting up."""

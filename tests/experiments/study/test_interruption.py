@@ -8,7 +8,7 @@ import pytest
 
 from experiments.study import workdir
 from experiments.study.interruption import stop_requests
-from tests.support.scripts import VECTORS, run_process, start_process
+from tests.support.scripts import VECTORS, run, run_process, start_process
 
 NUM_ROUNDS = 20  # So many that a signal after the first finds the run alive.
 ROUNDS = [*VECTORS, f"--num_rounds={NUM_ROUNDS}", "--checkpoint_every=1", "--policy=hasa"]
@@ -20,9 +20,9 @@ def bytes_of(folder):
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """A run that nothing stopped."""
+    """A run that nothing stopped, in the process of the tests."""
     folder = tmp_path_factory.mktemp("full") / "run"
-    done = run_process("train", *ROUNDS, f"--workdir={folder}")
+    done = run("train", *ROUNDS, f"--workdir={folder}")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -46,7 +46,8 @@ def test_a_signal_ends_in_a_checkpoint_and_the_same_command_goes_on(number, full
 
 
 def test_without_checkpoints_a_signal_says_that_the_run_starts_over(tmp_path):
-    process = start_process("train", *ROUNDS, "--checkpoint_every=0", f"--workdir={tmp_path}")
+    endless = [*ROUNDS, "--num_rounds=9999", "--checkpoint_every=0"]
+    process = start_process("train", *endless, f"--workdir={tmp_path}")
     process.wait_for("  round 1  ")
     process.send(signal.SIGINT)
     done = process.wait()
@@ -102,7 +103,7 @@ def test_a_full_disk_is_reported_and_loses_nothing(disk, words, full, small_disk
     small_disk(tmp_path / disk)
     folder = tmp_path / "run"
     arguments = [*ROUNDS, f"--workdir={folder}"]
-    done = run_process("train", *arguments, "--num_rounds=1")
+    done = run("train", *arguments, "--num_rounds=1")
     assert done.returncode == 0, done.stderr
     before = {p: p.read_bytes() for p in (folder / "checkpoints").rglob("*") if p.is_file()}
     free, filler = os.statvfs(tmp_path / disk), tmp_path / disk / "filler"
@@ -115,6 +116,6 @@ def test_a_full_disk_is_reported_and_loses_nothing(disk, words, full, small_disk
     after = {p: p.read_bytes() for p in (folder / "checkpoints").rglob("*") if p.is_file()}
     assert before.items() <= after.items()
     filler.unlink()
-    done = run_process("train", *arguments)
+    done = run("train", *arguments)
     assert done.returncode == 0, done.stderr
     assert bytes_of(folder) == bytes_of(full)
