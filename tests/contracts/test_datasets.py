@@ -148,6 +148,10 @@ def test_same_key_same_bytes(make, data):
     assert fingerprint(make(0)) == fingerprint(data) != fingerprint(make(1))
 
 
+def test_nothing_is_left_out_of_clean_files(data):
+    assert data.notes == ()
+
+
 @pytest.mark.parametrize("name", sorted(DATASETS))
 def test_the_key_comes_first_and_all_arguments_are_documented(name):
     build = DATASETS[name]
