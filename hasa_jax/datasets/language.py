@@ -11,6 +11,8 @@ import itertools
 
 import numpy as np
 
+from hasa_jax.datasets.memory import check_memory
+
 _NUM_WORDS = 240
 _SHARED_WORDS = 40  # The most frequent words; every topic uses them, each in its own order.
 _TOPIC_WORDS = (30, 90)  # Further words of the narrowest and the broadest topic.
@@ -31,6 +33,23 @@ class Language:
     words: np.ndarray
     cumulative: np.ndarray
     successors: np.ndarray
+
+
+def check_titles(num_titles: int, num_topics: int, max_length: int) -> None:
+    """Refuses more titles than this machine has memory for, before any is drawn.
+
+    Args:
+      num_titles: titles of all clients.
+      num_topics: number of topics.
+      max_length: words kept of a title.
+
+    Raises:
+      UserError: if they need more than the free memory.
+    """
+    words = 2 * _LENGTHS[1] * 8  # The random numbers and the word ids of one title.
+    check_memory(num_titles * words, f"`num_titles` is {num_titles}")
+    check_memory(num_topics * _NUM_WORDS**2 * 8, f"{num_topics} topics")
+    check_memory(4 * num_titles * max_length, f"`max_length` is {max_length}")
 
 
 def draw_language(generator: np.random.Generator, num_topics: int) -> Language:

@@ -13,6 +13,7 @@ import numpy as np
 
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets.arguments import at_least
+from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.splits import assemble, split_clients
 from hasa_jax.datasets.vocabulary import (
     FIRST_WORD_ID,
@@ -132,6 +133,7 @@ def build(
     """
     at_least(1, max_length=max_length)
     counts = {name: len(texts) for name, texts in titles.items()}
+    check_memory(8 * sum(counts.values()) * max_length, f"`max_length` is {max_length}")
     splits = split_clients(counts, key, "titles of two or more words")
     vocabulary = build_vocabulary(titles, splits, vocab_size, min_count)
     encoded = {

@@ -15,9 +15,10 @@ import numpy as np
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets.arrays import from_arrays, is_integral
 from hasa_jax.datasets.files.archive import DAMAGE, Member, is_bomb, member_of, values_of
+from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.messages import one_line
 from hasa_jax.datasets.names import joined_note, spellings
-from hasa_jax.datasets.paths import check_memory, opened, path_of, shown
+from hasa_jax.datasets.paths import opened, path_of, shown
 
 _ARRAYS = ("inputs", "targets", "clients")
 _NPY = b"\x93NUMPY"

@@ -11,6 +11,7 @@ from hasa_jax import keys
 from hasa_jax.base import ClientData, FederatedDataset, UserError
 from hasa_jax.datasets.arguments import at_least
 from hasa_jax.datasets.images import resized, standardised
+from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.partition.assign import assign
 from hasa_jax.datasets.pool import Pool
 from hasa_jax.datasets.splits import Split
@@ -81,6 +82,10 @@ def partitioned(
             raise UserError(f"`resize` is {resize}, but these data are texts: leave it out")
         inputs, num_tokens = encoded(pool.inputs, train, vocab_size, max_length)
     else:
+        side = resize**2 or pool.inputs.shape[1] * pool.inputs.shape[2]
+        # Numbers of four bytes, which the splits copy.
+        size = 8 * len(pool.inputs) * side * pool.inputs.shape[3]
+        check_memory(size, f"`resize` is {resize}" if resize else f"{len(pool.inputs)} images")
         images = resized(pool.inputs, resize) if resize else pool.inputs
         inputs, num_tokens = standardised(images, images[train]), 0
     names = _names(pool, partition, len(splits))

@@ -8,7 +8,8 @@ import pathlib
 import numpy as np
 
 from hasa_jax.base import UserError
-from hasa_jax.datasets.paths import check_memory, check_regular, shown
+from hasa_jax.datasets.memory import check_memory
+from hasa_jax.datasets.paths import check_regular, shown
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.arguments import at_least, fraction
+from hasa_jax.datasets.memory import check_memory
 
 _LEAST = 10  # Examples of a client: one for validation, one for test, the others for training.
 
@@ -69,6 +70,7 @@ def label_mixtures(
       Federated Visual Classification. arXiv:1909.06335, 2019.
     """
     fraction(heterogeneity=heterogeneity)
+    check_memory(8 * num_clients * num_classes, f"{num_clients} clients of {num_classes} classes")
     if heterogeneity < 1e-6:  # Treated as 0: its concentration is infinite.
         return np.full((num_clients, num_classes), 1 / num_classes)
     # A concentration of 0 is not valid; 1e-12 gives a single class as well.

@@ -15,6 +15,7 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.base import FederatedDataset
 from hasa_jax.datasets.arguments import at_least
+from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.skew import client_sizes, label_mixtures
 from hasa_jax.datasets.splits import assemble, split_clients
 
@@ -59,6 +60,10 @@ def synthetic_images(
     """
     at_least(2, num_classes=num_classes)
     at_least(4, image_size=image_size)
+    # Several arrays of eight bytes a number while they are drawn, then two of four.
+    each = 24 * _CHANNELS * image_size**2
+    check_memory(each * num_images, f"`num_images` is {num_images}")
+    check_memory(each * num_classes, f"`num_classes` is {num_classes}")
     sizes = client_sizes(num_clients, num_images=num_images)
     # Patterns are drawn first: they are the same for any number of clients.
     generator = keys.generator(keys.address(key, keys.Stream.DATA))

@@ -8,7 +8,7 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets.arguments import fraction
-from hasa_jax.datasets.language import draw_language, draw_titles
+from hasa_jax.datasets.language import check_titles, draw_language, draw_titles
 from hasa_jax.datasets.next_word import build
 
 # Names and typical numbers of titles of seven publications of very different size.
@@ -56,6 +56,7 @@ def synthetic_titles(
     if num_titles < 200:
         raise UserError(f"`num_titles` is {num_titles}: seven clients need at least 200")
     fraction(heterogeneity=heterogeneity)
+    check_titles(num_titles, len(_CLIENTS), max_length)
     language = draw_language(keys.generator(keys.address(key, keys.Stream.DATA)), len(_CLIENTS))
     titles = {}
     for i, (name, count) in enumerate(_title_counts(num_titles).items()):

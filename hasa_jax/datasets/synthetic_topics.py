@@ -8,7 +8,7 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.base import FederatedDataset
 from hasa_jax.datasets.arguments import at_least
-from hasa_jax.datasets.language import draw_language, draw_titles
+from hasa_jax.datasets.language import check_titles, draw_language, draw_titles
 from hasa_jax.datasets.skew import client_sizes, label_mixtures
 from hasa_jax.datasets.splits import assemble, split_clients
 from hasa_jax.datasets.vocabulary import build_vocabulary, pad
@@ -54,6 +54,7 @@ def synthetic_topics(
     """
     at_least(2, num_topics=num_topics)
     at_least(1, max_length=max_length)
+    check_titles(num_titles, num_topics, max_length)
     sizes = client_sizes(num_clients, num_titles=num_titles)
     # The language is drawn first: it is the same for any number of clients.
     generator = keys.generator(keys.address(key, keys.Stream.DATA))

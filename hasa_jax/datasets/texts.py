@@ -10,6 +10,7 @@ import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.arguments import at_least
+from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.vocabulary import PADDING_ID, UNKNOWN_ID, pad
 
 _PADDING, _UNKNOWN = "<padding>", "<unknown>"
@@ -49,6 +50,7 @@ def encoded(
     """
     at_least(0, vocab_size=vocab_size)
     at_least(1, max_length=max_length)
+    check_memory(4 * len(texts) * max_length, f"`max_length` is {max_length}")
     plain = [" ".join(unicodedata.normalize("NFKC", text).lower().split()) for text in texts]
     tokenizer = _trained([plain[index] for index in train], vocab_size)
     tokenizer.enable_truncation(max_length)

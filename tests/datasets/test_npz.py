@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hasa_jax import UserError
-from hasa_jax.datasets import npz, paths
+from hasa_jax.datasets import memory, npz
 from tests.support.written import little_memory
 
 INDICES = np.arange(30)
@@ -155,7 +155,7 @@ def test_small_arrays_may_pack_well(tmp_path):
 
 
 def test_more_than_the_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "_available_memory", lambda: 20_000)
+    monkeypatch.setattr(memory, "_available_memory", lambda: 20_000)
     path = save(tmp_path / "a.npz", inputs=np.zeros((30, 300)))
     with pytest.raises(UserError, match=r"needs 0.0 GiB of memory"):
         npz(KEY, data_path=path)

@@ -17,8 +17,9 @@ from typing import BinaryIO
 import numpy as np
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.messages import one_line
-from hasa_jax.datasets.paths import check_memory, opened, shown
+from hasa_jax.datasets.paths import opened, shown
 
 DAMAGE = (
     ArithmeticError,

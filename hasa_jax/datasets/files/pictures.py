@@ -13,8 +13,9 @@ import numpy as np
 from hasa_jax.base import UserError
 from hasa_jax.datasets.files.archive import DAMAGE
 from hasa_jax.datasets.images import resized
+from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.messages import one_line
-from hasa_jax.datasets.paths import check_memory, opened, shown
+from hasa_jax.datasets.paths import opened, shown
 
 _JPEG, _NETPBM = (".jfif", ".jpe", ".jpeg", ".jpg"), (".pbm", ".pgm", ".pnm", ".ppm")
 ENDINGS = frozenset((*_JPEG, *_NETPBM, ".bmp", ".gif", ".png", ".tif", ".tiff", ".webp"))

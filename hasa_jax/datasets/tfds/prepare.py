@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hasa_jax.base import UserError
-from hasa_jax.datasets.tfds.gate import UnknownFeature
+from hasa_jax.datasets.tfds.gate import UnknownFeature, check_files
 from hasa_jax.datasets.tfds.names import PREFIX, short_message
 
 FORMAT = "array_record"
@@ -40,6 +40,7 @@ def prepared(name: str, data_dir: pathlib.Path) -> Any:
         raise UserError(f"{data_dir} is a file: name a folder with `data_dir`")
     builder = _builder(name, data_dir)
     if not builder.is_prepared():
+        check_files(data_dir / "downloads")
         _prepare(name, builder, data_dir)
     formats = sorted(each.value for each in builder.info.available_file_formats())
     if FORMAT not in formats:

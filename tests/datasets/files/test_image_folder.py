@@ -15,7 +15,7 @@ from PIL import Image
 
 from hasa_jax import UserError
 from hasa_jax.datasets import image_folder as build
-from hasa_jax.datasets import paths
+from hasa_jax.datasets import memory
 from hasa_jax.datasets.files.image_folder import image_folder
 from hasa_jax.datasets.images import resized
 
@@ -327,7 +327,7 @@ def test_a_flood_of_pixels_is_refused(tmp_path, monkeypatch):
 
 def test_more_pixels_than_memory_are_refused(tmp_path, monkeypatch):
     fill(tmp_path, ["cat/a.png", "owl/a.png"])
-    monkeypatch.setattr(paths, "_available_memory", lambda: 280)
+    monkeypatch.setattr(memory, "_available_memory", lambda: 280)
     with pytest.raises(
         UserError, match=r"2 images: this needs 0.0 GiB of memory, but 0.0 GiB are free"
     ):
