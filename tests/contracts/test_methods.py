@@ -56,11 +56,22 @@ def pairs():
             yield pytest.param(name, kind, marks=marks)
 
 
-def program_of(name, kind, mode, data):
+@functools.cache
+def data_of(kind):
+    return small.client_data(SIZES, kind=kind)
+
+
+@functools.cache
+def program_of(name, kind, mode):
+    """Makes a program once, so that the tests of a pair share what is compiled."""
     method = hj.METHODS[name]()
-    model = model_of(method, kind)
     return small.program(
-        model, data, mode, method=method, optimizer=optax.sgd(0.03), batch_size=BATCH
+        model_of(method, kind),
+        data_of(kind),
+        mode,
+        method=method,
+        optimizer=optax.sgd(0.03),
+        batch_size=BATCH,
     )
 
 
@@ -74,8 +85,7 @@ def train(program, data, cohort):
 
 @pytest.mark.parametrize(("name", "kind"), list(pairs()))
 def test_rounds_keep_every_invariant(name, kind):
-    data = small.client_data(SIZES, kind=kind)
-    program = program_of(name, kind, "masked", data)
+    data, program = data_of(kind), program_of(name, kind, "masked")
     method, largest = program.method, max(program.model.groups.values())
     start = small.initial(program, KEY)
 
@@ -113,13 +123,12 @@ def test_rounds_keep_every_invariant(name, kind):
 
 @pytest.mark.parametrize(("name", "kind"), list(pairs()))
 def test_sliced_equals_masked_or_is_refused(name, kind):
-    data = small.client_data(SIZES, kind=kind)
-    masked = program_of(name, kind, "masked", data)
+    data, masked = data_of(kind), program_of(name, kind, "masked")
     if masked.extraction.order is None:
         with pytest.raises(hj.UserError, match="keeps single parameters: use masked"):
-            program_of(name, kind, "sliced", data)
+            program_of(name, kind, "sliced")
         return
-    sliced = program_of(name, kind, "sliced", data)
+    sliced = program_of(name, kind, "sliced")
     largest = max(masked.model.groups.values())
     sizes = [largest // 2, largest - 1, largest // 2]
     ends = [train(program, data, cohort_of(program, data, sizes)) for program in (masked, sliced)]
@@ -140,8 +149,7 @@ def masks_of(program, state, data, cohort):
 
 @pytest.mark.parametrize("name", sorted(hj.METHODS))
 def test_coordinates_that_no_client_holds_keep_their_bits(name):
-    data = small.client_data(SIZES, kind="perceptron")
-    program = program_of(name, "perceptron", "masked", data)
+    data, program = data_of("perceptron"), program_of(name, "perceptron", "masked")
     start = small.initial(program, KEY)
     cohort = cohort_of(program, data, [2, 3, 2])
     masks = masks_of(program, start, data, cohort)
