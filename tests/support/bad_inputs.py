@@ -589,7 +589,6 @@ OWN_PROCESS = frozenset(
         "flagfile that is not there",
         "no number",
         "zero rounds",
-        "too large a batch",
         "option of another method",
         "unknown policy of many",
         # Files.
@@ -597,17 +596,13 @@ OWN_PROCESS = frozenset(
         "CSV with too many fields",
         "npz cut in half",
         "image cut off",
-        "TFDS in another format",
         "scores that are words",
         # Folders.
         "workdir that is a file",
         "workdir that cannot be",
-        "workdir of another configuration",
         "run.json cut off",
         "no results",
         "no results to draw",
-        "sizes without levels",
-        "need of one workdir",
         # Checkpoints and training.
         "workdir of other devices",
         "checkpoints that are a file",

@@ -108,19 +108,7 @@ def test_train_in_a_process_of_its_own_equals_its_part_of_compare(compared, tmp_
     assert records_of(tmp_path / "metrics.csv") == part
 
 
-def test_seeds_of_one_program_give_the_same_table(compared, tmp_path):
-    folder, _ = compared
-    shared = ["--num_seeds=2", "--seeds_per_program=2", "--policies=uniform"]
-    done = run("compare", f"--workdir={tmp_path}", *shared, *VECTORS)
-    assert done.returncode == 0, done.stderr
-    part = [r for r in records_of(folder / "metrics.csv") if r["policy"] == "uniform"]
-    found = records_of(tmp_path / "metrics.csv")
-    assert len(found) == len(part)
-    for record in found:
-        (same,) = [r for r in part if {**r, "loss": 0} == {**record, "loss": 0}]
-        assert float(same["loss"]) == pytest.approx(float(record["loss"]), abs=1e-5)
-
-
+@pytest.mark.slow
 def test_sliced_execution_gives_the_same_losses_within_tolerance(compared, tmp_path):
     folder, _ = compared
     sliced = [*VECTORS, "--execution=sliced", "--policies=hasa", "--num_seeds=1"]
@@ -133,20 +121,6 @@ def test_sliced_execution_gives_the_same_losses_within_tolerance(compared, tmp_p
     ]
     for one, other in zip(masked, records_of(tmp_path / "metrics.csv"), strict=True):
         assert float(one["loss"]) == pytest.approx(float(other["loss"]), abs=1e-3)
-
-
-def test_methods_of_compare_bring_their_policies(tmp_path):
-    arguments = ["--methods=hasa,fiarse:uniform", "--budget_unit=params", "--budget=.7"]
-    rounds = ["--num_rounds=1", "--num_seeds=1", "--execution=auto"]
-    done = run("compare", *VECTORS, *arguments, *rounds, f"--workdir={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    records = records_of(tmp_path / "summary.csv")
-    assert [(r["method"], r["policy"]) for r in records] == [
-        ("hasa", "hasa"),
-        ("fiarse", "uniform"),
-    ]
-    for record in records:
-        assert float(record["budget_params"]) == pytest.approx(0.7, abs=0.1)
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(full, tmp_path):
