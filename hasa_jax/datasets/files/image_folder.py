@@ -73,6 +73,9 @@ def image_folder(data_dir: pathlib.Path, resize: int = 0) -> Pool:
     at_least(0, resize=resize)
     found = _images_of(data_dir)
     spelled = {raw: plain_name(raw) for parts in found.names for raw in parts[:-1]}
+    for raw, name in spelled.items():
+        if not name:
+            raise UserError(f"the name {raw!r} of a folder has no visible character: rename it")
     names = [tuple(spelled[raw] for raw in parts[:-1]) for parts in found.names]
     classes = sorted({parts[-1] for parts in names})
     if len(classes) < 2:

@@ -155,7 +155,7 @@ def encoded_as(ending):
     return file.getvalue()
 
 
-@pytest.mark.parametrize("ending", ["bmp", "jpeg", "png", "webp"])
+@pytest.mark.parametrize("ending", ["bmp", "gif", "jpeg", "png", "ppm", "tiff", "webp"])
 def test_damaged_images_are_named(tmp_path, ending):
     intact = encoded_as(ending)
     fill(tmp_path, ["cat/a.png", "owl/a.png"])
@@ -294,6 +294,9 @@ def test_names_of_folders(tmp_path):
     assert sorted(zip(pool.groups.tolist(), pool.targets.tolist(), strict=True)) == [
         (0, 0), (0, 1), (1, 0), (1, 1)
     ]  # fmt: skip
+    save(tmp_path / "x/\u200b/a.png")
+    with pytest.raises(UserError, match=r"'\\u200b' of a folder has no visible character"):
+        image_folder(tmp_path)
     assert pool.notes[0].startswith("2 spellings of folders were joined with others: 'cafe")
 
 
