@@ -3,11 +3,10 @@
 import pytest
 
 from hasa_jax.simulation.checkpoint import read_arrays
-from tests.support.scripts import VECTORS, run_process, small
+from tests.support.scripts import VECTORS, records_of, run_process, small
 
 IMAGES = [*VECTORS, "--image_size=8"]
 KINDS = {
-    "mlp": [*VECTORS, "--num_rounds=1"],
     "lstm": [*small(), "--execution=sliced"],
     "transformer": [*small(), "--model=transformer", "--policy=random", "--execution=sliced"],
     "cnn": [*IMAGES, "--model=cnn", "--norm=static"],
@@ -29,20 +28,34 @@ KINDS = {
 }
 
 
-def results(folder, arguments):
+def results(folder, arguments, cache=""):
     """Runs in a process of its own; returns all results as bytes."""
-    done = run_process("train", *arguments, f"--workdir={folder}", "--compilation_cache=")
-    assert done.returncode == 0, done.stderr
+    kept = f"--compilation_cache={cache}"
+    done = run_process("train", *arguments, f"--workdir={folder}", kept)
+    assert (done.returncode, done.stderr) == (0, "")
     (checkpoints,) = (folder / "checkpoints").iterdir()
     arrays = {name: array.tobytes() for name, array in read_arrays(checkpoints).items()}
     files = ("metrics.csv", "summary.csv", "table.md")
     return arrays | {name: (folder / name).read_bytes() for name in files}
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=[] if kind == "mlp" else pytest.mark.slow) for kind in KINDS],
-)
+def test_compiled_again_or_kept_programs_change_no_byte(tmp_path):
+    arguments, cache = [*VECTORS, "--num_rounds=1"], tmp_path / "kept" / "programs"
+    first = results(tmp_path / "none", arguments)
+    held = []
+    for folder in ("cold", "warm"):
+        for path in sorted(cache.glob("*"))[:3]:
+            path.write_bytes(path.read_bytes()[:99])  # As if the first run had been killed.
+        assert results(tmp_path / folder, arguments, cache) == first
+        held.append({path.name for path in cache.iterdir()})
+        # Fetching a program counts as compiling it.
+        (times,) = records_of(tmp_path / folder / "timings.csv")
+        assert float(times["compile_seconds"]) > 0
+    assert held[0] == held[1] != set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_two_runs_are_equal_to_the_byte(kind, tmp_path):
     first, second = (results(tmp_path / name, KINDS[kind]) for name in ("first", "second"))
     assert first.keys() == second.keys()

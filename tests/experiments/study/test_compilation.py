@@ -1,32 +1,14 @@
-"""Compiled programs are kept between processes, where the user or the environment says."""
+"""Compiled programs are kept where the user or the environment says; devices as well."""
+
+import subprocess
+import sys
 
 import pytest
 
 from experiments.study import compilation, devices
-from tests.support.scripts import VECTORS, records_of, run_process
+from tests.support.scripts import ROOT, VECTORS, environment_of, run_process
 
 ROUND = [*VECTORS, "--num_rounds=1", "--checkpoint_every=0"]
-
-
-def test_kept_programs_are_used_again_and_change_no_byte(tmp_path):
-    cache, held = tmp_path / "kept" / "programs", []
-    for folder in ("cold", "warm"):
-        for path in sorted(cache.glob("*"))[:3]:
-            path.write_bytes(path.read_bytes()[:99])  # As if the first run had been killed.
-        done = run_process(
-            "train",
-            f"--workdir={tmp_path / folder}",
-            f"--compilation_cache={cache}",
-            *ROUND,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
-        held.append({path.name for path in cache.iterdir()})
-        # Fetching a program counts as compiling it.
-        assert float(records_of(tmp_path / folder / "timings.csv")[0]["compile_seconds"]) > 0
-    assert held[0] == held[1] != set()
-    cold, warm = ((tmp_path / f / "metrics.csv").read_bytes() for f in ("cold", "warm"))
-    assert cold == warm
 
 
 @pytest.mark.slow
@@ -50,6 +32,19 @@ def test_the_cache_goes_where_the_environment_says(monkeypatch):
     assert compilation.default_folder() == "/caches/hasa_jax/xla"
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/programs")
     assert compilation.default_folder() == "/programs"
+
+
+def test_a_host_is_split_into_its_cores():
+    code = (
+        "import jax; from experiments.study import devices; devices.split_host(0); "
+        "print(jax.device_count(), min(devices.usable_cores(), 8))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment_of(), capture_output=True, text=True, check=True
+    )
+    count, cores = done.stdout.split()
+    assert count == cores
 
 
 def test_a_host_is_not_split_against_the_environment(monkeypatch):
