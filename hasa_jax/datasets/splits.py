@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
 
 from hasa_jax import keys
 from hasa_jax.base import ClientData, FederatedDataset, UserError
+
+_BLOCK = 4096
 
 LEAST = 3
 """Fewest examples of a client: one in each split."""
@@ -23,13 +25,36 @@ def split(
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
 ) -> Split:
+    """Splits the examples of one client at random; see `split_by`.
+
+    Args:
+      num_examples: examples of the client, `n`.
+      key: consumed.
+      validation_fraction: share of the examples for validation.
+      test_fraction: share of the examples for test.
+
+    Returns:
+      Indices of train, validation and test, each ascending.
+
+    Raises:
+      UserError: if no example is left for training.
+    """
+    return split_by(num_examples, keys.generator(key), validation_fraction, test_fraction)
+
+
+def split_by(
+    num_examples: int,
+    generator: np.random.Generator,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.1,
+) -> Split:
     """Splits the examples of one client at random.
 
     Validation and test get `max(1, round(fraction * n))` examples each, training gets the rest.
 
     Args:
       num_examples: examples of the client, `n`.
-      key: consumed.
+      generator: consumed.
       validation_fraction: share of the examples for validation.
       test_fraction: share of the examples for test.
 
@@ -46,7 +71,7 @@ def split(
             f"{num_examples} examples leave none for training after {num_validation} for "
             f"validation and {num_test} for test: give more examples or lower the fractions"
         )
-    order = keys.generator(key).permutation(num_examples)
+    order = generator.permutation(num_examples)
     validation, test, train = np.split(order, [num_validation, num_validation + num_test])
     return np.sort(train), np.sort(validation), np.sort(test)
 
@@ -81,10 +106,35 @@ def split_clients(num_examples: Mapping[str, int], key: jax.Array, what: str) ->
             f"{len(small)} of {len(num_examples)} clients have fewer than three {what}, which "
             f"train, validation and test need: {first}{more}; add some or remove the clients"
         )
-    return [
-        split(count, keys.address(key, keys.Stream.SPLIT, client=i))
-        for i, count in enumerate(num_examples.values())
-    ]
+    generators = generators_of_clients(key, len(num_examples))
+    return [split_by(n, own) for n, own in zip(num_examples.values(), generators, strict=True)]
+
+
+def generators_of_clients(key: jax.Array, num_clients: int) -> Iterator[np.random.Generator]:
+    """Yields the generator of each client's split: that of its address in the stream `SPLIT`.
+
+    Args:
+      key: root key of the run; it is not consumed.
+      num_clients: number of clients `N`.
+
+    Yields:
+      `keys.generator(keys.address(key, Stream.SPLIT, client=i))` for each client i.
+    """
+    if num_clients < _BLOCK:
+        for client in range(num_clients):
+            yield keys.generator(keys.address(key, keys.Stream.SPLIT, client=client))
+        return
+    addresses = jax.jit(jax.vmap(_address, in_axes=(None, 0)))
+    # Blocks of one size are compiled once; one key at a time takes a millisecond each.
+    for start in range(0, num_clients, _BLOCK):
+        found = addresses(key, np.arange(start, start + _BLOCK, dtype=np.int32))
+        for words in np.asarray(jax.random.key_data(found))[: num_clients - start].tolist():
+            yield np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+
+
+def _address(key: jax.Array, client: jax.Array) -> jax.Array:
+    """Returns the key of one client's split."""
+    return keys.address(key, keys.Stream.SPLIT, client=client)
 
 
 def assemble(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from hasa_jax import UserError, keys
-from hasa_jax.datasets.splits import assemble, split, split_clients
+from hasa_jax.datasets.splits import assemble, generators_of_clients, split, split_clients
 
 
 @pytest.mark.parametrize("num_examples", [3, 4, 7, 10, 28, 101, 3041])
@@ -94,3 +94,12 @@ def test_all_small_clients_are_counted():
     with pytest.raises(UserError, match=r"5 of 6 clients have fewer than three texts") as caught:
         split_clients(counts, jax.random.key(0), "texts")
     assert "'c0' (2), 'c1' (2), 'c2' (2) and 2 more; add some" in str(caught.value)
+
+
+def test_many_clients_have_the_generators_of_their_addresses():
+    key, count = jax.random.key(3), 2 * 4096 + 5
+    found = list(generators_of_clients(key, count))
+    assert len(found) == count
+    for client in (0, 1, 4095, 4096, count - 1):
+        expected = keys.generator(keys.address(key, keys.Stream.SPLIT, client=client))
+        assert found[client].integers(2**60) == expected.integers(2**60)

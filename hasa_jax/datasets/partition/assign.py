@@ -15,7 +15,7 @@ from hasa_jax.datasets.partition import PARTITIONS
 from hasa_jax.datasets.partition.labels import Labels
 from hasa_jax.datasets.partition.matched import matched
 from hasa_jax.datasets.pool import Pool
-from hasa_jax.datasets.splits import Split, split
+from hasa_jax.datasets.splits import Split, generators_of_clients, split_by
 
 _MATCHED, _SHARES = 10**6, 10**6 + 1  # Client numbers in the key addresses that clients share.
 
@@ -58,7 +58,8 @@ def assign(
             f"a client has {fewest} examples, but its splits need 3: raise `min_examples`"
         )
     if not test.size:
-        splits = [split(len(part), _key_of(key, client)) for client, part in enumerate(own)]
+        generators = generators_of_clients(key, len(own))
+        splits = [split_by(len(p), each) for p, each in zip(own, generators, strict=True)]
         return [(part[a], part[b], part[c]) for part, (a, b, c) in zip(own, splits, strict=True)]
     if test.size < len(own):
         raise UserError(
@@ -72,9 +73,10 @@ def assign(
         len(own),
         keys.generator(keys.address(key, keys.Stream.SPLIT, client=_MATCHED)),
     )
+    each = zip(own, tests, generators_of_clients(key, len(own)), strict=True)
     return [
-        (*_train_and_validation(part, _key_of(key, client)), test[positions])
-        for client, (part, positions) in enumerate(zip(own, tests, strict=True))
+        (*_train_and_validation(part, generator), test[positions])
+        for part, positions, generator in each
     ]
 
 
@@ -83,13 +85,10 @@ def _labels(pool: Pool, indices: np.ndarray) -> Labels:
     return Labels(pool.targets[indices], pool.groups[indices], pool.group_names)
 
 
-def _train_and_validation(indices: np.ndarray, key: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+def _train_and_validation(
+    indices: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Divides indices at random into training and validation; validation is a tenth of them."""
-    order = keys.generator(key).permutation(len(indices))
+    order = generator.permutation(len(indices))
     count = max(1, round(0.1 * len(indices)))
     return np.sort(indices[order[count:]]), np.sort(indices[order[:count]])
-
-
-def _key_of(key: jax.Array, client: int) -> jax.Array:
-    """Returns the key that splits a client's examples."""
-    return keys.address(key, keys.Stream.SPLIT, client=client)
