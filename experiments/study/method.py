@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 from experiments.config import RunConfig
 from experiments.rooms import FROM_FILE, AllocationConfig, MethodConfig, named_score
@@ -16,27 +16,6 @@ from hasa_jax.client.objectives.objective import Objective
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.methods import METHODS, Method
 from hasa_jax.supernet.types import Extraction
-
-
-class _Tables(NamedTuple):
-    """Entries of the library's tables that a published method takes these parts from."""
-
-    extraction: str
-    objective: str
-
-
-_PUBLISHED = {
-    "coordinate_median": _Tables("prefix", "cross_entropy"),
-    "fedavg": _Tables("prefix", "cross_entropy"),
-    "federated_dropout": _Tables("random", "cross_entropy"),
-    "fedrolex": _Tables("rolling", "masked_cross_entropy"),
-    "fiarse": _Tables("importance", "cross_entropy"),
-    "fjord": _Tables("ordered_dropout", "cross_entropy"),
-    "hasa": _Tables("prefix", "cross_entropy"),
-    "heterofl": _Tables("prefix", "masked_cross_entropy"),
-    "scalefl": _Tables("depth_width", "multi_exit"),
-    "trimmed_mean": _Tables("prefix", "cross_entropy"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +56,9 @@ def parts_of(config: RunConfig, name: str) -> Parts:
       The parts.
     """
     published = METHODS[name]()
-    usual: dict[str, Any] = (
-        vars(published) | _PUBLISHED[name]._asdict() | {"policy": published.policy.name}
-    )
+    usual: dict[str, Any] = vars(published) | {
+        part: getattr(published, part).name for part in ("policy", "extraction", "objective")
+    }
     chosen: dict[str, Any] = vars(config.method) | {"policy": config.allocation.policy}
     names = [field.name for field in dataclasses.fields(Parts)]
     return Parts(**{n: usual[n] if chosen[n] is None else chosen[n] for n in names})
@@ -164,8 +143,6 @@ def _objective(config: RunConfig, parts: Parts) -> Objective:
 
 def _policy(chosen: AllocationConfig, name: str) -> Policy:
     """Builds the policy with its options."""
-    if name == "capacity" and not chosen.capacities:
-        raise UserError("policy capacity follows the devices' widths: list them in `capacities`")
     options: dict[str, dict[str, Any]] = {
         "fixed": {"widths": chosen.widths},
         "levels": {

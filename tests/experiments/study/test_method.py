@@ -105,7 +105,6 @@ def test_options_reach_their_parts():
 @pytest.mark.parametrize(
     ("values", "method", "policy", "words"),
     [
-        ({}, "hasa", "capacity", "list them in `capacities`"),
         ({"exit_widths": (0.5, 1)}, "scalefl", "uniform", "`exit_widths` has 2 widths"),
         ({"exit_widths": (1, 0.5), "exits": 2}, "scalefl", "uniform", "`exit_widths` at exits"),
         ({"dropout_levels": (1, 0.5)}, "fjord", "uniform", "`dropout_levels` of ordered dropout"),
