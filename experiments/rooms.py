@@ -20,7 +20,10 @@ from hasa_jax.datasets import (
     synthetic_images,
     synthetic_titles,
     synthetic_topics,
+    titles,
 )
+from hasa_jax.datasets.csv_rows import BAD_ROWS
+from hasa_jax.datasets.next_word import WORDS
 from hasa_jax.datasets.partition import PARTITIONS
 from hasa_jax.datasets.partitioned import partitioned
 from hasa_jax.extraction import EXTRACTIONS, importance, ordered_dropout, random, rolling
@@ -151,6 +154,17 @@ class DataConfig:
     label_column: str | None = knob(None, "Column of the class of csv; by default label.")
     client_column: str | None = knob(
         None, "Column of the client; by default publication for titles, none for csv."
+    )
+    words: str = knob(
+        default_of(titles, "words"),
+        "Words of titles: of any language, or only of the letters a to z and digits.",
+        choices=WORDS,
+    )
+    bad_rows: str = knob(
+        default_of(titles, "bad_rows"),
+        "Rows of titles and csv that cannot be used, and clients of too few: refused, or skipped "
+        "and counted.",
+        choices=BAD_ROWS,
     )
     vocab_size: int = knob(
         default_of(partitioned, "vocab_size"),

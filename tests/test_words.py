@@ -41,7 +41,7 @@ NAMES = {"possible": r"possible", "rows": r"rows"}
 ROWS = ("hasa_jax/datasets/csv_rows.py", "hasa_jax/datasets/files/")
 """Where names may say `rows`: those of CSV files that are read."""
 
-KNOWN_NAMES = r"label_rows?|LabelRows?|csv_rows|rows_of"
+KNOWN_NAMES = r"label_rows?|LabelRows?|csv_rows|rows_of|bad_rows|BAD_ROWS"
 """Names with that word: of the glossary, and of the reader of CSV files."""
 
 

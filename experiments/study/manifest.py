@@ -9,7 +9,7 @@ import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -36,6 +36,7 @@ class Manifest:
       execution: devices, backend and block, as they are on the machine.
       code: versions of packages, and the commit.
       began_with: other code that the run began with, oldest first.
+      data_notes: what readers of the data left out, joined or guessed, by seed.
     """
 
     script: str
@@ -45,6 +46,7 @@ class Manifest:
     execution: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     code: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     began_with: tuple[Mapping[str, Any], ...] = ()
+    data_notes: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     @property
     def run(self) -> RunConfig:
@@ -98,6 +100,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             execution=found.get("execution", {}),
             code={name: found.get(name) for name in ("versions", "git_commit")},
             began_with=tuple(found.get("began_with", ())),
+            data_notes=found.get("data_notes", {}),
         )
         texts = (manifest.script,)
         trees = (manifest.config, manifest.data_sha256, manifest.methods, manifest.execution)
@@ -132,6 +135,7 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
         "device": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
         "cpu_count": os.cpu_count(),
         "data_sha256": manifest.data_sha256,
+        "data_notes": manifest.data_notes,
     }
     temporary = folder / f"{NAME}.new"
     temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -155,7 +155,11 @@ def run_study(study: Study) -> pathlib.Path:
         for seeds in study.groups:
             if seeds != group.seeds:
                 group = _prepared(study, seeds, group)
-                run = dataclasses.replace(run, data_sha256={**run.data_sha256, **_hashes(group)})
+                run = dataclasses.replace(
+                    run,
+                    data_sha256={**run.data_sha256, **_hashes(group)},
+                    data_notes={**run.data_notes, **_notes(group)},
+                )
             if where := _run_group(study, group, folder, run, writers, stop):
                 say(f"stopped {where}: run the same command again to go on; so far: {folder}")
                 return folder
@@ -169,6 +173,10 @@ def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> G
     """Builds data, programs and allocations of some seeds; data of one shape share programs."""
     config = study.config
     datasets = [build_dataset(config.data, study.given, seed) for seed in seeds]
+    known = [note for data in (previous.datasets if previous else []) for note in data.notes]
+    for note in dict.fromkeys(note for data in datasets for note in data.notes):
+        if note not in known:
+            say(f"data: {note}")
     shape = _shape(datasets)
     if previous and _shape(previous.datasets) == shape:
         programs = previous.programs
@@ -226,6 +234,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
         script=study.script,
         config=manifest.recorded(study.config),
         data_sha256=_hashes(group),
+        data_notes=_notes(group),
         methods={name: describe(study.config, name) for name, _ in study.arms},
         execution={
             "backend": jax.default_backend(),
@@ -243,6 +252,12 @@ def _hashes(group: Group) -> dict[str, str]:
         str(seed): fingerprint(dataset)
         for seed, dataset in zip(group.seeds, group.datasets, strict=True)
     }
+
+
+def _notes(group: Group) -> dict[str, tuple[str, ...]]:
+    """Returns what readers noted of the data of every seed, if they noted anything."""
+    noted = zip(group.seeds, group.datasets, strict=True)
+    return {str(seed): dataset.notes for seed, dataset in noted if dataset.notes}
 
 
 def _writers(study: Study, folder: pathlib.Path, files: CsvWriter) -> list[Writer]:

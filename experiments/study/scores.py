@@ -37,7 +37,7 @@ def read_scores(score_path: str, clients: tuple[str, ...], seed: int) -> np.ndar
             of_this, value = all(int(own) == seed for own in seeds), float(score)
         except ValueError:
             raise UserError(
-                f"{path}, line {line}: a score must be a number, and a seed a whole one"
+                f"{path}, line {line}: a score must be a number, and a seed an integer"
             ) from None
         if of_this and client in found:
             raise UserError(f"{path}, line {line}: client {client!r} is there twice")

@@ -128,7 +128,7 @@ def settle(
     more = f" and {len(bad) - _MOST_ROWS} more" if len(bad) > _MOST_ROWS else ""
     found = f"{len(bad)} of {total} rows of {name} cannot be used: {first}{more}"
     if bad_rows == "refuse" or len(bad) == total:
-        raise UserError(f"{found}; correct or remove them")
+        raise UserError(f"{found}; correct or remove them, or set `bad_rows` to skip")
     return (f"{len(bad)} of {total} rows of {name} were skipped: {first}{more}",)
 
 

@@ -21,6 +21,8 @@ def titles(
     vocab_size: int = 0,
     min_count: int = 2,
     max_length: int = 16,
+    words: str = "unicode",
+    bad_rows: str = "refuse",
 ) -> FederatedDataset:
     """Reads titles for next-word prediction; see `next_word.build` for the arrays.
 
@@ -32,6 +34,10 @@ def titles(
       vocab_size: largest number of words in the vocabulary; 0 means no limit.
       min_count: training occurrences that a word needs to be in the vocabulary.
       max_length: predictions kept of a title, `T`.
+      words: rule for words, one of `next_word.WORDS`: `unicode` for any language, `english` for the
+        letters a to z and digits only.
+      bad_rows: `refuse` rows that cannot be used; or `skip` them, and clients with fewer than three
+        titles, with a count in the notes.
 
     Returns:
       The dataset: inputs and targets `[D, T]` int32, clients in alphabetical order.
@@ -40,7 +46,7 @@ def titles(
       UserError: if the file or one of its rows is not valid, if an argument is out of range, or if
         there are too few clients or titles.
     """
-    found = csv_titles(data_path, text_column, client_column)
+    found = csv_titles(data_path, text_column, client_column, words, bad_rows)
     dataset, _ = build(
         found.clients, key, vocab_size=vocab_size, min_count=min_count, max_length=max_length
     )

@@ -143,10 +143,12 @@ def test_all_unreadable_rows_are_counted_or_skipped(tmp_path):
     )
     assert "line 16 (" in message
     assert "line 17 (" not in message
-    assert "and 28 more; correct or remove them" in message
+    assert "and 28 more; correct or remove them, or set `bad_rows` to skip" in message
     found = csv_titles(path, "title", "publication", bad_rows="skip")
     assert found.clients == read_titles(write(tmp_path / "good.csv", ROWS))
     assert found.notes[0].startswith(f"31 of 43 rows of {path} were skipped: line 14")
+    data = titles(jax.random.key(0), data_path=path, min_count=1, bad_rows="skip")
+    assert data.notes == found.notes
     only = write(tmp_path / "bad.csv", [("?", "a"), ("!", "b")])
     with pytest.raises(UserError, match="2 of 2 rows"):
         csv_titles(only, "title", "publication", bad_rows="skip")

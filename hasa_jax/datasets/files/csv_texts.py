@@ -20,6 +20,7 @@ def csv_texts(
     text_column: str = "text",
     label_column: str = "label",
     client_column: str | None = None,
+    bad_rows: str = "refuse",
 ) -> Pool:
     """Reads texts and their classes from a CSV file.
 
@@ -35,35 +36,11 @@ def csv_texts(
       client_column: column of the client of each text; clients are sorted as classes are. None if
         the file names no clients: a partition then makes them. No column has this meaning only by
         its name.
+      bad_rows: `refuse` rows that cannot be used; or `skip` them, and clients with too few texts
+        for the partition, with a count in the notes.
 
     Returns:
       Texts `[n]`, with one group per client and without a test set.
-
-    Raises:
-      UserError: if the file or one of its rows is not valid.
-    """
-    return labelled_texts(data_path, text_column, label_column, client_column)
-
-
-def labelled_texts(
-    data_path: pathlib.Path,
-    text_column: str,
-    label_column: str,
-    client_column: str | None,
-    bad_rows: str = "refuse",
-) -> Pool:
-    """Reads texts and their classes from a CSV file; see `csv_texts`.
-
-    Args:
-      data_path: path of the file.
-      text_column: column of the texts.
-      label_column: column of the classes.
-      client_column: column of the clients, or None.
-      bad_rows: `refuse` rows that cannot be used; or `skip` them, and clients with too few texts
-        for the partition.
-
-    Returns:
-      Texts `[n]`, with notes.
 
     Raises:
       UserError: if the file or one of its rows is not valid.

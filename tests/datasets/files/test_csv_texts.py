@@ -8,7 +8,7 @@ import pytest
 
 from hasa_jax import UserError
 from hasa_jax.datasets import csv as build
-from hasa_jax.datasets.files.csv_texts import csv_texts, labelled_texts
+from hasa_jax.datasets.files.csv_texts import csv_texts
 from hasa_jax.datasets.partitioned import partitioned
 
 ROWS = [
@@ -102,9 +102,9 @@ def test_bad_rows_are_counted_or_skipped(tmp_path):
         f"4 of 65 rows of {path} cannot be used: line 62 (1 columns where the header has 3; the "
         "row is short; fill it up with separators), line 63 (column 'text' is empty; fill it in or "
         "remove the row), line 64 (column 'text' is empty; fill it in or remove the row) and 1 "
-        "more; correct or remove them"
+        "more; correct or remove them, or set `bad_rows` to skip"
     )
-    pool = labelled_texts(path, "text", "label", "site", "skip")
+    pool = csv_texts(path, "text", "label", "site", "skip")
     assert len(pool.inputs) == 61
     assert pool.notes[0].startswith(f"4 of 65 rows of {path} were skipped: line 62 (1 columns")
     with pytest.raises(UserError, match="group 'lone' has 1 examples, but needs 10"):
@@ -113,7 +113,7 @@ def test_bad_rows_are_counted_or_skipped(tmp_path):
     assert data.client_names == ("some", "they", "we", "you")
     assert data.notes[1] == "1 clients with fewer than 10 examples were left out: 'lone' (1)"
     with pytest.raises(UserError, match="`bad_rows` is 'drop': use one of refuse, skip"):
-        labelled_texts(path, "text", "label", None, "drop")
+        csv_texts(path, "text", "label", None, "drop")
 
 
 def test_other_columns_and_markup(tmp_path):

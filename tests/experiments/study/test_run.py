@@ -174,3 +174,16 @@ def test_compare_runs_on_the_real_file(data_dir, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len({record["client"] for record in records_of(tmp_path / "metrics.csv")}) == 7
+
+
+def test_what_readers_left_out_is_printed_and_recorded(tmp_path):
+    lines = [f"the art of tea {i},{('North', 'South')[i % 2]}" for i in range(12)]
+    path = tmp_path / "titles.csv"
+    path.write_text("\n".join(["title,publication", *lines, "short"]) + "\n", encoding="utf-8")
+    arguments = ["--dataset=titles", f"--data_path={path}", "--min_count=1", "--bad_rows=skip"]
+    small = ["--num_rounds=1", "--hidden_dim=4", "--embed_dim=4", "--execution=masked"]
+    done = run("train", *arguments, *small, "--host_devices=1", f"--workdir={tmp_path / 'w'}")
+    assert done.returncode == 0, done.stderr
+    (note,) = json.loads((tmp_path / "w" / "run.json").read_text())["data_notes"]["0"]
+    assert "1 of 13 rows" in note
+    assert f"data: {note}" in done.stdout.splitlines()
