@@ -1,6 +1,7 @@
 """Strictness for every test, set before JAX starts, and the shared fixtures."""
 
 import gc
+import itertools
 import os
 from pathlib import Path
 
@@ -39,12 +40,19 @@ def data_dir():
     return path
 
 
+@pytest.fixture(scope="session")
+def _modules():
+    """Counts the modules whose tests this process has run."""
+    return itertools.count(1)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _forget_programs():
-    """Frees the compiled programs of a module: a worker that keeps thousands is ever slower."""
+def _forget_programs(_modules):
+    """Frees compiled programs now and then: a worker that keeps thousands is ever slower."""
     yield
-    jax.clear_caches()
-    gc.collect()
+    if next(_modules) % 8 == 0:
+        jax.clear_caches()
+        gc.collect()
 
 
 def pytest_addoption(parser):

@@ -137,7 +137,7 @@ def test_rounds_on_a_part_are_the_rounds_on_all(name):
     program = small.program(model, data, mode, method=small.plain(**parts), optimizer=SGD)
     # Two stretches of a round of three clients.
     stretches = [
-        cohorts.stack([small.cohort(program, data, SIZES[own], clients=own, sizes_in_run=SIZES)])
+        cohorts.stack([small.cohort(program, data, [6, 6, 6], clients=own)])
         for own in ([0, 1, 5], [1, 2, 5])
     ]
     clients = [cohorts.clients_of(stretch) for stretch in stretches]

@@ -102,7 +102,14 @@ def test_a_robust_mean_holds_every_update():
     made = setting(*middle(), "sliced", 1, SGD, method=small.plain(robust="median"))
     need = memory.memory_need(*made)
     assert need.sums == 2 * 4 * need.inserted
-    assert 0.5 < need.total / allotted(*made) < 2
+    plain = need_of(*middle(), "sliced", 1, SGD)
+    assert need.total - plain.total == 7 * plain.sums
+
+
+@pytest.mark.slow
+def test_the_need_of_a_robust_mean_is_what_the_compiler_allots():
+    made = setting(*middle(), "sliced", 1, SGD, method=small.plain(robust="median"))
+    assert 0.5 < memory.memory_need(*made).total / allotted(*made) < 2
 
 
 def middle_need(optimizer=None, mode="sliced", block=2, **options):

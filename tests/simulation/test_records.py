@@ -106,7 +106,8 @@ def test_levels_are_evaluated_on_the_test_examples_of_all_clients():
     """A client's own subnet is evaluated on its own classes, the supernet on all."""
     dataset = small.dataset(kind="perceptron")
     method = hj.methods.heterofl(levels=(1.0,))
-    program = small.program(small.perceptron(norm="static"), dataset.train, method=method)
+    model = small.perceptron(norm="static", layers=1)
+    program = small.program(model, dataset.train, method=method)
     trial = small.trial(program, dataset, policy=method.policy)
     reporting = hj.Reporting(levels={"1": 9, "half": 5})
     (history,) = hj.run_trials(program, [trial], num_rounds=1, reporting=reporting)
