@@ -88,10 +88,10 @@ cross_domain: $(STUDY_STAMP) ## HASA across domains: make cross_domain DATA=FOLD
 	  $$run --score_path=runs/$$name/wide/need.csv --workdir=runs/$$name/policies || exit; done
 
 test: lint ## Lint, check types, run the tests
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist=loadfile
 
 test-slow: $(DEV_STAMP) ## Run only the slow tests
-	$(BIN)/python -m pytest -n $(JOBS) -m slow
+	$(BIN)/python -m pytest -n $(JOBS) --dist=loadfile -m slow
 
 lint: $(DEV_STAMP) ## Check style, format and types
 	$(BIN)/ruff check

@@ -55,7 +55,10 @@ def test_a_method_has_the_name_of_its_factory_and_a_summary_of_one_line(name):
     line = describe(method)
     assert method.name == name
     assert "\n" not in line
-    assert line.startswith(f"{method.summary}: policy={method.policy.name}, norm={method.norm}")
+    assert line.startswith(f"{method.summary}: policy={method.policy.name}, ")
+    for part in ("extraction", "objective"):
+        assert f"{part}={getattr(method, part).name}, " in line
+    assert f"norm={method.norm}, " in line
 
 
 SIZES = (30, 14, 8, 6, 4, 3, 1)
