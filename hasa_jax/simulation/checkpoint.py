@@ -190,7 +190,7 @@ class Checkpoints:
           UserError: if something could not be.
         """
         self._guarded("could not be written", self._manager.wait_until_finished)
-        self._manager.close()
+        self._guarded("could not be written", self._manager.close)
 
     def _add_up_files(self) -> None:
         """Puts the sum of its files into a checkpoint that is about to get its final name."""
