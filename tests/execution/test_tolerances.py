@@ -9,4 +9,4 @@ from tests.support import tolerances
 @pytest.mark.parametrize("kind", tolerances.KINDS)
 def test_no_difference_exceeds_the_tolerance(kind):
     for name, difference in tolerances.differences(kind).items():
-        assert difference <= tolerances.TOLERANCE, name
+        assert difference <= tolerances.TOLERANCES[kind], name

@@ -18,12 +18,12 @@ import hasa_jax as hj
 from hasa_jax.simulation import cohorts
 from tests.support import small
 
-TOLERANCE = 1e-4
-"""What no difference may exceed; parameters are about .1 to 1."""
-
 NUM_CLIENTS, ROUNDS = 50, 2
 SGD = optax.sgd(0.01)
 KINDS = ("perceptron", "lstm", "transformer", "cnn group", "resnet18 static")
+TOLERANCES = {**dict.fromkeys(KINDS, 1e-4), "resnet18 static": 2e-3}
+"""What no difference may exceed; parameters are about .1 to 1. The last stage of ResNet-18 has one
+pixel of these images, and norms over a handful of values amplify rounding."""
 REFERENCE = hj.Execution("sliced", client_block=1, devices=1)
 VARIATIONS = {
     "masked": {"mode": "masked"},
