@@ -10,25 +10,17 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import flax.struct
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax.base import ClientData, ClientMetrics, PyTree, ServerState
-from hasa_jax.client import batches as batching
-from hasa_jax.client.calibration import calibrate
-from hasa_jax.client.evaluation import EvaluationTask, evaluate_client
-from hasa_jax.execution.layout import Bucket, Cohort, Slot, place
-from hasa_jax.execution.loop import run_cohort
-from hasa_jax.execution.sharding import over_trials, share_cohort
+from hasa_jax.base import ClientData, ClientMetrics, ServerState
+from hasa_jax.execution.layout import Cohort, place
+from hasa_jax.execution.sharding import over_trials
 from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.evaluation_pass import evaluate_cohort
 from hasa_jax.simulation.feed import Feed, Part
 from hasa_jax.simulation.program import Program
-from hasa_jax.simulation.round import extract, prepare
 from hasa_jax.simulation.trial import Trial
-from hasa_jax.supernet import label_rows
-from hasa_jax.supernet.subnet import Subnet, forward
 from hasa_jax.supernet.types import Extraction
 
 SUPERNET = "supernet"
@@ -260,160 +252,3 @@ def _evaluate_trials(
     one = functools.partial(evaluate_cohort, program, hides)
     devices = program.execution.devices
     return over_trials(one, devices, states, data, train, cohort, calibrators)
-
-
-class EvaluationInputs(NamedTuple):
-    """What all clients of an evaluation share.
-
-    Attributes:
-      state: the server's state; the subnets are those of its current round.
-      data: examples to evaluate.
-      train: training examples of all clients, which calibrate static norms, name a client's own
-        classes, and inform extractions that look at data.
-      calibrated: moments of the subnets; None for a model without static norms.
-    """
-
-    state: ServerState
-    data: ClientData
-    train: ClientData
-    calibrated: Calibrated | None
-
-
-@flax.struct.dataclass
-class Calibrated:
-    """Moments of static norms of some subnets, which represent all.
-
-    Attributes:
-      slots: whose subnets they are `[R]`.
-      moments: as `Model.moments` `[R, ...]`; of a narrow subnet in its own order of units, with
-        zeros after them.
-    """
-
-    slots: Slot
-    moments: PyTree
-
-
-def evaluate_cohort(
-    program: Program,
-    hides: bool,
-    state: ServerState,
-    data: ClientData,
-    train: ClientData,
-    cohort: Cohort,
-    calibrators: Cohort | None,
-) -> ClientMetrics:
-    """Evaluates every client's subnet on that client's own examples.
-
-    Args:
-      program: what is run (static).
-      hides: whether each client's absent classes are hidden, for objectives that train so (static).
-      state: the server's state.
-      data: one split of all clients.
-      train: training examples of all clients.
-      cohort: clients and their sizes; full sizes evaluate the supernet.
-      calibrators: clients whose subnets represent those of all, where norms are static.
-
-    Returns:
-      Sums over examples `[P, V, L]`, as the cohort's clients.
-    """
-    calibrated = None
-    if calibrators is not None:
-        moments_of = functools.partial(_calibrate_device, program)
-        shared = share_cohort(moments_of, calibrators.layout, axis=0, same=2)
-        found = calibrators.slots, shared(calibrators, state, train)[1]
-        calibrated = Calibrated(*jax.tree.map(lambda x: jnp.reshape(x, (-1, *x.shape[3:])), found))
-    inputs = EvaluationInputs(state, data, train, calibrated)
-    sums_of = functools.partial(_evaluate_device, program, hides)
-    return share_cohort(sums_of, cohort.layout, axis=0, same=1)(cohort, inputs)[1]
-
-
-def _evaluate_device(
-    program: Program, hides: bool, cohort: Cohort, inputs: EvaluationInputs
-) -> tuple[PyTree, ClientMetrics]:
-    """Evaluates the clients of one device `[1, V, L]`."""
-    classes = label_rows.present_classes(inputs.train) if hides else None
-    prepared = prepare(program, inputs.state)
-    num_batches = cohort.layout.num_batches
-    client_fn = functools.partial(_evaluate_slot, program, inputs, prepared, classes, num_batches)
-    return run_cohort(client_fn, cohort)
-
-
-def _evaluate_slot(
-    program: Program,
-    inputs: EvaluationInputs,
-    prepared: PyTree,
-    classes: jax.Array | None,
-    num_batches: int,
-    bucket: Bucket,
-    lane_axis: str | None,
-    slot: Slot,
-) -> tuple[PyTree, ClientMetrics]:
-    """Evaluates one client; nothing is summed over clients."""
-    state, data, client = inputs.state, inputs.data, slot.client
-    subnet = extract(program, state, inputs.train, prepared, slot, bucket)
-    batch_size = program.training.batch_size
-    task = EvaluationTask(
-        batches=batching.sequential_batches(data, client, num_batches, batch_size),
-        moments=_moments_of(program, subnet, client, inputs.calibrated),
-        present=None if classes is None else classes[client],
-        positions=program.rule.positions,
-        lane_axis=lane_axis,
-    )
-    return (), evaluate_client(subnet, data, task)
-
-
-def _calibrate_device(
-    program: Program, cohort: Cohort, state: ServerState, train: ClientData
-) -> tuple[PyTree, PyTree]:
-    """Calibrates static norms of the clients of one device `[1, V, L]`."""
-    batches = batching.mixed_batches(state.key, train)
-    prepared = prepare(program, state)
-    client_fn = functools.partial(_calibrate_slot, program, state, train, batches, prepared)
-    return run_cohort(client_fn, cohort)
-
-
-def _calibrate_slot(
-    program: Program,
-    state: ServerState,
-    train: ClientData,
-    batches: batching.Batches,
-    prepared: PyTree,
-    bucket: Bucket,
-    lane_axis: str | None,
-    slot: Slot,
-) -> tuple[PyTree, PyTree]:
-    """Calibrates one client's subnet; zeros fill its moments up to those of the supernet."""
-    del lane_axis
-    subnet = extract(program, state, train, prepared, slot, bucket)
-    return (), resize_moments(calibrate(subnet, train, batches), program.model.moments)
-
-
-def _moments_of(
-    program: Program, subnet: Subnet, client: jax.Array, calibrated: Calibrated | None
-) -> PyTree | None:
-    """Finds the moments of a client's subnet."""
-    if calibrated is None:
-        return None
-    slots = calibrated.slots
-    alike = slots.client == client
-    if program.extraction.by_size:
-        same = [slots.kept[name] == kept for name, kept in subnet.kept.items()]
-        alike = jnp.stack([slots.exits == subnet.exits, *same]).all(axis=0)
-    # Empty slots hold no moments.
-    position = jnp.argmax(alike & (slots.client >= 0))
-    found = jax.tree.map(lambda x: x[position], calibrated.moments)
-    model = program.model
-    example = jax.ShapeDtypeStruct((1, *model.input_shape), model.input_dtype)
-    own = jax.eval_shape(lambda x: forward(subnet, subnet.params, x)[1], example)
-    return resize_moments(found, own)
-
-
-def resize_moments(moments: PyTree, shapes: PyTree) -> PyTree:
-    """Cuts the axes of moments off at their ends, or fills them up with zeros."""
-
-    def resize(leaf: jax.Array, shape: jax.ShapeDtypeStruct) -> jax.Array:
-        cut = leaf[tuple(slice(size) for size in shape.shape)]
-        missing = [(0, size - had) for size, had in zip(shape.shape, cut.shape, strict=True)]
-        return jnp.pad(cut, missing)
-
-    return jax.tree.map(resize, moments, shapes)

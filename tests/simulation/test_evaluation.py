@@ -10,7 +10,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.execution import MODES
-from hasa_jax.simulation import evaluation
+from hasa_jax.simulation import evaluation, evaluation_pass
 from hasa_jax.supernet import units
 from tests.support import small
 
@@ -124,10 +124,10 @@ def test_who_represents_all(extraction, count, expected):
 def test_moments_are_filled_up_and_cut_at_their_ends():
     moments = {"mean": jnp.array([1.0, 2.0]), "var": jnp.ones((2, 2))}
     larger = {"mean": jax.ShapeDtypeStruct((4,), "f"), "var": jax.ShapeDtypeStruct((3, 2), "f")}
-    filled = evaluation.resize_moments(moments, larger)
+    filled = evaluation_pass.resize_moments(moments, larger)
     np.testing.assert_array_equal(filled["mean"], [1, 2, 0, 0])
     np.testing.assert_array_equal(filled["var"], [[1, 1], [1, 1], [0, 0]])
-    small.assert_trees_equal(evaluation.resize_moments(filled, moments), moments)
+    small.assert_trees_equal(evaluation_pass.resize_moments(filled, moments), moments)
 
 
 @pytest.mark.parametrize("hides", [False, True])

@@ -20,7 +20,7 @@ from hasa_jax.models.mlp import MLP as Perceptron
 from hasa_jax.models.resnet18 import ResNet18
 from hasa_jax.models.transformer import Transformer
 from hasa_jax.simulation import cohorts
-from hasa_jax.simulation.evaluation import evaluate_cohort
+from hasa_jax.simulation.evaluation_pass import evaluate_cohort
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.subnet import Subnet
 from hasa_jax.supernet.types import Model
