@@ -101,7 +101,10 @@ def _step(
         key = jax.random.fold_in(task.key, number)
         drawn = units.draw_kept(key, subnet.model, rule.levels, subnet.kept)
     numbers = [*rule.positions, None]
-    gradients = [functools.partial(_gradient, subnet, task, rule, batch, drawn, n) for n in numbers]
+    loss = functools.partial(
+        batch_loss, subnet=subnet, task=task, rule=rule, batch=batch, drawn=drawn
+    )
+    gradients = [jax.grad(functools.partial(loss, number=n), has_aux=True) for n in numbers]
     choice = choose_number(batch, rule.positions, task.lane_axis)
     grads, sums = jax.lax.switch(choice, gradients, params)
     steps, new_opt_state = rule.optimizer.update(grads, opt_state, params)
@@ -111,22 +114,6 @@ def _step(
     took_part = sums.loss_count > 0
     new = jax.tree.map(lambda n, o: jnp.where(took_part, n, o), new, (params, opt_state))
     return *new, jax.tree.map(jnp.add, total, sums)
-
-
-def _gradient(
-    subnet: Subnet,
-    task: LocalTask,
-    rule: LocalRule,
-    batch: Batch,
-    drawn: Kept | None,
-    number: int | None,
-    params: Params,
-) -> tuple[Params, ClientMetrics]:
-    """Returns the gradient of a batch's loss, with logits at so many positions."""
-    grads, sums = jax.grad(batch_loss, has_aux=True)(
-        params, subnet, task, rule, batch, drawn, number
-    )
-    return grads, sums
 
 
 def batch_loss(
