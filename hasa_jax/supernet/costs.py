@@ -152,6 +152,9 @@ def cost_table(model: Model, extraction: Extraction, unit: str) -> np.ndarray:
     """
     if unit not in (*BUDGET_UNITS, "executed"):
         raise UserError(f"unknown budget unit {unit!r}: use one of {', '.join(BUDGET_UNITS)}")
+    if unit == "executed" and extraction.mask is None:
+        # Narrow subnets execute their own MACs; what is traced once is not traced again.
+        return cost_table(model, extraction, "macs")
     sizes = range(1, max(model.groups.values()) + 1)
     shapes = [extraction.shape(model, size) for size in sizes]
     if unit == "width":
