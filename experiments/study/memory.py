@@ -28,6 +28,7 @@ def check_memory(
       UserError: if the run does not fit.
     """
     need = memory.memory_need(program, trials, sizes_in_run)
-    say(f"memory of a device for {arm.method} ({arm.policy}): {need.describe()}")
+    what = f"{arm.method} ({arm.policy}), {program.execution.mode}"
+    say(f"memory of a device for {what}: {need.describe()}")
     used = memory.devices_of(program, len(trials))
     memory.check_fits(need, memory.available_bytes(used[0]), used)

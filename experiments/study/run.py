@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from experiments.analysis import tables
-from experiments.config import RunConfig
+from experiments.config import RunConfig, with_fields
 from experiments.study import manifest, program, workdir
 from experiments.study.arm import Arm, arm_of_train, arms_of_compare
 from experiments.study.data import build_dataset
@@ -230,9 +230,11 @@ def _labels(config: RunConfig, arm: Arm, seed: int) -> dict[str, str | int]:
 def _manifest(study: Study, group: Group) -> Manifest:
     """Describes the run, with the data of its first seeds."""
     first = next(iter(group.programs.values()))
+    model = model_name(study.config.model, group.datasets[0])
     return Manifest(
         script=study.script,
-        config=manifest.recorded(study.config),
+        # The model follows the data where the user names none; run.json says which it is.
+        config=manifest.recorded(with_fields(study.config, {"model": model})),
         data_sha256=_hashes(group),
         data_notes=_notes(group),
         methods={name: describe(study.config, name) for name, _ in study.arms},

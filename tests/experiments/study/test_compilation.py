@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from experiments.study import compilation, devices
@@ -49,7 +50,9 @@ def test_a_host_is_split_into_its_cores():
 
 def test_a_host_is_not_split_against_the_environment(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    before = jax.config.values["jax_num_cpu_devices"]
     devices.split_host(5)  # Would fail: JAX has started already.
+    assert jax.config.values["jax_num_cpu_devices"] == before != 5
 
 
 def test_kernels_are_chosen_unless_the_environment_has(monkeypatch):

@@ -92,7 +92,7 @@ def test_the_table_is_printed_with_a_row_for_each_policy(compared):
     assert table in output
     for policy in ("uniform", "hasa", "inverse_hasa"):
         assert f"| {policy} " in table
-        assert f"memory of a device for hasa ({policy}): " in output
+        assert f"memory of a device for hasa ({policy}), masked: " in output
     assert "hasa (inverse_hasa)  seed 1  round 2" in output
 
 
@@ -184,6 +184,8 @@ def test_what_readers_left_out_is_printed_and_recorded(tmp_path):
     small = ["--num_rounds=1", "--hidden_dim=4", "--embed_dim=4", "--execution=masked"]
     done = run("train", *arguments, *small, "--host_devices=1", f"--workdir={tmp_path / 'w'}")
     assert done.returncode == 0, done.stderr
-    (note,) = json.loads((tmp_path / "w" / "run.json").read_text())["data_notes"]["0"]
+    manifest = json.loads((tmp_path / "w" / "run.json").read_text())
+    assert manifest["config"]["model"]["model"] == "lstm", "what the data decided is recorded"
+    (note,) = manifest["data_notes"]["0"]
     assert "1 of 13 rows" in note
     assert f"data: {note}" in done.stdout.splitlines()
