@@ -140,7 +140,7 @@ def test_the_readme_policy_is_part_of_a_method(readme_names):
 def test_calls_in_the_text_can_be_made(page):
     for call in re.findall(r"`(hj\.[A-Za-z][\w.]*\([^`\n]*\))`", documents.prose(page)):
         if re.search(r"NAME|\((?:dataset|clients|key)\b", call) is None:
-            eval(call, {"hj": hj})
+            assert eval(call, {"hj": hj}) is not None, call
 
 
 # Examples of the other pages.
@@ -316,7 +316,8 @@ def test_targets_of_make_exist(page):
 
 def test_files_of_flags_run():
     for path in sorted((ROOT / "experiments/configs").glob("*.flags")):
-        config_from_flags(["compare", f"--flagfile={path}"])
+        _, given = config_from_flags(["compare", f"--flagfile={path}"])
+        assert given, f"{path} sets nothing"
 
 
 # The public names.
