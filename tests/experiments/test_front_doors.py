@@ -55,7 +55,7 @@ def test_data_decide_the_model(tmp_path):
     (record,) = records_of(tmp_path / "summary.csv")
     assert 0 <= float(record["mean_accuracy"]) <= 1
     manifest = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
-    assert manifest["config"]["model"]["model"] is None
+    assert manifest["config"]["model"]["model"] == "mlp"
 
 
 @pytest.mark.slow
