@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from experiments.config import RunConfig
-from experiments.rooms import FROM_FILE, AllocationConfig, MethodConfig, named_score
+from experiments.rooms import FROM_FILE, AllocationConfig, named_score
 from hasa_jax.allocation import POLICIES, BudgetSpec
 from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.scores import SCORES
@@ -87,10 +87,10 @@ def method_of(config: RunConfig, name: str, policy: str) -> Method:
     allocated = _policy(config.allocation, policy)
     return dataclasses.replace(
         METHODS[name](),
-        extraction=_extraction(config.method, parts, config.model.exits),
+        extraction=_extraction(config, parts, policy),
         objective=_objective(config, parts),
         policy=allocated,
-        budget=_budget(config.allocation),
+        budget=_budget(config.allocation, METHODS[name]().budget.projection),
         score=SCORES[score]() if allocated.scored and score != FROM_FILE else None,
         norm=parts.norm,
         scaler=parts.scaler,
@@ -103,24 +103,46 @@ def method_of(config: RunConfig, name: str, policy: str) -> Method:
     )
 
 
-def _extraction(chosen: MethodConfig, parts: Parts, exits: int) -> Extraction:
-    """Builds the extraction with its options, for a supernet of some exits."""
+def published_widths(chosen: AllocationConfig, policy: str) -> tuple[float, ...]:
+    """Returns the levels of a policy that gives published widths; others follow from sizes."""
+    return chosen.levels if policy == "levels" and chosen.budget_unit == "width" else ()
+
+
+def published_shares(config: RunConfig, policy: str) -> tuple[float, ...]:
+    """Returns the fractions of the parameters that sizes of single parameters meet exactly."""
+    if config.allocation.budget_unit not in ("params", "macs"):
+        return ()
+    own = config.allocation.levels if policy == "levels" else ()
+    return tuple(dict.fromkeys((*own, *config.reporting.eval_levels)))
+
+
+def _extraction(config: RunConfig, parts: Parts, policy: str) -> Extraction:
+    """Builds the extraction with its options, for clients of published sizes."""
+    chosen, exits = config.method, config.model.exits
+    levels, exact = published_widths(config.allocation, policy), published_shares(config, policy)
     if chosen.exit_widths and len(chosen.exit_widths) != exits:
         raise UserError(
             f"`exit_widths` has {len(chosen.exit_widths)} widths, but `exits` is {exits}: give one "
             "for each exit"
         )
     options: dict[str, dict[str, Any]] = {
-        "rolling": {"step": chosen.rolling_step},
-        "random": {"shared": chosen.shared_units},
+        "prefix": {"levels": levels},
+        "rolling": {"step": chosen.rolling_step, "levels": levels},
+        "random": {"shared": chosen.shared_units, "levels": levels},
         "ordered_dropout": {
             "levels": chosen.dropout_levels,
             "teacher": parts.objective == "self_distillation",
+            "client_levels": levels,
         },
         "depth_width": {"widths": chosen.exit_widths or None},
-        "importance": {"threshold": chosen.threshold, "measure": chosen.measure},
-        "pruning_greedy": {"threshold": chosen.threshold},
-        "neuron_importance": {"measure": chosen.measure},
+        "importance": {
+            "threshold": chosen.threshold,
+            "measure": chosen.measure,
+            "gradient": chosen.importance_gradient,
+            "levels": exact,
+        },
+        "pruning_greedy": {"threshold": chosen.threshold, "levels": exact},
+        "neuron_importance": {"measure": chosen.measure, "levels": levels},
     }
     try:
         return EXTRACTIONS[parts.extraction](**options.get(parts.extraction, {}))
@@ -155,12 +177,12 @@ def _policy(chosen: AllocationConfig, name: str) -> Policy:
     return POLICIES[name](**options.get(name, {}))
 
 
-def _budget(chosen: AllocationConfig) -> BudgetSpec:
-    """Builds the budget."""
+def _budget(chosen: AllocationConfig, projection: str) -> BudgetSpec:
+    """Builds the budget, by the method's projection unless the user chose one."""
     return BudgetSpec(
         target=chosen.budget,
         unit=chosen.budget_unit,
-        projection=chosen.budget_projection,
+        projection=chosen.budget_projection or projection,
         w_min=chosen.w_min,
         w_max=chosen.w_max,
         capacities=chosen.capacities or None,

@@ -11,7 +11,7 @@ from experiments.config import RunConfig
 from experiments.rooms import FROM_FILE, named_score, number_text
 from experiments.study import optimizers
 from experiments.study.arm import Arm
-from experiments.study.method import method_of
+from experiments.study.method import method_of, published_widths
 from experiments.study.model import model_of
 from experiments.study.scores import read_scores
 from hasa_jax.allocation import Allocation, allocate
@@ -28,7 +28,9 @@ from hasa_jax.supernet.costs import cost_table
 def build_programs(
     config: RunConfig, dataset: FederatedDataset, arms: Sequence[Arm]
 ) -> dict[Arm, Program]:
-    """Builds what every arm runs; arms of one method that run in one mode share a program.
+    """Builds what every arm runs.
+
+    Arms of one method share a program if they run in one mode and have the same published widths.
 
     Args:
       config: the configuration.
@@ -42,10 +44,11 @@ def build_programs(
       UserError: if a model does not fit the data or a method.
     """
     programs: dict[Arm, Program] = {}
-    by_mode: dict[tuple[str, str], Program] = {}
+    shared: dict[tuple[str, str, tuple[float, ...]], Program] = {}
     for arm in arms:
         own = build_program(config, dataset, method_of(config, *arm))
-        programs[arm] = by_mode.setdefault((arm.method, own.execution.mode), own)
+        widths = published_widths(config.allocation, arm.policy)
+        programs[arm] = shared.setdefault((arm.method, own.execution.mode, widths), own)
     return programs
 
 

@@ -19,7 +19,7 @@ from hasa_jax.client.objectives.objective import LocalStep, Objective
 from hasa_jax.client.positions import choose_number, largest, wanted_targets
 from hasa_jax.supernet import losses, units
 from hasa_jax.supernet.subnet import Subnet, confine, forward
-from hasa_jax.supernet.types import Kept
+from hasa_jax.supernet.types import Drawn
 
 
 class LocalRule(NamedTuple):
@@ -99,7 +99,8 @@ def _step(
     drawn = None
     if rule.levels:
         key = jax.random.fold_in(task.key, number)
-        drawn = units.draw_kept(key, subnet.model, rule.levels, subnet.kept)
+        own = Drawn(subnet.width, subnet.kept)
+        drawn = units.draw_kept(key, subnet.model, rule.levels, own)
     numbers = [*rule.positions, None]
     loss = functools.partial(
         batch_loss, subnet=subnet, task=task, rule=rule, batch=batch, drawn=drawn
@@ -122,7 +123,7 @@ def batch_loss(
     task: LocalTask,
     rule: LocalRule,
     batch: Batch,
-    drawn: Kept | None,
+    drawn: Drawn | None,
     number: int | None,
 ) -> tuple[jax.Array, ClientMetrics]:
     """Returns what a local step minimises.
@@ -133,7 +134,7 @@ def batch_loss(
       task: the client's task.
       rule: how clients train.
       batch: the step's batch.
-      drawn: units that ordered dropout drew, or None.
+      drawn: what ordered dropout drew, or None.
       number: positions where logits are computed; None for everywhere.
 
     Returns:
@@ -146,11 +147,18 @@ def batch_loss(
     loss, sums = rule.objective.loss(
         LocalStep(
             forward=functools.partial(
-                forward, subnet, params, batch.inputs, valid=batch.valid, wanted=wanted, train=True
+                forward,
+                subnet,
+                params,
+                batch.inputs,
+                valid=batch.valid,
+                wanted=wanted,
+                train=True,
+                kept_width=None if drawn is None else drawn.width,
             ),
             targets=targets,
             valid=valid,
-            drawn=drawn,
+            drawn=None if drawn is None else drawn.kept,
             exits=subnet.exits,
             present=task.present,
             round=task.round,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
@@ -13,7 +14,7 @@ from hasa_jax.supernet import units
 from hasa_jax.supernet.types import Broadcast, Extraction, Model
 
 
-def neuron_importance(measure: str = "magnitude") -> Extraction:
+def neuron_importance(measure: str = "magnitude", levels: Sequence[float] = ()) -> Extraction:
     """Ranks units, in every round, by the summed importance of the parameters they touch.
 
     The score of a unit is the sum of the measure over every coordinate that is cut with it, of
@@ -23,6 +24,7 @@ def neuron_importance(measure: str = "magnitude") -> Extraction:
     Args:
       measure: of `measures.MEASURES`; all but `magnitude` use each client's own data.
 
+      levels: published widths of the clients; one of them keeps `ceil(U level)` of U units.
     Returns:
       An `Extraction`.
 
@@ -35,7 +37,9 @@ def neuron_importance(measure: str = "magnitude") -> Extraction:
     """
     check_measure(measure)
     order = functools.partial(_by_score, measure=measure)
-    return units.ranked(order, by_size=measure == "magnitude", name="neuron_importance")
+    by_size = measure == "magnitude"
+    extraction = units.ranked(order, levels=levels, by_size=by_size, name="neuron_importance")
+    return dataclasses.replace(extraction, by_data=measure != "magnitude")
 
 
 def _by_score(broadcast: Broadcast, measure: str) -> dict[str, jax.Array]:

@@ -12,7 +12,9 @@ from hasa_jax.supernet.types import Extraction
 
 
 def ordered_dropout(
-    levels: Sequence[float] = (0.2, 0.4, 0.6, 0.8, 1.0), teacher: bool = False
+    levels: Sequence[float] = (0.2, 0.4, 0.6, 0.8, 1.0),
+    teacher: bool = False,
+    client_levels: Sequence[float] = (),
 ) -> Extraction:
     """Keeps a prefix of the client's width; each step draws that width or a level below it.
 
@@ -22,12 +24,14 @@ def ordered_dropout(
     Args:
       levels: widths, rising.
       teacher: whether each step also runs the client's full subnet, for self-distillation.
+      client_levels: published widths `p_max` of the clients; one of them keeps `ceil(U p_max)`
+        of U units.
 
     Returns:
       An `Extraction`.
 
     Raises:
-      UserError: if the levels do not rise within (0, 1].
+      UserError: if the levels do not rise within (0, 1], or one of a client is not in it.
 
     References:
       FjORD, arXiv 2102.13451.
@@ -37,7 +41,7 @@ def ordered_dropout(
     if not (levels and rising and levels[0] > 0 and levels[-1] <= 1):
         raise UserError(f"`levels` of ordered dropout must rise within (0, 1], but are {levels}")
     return Extraction(
-        shape=units.by_width,
+        shape=units.shape_of_levels(client_levels),
         order=by_position,
         levels=levels,
         teacher=teacher,

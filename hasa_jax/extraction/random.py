@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import jax
 
@@ -14,7 +15,7 @@ from hasa_jax.supernet.types import Broadcast, Extraction
 _ALL_CLIENTS = 2**32 - 1
 
 
-def random(shared: bool = False) -> Extraction:
+def random(shared: bool = False, levels: Sequence[float] = ()) -> Extraction:
     """Ranks the units of every group by a permutation drawn each round.
 
     A subnet keeps each unit with probability k / U. The draw depends on the seed, the round,
@@ -23,16 +24,19 @@ def random(shared: bool = False) -> Extraction:
 
     Args:
       shared: whether all clients of a round share one draw, instead of one each.
+      levels: published widths of the clients; one of them keeps `ceil(U level)` of U units.
 
     Returns:
       An `Extraction`.
 
+    Raises:
+      UserError: if a level is not in (0, 1].
+
     References:
       Federated Dropout, arXiv 1812.07210.
     """
-    return units.ranked(
-        functools.partial(_permutations, shared=shared), by_size=shared, name="random"
-    )
+    order = functools.partial(_permutations, shared=shared)
+    return units.ranked(order, levels=levels, by_size=shared, name="random")
 
 
 def _permutations(broadcast: Broadcast, shared: bool) -> dict[str, jax.Array]:

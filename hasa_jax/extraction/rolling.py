@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from hasa_jax.supernet import units
 from hasa_jax.supernet.types import Broadcast, Extraction
 
 
-def rolling(step: int = 1) -> Extraction:
+def rolling(step: int = 1, levels: Sequence[float] = ()) -> Extraction:
     """Keeps a window that starts `step` units further each round, and wraps around.
 
     Round j starts at `s = (j * step) mod U` and keeps `idx = {s, ..., s + k - 1} mod U`, so the
@@ -21,19 +22,21 @@ def rolling(step: int = 1) -> Extraction:
 
     Args:
       step: units by which the window moves each round.
+      levels: published widths of the clients; one of them keeps `ceil(U level)` of U units.
 
     Returns:
       An `Extraction`.
 
     Raises:
-      UserError: if the step is not a positive integer.
+      UserError: if the step is not a positive integer, or a level is not in (0, 1].
 
     References:
       FedRolex, arXiv 2212.01548, Eq. 3.
     """
     if not (isinstance(step, int) and step >= 1):
         raise UserError(f"rolling moves by `step`={step!r} units: use an integer of 1 or more")
-    return units.ranked(functools.partial(_from_window, step=step), by_size=True, name="rolling")
+    order = functools.partial(_from_window, step=step)
+    return units.ranked(order, levels=levels, by_size=True, name="rolling")
 
 
 def _from_window(broadcast: Broadcast, step: int) -> dict[str, jax.Array]:

@@ -34,7 +34,7 @@ def federated_dropout(
     return Method(
         name="federated_dropout",
         summary="units drawn at random for each client and round (arXiv 1812.07210)",
-        extraction=random(shared=shared),
+        extraction=random(shared, levels or ()),
         objective=cross_entropy(),
         policy=uniform_or_levels(levels),
         budget=BudgetSpec(budget),

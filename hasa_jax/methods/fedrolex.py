@@ -36,7 +36,7 @@ def fedrolex(
     return Method(
         name="fedrolex",
         summary="a window of units that rolls with the rounds (arXiv 2212.01548)",
-        extraction=rolling(step=step),
+        extraction=rolling(step, levels or ()),
         objective=masked_cross_entropy(),
         policy=uniform_or_levels(levels),
         budget=BudgetSpec(budget),

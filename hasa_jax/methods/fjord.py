@@ -42,7 +42,7 @@ def fjord(
     return Method(
         name="fjord",
         summary="ordered dropout: a width drawn for each batch (arXiv 2102.13451)",
-        extraction=ordered_dropout(levels=dropout_levels, teacher=self_distillation),
+        extraction=ordered_dropout(dropout_levels, self_distillation, levels or ()),
         objective=OBJECTIVES["self_distillation" if self_distillation else "cross_entropy"](),
         policy=uniform_or_levels(levels),
         budget=BudgetSpec(budget),

@@ -49,7 +49,7 @@ def heterofl(
     return Method(
         name="heterofl",
         summary="the first units, masked loss, static norm, scaler (arXiv 2010.01264)",
-        extraction=prefix(),
+        extraction=prefix(levels or ()),
         objective=masked_cross_entropy(),
         policy=uniform_or_levels(levels, proportions, dynamic=dynamic),
         budget=BudgetSpec(budget),

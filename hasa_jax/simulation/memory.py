@@ -31,6 +31,7 @@ from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import RoundInputs, extract, init_state, local_task, prepare
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.supernet import label_rows, units
+from hasa_jax.supernet.types import Drawn
 
 _BATCH_BYTES = 24  # Of an example while batches are made: keys, draws, orders, indices.
 
@@ -248,7 +249,8 @@ def _residuals(
     rule = program.rule
     drawn = None
     if rule.levels:
-        drawn = units.draw_kept(task.key, program.model, rule.levels, subnet.kept)
+        own = Drawn(subnet.width, subnet.kept)
+        drawn = units.draw_kept(task.key, program.model, rule.levels, own)
 
     def loss(params: Params) -> tuple[jax.Array, Any]:
         return batch_loss(params, subnet, task, rule, batch, drawn, None)

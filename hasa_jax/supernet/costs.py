@@ -180,13 +180,16 @@ def _costs_of_single_parameters(model: Model, shapes: Sequence[Shape], unit: str
 
 def _step_macs(model: Model, extraction: Extraction, shapes: Sequence[Shape]) -> np.ndarray:
     """Returns the expected MACs of one example's forward passes in a local step, by size."""
-    own = np.array(_mac_table(model, shapes, extraction.all_exits), np.float64)
-    if not extraction.levels:
+    levels = {level: units.size_of_width(model, level) for level in extraction.levels}
+    narrower = [units.by_width(model, size, [level]) for level, size in levels.items()]
+    table = _mac_table(model, [*shapes, *narrower], extraction.all_exits)
+    own = np.array(table[: len(shapes)], np.float64)
+    if not levels:
         return own
     levels = [units.size_of_width(model, level) for level in extraction.levels]
     expected = np.empty_like(own)
     for index in range(len(own)):
-        drawn = [own[level - 1] for level in levels if level < index + 1]
+        drawn = [cost for size, cost in costs if size < index + 1]
         expected[index] = np.mean([*drawn, own[index]])
     return expected + own if extraction.teacher else expected
 

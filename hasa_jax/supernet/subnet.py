@@ -57,6 +57,7 @@ def forward(
     wanted: jax.Array | None = None,
     train: bool = False,
     kept: Kept | None = None,
+    kept_width: float | jax.Array | None = None,
     moments: PyTree | None = None,
 ) -> tuple[tuple[jax.Array, ...], PyTree]:
     """Runs a subnet's forward pass.
@@ -70,6 +71,7 @@ def forward(
       train: whether this is a training step.
       kept: units of a smaller subnet that is nested in this one, int32 scalars; None for this
         subnet. A subnet of single parameters has no nested one and ignores it.
+      kept_width: width of that smaller subnet; that of its largest group if None.
       moments: calibrated moments of static norms, or None.
 
     Returns:
@@ -81,7 +83,7 @@ def forward(
         used = params if subnet.view is None else subnet.view(params)
     else:
         nested = units.masks(params, subnet.model.axes, subnet.ranks, kept)
-        width = units.width_of(subnet.model, kept)
+        width = units.width_of(subnet.model, kept) if kept_width is None else kept_width
         context = Context(width, subnet.ranks, kept, valid, wanted, train)
         used = jax.tree.map(jnp.multiply, nested, params)
     return subnet.apply(used, inputs, context, moments)

@@ -33,6 +33,18 @@ class Shape(NamedTuple):
     exits: int
 
 
+class Drawn(NamedTuple):
+    """The smaller subnet, nested in the client's own, that one step of ordered dropout trains.
+
+    Attributes:
+      width: its width, by which scalers divide; a float or float32 scalar.
+      kept: units that it keeps in every group.
+    """
+
+    width: Any
+    kept: Kept
+
+
 @flax.struct.dataclass
 class Context:
     """What a forward pass receives beside parameters and inputs.

@@ -11,6 +11,7 @@ name for each axis of the parameter.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hasa_jax.base import Params, PyTree, UserError
-from hasa_jax.supernet.types import Extraction, Kept, Model, OrderFn, Shape
+from hasa_jax.supernet.types import Drawn, Extraction, Kept, Model, OrderFn, Shape
 
 LABEL_AXES = ("classes", "tokens")
 """Names of axes with one entry for each class or token of the data. They are never cut."""
@@ -92,10 +93,42 @@ def narrow_shape(names: tuple, shape: tuple[int, ...], kept: Kept) -> tuple[int,
     return tuple(kept.get(name, length) for name, length in zip(names, shape, strict=True))
 
 
-def by_width(model: Model, size: int) -> Shape:
-    """Returns the shape of the subnet whose largest group keeps `size` units, at full depth."""
-    width = size / max(model.groups.values())
-    return Shape(width, tuple(kept_of_size(model.groups, size).items()), model.num_exits)
+def kept_of_width(groups: Mapping[str, int], width: float) -> dict[str, int]:
+    """Returns the units that each group keeps at a published width.
+
+    A group of U units keeps `max(1, ceil(U * width))`, with binary fractions ignored.
+
+    Args:
+      groups: units of every group, `{group: U}`.
+      width: fraction of units, in (0, 1].
+
+    Returns:
+      `{group: k}`.
+    """
+    return {name: max(1, math.ceil(width * units - 1e-9)) for name, units in groups.items()}
+
+
+def by_width(model: Model, size: int, levels: Sequence[float] = ()) -> Shape:
+    """Returns the shape of the subnet whose largest group keeps `size` units, at full depth.
+
+    A size that is that of a published level keeps `ceil(U level)` of the U units of each group,
+    and its width is the level: 13 of 64 units at .2, where the largest group has 96 units and
+    keeps 20. Any other size k of H keeps `ceil(U k / H)`, and its width is k / H.
+
+    Args:
+      model: the supernet.
+      size: units kept in the largest group, in [1, H].
+      levels: published widths; of several that have this size, the widest counts.
+
+    Returns:
+      The shape.
+    """
+    own = [level for level in levels if size_of_width(model, level) == size]
+    if own:
+        width, kept = max(own), kept_of_width(model.groups, max(own))
+    else:
+        width, kept = size / max(model.groups.values()), kept_of_size(model.groups, size)
+    return Shape(width, tuple(kept.items()), model.num_exits)
 
 
 def width_of(model: Model, kept: Kept) -> jax.Array:
@@ -104,38 +137,42 @@ def width_of(model: Model, kept: Kept) -> jax.Array:
     return jnp.asarray(kept[largest], jnp.float32) / model.groups[largest]
 
 
-def draw_kept(key: jax.Array, model: Model, levels: Sequence[float], own: Kept) -> Kept:
-    """Draws, uniformly, the units that one step of ordered dropout keeps.
+def draw_kept(key: jax.Array, model: Model, levels: Sequence[float], own: Drawn) -> Drawn:
+    """Draws, uniformly, what one step of ordered dropout keeps.
 
     The choice is between the levels below the width of the client's subnet, and that width:
-    `p ~ U({p in P: p < p_max} + {p_max})`.
+    `p ~ U({p in P: p < p_max} + {p_max})`. A group of U units keeps `ceil(U p)`.
 
     Args:
       key: consumed.
       model: the supernet.
       levels: the widths `P`, rising.
-      own: units that the client's subnet keeps.
+      own: the client's subnet.
 
     Returns:
-      `{group: k}`, int32 scalars.
+      The width, a float32 scalar, and `{group: k}`, int32 scalars.
 
     References:
       FjORD, arXiv 2102.13451.
     """
-    narrower = [dict(by_width(model, size_of_width(model, level)).kept) for level in levels]
+    narrower = [kept_of_width(model.groups, level) for level in levels]
     largest = max(model.groups, key=lambda group: model.groups[group])
-    choices = sum(jnp.int32(kept[largest] < own[largest]) for kept in narrower)
+    choices = sum(jnp.int32(kept[largest] < own.kept[largest]) for kept in narrower)
     drawn = jax.random.randint(key, (), 0, choices + 1)
 
-    def choose(group: str) -> jax.Array:
-        table = jnp.array([kept[group] for kept in narrower], jnp.int32)
-        return jnp.where(drawn < choices, table[drawn], jnp.int32(own[group]))
+    def choose(values: Sequence[Any], last: Any, dtype: Any) -> jax.Array:
+        table = jnp.asarray(values, dtype)
+        return jnp.where(drawn < choices, table[drawn], jnp.asarray(last, dtype))
 
-    return {group: choose(group) for group in own}
+    kept = {
+        group: choose([units[group] for units in narrower], own.kept[group], jnp.int32)
+        for group in own.kept
+    }
+    return Drawn(choose(levels, own.width, jnp.float32), kept)
 
 
 def size_of_width(model: Model, width: float) -> int:
-    """Returns `max(1, ceil(width H))`, as published methods round, with binary fractions ignored.
+    """Returns `max(1, ceil(H width))`, as published methods round, with binary fractions ignored.
 
     Args:
       model: the supernet; `H` is the number of units of its largest group.
@@ -144,21 +181,49 @@ def size_of_width(model: Model, width: float) -> int:
     Returns:
       The size, in [1, H].
     """
-    return max(1, math.ceil(width * max(model.groups.values()) - 1e-9))
+    return max(kept_of_width(model.groups, width).values())
 
 
-def ranked(order: OrderFn, *, by_size: bool = False, name: str = "custom") -> Extraction:
+def ranked(
+    order: OrderFn,
+    *,
+    levels: Sequence[float] = (),
+    by_size: bool = False,
+    name: str = "custom",
+) -> Extraction:
     """Makes an extraction that cuts the width only.
 
     Args:
       order: ranks units.
+      levels: published widths of the clients; see `by_width`.
       by_size: whether all clients of a round have the same ranks.
       name: its name in a table of extractions.
 
     Returns:
       The extraction.
+
+    Raises:
+      UserError: if a level is not in (0, 1].
     """
-    return Extraction(shape=by_width, order=order, by_size=by_size, name=name)
+    return Extraction(shape=shape_of_levels(levels), order=order, by_size=by_size, name=name)
+
+
+def shape_of_levels(levels: Sequence[float]) -> Callable[[Model, int], Shape]:
+    """Returns `by_width` with published widths.
+
+    Args:
+      levels: the widths.
+
+    Returns:
+      A `shape` of an extraction.
+
+    Raises:
+      UserError: if a level is not in (0, 1].
+    """
+    levels = tuple(float(level) for level in levels)
+    if not all(0 < level <= 1 for level in levels):
+        raise UserError(f"`levels` must be fractions in (0, 1], not {list(levels)}")
+    return functools.partial(by_width, levels=levels) if levels else by_width
 
 
 def masks(shapes: PyTree, axes: PyTree, ranks: Mapping[str, Any], kept: Kept) -> PyTree:

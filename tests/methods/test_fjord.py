@@ -8,6 +8,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.server import aggregation
 from hasa_jax.supernet import units
+from hasa_jax.supernet.types import Drawn
 from tests.methods.programs import KEY, rounds, step_of
 from tests.support import small
 
@@ -17,7 +18,8 @@ LEVELS = (0.25, 0.5, 0.75, 1.0)
 def test_draws_are_uniform_over_the_levels_below_the_own():
     model = small.lstm(hidden=16)
     keys = jax.random.split(KEY, 4000)
-    draw = jax.jit(jax.vmap(lambda k: units.draw_kept(k, model, LEVELS, {"hidden": 12})["hidden"]))
+    own = Drawn(0.75, {"hidden": 12})
+    draw = jax.jit(jax.vmap(lambda k: units.draw_kept(k, model, LEVELS, own).kept["hidden"]))
     values, counts = np.unique(draw(keys), return_counts=True)
     np.testing.assert_array_equal(values, [4, 8, 12])
     np.testing.assert_allclose(counts / 4000, 1 / 3, atol=0.03)
@@ -25,7 +27,8 @@ def test_draws_are_uniform_over_the_levels_below_the_own():
 
 def test_a_width_between_levels_is_drawn_too():
     model = small.lstm(hidden=16)
-    draw = jax.vmap(lambda k: units.draw_kept(k, model, LEVELS, {"hidden": 10})["hidden"])
+    own = Drawn(10 / 16, {"hidden": 10})
+    draw = jax.vmap(lambda k: units.draw_kept(k, model, LEVELS, own).kept["hidden"])
     np.testing.assert_array_equal(np.unique(draw(jax.random.split(KEY, 200))), [4, 8, 10])
 
 

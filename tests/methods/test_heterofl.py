@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import hasa_jax as hj
+from hasa_jax.simulation.deploy import deploy
 from hasa_jax.supernet import units
-from tests.methods.programs import KEY, rounds, step_of
+from tests.methods.programs import KEY, rounds, step_of, train
 from tests.support import small
 
 
@@ -16,6 +18,25 @@ def test_levels_keep_these_widths():
     groups = {f"stage{i}": 64 * 2**i for i in range(4)}
     assert list(units.kept_of_size(groups, 512 // 16).values()) == [4, 8, 16, 32]
     assert list(units.kept_of_size(groups, 512 // 4).values()) == [16, 32, 64, 128]
+
+
+def test_levels_are_rounded_in_each_group_from_training_to_deployment():
+    """At .35 stages of 5, 5, 6 and 9 units keep 2, 2, 3 and 4; ceil(5 * 4 / 9) would be 3."""
+    model, data = small.cnn(norm="none", scaler="train"), small.client_data(kind="cnn")
+    method = hj.methods.heterofl(levels=(1, 0.35), label_split=False)
+    ends = []
+    for mode in ("masked", "sliced"):
+        program = small.program(model, data, mode, method=method, optimizer=optax.sgd(0.1))
+        trial = small.trial(program, small.dataset(kind="cnn"))
+        sizes, widths = trial.allocation.sizes, trial.allocation.widths
+        start = small.initial(program, KEY)
+        ends.append(train(program, start, data, small.cohort(program, data, sizes)))
+    assert (sizes.tolist(), widths.tolist()) == ([9, 9, 4, 4], [1, 1, 0.35, 0.35])
+    small.assert_trees_close(*ends)
+    module, params = deploy(program, start, data, 3, 4)
+    assert [module.stage1, module.stage2, module.stage3, module.stage4] == [2, 2, 3, 4]
+    assert module.width == 0.35
+    assert params["conv_4"]["kernel"].shape == (3, 3, 3, 4)
 
 
 def test_a_class_that_no_client_has_keeps_its_head_row():

@@ -53,6 +53,15 @@ def test_ordered_dropout_pays_the_mean_of_its_draws():
     assert costs.cost_table(model, taught, "macs")[8] == pytest.approx(expected / macs(model, 12))
 
 
+def test_draws_of_ordered_dropout_cost_what_their_own_width_keeps():
+    """Of 96 and 64 units .2 keeps 20 and 13: 4 * 20 + 20 * 13 + 13 * 5 = 405 MACs."""
+    model = small.mlp(first=96, second=64)
+    extraction = EXTRACTIONS["ordered_dropout"](levels=(0.2, 1.0))
+    full = 4 * 96 + 96 * 64 + 64 * 5
+    found = costs.cost_table(model, extraction, "macs")[96]
+    assert found == pytest.approx((405 + full) / 2 / full)
+
+
 def test_depth_pays_for_every_head_that_it_trains():
     model = small.perceptron(**small.TWO_EXITS)
     assert macs(model, 9, 1) == 6 * 9 + 9 * 5

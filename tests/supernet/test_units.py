@@ -9,6 +9,7 @@ import pytest
 
 from hasa_jax.base import UserError
 from hasa_jax.supernet import units
+from hasa_jax.supernet.types import Drawn
 from tests.support import small
 
 RANKS = {"first": np.array([3, 0, 7, 1, 9, 5, 2, 11, 4, 10, 6, 8]), "second": np.arange(8)[::-1]}
@@ -89,15 +90,43 @@ def test_widths_and_sizes(model):
     assert units.size_of_width(small.mlp(first=100), 0.55) == 55
 
 
+def test_a_published_width_is_rounded_up_in_each_group():
+    """Test vector I: of 96 units .2 keeps 20, and of 64 units 13, not ceil(64 * 20 / 96) = 14."""
+    model = small.mlp(first=96, second=64)
+    levels = (0.2, 0.4, 0.6, 0.8, 1.0)
+    kept = [dict(units.by_width(model, size, levels).kept) for size in (20, 39, 58, 77, 96)]
+    assert [own["first"] for own in kept] == [20, 39, 58, 77, 96]
+    assert [own["second"] for own in kept] == [13, 26, 39, 52, 64]
+    # A scaler divides by the width itself, which is not 20 / 96.
+    assert units.by_width(model, 20, levels).width == 0.2
+    assert dict(units.by_width(model, 20).kept) == {"first": 20, "second": 14}
+    assert units.by_width(model, 21, levels) == units.by_width(model, 21)
+    # The widest of two levels that have one size; 19.01 and 19.9 of 96 units are both 20.
+    assert units.by_width(model, 20, (19.01 / 96, 19.9 / 96)).width == 19.9 / 96
+    assert units.kept_of_width({"h": 100}, 0.55) == {"h": 55}
+
+
+def test_larger_sizes_keep_no_fewer_units_with_levels():
+    model = small.mlp(first=96, second=64)
+    kept = [dict(units.by_width(model, size, (0.2, 0.55, 0.7)).kept) for size in range(1, 97)]
+    for narrow, wide in itertools.pairwise(kept):
+        assert all(narrow[name] <= wide[name] for name in model.groups)
+
+
+def test_levels_beyond_the_supernet_are_refused():
+    for levels in ((0, 1), (1.5,), (float("nan"),)):
+        with pytest.raises(UserError, match="`levels` must be fractions"):
+            units.shape_of_levels(levels)
+
+
 def test_steps_of_ordered_dropout_draw_the_levels_below_their_own_size(model):
     """Of levels 3, 6 and 12 of 12 units, a client of 8 draws 3, 6 or its own 8, equally often."""
-    own = {"first": 8, "second": 6}
+    own = Drawn(0.7, {"first": 8, "second": 6})
     draw = jax.vmap(lambda key: units.draw_kept(key, model, (0.25, 0.5, 1.0), own))
-    drawn = jax.jit(draw)(jax.random.split(jax.random.key(1), 3000))
-    pairs, counts = np.unique(
-        np.stack([drawn["first"], drawn["second"]]), axis=1, return_counts=True
-    )
-    assert pairs.T.tolist() == [[3, 2], [6, 4], [8, 6]]
+    widths, drawn = jax.jit(draw)(jax.random.split(jax.random.key(1), 3000))
+    rows = np.stack([widths, drawn["first"], drawn["second"]], axis=1)
+    rows, counts = np.unique(rows, axis=0, return_counts=True)
+    np.testing.assert_allclose(rows, [[0.25, 3, 2], [0.5, 6, 4], [0.7, 8, 6]], rtol=1e-6)
     np.testing.assert_allclose(counts / 3000, 1 / 3, atol=4.5 * np.sqrt(2 / 9 / 3000))
 
 

@@ -97,6 +97,11 @@ def test_arms_of_one_method_share_a_program_in_one_mode(dataset):
     own = programs[arms[0]]
     assert own.execution.mode == "masked"
     assert own.training.batch_size == RunConfig().training.batch_size
+    # Published widths are rounded from the width itself, others from the size.
+    arms = [Arm("heterofl", "uniform"), Arm("heterofl", "levels")]
+    programs = program.build_programs(config_of(execution="masked", levels=(0.3,)), dataset, arms)
+    shapes = [p.extraction.shape(p.model, 3).width for p in programs.values()]
+    assert shapes == [3 / 8, 0.3]
     with pytest.raises(hj.UserError, match="`devices` is 99"):
         program.build_programs(config_of(host_devices=99), dataset, arms)
 
