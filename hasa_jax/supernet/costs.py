@@ -186,7 +186,7 @@ def _step_macs(model: Model, extraction: Extraction, shapes: Sequence[Shape]) ->
     own = np.array(table[: len(shapes)], np.float64)
     if not levels:
         return own
-    levels = [units.size_of_width(model, level) for level in extraction.levels]
+    costs = list(zip(levels.values(), table[len(shapes) :], strict=True))
     expected = np.empty_like(own)
     for index in range(len(own)):
         drawn = [cost for size, cost in costs if size < index + 1]
