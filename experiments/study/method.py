@@ -10,9 +10,9 @@ from experiments.rooms import FROM_FILE, AllocationConfig, named_score
 from hasa_jax.allocation import POLICIES, BudgetSpec
 from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.scores import SCORES
-from hasa_jax.base import UserError
+from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.client.objectives import OBJECTIVES
-from hasa_jax.client.objectives.objective import Objective
+from hasa_jax.client.objectives.objective import Objective, objective_on
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.methods import METHODS, Method
 from hasa_jax.supernet.types import Extraction
@@ -64,9 +64,12 @@ def parts_of(config: RunConfig, name: str) -> Parts:
     return Parts(**{n: usual[n] if chosen[n] is None else chosen[n] for n in names})
 
 
-def describe(config: RunConfig, name: str) -> dict[str, Any]:
-    """Returns what run.json holds of a method: its summary and its parts."""
-    return {"summary": METHODS[name]().summary, **vars(parts_of(config, name))}
+def describe(config: RunConfig, name: str, dataset: FederatedDataset) -> dict[str, Any]:
+    """Returns what run.json holds of a method on a data set: its summary and its parts."""
+    parts = parts_of(config, name)
+    objective = objective_on(_objective(config, name, parts), dataset)
+    parts = dataclasses.replace(parts, objective=objective.name)
+    return {"summary": METHODS[name]().summary, **vars(parts)}
 
 
 def method_of(config: RunConfig, name: str, policy: str) -> Method:
@@ -88,7 +91,7 @@ def method_of(config: RunConfig, name: str, policy: str) -> Method:
     return dataclasses.replace(
         METHODS[name](),
         extraction=_extraction(config, parts, policy),
-        objective=_objective(config, parts),
+        objective=_objective(config, name, parts),
         policy=allocated,
         budget=_budget(config.allocation, METHODS[name]().budget.projection),
         score=SCORES[score]() if allocated.scored and score != FROM_FILE else None,
@@ -151,10 +154,11 @@ def _extraction(config: RunConfig, parts: Parts, policy: str) -> Extraction:
         raise UserError(message.replace("`widths`", "`exit_widths`")) from None
 
 
-def _objective(config: RunConfig, parts: Parts) -> Objective:
-    """Builds the objective with its options."""
+def _objective(config: RunConfig, name: str, parts: Parts) -> Objective:
+    """Builds the objective with its options: the method's own, or the one that the user chose."""
     if parts.objective != "multi_exit":
-        return OBJECTIVES[parts.objective]()
+        chosen = config.method.objective
+        return METHODS[name]().objective if chosen is None else OBJECTIVES[chosen]()
     return OBJECTIVES["multi_exit"](
         distillation=config.method.distillation,
         temperature=config.method.temperature,

@@ -237,7 +237,8 @@ def _manifest(study: Study, group: Group) -> Manifest:
         config=manifest.recorded(with_fields(study.config, {"model": model})),
         data_sha256=_hashes(group),
         data_notes=_notes(group),
-        methods={name: describe(study.config, name) for name, _ in study.arms},
+        baseline=_baselines(study, group),
+        methods={name: describe(study.config, name, group.datasets[0]) for name, _ in study.arms},
         execution={
             "backend": jax.default_backend(),
             "devices": first.execution.devices,

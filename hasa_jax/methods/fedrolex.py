@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from hasa_jax.allocation.budget import BudgetSpec
-from hasa_jax.client.objectives import masked_cross_entropy
+from hasa_jax.client.objectives import cross_entropy, masked_cross_entropy
 from hasa_jax.extraction import rolling
 from hasa_jax.methods.method import Method, uniform_or_levels
 
@@ -16,8 +17,9 @@ def fedrolex(
     """Every client trains a window of units that moves on in each round.
 
     Of a group of U units, round j keeps `idx = {s, s + 1, ..., s + k - 1} mod U` with
-    `s = (j step) mod U` (Eq. 3), so every unit is trained equally often. The loss, the scaler and
-    the label split are HeteroFL's, and the server takes the coverage mean.
+    `s = (j step) mod U` (Eq. 3), so every unit is trained equally often. The scaler and the label
+    split are HeteroFL's, and the server takes the coverage mean. Clients minimise HeteroFL's loss
+    on their own classes, and plain cross-entropy on texts, as the authors' code does.
 
     Args:
       budget: size-weighted mean width `B` of the clients, which all have the same width.
@@ -37,7 +39,7 @@ def fedrolex(
         name="fedrolex",
         summary="a window of units that rolls with the rounds (arXiv 2212.01548)",
         extraction=rolling(step, levels or ()),
-        objective=masked_cross_entropy(),
+        objective=dataclasses.replace(masked_cross_entropy(), on_texts=cross_entropy()),
         policy=uniform_or_levels(levels),
         budget=BudgetSpec(budget),
         score=None,

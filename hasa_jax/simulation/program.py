@@ -11,7 +11,9 @@ import numpy as np
 import optax
 
 from hasa_jax.allocation.allocation import allocate
+from hasa_jax.allocation.ledger import Ledger
 from hasa_jax.base import FederatedDataset, UserError
+from hasa_jax.client.objectives.objective import objective_on
 from hasa_jax.client.positions import usual_positions
 from hasa_jax.client.training import LocalRule
 from hasa_jax.methods.method import Method
@@ -93,6 +95,7 @@ def make_program(
       UserError: for parts that do not fit each other.
     """
     training, execution = training or Training(), execution or Execution()
+    method = dataclasses.replace(method, objective=objective_on(method.objective, dataset))
     bound = model.bind(dataset, norm=method.norm, scaler=method.scaler)
     extraction = method.extraction
     # An extraction that does not fit the model refuses to name a shape.

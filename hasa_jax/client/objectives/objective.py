@@ -8,7 +8,7 @@ from typing import Protocol
 
 import jax
 
-from hasa_jax.base import ClientMetrics, PyTree
+from hasa_jax.base import ClientMetrics, FederatedDataset, PyTree
 from hasa_jax.supernet.types import Kept
 
 
@@ -61,6 +61,7 @@ class Objective:
         training and when its own subnet is evaluated.
       all_exits: whether it trains every exit of a subnet.
       teacher: whether it needs a teacher's pass beside each drawn width (FjORD).
+      on_texts: what the method's authors minimise on texts, if that is another objective.
       name: its name in `OBJECTIVES`, for records.
     """
 
@@ -68,4 +69,18 @@ class Objective:
     own_classes: bool = False
     all_exits: bool = False
     teacher: bool = False
+    on_texts: Objective | None = None
     name: str = "custom"
+
+
+def objective_on(objective: Objective, dataset: FederatedDataset) -> Objective:
+    """Returns what an objective is on a data set.
+
+    Args:
+      objective: of a method.
+      dataset: texts or others; only the kind counts.
+
+    Returns:
+      `on_texts` if the inputs are texts and there is one, else the objective itself.
+    """
+    return objective.on_texts if dataset.num_tokens and objective.on_texts else objective

@@ -9,6 +9,7 @@ import pytest
 import hasa_jax as hj
 from experiments.config import RunConfig, with_fields
 from experiments.study.method import describe, method_of, parts_of
+from tests.support import small
 
 NAMES = ("norm", "scaler", "label_split", "aggregation", "client_weights", "robust")
 
@@ -79,8 +80,18 @@ def test_every_part_can_be_changed():
     assert made.objective.own_classes
     assert made.budget == hj.BudgetSpec(0.3, "params", "paper", 0.1, 0.9, (0.5, 1.0))
     assert (made.policy.name, made.policy.budgeted, made.score) == ("levels", False, None)
-    assert describe(config, "hasa")["extraction"] == "rolling"
-    assert "2606.07621" in describe(config, "hasa")["summary"]
+    described = describe(config, "hasa", small.dataset())
+    assert (described["extraction"], described["objective"]) == ("rolling", "masked_cross_entropy")
+    assert "2606.07621" in described["summary"]
+
+
+def test_run_json_names_the_objective_that_ran():
+    images, texts = small.dataset(), small.dataset(kind="lstm")
+    assert describe(RunConfig(), "fedrolex", images)["objective"] == "masked_cross_entropy"
+    assert describe(RunConfig(), "fedrolex", texts)["objective"] == "cross_entropy"
+    chosen = config_of(objective="masked_cross_entropy")
+    assert describe(chosen, "fedrolex", texts)["objective"] == "masked_cross_entropy"
+    assert not method_of(chosen, "fedrolex", "uniform").objective.on_texts
 
 
 def test_methods_without_a_policy_of_their_own_are_uniform_under_the_budget():
