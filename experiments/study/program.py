@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax
@@ -11,15 +12,15 @@ from experiments.config import RunConfig
 from experiments.rooms import FROM_FILE, named_score, number_text
 from experiments.study import optimizers
 from experiments.study.arm import Arm
-from experiments.study.method import method_of, published_widths
+from experiments.study.method import method_of, published_shares, published_widths
 from experiments.study.model import model_of
 from experiments.study.scores import read_scores
-from hasa_jax.allocation import Allocation, allocate
+from hasa_jax.allocation import Allocation
 from hasa_jax.allocation.rounding import sizes_of_levels
-from hasa_jax.allocation.scores import SCORES
 from hasa_jax.base import FederatedDataset
 from hasa_jax.methods import Method
 from hasa_jax.server.faults import Faults
+from hasa_jax.simulation.algorithm import allocate_clients
 from hasa_jax.simulation.options import Execution, Training
 from hasa_jax.simulation.program import Program, make_program
 from hasa_jax.supernet.costs import cost_table
@@ -30,7 +31,7 @@ def build_programs(
 ) -> dict[Arm, Program]:
     """Builds what every arm runs.
 
-    Arms of one method share a program if they run in one mode and have the same published widths.
+    Arms of one method share a program if they run in one mode and have the same published sizes.
 
     Args:
       config: the configuration.
@@ -44,11 +45,12 @@ def build_programs(
       UserError: if a model does not fit the data or a method.
     """
     programs: dict[Arm, Program] = {}
-    shared: dict[tuple[str, str, tuple[float, ...]], Program] = {}
+    shared: dict[tuple[str, str, tuple[float, ...], tuple[float, ...]], Program] = {}
     for arm in arms:
         own = build_program(config, dataset, method_of(config, *arm))
         widths = published_widths(config.allocation, arm.policy)
-        programs[arm] = shared.setdefault((arm.method, own.execution.mode, widths), own)
+        kind = (arm.method, own.execution.mode, widths, published_shares(config, arm.policy))
+        programs[arm] = shared.setdefault(kind, own)
     return programs
 
 
@@ -115,16 +117,14 @@ def build_allocation(
     Raises:
       UserError: if the budget or the scores cannot be used.
     """
-    method, key = method_of(config, arm.method, arm.policy), jax.random.key(seed)
-    return allocate(
-        dataset.train,
-        program.model,
-        policy=method.policy,
-        key=key,
-        scores=_scores(config, program, dataset, method, arm, seed),
-        budget=method.budget,
-        extraction=program.extraction,
-    )
+    method = method_of(config, arm.method, arm.policy)
+    # What is compiled and cached belongs to the extraction of the program.
+    method = dataclasses.replace(method, extraction=program.extraction)
+    _, score = named_score(arm.policy, config.allocation.score)
+    scores = None
+    if method.policy.scored and score == FROM_FILE:
+        scores = read_scores(config.allocation.score_path, dataset.client_names, seed)
+    return allocate_clients(method, program.model, dataset, jax.random.key(seed), scores)
 
 
 def eval_levels(config: RunConfig, program: Program) -> dict[str, int]:
@@ -142,20 +142,3 @@ def eval_levels(config: RunConfig, program: Program) -> dict[str, int]:
         np.array(levels), unit, cost_table(program.model, program.extraction, unit)
     )
     return dict(zip(map(number_text, levels), map(int, sizes), strict=True))
-
-
-def _scores(
-    config: RunConfig,
-    program: Program,
-    dataset: FederatedDataset,
-    method: Method,
-    arm: Arm,
-    seed: int,
-) -> np.ndarray | None:
-    """Returns the scores `[N]` of the arm's policy, computed or read; None if it reads none."""
-    if not method.policy.scored:
-        return None
-    _, score = named_score(arm.policy, config.allocation.score)
-    if score == FROM_FILE:
-        return read_scores(config.allocation.score_path, dataset.client_names, seed)
-    return SCORES[score]()(dataset.train, program.model, jax.random.key(seed))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
 from hasa_jax import keys
 from hasa_jax.allocation.budget import Budget, BudgetSpec
-from hasa_jax.allocation.ledger import Ledger, mean_costs
+from hasa_jax.allocation.connection import connection
+from hasa_jax.allocation.ledger import Ledger, mean_costs, mean_over_clients
 from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.rounding import round_to_sizes
 from hasa_jax.allocation.stats import ClientStats
 from hasa_jax.base import ClientData, UserError
 from hasa_jax.supernet import costs, units
+from hasa_jax.supernet.initial import initial_params
 from hasa_jax.supernet.types import Extraction, Model
 
 _LEDGER_ROUNDS = 100
@@ -55,6 +57,7 @@ def allocate(
     policy: Policy,
     key: jax.Array,
     scores: np.ndarray | None = None,
+    bytes_once: float = 0.0,
     budget: BudgetSpec | None = None,
     extraction: Extraction | None = None,
 ) -> Allocation:
@@ -67,6 +70,7 @@ def allocate(
       key: root key of the run; it is not consumed.
       scores: heterogeneity scores of the clients `[N]`, from a `ScoreFn` on the same data; a
         policy that is not scored needs none.
+      bytes_once: bytes that a client sends once for its score, from `scores.message_bytes`.
       budget: the size-weighted mean cost that a budgeted policy meets. Other policies may read
         its unit, bounds and capacities, but are never scaled to its target. `BudgetSpec()` if None.
       extraction: which part of the supernet a client of some size holds, and therefore what the
@@ -96,17 +100,53 @@ def allocate(
     sizes, takes_part = draw(_key_of_round(key, 0) if policy.dynamic else key)
     redraw = functools.partial(_redraw_sizes, draw, key) if policy.dynamic else None
     rounds = [redraw(round) for round in range(_LEDGER_ROUNDS)] if redraw else [sizes]
-    achieved = mean_costs(rounds, stats.shares * takes_part, tables)
-    requested = budget.target if policy.budgeted else float("nan")
     distinct, which = np.unique(sizes, return_inverse=True)
     return Allocation(
         sizes=sizes,
         widths=np.array([extraction.shape(model, int(size)).width for size in distinct])[which],
         takes_part=takes_part,
         stats=stats,
-        ledger=Ledger(requested, budget.unit, **achieved),
+        ledger=Ledger(
+            requested=budget.target if policy.budgeted else float("nan"),
+            unit=budget.unit,
+            uncut=costs.uncut_share(model, extraction),
+            bytes_once=bytes_once,
+            **mean_costs(rounds, stats.shares * takes_part, tables),
+            **_moved(model, extraction, rounds, takes_part),
+            severed=_severed(model, extraction, rounds, takes_part, key),
+        ),
         redraw=redraw,
     )
+
+
+def _moved(
+    model: Model, extraction: Extraction, rounds: Sequence[np.ndarray], takes_part: np.ndarray
+) -> dict[str, float]:
+    """Returns the mean bytes that a client receives and sends in a round."""
+    counts = {"bytes_down": costs.bytes_down, "bytes_up": costs.bytes_up}
+    moved = {name: np.zeros(max(model.groups.values()) + 1) for name in counts}
+    for size in np.unique(rounds):
+        shape = extraction.shape(model, int(size))
+        for name, count in counts.items():
+            moved[name][size] = count(model, extraction, shape)
+    return {n: mean_over_clients(rounds, takes_part, values) for n, values in moved.items()}
+
+
+def _severed(
+    model: Model,
+    extraction: Extraction,
+    rounds: Sequence[np.ndarray],
+    takes_part: np.ndarray,
+    key: jax.Array,
+) -> float:
+    """Returns the share of the clients whose subnet is severed at the start of the run."""
+    if extraction.mask is None or extraction.by_data:
+        return 0.0
+    params = initial_params(model, key)
+    severed = np.zeros(max(model.groups.values()) + 1)
+    for size in np.unique(rounds):
+        severed[size] = connection(model, extraction, params, int(size), key).severed
+    return mean_over_clients(rounds, takes_part, severed)
 
 
 def _checked_scores(scores: np.ndarray | None, policy: Policy, num_clients: int) -> np.ndarray:

@@ -18,17 +18,30 @@ class Ledger:
       requested: the budget `B`; NaN for a policy that follows no budget.
       unit: the unit of `requested`.
       width: achieved mean width.
-      params: achieved mean of the parameters.
+      params: achieved mean of the parameters; of single parameters, of those that can be cut.
+      uncut: parameters that no size cuts and `params` does not count: those of norms, where
+        single parameters are kept.
       macs: achieved mean of the MACs; nominal for single parameters.
+      bytes: achieved mean of the bytes that a client receives and sends in a round.
       executed: achieved mean of the MACs that dense kernels execute on narrow subnets.
+      bytes_down: bytes that a client receives in a round, the plain mean over clients.
+      bytes_up: bytes that it sends.
+      bytes_once: bytes that it sends once for its score; NaN for a score that does not say.
+      severed: share of the clients whose subnet has no path from input to output at the start.
     """
 
     requested: float
     unit: str
     width: float
     params: float
+    uncut: float
     macs: float
+    bytes: float
     executed: float
+    bytes_down: float
+    bytes_up: float
+    bytes_once: float
+    severed: float
 
 
 def mean_costs(
@@ -48,3 +61,19 @@ def mean_costs(
         unit: float(np.mean([weights @ table[sizes] / weights.sum() for sizes in rounds]))
         for unit, table in tables.items()
     }
+
+
+def mean_over_clients(
+    rounds: Sequence[np.ndarray], takes_part: np.ndarray, values: np.ndarray
+) -> float:
+    """Computes `mean_r mean_i v(k_ri)` over the clients that take part.
+
+    Args:
+      rounds: sizes `k` of the clients in each of some rounds, `[N]` each.
+      takes_part: which clients are ever trained `[N]`, bool.
+      values: a value of each size 0..H.
+
+    Returns:
+      The mean.
+    """
+    return float(np.mean([values[sizes[takes_part]].mean() for sizes in rounds]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-
 from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -23,13 +24,13 @@ def neuron_importance(measure: str = "magnitude", levels: Sequence[float] = ()) 
 
     Args:
       measure: of `measures.MEASURES`; all but `magnitude` use each client's own data.
-
       levels: published widths of the clients; one of them keeps `ceil(U level)` of U units.
+
     Returns:
       An `Extraction`.
 
     Raises:
-      UserError: if there is no such measure.
+      UserError: if there is no such measure, or a level is not in (0, 1].
 
     References:
       Importance per neuron instead of per parameter is ours; per parameter it is FIARSE, arXiv

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from hasa_jax.extraction import parameter_groups
 from hasa_jax.supernet.types import Broadcast, Extraction, Kept, Model, ParameterMask
 
 
-def pruning_greedy(threshold: str = "model") -> Extraction:
+def pruning_greedy(threshold: str = "model", levels: Sequence[float] = ()) -> Extraction:
     """Keeps the k largest magnitudes of every group; parameters of norms are always kept.
 
     The mask M is that of the parameters as broadcast, and constant for the round: a step computes
@@ -20,8 +21,9 @@ def pruning_greedy(threshold: str = "model") -> Extraction:
     `importance`.
 
     Args:
-      threshold: what shares one: the `model`, a `stage` or a `layer`, as defined by
-        `parameter_groups.THRESHOLDS`.
+      threshold: what shares one: the `model`, a `stage`, a `layer`, or what `published_text` says,
+        as defined by `parameter_groups.THRESHOLDS`.
+      levels: fractions of the maskable parameters that some sizes meet exactly.
 
     Returns:
       An `Extraction` of single parameters.
@@ -34,7 +36,9 @@ def pruning_greedy(threshold: str = "model") -> Extraction:
     """
     parameter_groups.check_threshold(threshold)
     return Extraction(
-        shape=functools.partial(parameter_groups.shape_by_count, threshold=threshold),
+        shape=functools.partial(
+            parameter_groups.shape_by_count, threshold=threshold, levels=tuple(levels)
+        ),
         mask=functools.partial(_mask_largest, threshold=threshold),
         prepare=functools.partial(_rank_magnitudes, threshold=threshold),
         by_size=True,

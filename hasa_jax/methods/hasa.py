@@ -16,7 +16,7 @@ def hasa(
     budget: float = 0.5,
     score: ScoreFn | None = None,
     inverse: bool = False,
-    projection: str = "exact",
+    projection: str = "paper",
     w_min: float = 0.2,
     w_max: float = 0.8,
 ) -> Method:
@@ -24,21 +24,22 @@ def hasa(
 
     The clients' scores `h_i` (Eq. 11) give ranks `r_i = (rank(h_i) - 1) / (N - 1)` (Eq. 13), the
     ranks give widths `w_i = w_min + (w_max - w_min) r_i` (Eq. 14), and these are scaled to the
-    budget `sum_i q_i w_i = B` with `q_i = n_i / sum_j n_j` (Eqs. 16 and 17). Clients then train
-    the first units of every group, and the server takes the coverage mean, weighted by examples.
+    budget `sum_i q_i w_i = B` with `q_i = n_i / sum_j n_j` by two passes (Eqs. 16 and 17). Clients
+    then train the first units of every group. The server takes the mean over all clients, weighted
+    by examples; coordinates that a client does not hold count as unchanged.
 
     Args:
       budget: size-weighted mean width `B` of the clients.
       score: heterogeneity of the clients; `label_divergence()`, the paper's, if None.
       inverse: whether widths fall with the rank instead: the ablation of the direction.
-      projection: one of `budget.PROJECTIONS`; `paper` makes the paper's two passes, which can
-        miss the budget.
+      projection: one of `budget.PROJECTIONS`; the paper's two passes can miss the budget, `exact`
+        meets it.
       w_min: narrowest width of a client.
       w_max: widest width of a client.
 
     Returns:
-      The method. The paper's other aggregation, in which absent coordinates count as unchanged,
-      is `dataclasses.replace(hasa(), aggregation="full")`.
+      The method. The paper's other aggregation, which it compares baselines with, is the coverage
+      mean: `dataclasses.replace(hasa(), aggregation="coverage")`.
 
     Raises:
       UserError: if the budget, the projection or the bounds are out of their range.
@@ -56,7 +57,7 @@ def hasa(
         score=score or label_divergence(),
         norm="static",
         scaler="none",
-        aggregation="coverage",
+        aggregation="full",
         client_weights="examples",
         label_split=False,
     )

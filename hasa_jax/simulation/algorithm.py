@@ -9,17 +9,19 @@ import numpy as np
 import optax
 
 from hasa_jax.allocation.allocation import Allocation, allocate
+from hasa_jax.allocation.scores.score import NUMBER_BYTES, message_bytes
 from hasa_jax.base import ClientReport, FederatedDataset, ServerState, UserError
 from hasa_jax.execution.layout import Cohort, Layout
 from hasa_jax.methods.method import Method
 from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.draws import DRAWS, scored_round
 from hasa_jax.simulation.evaluation import EvaluationResult, View, evaluate_view
 from hasa_jax.simulation.feed import SPLITS, Resident, resident
 from hasa_jax.simulation.options import Execution, Training
 from hasa_jax.simulation.program import Program, make_program
 from hasa_jax.simulation.round import init_state, scan_rounds
 from hasa_jax.simulation.trial import Trial
-from hasa_jax.supernet.types import ModelSpec
+from hasa_jax.supernet.types import Model, ModelSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,26 +82,31 @@ class FederatedAlgorithm:
         state, report = scan_rounds(self.program, state, data, cohorts.stack([cohort]))
         return state, jax.tree.map(lambda x: x[0], report)
 
-    def evaluate(self, state: ServerState, split: str = "test") -> EvaluationResult:
+    def evaluate(
+        self, state: ServerState, split: str = "test", draw: str = "last"
+    ) -> EvaluationResult:
         """Evaluates every client's own subnet on that client's own examples.
 
         Args:
           state: the server's state.
           split: `validation` or `test`.
+          draw: whose subnets, one of `draws.DRAWS`.
 
         Returns:
           Loss and accuracy of each client.
 
         Raises:
-          UserError: for another split.
+          UserError: for another split or draw.
         """
         if split not in SPLITS[1:]:
             raise UserError(f"unknown `split` {split!r}: use one of {', '.join(SPLITS[1:])}")
-        view, round = View(split, "", None, False), int(state.round)
+        if draw not in DRAWS:
+            raise UserError(f"unknown `draw` {draw!r}: use one of {', '.join(DRAWS)}")
+        view, done = View(split, "", None, False), int(state.round)
         states = jax.tree.map(lambda x: x[None], state)
-        sizes = self.allocation.sizes_at(round)
+        sizes = self.allocation.sizes_at(scored_round(done, draw))
         trials = [self.trial]
-        (found,) = evaluate_view(self.program, view, states, self.feed, trials, round, sizes)
+        (found,) = evaluate_view(self.program, view, states, self.feed, trials, done, sizes, draw)
         return found
 
 
@@ -145,22 +152,24 @@ def build(
     )
     if program.execution.stream:
         raise UserError("a step-by-step algorithm keeps all data on the device: leave `stream` out")
-    trial = Trial(dataset, allocate_clients(program, dataset, key, scores), key)
+    trial = Trial(dataset, allocate_clients(method, program.model, dataset, key, scores), key)
     sizes = cohorts.sizes_in_run([trial.allocation], num_rounds)
     layout = cohorts.training_layout(program, [trial], sizes)
     return FederatedAlgorithm(program, trial, layout, resident(program, [trial], layout))
 
 
 def allocate_clients(
-    program: Program,
+    method: Method,
+    model: Model,
     dataset: FederatedDataset,
     key: jax.Array,
     scores: np.ndarray | None = None,
 ) -> Allocation:
-    """Decides every client's size by the method of a program.
+    """Decides every client's size by a method.
 
     Args:
-      program: supplies method and supernet.
+      method: supplies the policy, the score, the budget and the extraction.
+      model: the supernet.
       dataset: only its training examples are looked at.
       key: root key of the run; it is not consumed.
       scores: heterogeneity scores of the clients `[N]`; the method's own if None.
@@ -171,15 +180,20 @@ def allocate_clients(
     Raises:
       UserError: if the budget cannot be met.
     """
-    method = program.method
-    if scores is None and method.policy.scored and method.score is not None:
-        scores = method.score(dataset.train, program.model, key)
+    bytes_once = 0.0
+    if method.policy.scored:
+        # Scores of the user's own are one number each.
+        bytes_once = float(NUMBER_BYTES)
+        if scores is None and method.score is not None:
+            scores = method.score(dataset.train, model, key)
+            bytes_once = message_bytes(method.score, dataset.train, model)
     return allocate(
         dataset.train,
-        program.model,
+        model,
         policy=method.policy,
         key=key,
         scores=scores,
+        bytes_once=bytes_once,
         budget=method.budget,
         extraction=method.extraction,
     )

@@ -13,10 +13,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from hasa_jax.allocation.connection import Connection, connection
 from hasa_jax.base import ClientData, ClientMetrics, ServerState
 from hasa_jax.execution.layout import Cohort, place
 from hasa_jax.execution.sharding import over_trials
 from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.draws import scored_round, scored_state
 from hasa_jax.simulation.evaluation_pass import evaluate_cohort
 from hasa_jax.simulation.feed import Feed, Part
 from hasa_jax.simulation.program import Program
@@ -50,6 +52,9 @@ class View(NamedTuple):
 
 OWN_TEST = View("test", "", None, False)
 """Each client's own subnet on its own test examples."""
+
+GLOBAL = "global"
+"""The level of the supernet that may predict only a client's own classes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,18 +94,41 @@ def views(program: Program, levels: Mapping[str, int]) -> list[View]:
 
     Returns:
       The clients' own sizes and the supernet, on both splits; the levels on the test split, on
-      all classes and, if the objective hides some, on the clients' own.
+      all classes and, if the objective hides some, on the clients' own. The supernet on the
+      clients' own classes is what HeteroFL and FedRolex publish as their local accuracy.
     """
     finest = max(program.model.groups.values())
     splits = ("validation", "test")
     # A client's own subnet is for its own classes; the supernet is for all.
     found = [View(split, "", None, False) for split in splits]
     found += [View(split, SUPERNET, finest, True) for split in splits]
+    if program.method.objective.own_classes:
+        found.append(View("test", GLOBAL, finest, False))
     for level, size in levels.items():
         found.append(View("test", level, size, True))
         if program.method.objective.own_classes:
             found.append(View("test", level, size, False))
     return found
+
+
+def level_connections(
+    program: Program, state: ServerState, levels: Mapping[str, int]
+) -> dict[str, Connection]:
+    """Returns what is left of the network at every level, in the current supernet.
+
+    Args:
+      program: supplies the supernet and the extraction.
+      state: the server's state in one trial.
+      levels: sizes, by name.
+
+    Returns:
+      `{name: connection}`.
+    """
+    model, extraction = program.model, program.extraction
+    return {
+        name: connection(model, extraction, state.params, size, state.key)
+        for name, size in levels.items()
+    }
 
 
 def evaluate_view(
@@ -109,8 +137,9 @@ def evaluate_view(
     states: ServerState,
     feed: Feed,
     trials: Sequence[Trial],
-    round: int,
+    done: int,
     sizes_in_run: np.ndarray,
+    draw: str,
 ) -> list[EvaluationResult]:
     """Evaluates one view of every trial.
 
@@ -120,13 +149,15 @@ def evaluate_view(
       states: the server's state in each trial `[E]`.
       feed: supplies the data.
       trials: the seeds.
-      round: rounds done; own sizes are those that the next round would have.
+      done: rounds done.
       sizes_in_run: sizes that clients have in this run, with repeats.
+      draw: whose subnets and sizes, one of `draws.DRAWS`.
 
     Returns:
       A result for each trial.
     """
-    sizes = [trial.allocation.sizes_at(round) for trial in trials]
+    states = scored_state(states, draw)
+    sizes = [trial.allocation.sizes_at(scored_round(done, draw)) for trial in trials]
     if view.size is not None:
         sizes = [np.full_like(own, view.size) for own in sizes]
         sizes_in_run = np.array([view.size])

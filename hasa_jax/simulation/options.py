@@ -11,6 +11,7 @@ import optax
 from hasa_jax.base import UserError
 from hasa_jax.execution import MODES
 from hasa_jax.server.faults import Faults
+from hasa_jax.simulation.draws import DRAWS
 
 CLIENT_LEARNING_RATE = 0.01
 """Of Adam, the clients' optimizer where none is given."""
@@ -78,12 +79,15 @@ class Reporting:
     Attributes:
       eval_every: rounds between evaluations; the last round is evaluated in any case.
       tail_fraction: share of clients that the tail accuracy averages over.
+      draw: whose subnets are evaluated where they change from round to round, one of
+        `draws.DRAWS`: those of the last round, or those of the next one, which nobody trained.
       levels: sizes, by name, whose accuracies on the test examples of all clients go into the
         table `sizes`, whether or not clients have these sizes.
     """
 
     eval_every: int = 5
     tail_fraction: float = 0.25
+    draw: str = "last"
     levels: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,6 +95,8 @@ class Reporting:
         _check_least("eval_every", self.eval_every, 1)
         if not 0 <= self.tail_fraction <= 1:
             raise UserError(f"`tail_fraction` is {self.tail_fraction}: it is a share, from 0 to 1")
+        if self.draw not in DRAWS:
+            raise UserError(f"unknown `draw` {self.draw!r}: use one of {', '.join(DRAWS)}")
 
 
 def _check_least(name: str, value: int, least: int) -> None:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from hasa_jax import machine
 from hasa_jax.allocation.allocation import allocate
 from hasa_jax.allocation.ledger import Ledger
 from hasa_jax.base import FederatedDataset, UserError
@@ -30,6 +31,9 @@ _MACS_A_SECOND_ELSEWHERE = 1e12
 
 _PASSES = 3
 """A training step costs about as much as so many forward passes."""
+
+_COPIES = 4
+"""Of the parameters while a client trains: the server's, twice, the client's and a gradient."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -97,6 +101,7 @@ def make_program(
     training, execution = training or Training(), execution or Execution()
     method = dataclasses.replace(method, objective=objective_on(method.objective, dataset))
     bound = model.bind(dataset, norm=method.norm, scaler=method.scaler)
+    _check_room(bound)
     extraction = method.extraction
     # An extraction that does not fit the model refuses to name a shape.
     extraction.shape(bound, max(bound.groups.values()))
@@ -129,6 +134,23 @@ def make_program(
             execution, mode=mode, devices=device_count(execution.devices)
         ),
     )
+
+
+def _check_room(model: Model) -> None:
+    """Refuses a supernet that no device has room for, from its shapes, before any array exists.
+
+    What else a run needs is counted by `memory.memory_need`.
+    """
+    leaves = jax.tree.leaves(model.shapes)
+    count = sum(leaf.size for leaf in leaves)
+    least = _COPIES * sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
+    available = machine.available_bytes(jax.devices()[0])
+    if available is not None and least > available:
+        raise UserError(
+            f"the supernet has {count} parameters, so training it takes {machine.readable(least)} "
+            f"of memory or more, but {machine.readable(available)} are available: use a smaller "
+            "`hidden`, or smaller dimensions of the model"
+        )
 
 
 def choose_mode(
@@ -176,6 +198,23 @@ def choose_mode(
     saved = num_rounds * examples * _PASSES * macs / rate
     buckets = min(8, len(np.unique(allocation.sizes)))
     return "sliced" if saved > _SECONDS_A_BUCKET * buckets else "masked"
+
+
+def executed_share(program: Program, ledger: Ledger) -> float:
+    """Returns the MACs that a run executes, over those of clients that train the supernet.
+
+    Args:
+      program: supplies the supernet, the extraction and the mode.
+      ledger: of the allocation.
+
+    Returns:
+      In sliced execution the mean over the clients' own sizes; buckets of several sizes add to it.
+      In masked execution every client executes the supernet, and its teacher's pass where it has
+      one.
+    """
+    if program.execution.mode == "sliced":
+        return ledger.executed
+    return costs.masked_macs(program.model, program.extraction)
 
 
 def device_count(wanted: int) -> int:

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from hasa_jax.allocation.allocation import Allocation
-from hasa_jax.simulation.evaluation import OWN_TEST, SUPERNET, EvaluationResult
-from hasa_jax.simulation.program import Program
+from hasa_jax.allocation.connection import Connection
+from hasa_jax.allocation.ledger import Ledger
+from hasa_jax.simulation.evaluation import GLOBAL, OWN_TEST, SUPERNET, EvaluationResult
+from hasa_jax.simulation.program import Program, executed_share
 from hasa_jax.simulation.summary import Summary, summarize
 from hasa_jax.simulation.trial import Trial
+
+_OF_CLIENTS = ("", SUPERNET, GLOBAL)
+"""Levels whose results go to the table of clients."""
 
 Records = dict[str, list[dict[str, Any]]]
 """Records by table, one of `writers.TABLES`."""
@@ -25,6 +29,7 @@ def records_of(
     done: int,
     tail_fraction: float,
     seconds: Mapping[str, float],
+    connections: Mapping[str, Connection],
 ) -> Records:
     """Makes the records of one evaluation of one trial.
 
@@ -35,6 +40,7 @@ def records_of(
       done: rounds done.
       tail_fraction: share of clients that the tail accuracy averages over.
       seconds: columns of `timings`.
+      connections: what is left of the network at every level.
 
     Returns:
       The records.
@@ -43,12 +49,23 @@ def records_of(
     own = next(result for result in found if result.view == OWN_TEST)
     examples = trial.dataset.test.num_examples
     summary = summarize(own.accuracy, examples, tail_fraction)
-    clients = [result for result in found if result.view.level in ("", SUPERNET)]
-    levels = [result for result in found if result.view.level not in ("", SUPERNET)]
+    # Where the objective hides no class, the supernet on all classes is the same.
+    on_global = {r.view.level: r for r in found if r.view.split == "test"}
+    of_global = on_global.get(GLOBAL, on_global[SUPERNET])
+    global_summary = summarize(of_global.accuracy, examples, tail_fraction)
+    clients = [result for result in found if result.view.level in _OF_CLIENTS]
+    levels = [result for result in found if result.view.level not in _OF_CLIENTS]
     return {
         "metrics": client_records(front, program, trial, clients),
-        "summary": [{**front, **_summary_columns(summary, trial.allocation)}],
-        "sizes": _size_records(front, program, levels),
+        "summary": [
+            {
+                **front,
+                **_accuracy_columns("", summary),
+                **_budget_columns(program, trial.allocation.ledger),
+                **_accuracy_columns("global_", global_summary),
+            }
+        ],
+        "sizes": _size_records(front, program, levels, connections),
         "timings": [{**front, **seconds}],
     }
 
@@ -81,12 +98,16 @@ def client_records(
 
 
 def _size_records(
-    front: Mapping[str, Any], program: Program, found: Sequence[EvaluationResult]
+    front: Mapping[str, Any],
+    program: Program,
+    found: Sequence[EvaluationResult],
+    connections: Mapping[str, Connection],
 ) -> list[dict[str, Any]]:
     """Returns a record for each level: its subnet on the test examples of all clients.
 
     The global accuracy is that over all of them, on all classes. The local one is the mean over
-    clients, on their own classes where the objective hides others.
+    clients, on their own classes where the objective hides others. `empty_layers` is the share of
+    weight arrays without a weight, and `severed` is 1 where no path leads from input to output.
     """
     width_of = _widths(program, found)
     # Where the objective hides nothing, one result is both.
@@ -100,6 +121,8 @@ def _size_records(
             "width": width_of[int(result.sizes[0])],
             "global_accuracy": float(right / result.targets.sum()),
             "local_accuracy": float(np.nanmean(on_own[level].accuracy)),
+            "empty_layers": connections[level].empty_layers,
+            "severed": int(connections[level].severed),
         }
         lines.append({**front, "level": level, **columns})
     return lines
@@ -112,15 +135,23 @@ def _widths(program: Program, found: Sequence[EvaluationResult]) -> dict[int, fl
     return {size: float(shape(program.model, size).width) for size in sizes}
 
 
-def _summary_columns(summary: Summary, allocation: Allocation) -> dict[str, float]:
-    """Names the columns of accuracies and budgets."""
-    accuracies = {f"{name}_accuracy": v for name, v in dataclasses.asdict(summary).items()}
-    ledger = allocation.ledger
+def _accuracy_columns(prefix: str, summary: Summary) -> dict[str, float]:
+    """Names the columns of accuracies."""
+    return {f"{prefix}{name}_accuracy": v for name, v in dataclasses.asdict(summary).items()}
+
+
+def _budget_columns(program: Program, ledger: Ledger) -> dict[str, float]:
+    """Names the columns of budgets and bytes."""
     return {
-        **accuracies,
         "budget_requested": ledger.requested,
         "budget_width": ledger.width,
         "budget_params": ledger.params,
+        "budget_uncut": ledger.uncut,
         "budget_macs": ledger.macs,
-        "budget_executed": ledger.executed,
+        "budget_bytes": ledger.bytes,
+        "budget_executed": executed_share(program, ledger),
+        "bytes_down": ledger.bytes_down,
+        "bytes_up": ledger.bytes_up,
+        "bytes_once": ledger.bytes_once,
+        "severed": ledger.severed,
     }

@@ -27,6 +27,7 @@ from hasa_jax.server.robust import robust_sum
 from hasa_jax.server.update import server_update
 from hasa_jax.simulation.program import Program
 from hasa_jax.supernet import label_rows
+from hasa_jax.supernet.initial import initial_params
 from hasa_jax.supernet.subnet import Subnet, insert
 
 
@@ -40,7 +41,7 @@ def init_state(program: Program, key: jax.Array) -> ServerState:
     Returns:
       The state.
     """
-    params = program.model.init(keys.address(key, keys.Stream.INIT))
+    params = initial_params(program.model, key)
     return ServerState(params, program.server_optimizer.init(params), jnp.int32(0), key)
 
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hasa_jax.allocation.connection import Connection
 from hasa_jax.base import ClientData, ClientReport, ServerState, UserError
 from hasa_jax.execution import sharding
 from hasa_jax.execution.layout import Cohort
 from hasa_jax.server.aggregation import all_finite
 from hasa_jax.simulation import cohorts, feed, health, records
 from hasa_jax.simulation.checkpoint import Checkpoints, Saved
-from hasa_jax.simulation.evaluation import EvaluationResult, evaluate_view, views
+from hasa_jax.simulation.evaluation import (
+    EvaluationResult,
+    evaluate_view,
+    level_connections,
+    views,
+)
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import init_state, scan_rounds
@@ -107,10 +113,13 @@ def run_trials(
         states, spent = _train(program, states, source, trials, first, done)
         seconds = {name: seconds[name] + spent[name] / len(trials) for name in seconds}
         evaluated = [
-            records.records_of(program, trial, found, done, reporting.tail_fraction, seconds)
-            for trial, found in zip(
+            records.records_of(
+                program, trial, found, done, reporting.tail_fraction, seconds, connections
+            )
+            for trial, found, connections in zip(
                 trials,
                 _evaluate(program, states, source, trials, done, sizes_in_run, reporting),
+                _connections(program, states, len(trials), reporting.levels),
                 strict=True,
             )
         ]
@@ -208,13 +217,21 @@ def _evaluate(
 ) -> list[list[EvaluationResult]]:
     """Evaluates all views, and refuses losses that are not finite; a list for each trial."""
     by_view = [
-        evaluate_view(program, view, states, source, trials, done, sizes_in_run)
+        evaluate_view(program, view, states, source, trials, done, sizes_in_run, reporting.draw)
         for view in views(program, reporting.levels)
     ]
     by_trial = [list(found) for found in zip(*by_view, strict=True)]
     for trial, found in zip(trials, by_trial, strict=True):
         health.check_losses(trial, found, done)
     return by_trial
+
+
+def _connections(
+    program: Program, states: ServerState, trials: int, levels: Mapping[str, int]
+) -> list[dict[str, Connection]]:
+    """Returns what is left of the network at every level, for each trial."""
+    one = [jax.tree.map(lambda x, e=e: x[e], states) for e in range(trials if levels else 0)]
+    return [level_connections(program, state, levels) for state in one] or [{}] * trials
 
 
 def _latest(checkpoints: Checkpoints | None, states: ServerState, num_rounds: int) -> Saved:

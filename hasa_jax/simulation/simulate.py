@@ -17,8 +17,9 @@ from hasa_jax.methods.method import Method
 from hasa_jax.simulation.algorithm import allocate_clients
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.deploy import deploy, deployed_moments
+from hasa_jax.simulation.draws import scored_round, scored_state
 from hasa_jax.simulation.options import Execution, Reporting, Training
-from hasa_jax.simulation.program import Program, make_program
+from hasa_jax.simulation.program import Program, executed_share, make_program
 from hasa_jax.simulation.run import History, run_trials
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.writers import TABLES, Writer
@@ -67,7 +68,8 @@ class Result:
         asked = "none" if np.isnan(ledger.requested) else f"{ledger.requested:g} ({ledger.unit})"
         lines.append(
             f"{self.program.method.name}: budget {asked}; achieved width {ledger.width:.3f}, "
-            f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, executed {ledger.executed:.3f}"
+            f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, bytes {ledger.bytes:.3f}, "
+            f"executed {executed_share(self.program, ledger):.3f}"
         )
         return "\n".join(lines)
 
@@ -86,7 +88,9 @@ class Result:
           UserError: for an unknown client.
         """
         number, size = self._client(client)
-        return deploy(self.program, self.state, self.trial.dataset.train, number, size)
+        return deploy(
+            self.program, scored_state(self.state, "last"), self.trial.dataset.train, number, size
+        )
 
     def moments(self, client: str | int) -> PyTree:
         """Returns the calibrated moments of a client's subnet; empty without static norms.
@@ -98,7 +102,8 @@ class Result:
           UserError: for an unknown client.
         """
         number, size = self._client(client)
-        return deployed_moments(self.program, self.state, self.trial.dataset.train, number, size)
+        state = scored_state(self.state, "last")
+        return deployed_moments(self.program, state, self.trial.dataset.train, number, size)
 
     def _client(self, client: str | int) -> tuple[int, int]:
         """Returns a client's id and size."""
@@ -108,7 +113,7 @@ class Result:
         if not isinstance(client, int | np.integer) or not 0 <= client < len(names):
             known = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
             raise UserError(f"no `client` is called {client!r}: the clients are {known}")
-        sizes = self.trial.allocation.sizes_at(int(self.state.round))
+        sizes = self.trial.allocation.sizes_at(scored_round(int(self.state.round), "last"))
         return int(client), int(sizes[client])
 
 
@@ -159,7 +164,8 @@ def simulate(
         execution=execution,
         num_rounds=num_rounds,
     )
-    trial = Trial(dataset, allocate_clients(program, dataset, key, scores), key)
+    allocation = allocate_clients(method, program.model, dataset, key, scores)
+    trial = Trial(dataset, allocation, key)
     (history,) = run_trials(
         program,
         [trial],

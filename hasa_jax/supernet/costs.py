@@ -21,8 +21,11 @@ from hasa_jax.base import Params, UserError
 from hasa_jax.supernet import units
 from hasa_jax.supernet.types import Context, Extraction, Kept, Model, Shape
 
-BUDGET_UNITS = ("width", "params", "macs")
+BUDGET_UNITS = ("width", "params", "macs", "bytes")
 """Units in which a budget can be stated. `cost_table` also knows `executed`."""
+
+BYTES_OF_A_PARAMETER = 4
+"""Parameters are sent as float32."""
 
 
 def parameter_count(model: Model, kept: Kept, exits: int | None = None) -> int:
@@ -129,10 +132,12 @@ def cost_table(model: Model, extraction: Extraction, unit: str) -> np.ndarray:
     Costs are those of what the client holds and runs:
 
     * `width`: the width that the extraction gives to the size.
-    * `params`: parameters that the client holds.
+    * `params`: parameters that the client holds. Of single parameters it is the share of those
+      that can be cut: those that are always kept, such as the norms', count apart (`uncut_share`).
     * `macs`: MACs of a local step's forward passes. Of ordered dropout it is the mean over the
       draws, plus those of the teacher. Of single parameters it is nominal, as if zeros were
       skipped. The supernet's MACs are counted at its last exit only.
+    * `bytes`: bytes that the client receives and sends in a round (`bytes_down`, `bytes_up`).
     * `executed`: MACs that dense kernels execute. They differ from `macs` only for single
       parameters, where they are those of the supernet. It is no unit of a budget, so it is not
       in `BUDGET_UNITS`.
@@ -159,8 +164,12 @@ def cost_table(model: Model, extraction: Extraction, unit: str) -> np.ndarray:
     shapes = [extraction.shape(model, size) for size in sizes]
     if unit == "width":
         costs = np.array([shape.width for shape in shapes])
+    elif unit == "bytes":
+        moved = [bytes_down(model, extraction, s) + bytes_up(model, extraction, s) for s in shapes]
+        costs = np.array(moved) / (2 * BYTES_OF_A_PARAMETER * parameter_count(model, model.groups))
     elif extraction.mask is not None:
-        costs = _costs_of_single_parameters(model, shapes, unit)
+        kept = np.array([sum(dict(shape.kept).values()) for shape in shapes])
+        costs = np.ones(len(shapes)) if unit == "executed" else kept / kept[-1]
     elif unit == "params":
         counts = [parameter_count(model, dict(shape.kept), shape.exits) for shape in shapes]
         costs = np.array(counts) / parameter_count(model, model.groups)
@@ -169,13 +178,92 @@ def cost_table(model: Model, extraction: Extraction, unit: str) -> np.ndarray:
     return np.concatenate([[0.0], costs])
 
 
-def _costs_of_single_parameters(model: Model, shapes: Sequence[Shape], unit: str) -> np.ndarray:
-    """Returns the costs of subnets that keep single parameters, and all that are never cut."""
-    kept = np.array([sum(dict(shape.kept).values()) for shape in shapes])
-    if unit == "params":
-        total = parameter_count(model, model.groups)
-        return (kept + total - kept[-1]) / total
-    return kept / kept[-1] if unit == "macs" else np.ones(len(shapes))
+def masked_macs(model: Model, extraction: Extraction) -> float:
+    """Returns the MACs of a masked local step, as a fraction of the supernet's.
+
+    Args:
+      model: the supernet.
+      extraction: which part of it a client holds; every part is computed at full size.
+
+    Returns:
+      The passes of a step, of all exits where subnets train all of theirs.
+    """
+    supernet = mac_count(model, model.groups, all_exits=extraction.all_exits)
+    return (1 + extraction.teacher) * supernet / mac_count(model, model.groups)
+
+
+def uncut_share(model: Model, extraction: Extraction) -> float:
+    """Returns the share of the parameters that no size cuts and that `params` does not count.
+
+    Args:
+      model: the supernet.
+      extraction: what sizes keep.
+
+    Returns:
+      Parameters of norms, and what else belongs to no group, over those of the supernet, for an
+      extraction of single parameters; 0 for others, whose norms are cut and counted with the units.
+    """
+    if extraction.mask is None:
+        return 0.0
+    return _uncut_count(model, extraction) / parameter_count(model, model.groups)
+
+
+def _uncut_count(model: Model, extraction: Extraction) -> int:
+    """Returns the number of parameters that an extraction of single parameters always keeps."""
+    supernet = extraction.shape(model, max(model.groups.values()))
+    return parameter_count(model, model.groups) - sum(dict(supernet.kept).values())
+
+
+def _held_count(model: Model, extraction: Extraction, shape: Shape) -> int:
+    """Returns the number of parameters that a client holds."""
+    if extraction.mask is None:
+        return parameter_count(model, dict(shape.kept), shape.exits)
+    return sum(dict(shape.kept).values()) + _uncut_count(model, extraction)
+
+
+def bytes_down(model: Model, extraction: Extraction, shape: Shape) -> int:
+    """Returns the bytes that a client receives in a round.
+
+    The server sends the parameters of the client's subnet, in an order that both know: prefixes,
+    windows, draws from a shared key, and ranks of magnitudes follow from what the server has.
+    Where the client's own data decide, the server sends the supernet.
+
+    Args:
+      model: the supernet.
+      extraction: which part of it the client holds.
+      shape: the client's size.
+
+    Returns:
+      The count.
+    """
+    count = _held_count(model, extraction, shape)
+    if extraction.by_data:
+        count = parameter_count(model, model.groups)
+    return BYTES_OF_A_PARAMETER * count
+
+
+def bytes_up(model: Model, extraction: Extraction, shape: Shape) -> int:
+    """Returns the bytes that a client sends in a round.
+
+    It sends the update of its subnet. Where its own data decide, it also sends which units or
+    parameters these are: one bit for each that can be cut.
+
+    Args:
+      model: the supernet.
+      extraction: which part of it the client holds.
+      shape: the client's size.
+
+    Returns:
+      The count.
+    """
+    sent = BYTES_OF_A_PARAMETER * _held_count(model, extraction, shape)
+    if not extraction.by_data:
+        return sent
+    if extraction.mask is None:
+        choices = sum(model.groups.values())
+    else:
+        choices = parameter_count(model, model.groups) - _uncut_count(model, extraction)
+    return sent + -(-choices // 8)
 
 
 def _step_macs(model: Model, extraction: Extraction, shapes: Sequence[Shape]) -> np.ndarray:

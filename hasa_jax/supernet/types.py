@@ -203,6 +203,8 @@ class Extraction:
       teacher: whether each step also runs the full subnet, as the teacher of the drawn one.
       all_exits: whether subnets differ in depth, and train all the exits that they have.
       by_size: whether all clients of one size hold the same part in a round.
+      by_data: whether a client's own data decide, so that the server cannot know the part before
+        the client says it.
       name: its name in `EXTRACTIONS`, for records.
     """
 
@@ -214,4 +216,5 @@ class Extraction:
     teacher: bool = False
     all_exits: bool = False
     by_size: bool = False
+    by_data: bool = False
     name: str = "custom"

@@ -8,7 +8,7 @@ import pytest
 
 from hasa_jax.base import UserError
 from hasa_jax.extraction import importance, pruning_greedy
-from hasa_jax.extraction.importance import cut_below
+from hasa_jax.extraction.importance import GRADIENTS, cut_below, zero_below
 from hasa_jax.extraction.measures import MEASURES
 from hasa_jax.supernet.linen import supernet_of
 from tests.support import small
@@ -66,6 +66,30 @@ def test_surrogate_gradient_of_the_paper():
     np.testing.assert_allclose(factors, [1.5, 1.489796, 1.355030, 1.165289], rtol=1e-6)
     slopes = gradient([-0.9, 0.31, 0.05, 0.6], [0.2, -0.5, 0.7, 1.1])
     np.testing.assert_allclose(slopes, [0.275, -0.749933, 0.0, 1.588889], rtol=1e-6)
+
+
+def test_gradient_of_the_released_code():
+    """A boolean mask sends no gradient: `g * M` at every step."""
+    weights, slopes = jnp.array([-0.9, 0.31, 0.05, 0.6]), jnp.array([0.2, -0.5, 0.7, 1.1])
+    cut, pull_back = jax.vjp(lambda w: zero_below(w, jnp.float32(0.3)), weights)
+    np.testing.assert_array_equal(cut, jnp.array([-0.9, 0.31, 0.0, 0.6]))
+    np.testing.assert_array_equal(pull_back(slopes)[0], jnp.array([0.2, -0.5, 0.0, 1.1]))
+
+
+def test_both_gradients_keep_the_same_and_follow_the_parameters():
+    model = small.mlp()
+    params = model.init(KEY)
+    paper, released = (
+        choose(importance(gradient=name), model, params, {"model": 90}) for name in GRADIENTS
+    )
+    small.assert_trees_equal(paper.masks, released.masks)
+    # A weight that falls below the threshold is out at the next step.
+    smaller = jax.tree.map(lambda leaf: 0.1 * leaf, params)
+    for choice in (paper, released):
+        assert np.count_nonzero(flat(choice.view(params))) == 90
+        assert np.count_nonzero(flat(choice.view(smaller))) < 30
+    slopes = jax.vjp(released.view, params)[1](jax.tree.map(jnp.ones_like, params))[0]
+    small.assert_trees_equal(slopes, released.masks)
 
 
 def test_threshold_zero_is_the_identity():
@@ -174,5 +198,7 @@ def test_unknown_options_are_refused():
     for extract in (importance, pruning_greedy):
         with pytest.raises(UserError, match="unknown threshold 'block': use one of model, stage"):
             extract("block")
+    with pytest.raises(UserError, match="unknown gradient of importance 'plain': use one of tcb"):
+        importance(gradient="plain")
     with pytest.raises(UserError, match="unknown measure 'size': use one of fisher"):
         importance(measure="size")

@@ -92,8 +92,8 @@ def test_executed_is_known_but_no_unit_of_a_budget(name):
     executed = costs.cost_table(model, extraction, "executed")
     expected = [macs(model, size) / macs(model, 12) for size in range(1, 13)]
     np.testing.assert_array_equal(executed[1:], expected if name == "prefix" else np.ones(12))
-    with pytest.raises(UserError, match="unknown budget unit 'bytes': use one of width, params"):
-        costs.cost_table(model, extraction, "bytes")
+    with pytest.raises(UserError, match="unknown budget unit 'flops': use one of width, params"):
+        costs.cost_table(model, extraction, "flops")
 
 
 class Looping(nn.Module):

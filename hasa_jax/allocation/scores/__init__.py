@@ -6,7 +6,7 @@ from hasa_jax.allocation.scores.entropy import entropy
 from hasa_jax.allocation.scores.feature_divergence import feature_divergence
 from hasa_jax.allocation.scores.gradient_norm import gradient_norm
 from hasa_jax.allocation.scores.label_divergence import label_divergence
-from hasa_jax.allocation.scores.score import ScoreFn
+from hasa_jax.allocation.scores.score import Score, ScoreFn, message_bytes
 
 SCORES: dict[str, Callable[..., ScoreFn]] = {
     "entropy": entropy,
@@ -17,9 +17,11 @@ SCORES: dict[str, Callable[..., ScoreFn]] = {
 
 __all__ = [
     "SCORES",
+    "Score",
     "ScoreFn",
     "entropy",
     "feature_divergence",
     "gradient_norm",
     "label_divergence",
+    "message_bytes",
 ]

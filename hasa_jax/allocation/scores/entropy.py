@@ -6,21 +6,21 @@ import jax
 import numpy as np
 
 from hasa_jax.allocation.scores.counts import label_counts
-from hasa_jax.allocation.scores.score import ScoreFn
+from hasa_jax.allocation.scores.score import Score, one_number
 from hasa_jax.base import ClientData
 from hasa_jax.supernet.types import Model
 
 
-def entropy() -> ScoreFn:
+def entropy() -> Score:
     """Scores a client by the entropy of its training labels.
 
     `h_i = -sum_k p_ik ln p_ik` with `p_ik = c_ik / sum_k c_ik`, `c_ik` being the number of the
     client's targets of class k. A client with many evenly used labels scores high.
 
     Returns:
-      A `ScoreFn`; scores are in nats, within [0, ln K].
+      A `Score`; scores are in nats, within [0, ln K].
     """
-    return _score
+    return Score(_score, one_number)
 
 
 def _score(data: ClientData, model: Model, key: jax.Array) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hasa_jax import keys
 from hasa_jax.allocation.scores.label_divergence import divergence_of_counts
-from hasa_jax.allocation.scores.score import ScoreFn
+from hasa_jax.allocation.scores.score import Score
 from hasa_jax.base import ClientData
 from hasa_jax.supernet.types import Model
 
@@ -18,7 +18,7 @@ _PADDING = 0
 _BLOCK = 8192
 
 
-def feature_divergence(num_features: int = 64, bins: int = 16, alpha: float = 1.0) -> ScoreFn:
+def feature_divergence(num_features: int = 64, bins: int = 16, alpha: float = 1.0) -> Score:
     """Scores a client by the divergence of its inputs from all inputs, whatever its labels.
 
     `h_i = mean_d JSD(p_id || p_pooled,d)`. Numbers are projected onto random directions,
@@ -32,12 +32,20 @@ def feature_divergence(num_features: int = 64, bins: int = 16, alpha: float = 1.
       alpha: Laplace smoothing of the counts.
 
     Returns:
-      A `ScoreFn`; scores are in nats, within [0, ln 2].
+      A `Score` for which clients send their counts; scores are in nats, within [0, ln 2].
 
     References:
       The divergence and its smoothing are those of HASA's label score, arXiv 2606.07621.
     """
-    return functools.partial(_score, num_features=num_features, bins=bins, alpha=alpha)
+    values = functools.partial(_score, num_features=num_features, bins=bins, alpha=alpha)
+    return Score(values, functools.partial(_counts, num_features=num_features, bins=bins))
+
+
+def _counts(data: ClientData, model: Model, *, num_features: int, bins: int) -> int:
+    """Returns the numbers of a client's counts of tokens, or of bins."""
+    del model
+    inputs = np.asarray(data.inputs)
+    return int(inputs.max()) if inputs.dtype.kind in "iu" else num_features * bins
 
 
 def _score(

@@ -11,13 +11,13 @@ import numpy as np
 import optax
 
 from hasa_jax import keys
-from hasa_jax.allocation.scores.score import ScoreFn
+from hasa_jax.allocation.scores.score import Score, one_number
 from hasa_jax.base import ClientData, Params
 from hasa_jax.supernet.losses import score_batch
 from hasa_jax.supernet.types import Context, Model
 
 
-def gradient_norm(batch_size: int = 64) -> ScoreFn:
+def gradient_norm(batch_size: int = 64) -> Score:
     """Scores a client by the norm of its gradient at freshly initialised parameters.
 
     `h_i = ||grad F_i(theta_0)||_2` with `F_i` the mean loss over the client's training targets.
@@ -26,9 +26,9 @@ def gradient_norm(batch_size: int = 64) -> ScoreFn:
       batch_size: examples of one gradient pass; it changes speed and memory, not the score.
 
     Returns:
-      A `ScoreFn`.
+      A `Score`.
     """
-    return functools.partial(_score, batch_size=batch_size)
+    return Score(functools.partial(_score, batch_size=batch_size), one_number)
 
 
 def _score(data: ClientData, model: Model, key: jax.Array, *, batch_size: int) -> np.ndarray:

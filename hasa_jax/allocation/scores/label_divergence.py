@@ -8,12 +8,12 @@ import jax
 import numpy as np
 
 from hasa_jax.allocation.scores.counts import label_counts, smoothed
-from hasa_jax.allocation.scores.score import ScoreFn
+from hasa_jax.allocation.scores.score import Score
 from hasa_jax.base import ClientData
 from hasa_jax.supernet.types import Model
 
 
-def label_divergence(alpha: float = 1.0) -> ScoreFn:
+def label_divergence(alpha: float = 1.0) -> Score:
     """Scores a client by the divergence of its training labels from the pooled ones.
 
     `h_i = JSD(p_i || p_pooled)` (HASA, Eq. 11) with `p_i = (c_i + alpha) / sum_k (c_ik + alpha)`,
@@ -23,17 +23,23 @@ def label_divergence(alpha: float = 1.0) -> ScoreFn:
       alpha: Laplace smoothing of the label counts.
 
     Returns:
-      A `ScoreFn`; scores are in nats, within [0, ln 2].
+      A `Score` for which clients send their label counts; scores are in nats, within [0, ln 2].
 
     References:
       HASA, arXiv 2606.07621.
     """
-    return functools.partial(_score, alpha=alpha)
+    return Score(functools.partial(_score, alpha=alpha), _class_counts)
 
 
 def _score(data: ClientData, model: Model, key: jax.Array, *, alpha: float) -> np.ndarray:
     del model, key
     return divergence_of_counts(label_counts(data), alpha)
+
+
+def _class_counts(data: ClientData, model: Model) -> int:
+    """Returns the numbers of a client's label counts."""
+    del model
+    return data.num_classes
 
 
 def divergence_of_counts(counts: np.ndarray, alpha: float) -> np.ndarray:
