@@ -97,7 +97,7 @@ def _value(name: str, value: Any) -> Any:
     if not kind.many or kind.of is str:
         return value
     try:
-        return tuple(map(float, value))
+        return tuple(map(kind.of, value))
     except ValueError as error:
         raise UserError(f"`{name}={','.join(value)}`: {error}") from None
 

@@ -32,6 +32,7 @@ from hasa_jax.extraction.parameter_groups import THRESHOLDS
 from hasa_jax.methods import METHODS
 from hasa_jax.methods.method import CLIENT_WEIGHTS, Method
 from hasa_jax.models import MODELS, cnn, lstm, mlp, transformer
+from hasa_jax.models.exit_head import EXIT_HEADS
 from hasa_jax.models.layers import NORMS, SCALERS
 from hasa_jax.server.aggregation import AGGREGATIONS
 from hasa_jax.server.faults import CORRUPTIONS, Faults
@@ -243,6 +244,18 @@ class ModelConfig:
     )
     exits: int = knob(
         default_of(cnn, "exits"), "Exits of the supernet, spread over its depth.", least=1
+    )
+    exits_after: tuple[int, ...] = knob(
+        (),
+        "Blocks below every early exit, instead of `exits`: stages of cnn, residual blocks of "
+        "resnet18, layers of transformer. The last exit is at full depth.",
+        least=1,
+    )
+    exit_head: str = knob(
+        default_of(cnn, "exit_head"),
+        "Classifier of the early exits of cnn and resnet18: linear, or as ScaleFL published it, "
+        "with three convolutions.",
+        choices=EXIT_HEADS,
     )
     compute_dtype: str = knob(
         "float32", "Type of the passes; parameters are float32.", choices=("float32", "bfloat16")

@@ -121,12 +121,13 @@ def published_shares(config: RunConfig, policy: str) -> tuple[float, ...]:
 
 def _extraction(config: RunConfig, parts: Parts, policy: str) -> Extraction:
     """Builds the extraction with its options, for clients of published sizes."""
-    chosen, exits = config.method, config.model.exits
+    chosen, exits = config.method, len(config.model.exits_after) + 1
+    exits = exits if config.model.exits_after else config.model.exits
     levels, exact = published_widths(config.allocation, policy), published_shares(config, policy)
     if chosen.exit_widths and len(chosen.exit_widths) != exits:
         raise UserError(
-            f"`exit_widths` has {len(chosen.exit_widths)} widths, but `exits` is {exits}: give one "
-            "for each exit"
+            f"`exit_widths` has {len(chosen.exit_widths)} widths, but the model has {exits} "
+            "exits: give one for each"
         )
     options: dict[str, dict[str, Any]] = {
         "prefix": {"levels": levels},

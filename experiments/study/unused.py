@@ -44,6 +44,8 @@ _OF_MODELS = {
     "heads": {"transformer"},
     "head_dim": {"transformer"},
     "feedforward_dim": {"transformer"},
+    "exits_after": {"cnn", "resnet18", "transformer"},
+    "exit_head": {"cnn", "resnet18"},
 }
 """Supernets that read each field."""
 

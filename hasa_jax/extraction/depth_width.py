@@ -23,7 +23,9 @@ def depth_width(widths: Sequence[float] | None = None) -> Extraction:
     Level l of E has l exits and the width `r_l`. Of the H sizes, size k with
     `(l - 1) / E < k / H <= l / E` has l exits and the width
     `r_{l-1} + (r_l - r_{l-1}) (E k / H - (l - 1))`, where `r_0` is 0. Size `k = l H / E` is
-    therefore exactly level l. A group of U units keeps `floor(r U)` of them, one at least.
+    therefore exactly level l. A group of U units keeps `floor(r U)` of them, one at least. The
+    authors' `int(r U)` is of binary fractions, and loses a unit of some whole products: 62 of 90
+    units at .7, where this keeps 63. It never does so for their 16, 32 and 64 channels.
 
     Args:
       widths: `r_1, ..., r_E`, never falling, the last one 1. By default .7, .7, .75, 1 for four

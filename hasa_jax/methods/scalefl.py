@@ -25,7 +25,10 @@ def scalefl(
     A client with exits 1..l minimises
     `[l CE(z_l, y) + sum_{j<l} j (CE(z_j, y) + gamma T^2 KL(p_l || p_j))] / (l (l + 1) / 2)` with
     `p_j = softmax(z_j / T)`. Activations are divided by the width in training and evaluation, and
-    the server takes the coverage mean. The model must have early exits.
+    the server takes the coverage mean. The model must have early exits: `cnn` and `resnet18` have
+    the published classifiers with `exit_head="published"`, where `exits_after` says. The paper's
+    ResNet-110 has them after 30, 38 and 46 of 54 blocks, which is after 4, 6 and 7 of the eight
+    blocks of `resnet18`.
 
     Args:
       budget: size-weighted mean width `B` of the clients, which all have the same size.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -11,7 +12,8 @@ import jax.numpy as jnp
 
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.models.convolution import Conv
-from hasa_jax.models.fit import check_counts, check_fit, place_exits
+from hasa_jax.models.exit_head import ExitHead
+from hasa_jax.models.fit import check_counts, check_exit_head, check_fit, place_exits
 from hasa_jax.models.layers import Dense, Norm, exit_places, joined, scale
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.types import Context, Model, ModelSpec
@@ -19,12 +21,21 @@ from hasa_jax.supernet.types import Context, Model, ModelSpec
 _STAGES = 4
 
 
-def cnn(hidden: int = 64, exits: int = 1, dtype: Any = jnp.float32) -> ModelSpec:
+def cnn(
+    hidden: int = 64,
+    exits: int = 1,
+    exits_after: Sequence[int] = (),
+    exit_head: str = "linear",
+    dtype: Any = jnp.float32,
+) -> ModelSpec:
     """Makes the CNN of HeteroFL: four convolutions, each with twice the units of the one before.
 
     Args:
       hidden: units of the first convolution.
       exits: exits, spread over the four stages.
+      exits_after: stages below every early exit, instead of spreading `exits`; the last exit is
+        at full depth in any case.
+      exit_head: classifier of the early exits, one of `exit_head.EXIT_HEADS`.
       dtype: type in which the forward and backward pass compute.
 
     Returns:
@@ -32,30 +43,35 @@ def cnn(hidden: int = 64, exits: int = 1, dtype: Any = jnp.float32) -> ModelSpec
       pixels, or if there are more exits than stages.
 
     Raises:
-      UserError: if a count is below 1.
+      UserError: if a count is below 1, or there is no such exit head.
 
     References:
       arXiv 2010.01264.
     """
     check_counts(hidden=hidden, exits=exits)
-    return _CNNSpec(hidden, exits, dtype)
+    check_exit_head(exit_head)
+    return _CNNSpec(hidden, exits, tuple(exits_after), exit_head, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
 class _CNNSpec:
     hidden: int
     exits: int
+    exits_after: tuple[int, ...]
+    exit_head: str
     dtype: Any
 
     def bind(self, dataset: FederatedDataset, *, norm: str, scaler: str) -> Model:
         check_fit("cnn", dataset)
+        places = place_exits("cnn", self.exits, _STAGES, exits_after=self.exits_after)
         module = CNN(
             dataset.train.num_classes,
             *(self.hidden * 2**stage for stage in range(_STAGES)),
             norm=norm,
             scaler=scaler,
-            exits=self.exits,
-            exit_blocks=place_exits("cnn", self.exits, _STAGES),
+            exits=len(places),
+            exit_blocks=places,
+            exit_head=self.exit_head,
         )
         return supernet_of(module, dataset.train.inputs, self.dtype)
 
@@ -73,6 +89,7 @@ class CNN(nn.Module):
       scaler: when to divide by the width, one of `layers.SCALERS`.
       exits: exits built, the first ones of `exit_blocks`.
       exit_blocks: stages below every exit; empty for one exit, at full depth.
+      exit_head: classifier of the early exits, one of `exit_head.EXIT_HEADS`.
       width: share of the supernet's units, by which the scaler divides without a context.
 
     References:
@@ -88,6 +105,7 @@ class CNN(nn.Module):
     scaler: str = "none"
     exits: int = 1
     exit_blocks: tuple[int, ...] = ()
+    exit_head: str = "linear"
     width: float = 1.0
 
     @nn.compact
@@ -123,9 +141,18 @@ class CNN(nn.Module):
             norm = Norm(group, channels, self.norm, name=f"norm_{stage}")
             state, below = nn.relu(norm(state, context)), group
             if stage in places:
-                head = Dense(self.num_classes, (group, "classes"), name=f"head_{len(logits) + 1}")
-                logits.append(head(jnp.mean(state, axis=(1, 2))))
+                logits.append(self._exit(len(logits) + 1, stage, state, context))
         return joined(logits)
+
+    def _exit(self, number: int, stage: int, state: jax.Array, context: Context) -> jax.Array:
+        """Classifies the activations `[B, height, width, U]` after a stage."""
+        group, name = f"stage{stage}", f"head_{number}"
+        if self.exit_head == "published" and stage < _STAGES:
+            channels, kinds = state.shape[-1], (self.norm, self.scaler)
+            head = ExitHead(self.num_classes, channels, group, number, *kinds, name=name)
+            return head(state, context)
+        head = Dense(self.num_classes, (group, "classes"), name=name)
+        return head(jnp.mean(state, axis=(1, 2)))
 
 
 def _pooled(images: jax.Array) -> jax.Array:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from hasa_jax import machine
 from hasa_jax.base import FederatedDataset, UserError
+from hasa_jax.models.exit_head import EXIT_HEADS
 from hasa_jax.models.layers import spread_exits
 
 _SMALLEST_IMAGE = 8
+# Of one parameter: the server's before and after a round, a client's, and its gradient.
+_BYTES_OF_A_UNIT = 4 * 4
+_BYTES_OF_A_LAYER = 2**20  # What compiling a layer takes at least; measured.
 
 
 def _has_next_words(dataset: FederatedDataset) -> bool:
@@ -79,28 +84,67 @@ def _kind(dataset: FederatedDataset) -> str:
     return f"{shape} numbers with {'labels' if targets.ndim == 1 else 'several targets'}"
 
 
+def check_exit_head(name: str) -> None:
+    """Refuses names that are not in `EXIT_HEADS` with a `UserError`."""
+    if name not in EXIT_HEADS:
+        raise UserError(f"unknown `exit_head` {name!r}: use one of {', '.join(EXIT_HEADS)}")
+
+
 def check_counts(**counts: int) -> None:
-    """Refuses arguments that must be integers of 1 or more, and are not, with a `UserError`."""
+    """Refuses arguments that must be integers of 1 or more and that the memory can hold.
+
+    Args:
+      **counts: values by the name of their argument.
+
+    Raises:
+      UserError: if a value is no such integer, or so large that one parameter for each unit or
+        layer is more than the free memory; nothing is traced for it.
+    """
+    available = machine.host_bytes()
     for name, count in counts.items():
         if not (isinstance(count, int) and count >= 1):
             raise UserError(f"`{name}`={count!r}: use an integer of 1 or more")
+        least = count * (_BYTES_OF_A_LAYER if name == "layers" else _BYTES_OF_A_UNIT)
+        if least > available:
+            raise UserError(
+                f"`{name}`={count} is too large: it takes {machine.readable(least)} of memory or "
+                f"more, but {machine.readable(available)} are free: lower it"
+            )
 
 
-def place_exits(name: str, exits: int, depth: int, *, deepen: str = "") -> tuple[int, ...]:
-    """Spreads a model's exits over its depth.
+def place_exits(
+    name: str, exits: int, depth: int, *, deepen: str = "", exits_after: Sequence[int] = ()
+) -> tuple[int, ...]:
+    """Places a model's exits: where the user has them, or spread over its depth.
 
     Args:
       name: the model.
       exits: how many exits.
       depth: its depth, in blocks.
       deepen: the argument that makes it deeper, if there is one.
+      exits_after: blocks below every early exit, without the last one at full depth; empty to
+        spread the exits.
 
     Returns:
       The number of blocks below each exit.
 
     Raises:
-      UserError: if there are more exits than blocks.
+      UserError: if there are more exits than blocks, or the early ones do not rise below the depth.
     """
+    if exits_after:
+        places = (*exits_after, depth)
+        whole = all(isinstance(place, int) for place in places)
+        if not whole or sorted({0, *places}) != [0, *places]:
+            raise UserError(
+                f"`exits_after`={list(exits_after)}: name blocks of `model` {name}, rising from 1 "
+                f"to {depth - 1}"
+            )
+        if exits not in (1, len(places)):
+            raise UserError(
+                f"`exits`={exits}, but `exits_after` names {len(exits_after)} early exits beside "
+                "the last one: leave `exits` out"
+            )
+        return places
     if exits > depth:
         more = f", or raise `{deepen}`" if deepen else ""
         raise UserError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -11,7 +12,8 @@ import jax.numpy as jnp
 
 from hasa_jax.base import FederatedDataset
 from hasa_jax.models.convolution import Conv
-from hasa_jax.models.fit import check_counts, check_fit, place_exits
+from hasa_jax.models.exit_head import ExitHead
+from hasa_jax.models.fit import check_counts, check_exit_head, check_fit, place_exits
 from hasa_jax.models.layers import Dense, Norm, exit_places, joined, scale
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.types import Context, Model, ModelSpec
@@ -20,12 +22,21 @@ _STAGES = 4
 _BLOCKS = 2
 
 
-def resnet18(hidden: int = 64, exits: int = 1, dtype: Any = jnp.float32) -> ModelSpec:
+def resnet18(
+    hidden: int = 64,
+    exits: int = 1,
+    exits_after: Sequence[int] = (),
+    exit_head: str = "linear",
+    dtype: Any = jnp.float32,
+) -> ModelSpec:
     """Makes the ResNet-18 of HeteroFL: each of four stages has twice the units of the one before.
 
     Args:
       hidden: units of the first stage.
       exits: exits, spread over the four stages.
+      exits_after: blocks, of eight, below every early exit, instead of spreading `exits`; the last
+        exit is at full depth in any case.
+      exit_head: classifier of the early exits, one of `exit_head.EXIT_HEADS`.
       dtype: type in which the forward and backward pass compute.
 
     Returns:
@@ -33,30 +44,39 @@ def resnet18(hidden: int = 64, exits: int = 1, dtype: Any = jnp.float32) -> Mode
       more exits than stages.
 
     Raises:
-      UserError: if a count is below 1.
+      UserError: if a count is below 1, or there is no such exit head.
 
     References:
       arXiv 1603.05027; widths and scaler: arXiv 2010.01264.
     """
     check_counts(hidden=hidden, exits=exits)
-    return _ResNet18Spec(hidden, exits, dtype)
+    check_exit_head(exit_head)
+    return _ResNet18Spec(hidden, exits, tuple(exits_after), exit_head, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
 class _ResNet18Spec:
     hidden: int
     exits: int
+    exits_after: tuple[int, ...]
+    exit_head: str
     dtype: Any
 
     def bind(self, dataset: FederatedDataset, *, norm: str, scaler: str) -> Model:
         check_fit("resnet18", dataset)
+        if self.exits_after:
+            blocks = _STAGES * _BLOCKS
+            places = place_exits("resnet18", self.exits, blocks, exits_after=self.exits_after)
+        else:
+            places = tuple(_BLOCKS * n for n in place_exits("resnet18", self.exits, _STAGES))
         module = ResNet18(
             dataset.train.num_classes,
             *(self.hidden * 2**stage for stage in range(_STAGES)),
             norm=norm,
             scaler=scaler,
-            exits=self.exits,
-            exit_blocks=place_exits("resnet18", self.exits, _STAGES),
+            exits=len(places),
+            exit_blocks=places,
+            exit_head=self.exit_head,
         )
         return supernet_of(module, dataset.train.inputs, self.dtype)
 
@@ -112,7 +132,8 @@ class ResNet18(nn.Module):
       norm: kind of norm, one of `layers.NORMS`.
       scaler: when to divide by the width (before each norm), one of `layers.SCALERS`.
       exits: exits built, the first ones of `exit_blocks`.
-      exit_blocks: stages below every exit; empty for one exit, at full depth.
+      exit_blocks: residual blocks below every exit; empty for one exit, at full depth.
+      exit_head: classifier of the early exits, one of `exit_head.EXIT_HEADS`.
       width: share of the supernet's units, by which the scaler divides without a context.
 
     References:
@@ -128,6 +149,7 @@ class ResNet18(nn.Module):
     scaler: str = "none"
     exits: int = 1
     exit_blocks: tuple[int, ...] = ()
+    exit_head: str = "linear"
     width: float = 1.0
 
     @nn.compact
@@ -148,31 +170,39 @@ class ResNet18(nn.Module):
           UserError: if `norm`, `scaler` or the exits are invalid.
         """
         context = Context(width=self.width) if context is None else context
-        places = exit_places(self.exits, self.exit_blocks, _STAGES)
+        places = exit_places(self.exits, self.exit_blocks, _STAGES * _BLOCKS)
         logits: list[jax.Array] = []
         floats = images.astype(jnp.float32)
         state, below = Conv(self.stage1, (None, "stage1"), name="conv")(floats), "stage1"
-        for stage in range(1, places[-1] + 1):
+        for number in range(places[-1]):
+            stage, block = number // _BLOCKS + 1, number % _BLOCKS
             group = f"stage{stage}"
             channels = getattr(self, group)
-            for block in range(_BLOCKS):
-                state = _Block(
-                    channels,
-                    channels,
-                    (below, f"{group}/inner{block}", group),
-                    stride=2 if stage > 1 and block == 0 else 1,
-                    norm=self.norm,
-                    scaler=self.scaler,
-                    name=f"stage_{stage}_block_{block + 1}",
-                )(state, context)
-                below = group
-            if stage in places:
-                logits.append(self._exit(len(logits) + 1, group, state, context))
+            state = _Block(
+                channels,
+                channels,
+                (below, f"{group}/inner{block}", group),
+                stride=2 if stage > 1 and block == 0 else 1,
+                norm=self.norm,
+                scaler=self.scaler,
+                name=f"stage_{stage}_block_{block + 1}",
+            )(state, context)
+            below = group
+            if number + 1 in places:
+                early = number + 1 < _STAGES * _BLOCKS
+                logits.append(self._exit(len(logits) + 1, group, state, context, early))
         return joined(logits)
 
-    def _exit(self, number: int, group: str, state: jax.Array, context: Context) -> jax.Array:
-        """Classifies the activations `[B, height, width, U]` after a stage."""
-        norm = Norm(group, state.shape[-1], self.norm, name=f"head_norm_{number}")
+    def _exit(
+        self, number: int, group: str, state: jax.Array, context: Context, early: bool
+    ) -> jax.Array:
+        """Classifies the activations `[B, height, width, U]` after a block."""
+        channels = state.shape[-1]
+        norm = Norm(group, channels, self.norm, name=f"head_norm_{number}")
         state = nn.relu(norm(scale(state, context, self.scaler), context))
+        if self.exit_head == "published" and early:
+            kinds, name = (self.norm, self.scaler), f"head_{number}"
+            head = ExitHead(self.num_classes, channels, group, number, *kinds, name=name)
+            return head(state, context)
         head = Dense(self.num_classes, (group, "classes"), name=f"head_{number}")
         return head(jnp.mean(state, axis=(1, 2)))

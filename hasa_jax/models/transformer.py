@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -37,6 +38,7 @@ def transformer(
     feedforward: int = 64,
     layers: int = 1,
     exits: int = 1,
+    exits_after: Sequence[int] = (),
     dtype: Any = jnp.float32,
 ) -> ModelSpec:
     """Makes a Transformer, causal if the data have next words.
@@ -48,6 +50,8 @@ def transformer(
       feedforward: hidden units of every feed-forward part.
       layers: layers.
       exits: exits, spread over the layers.
+      exits_after: layers below every early exit, instead of spreading `exits`; the last exit is
+        at full depth in any case.
       dtype: type in which the forward and backward pass compute.
 
     Returns:
@@ -68,7 +72,8 @@ def transformer(
         layers=layers,
         exits=exits,
     )
-    return _TransformerSpec(embed, heads, head_dim, feedforward, layers, exits, dtype)
+    sizes = (embed, heads, head_dim, feedforward, layers, exits)
+    return _TransformerSpec(*sizes, tuple(exits_after), dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,12 +84,20 @@ class _TransformerSpec:
     feedforward: int
     layers: int
     exits: int
+    exits_after: tuple[int, ...]
     dtype: Any
 
     def bind(self, dataset: FederatedDataset, *, norm: str, scaler: str) -> Model:
         del norm  # It always has layer norm.
         check_fit("transformer", dataset)
         train = dataset.train
+        places = place_exits(
+            "transformer",
+            self.exits,
+            self.layers,
+            deepen="layers",
+            exits_after=self.exits_after,
+        )
         module = Transformer(
             dataset.num_tokens,
             train.num_classes,
@@ -96,8 +109,8 @@ class _TransformerSpec:
             causal=train.targets.ndim == 2,
             max_length=train.inputs.shape[1],
             scaler=scaler,
-            exits=self.exits,
-            exit_blocks=place_exits("transformer", self.exits, self.layers, deepen="layers"),
+            exits=len(places),
+            exit_blocks=places,
         )
         return supernet_of(module, train.inputs, self.dtype)
 

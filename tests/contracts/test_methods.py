@@ -23,7 +23,7 @@ MODELS = {
     "transformer": small.transformer,
 }
 WITH_NORM = {"cnn", "perceptron", "resnet18"}
-DEPTH = {"cnn": 4, "lstm": 2, "perceptron": 2, "resnet18": 4, "transformer": 2}
+DEPTH = {"cnn": 4, "lstm": 2, "perceptron": 2, "resnet18": 8, "transformer": 2}
 SIZES = (5, 9, 3)
 
 

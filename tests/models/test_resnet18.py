@@ -37,3 +37,17 @@ def test_exits_are_spread_over_the_stages():
     dataset = small.dataset(kind="resnet18")
     model = resnet18(hidden=2, exits=4).bind(dataset, norm="none", scaler="none")
     assert [model.depths[f"head_{number}"]["bias"] for number in (1, 2, 3, 4)] == [1, 2, 3, 4]
+
+
+def test_exits_after_blocks_may_stand_inside_a_stage():
+    """After 30, 38 and 46 of 54 blocks as published is after 4, 6 and 7 of 8."""
+    dataset = small.dataset(kind="resnet18")
+    assert [round(8 * blocks / 54) for blocks in (30, 38, 46)] == [4, 6, 7]
+    spec = resnet18(hidden=1, exits_after=(4, 6, 7), exit_head="published")
+    model = spec.bind(dataset, norm="batch", scaler="none")
+    assert model.num_exits == 4
+    names = [f"stage_{stage}_block_{block}" for stage in (1, 2, 3, 4) for block in (1, 2)]
+    first = [model.depths[name]["conv_1"]["kernel"] for name in names]
+    assert first == [1, 1, 1, 1, 2, 2, 3, 4]
+    assert model.shapes["head_3"]["conv_1"]["kernel"].shape == (3, 3, 8, 8)
+    assert model.shapes["head_4"]["kernel"].shape == (8, small.NUM_CLASSES)

@@ -104,10 +104,12 @@ SUPERNETS = {
     "perceptron two exits": lambda: perceptron(norm="batch", **TWO_EXITS),
     "cnn static": lambda: cnn(side=16, norm="static", scaler="train"),
     "cnn group": lambda: cnn(norm="group"),
-    "cnn layer, two exits": lambda: cnn(norm="layer", exits=2, exit_blocks=(2, 4)),
+    "cnn layer, two exits": lambda: cnn(
+        norm="layer", exits=2, exit_blocks=(2, 4), exit_head="published"
+    ),
     "cnn none": lambda: cnn(norm="none", scaler="always"),
     "resnet18 static": lambda: resnet18(side=16, norm="static"),
-    "resnet18 group, two exits": lambda: resnet18(norm="group", exits=2, exit_blocks=(3, 4)),
+    "resnet18 group, two exits": lambda: resnet18(norm="group", exits=2, exit_blocks=(3, 8)),
     "transformer": lambda: transformer(scaler="train", **TWO_EXITS),
     "transformer classifier": lambda: transformer(causal=False, **TWO_EXITS),
 }
