@@ -27,6 +27,7 @@ from hasa_jax.datasets.next_word import WORDS
 from hasa_jax.datasets.partition import PARTITIONS
 from hasa_jax.datasets.partitioned import partitioned
 from hasa_jax.extraction import EXTRACTIONS, importance, ordered_dropout, random, rolling
+from hasa_jax.extraction.importance import GRADIENTS
 from hasa_jax.extraction.measures import MEASURES
 from hasa_jax.extraction.parameter_groups import THRESHOLDS
 from hasa_jax.methods import METHODS
@@ -38,6 +39,7 @@ from hasa_jax.server.aggregation import AGGREGATIONS
 from hasa_jax.server.faults import CORRUPTIONS, Faults
 from hasa_jax.server.robust import ROBUST
 from hasa_jax.simulation.checkpoint import Checkpoints
+from hasa_jax.simulation.draws import DRAWS
 from hasa_jax.simulation.options import CLIENT_LEARNING_RATE, Execution, Reporting, Training
 from hasa_jax.simulation.program import make_program
 from hasa_jax.supernet.costs import BUDGET_UNITS
@@ -318,6 +320,12 @@ class MethodConfig:
         "What shares a threshold of importance.",
         choices=THRESHOLDS,
     )
+    importance_gradient: str = knob(
+        default_of(importance, "gradient"),
+        "Gradient of importance by magnitude: tcb, the paper's, or masked, the plain one of the "
+        "released code.",
+        choices=GRADIENTS,
+    )
     measure: str = knob(
         default_of(importance, "measure"), "What importance means.", choices=sorted(MEASURES)
     )
@@ -351,8 +359,10 @@ class AllocationConfig:
     budget_unit: str = knob(
         BudgetSpec.unit, "What the budget counts.", choices=BUDGET_UNITS, common=True
     )
-    budget_projection: str = knob(
-        BudgetSpec.projection, "How widths are scaled to the budget.", choices=PROJECTIONS
+    budget_projection: str | None = knob(
+        None,
+        "How widths are scaled to the budget: exact, or the paper's two passes; the method's.",
+        choices=PROJECTIONS,
     )
     w_min: float = knob(BudgetSpec.w_min, "Narrowest width.")
     w_max: float = knob(BudgetSpec.w_max, "Widest width.")
@@ -545,6 +555,12 @@ class ReportingConfig:
 
     eval_every: int = knob(
         Reporting.eval_every, "Rounds between evaluations.", least=1, common=True
+    )
+    scored_draw: str = knob(
+        Reporting.draw,
+        "Subnets that are evaluated where they change from round to round: those of the last "
+        "round, or of the next one, which no client has trained.",
+        choices=DRAWS,
     )
     eval_levels: tuple[float, ...] = knob(
         (),

@@ -310,6 +310,7 @@ def _run_arm(
             reporting=Reporting(
                 eval_every=config.reporting.eval_every,
                 tail_fraction=config.reporting.tail_fraction,
+                draw=config.reporting.scored_draw,
                 levels=program.eval_levels(config, group.programs[arm]),
             ),
             sizes_in_run=group.sizes_in_run(arm, config.training.num_rounds),
