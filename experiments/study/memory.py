@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.study.arm import Arm
+from hasa_jax import machine
 from hasa_jax.simulation import memory
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
@@ -31,4 +32,4 @@ def check_memory(
     what = f"{arm.method} ({arm.policy}), {program.execution.mode}"
     say(f"memory of a device for {what}: {need.describe()}")
     used = memory.devices_of(program, len(trials))
-    memory.check_fits(need, memory.available_bytes(used[0]), used)
+    memory.check_fits(need, machine.available_bytes(used[0]), used)

@@ -2,7 +2,9 @@
 
 A folder holds one run; each checkpoint is a step of `orbax.checkpoint.CheckpointManager`, named
 by its round. It gets the SHA-256 of its files before it gets its name. So damage to any file is
-found, and the checkpoint before it is used. Only this module imports orbax.
+found, and the checkpoint before it is used. The records of the run are in one file beside them,
+which only grows; a checkpoint names the length and the SHA-256 of its part. Only this module
+imports orbax.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,17 +20,32 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hasa_jax.base import PyTree, UserError
+from hasa_jax.datasets.paths import path_of
 from hasa_jax.simulation.named_arrays import named_leaves, rebuilt
+from hasa_jax.simulation.record_file import Mark, RecordFile, RecordFileError
 
-_FORMAT = 2
+_FORMAT = 3
 _SUM = "SHA256"
+
+RECORDS = "records.jsonl"
+"""Name of the file of records in a folder of checkpoints."""
+_FOREVER = 10**9
+"""Seconds; about thirty years."""
 
 
 class _DamageError(Exception):
     """A checkpoint is not what was written, or not of this run's shape."""
 
 
-_DAMAGE = (_DamageError, FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError)
+_DAMAGE = (
+    _DamageError,
+    RecordFileError,
+    FileNotFoundError,
+    NotADirectoryError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
 """What an incomplete checkpoint can raise; other exceptions say nothing about it."""
 
 
@@ -45,7 +63,7 @@ class Saved(NamedTuple):
     record: list[Any]
 
 
-def read_arrays(folder: Path) -> dict[str, np.ndarray]:
+def read_arrays(folder: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads the arrays of the latest checkpoint in a folder, such as a finished run's parameters.
 
     Args:
@@ -60,6 +78,7 @@ def read_arrays(folder: Path) -> dict[str, np.ndarray]:
     """
     import orbax.checkpoint as ocp
 
+    folder = path_of(folder)
     none = UserError(f"no checkpoint is in {folder}: name a folder of checkpoints of a run")
     if not folder.is_dir():
         raise none
@@ -82,8 +101,17 @@ def read_arrays(folder: Path) -> dict[str, np.ndarray]:
 def _options(
     ocp: Any, keep: int | None, create: bool, then: Callable[[], None] | None = None
 ) -> Any:
-    """Returns orbax's options; `then` is called once a checkpoint is complete."""
-    later = ocp.options.AsyncOptions(post_finalization_callback=then)
+    """Returns orbax's options; `then` is called once a checkpoint is complete.
+
+    Orbax measures its timeouts by the clock of the machine, which may be set while it waits. So it
+    gets a timeout that no step of a clock reaches, and makes folders before it returns: another
+    thread would wait for them, with a timeout that cannot be chosen.
+    """
+    later = ocp.options.AsyncOptions(
+        timeout_secs=_FOREVER,
+        create_directories_asynchronously=False,
+        post_finalization_callback=then,
+    )
     return ocp.CheckpointManagerOptions(max_to_keep=keep, create=create, async_options=later)
 
 
@@ -107,7 +135,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | os.PathLike[str],
         identity: Mapping[str, Any],
         *,
         every: int = 10,
@@ -119,14 +147,15 @@ class Checkpoints:
         for name, value in (("every", every), ("keep", keep)):
             if value < 1:
                 raise UserError(f"`{name}` of checkpoints is {value}: it must be at least 1")
-        self._folder, self._every, self._say = folder, every, say
+        self._folder, self._every, self._say = path_of(folder), every, say
         self._identity = json.loads(json.dumps(identity))  # Tuples come back as lists.
         self._saving = 0
+        self._records = RecordFile(folder / RECORDS)
         self._orbax = ocp
         self._manager = self._guarded(
             "could not be opened",
             lambda: ocp.CheckpointManager(
-                folder.absolute(), options=_options(ocp, keep, True, self._add_up_files)
+                self._folder.absolute(), options=_options(ocp, keep, True, self._add_up_files)
             ),
         )
 
@@ -147,14 +176,19 @@ class Checkpoints:
         """
         if round in self._manager.all_steps():
             return
+        self._guarded("could not be written", self._manager.wait_until_finished)
+        mark = self._guarded("could not be written", lambda: self._records.extend(record))
         arrays = dict(named_leaves(states))
-        record = list(record)  # A copy: it is written while more rows come.
-        content = {"format": _FORMAT, "identity": self._identity, "round": round, "record": record}
+        content = {
+            "format": _FORMAT,
+            "identity": self._identity,
+            "round": round,
+            "records": mark._asdict(),
+        }
         args = self._orbax.args.Composite(
             arrays=self._orbax.args.StandardSave(arrays),
             content=self._orbax.args.JsonSave(content),
         )
-        self._guarded("could not be written", self._manager.wait_until_finished)
         self._saving = round
         self._guarded("could not be written", lambda: self._manager.save(round, args=args))
 
@@ -170,7 +204,8 @@ class Checkpoints:
         Raises:
           UserError: if there are checkpoints of another run, which stay as they are.
         """
-        for round in sorted(self._manager.all_steps(), reverse=True):
+        rounds = sorted(self._manager.all_steps(), reverse=True)
+        for round in rounds:
             try:
                 return self._read(round, like)
             except UserError:
@@ -181,6 +216,9 @@ class Checkpoints:
                     f"the checkpoint of round {round} in {self._folder} cannot be used "
                     f"({_reason(error)}): it is now {renamed.name}, and the one before it is tried"
                 )
+        if rounds and self._records.path.exists():
+            # Nothing names its records, and the run that starts writes its own.
+            self._records.path.rename(self._unused_name("records"))
         return None
 
     def close(self) -> None:
@@ -219,16 +257,20 @@ class Checkpoints:
             )
         if content["round"] != round:
             raise _DamageError(f"it is of round {content['round']}")
-        return Saved(round, rebuilt(arrays, like), content["record"])
+        states = rebuilt(arrays, like)
+        return Saved(round, states, self._records.read(Mark(**content["records"])))
 
     def _rename_damaged(self, round: int) -> Path:
         """Renames a damaged checkpoint, so that it is not used, and nothing is lost."""
-        step = self._folder / str(round)
-        names = (f"damaged-{round}-{number}" for number in itertools.count(1))
-        renamed = next(path for name in names if not (path := self._folder / name).exists())
-        step.rename(renamed)
+        renamed = self._unused_name(str(round))
+        (self._folder / str(round)).rename(renamed)
         self._manager.reload()
         return renamed
+
+    def _unused_name(self, what: str) -> Path:
+        """Returns a path for something damaged that is not taken yet."""
+        names = (f"damaged-{what}-{number}" for number in itertools.count(1))
+        return next(path for name in names if not (path := self._folder / name).exists())
 
     def _guarded(self, what: str, act: Callable[[], Any]) -> Any:
         """Calls orbax, and turns what goes wrong into one line."""

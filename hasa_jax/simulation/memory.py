@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -25,6 +22,7 @@ from hasa_jax.client.batches import take_batch
 from hasa_jax.client.training import batch_loss
 from hasa_jax.execution import sharding
 from hasa_jax.execution.layout import Bucket, Layout, Slot
+from hasa_jax.machine import readable
 from hasa_jax.simulation import cohorts
 from hasa_jax.simulation.feed import check_streams
 from hasa_jax.simulation.program import Program
@@ -84,10 +82,10 @@ class MemoryNeed:
     def describe(self) -> str:
         """Describes in one line what takes how much."""
         names = [field.name for field in dataclasses.fields(self)]
-        parts = [f"{name} {_readable(getattr(self, name))}" for name in names[:-1]]
+        parts = [f"{name} {readable(getattr(self, name))}" for name in names[:-1]]
         return (
-            f"{_readable(self.total)} = {', '.join(parts[:3])}, {self.lanes} x "
-            f"{_readable(self.per_lane)} for clients ({', '.join(parts[3:])})"
+            f"{readable(self.total)} = {', '.join(parts[:3])}, {self.lanes} x "
+            f"{readable(self.per_lane)} for clients ({', '.join(parts[3:])})"
         )
 
 
@@ -139,24 +137,6 @@ def devices_of(program: Program, trials: int) -> list[Any]:
     return jax.devices()[:used]
 
 
-def available_bytes(device: Any, root: Path = Path("/")) -> int | None:
-    """Returns the memory that a run may take on a device.
-
-    Args:
-      device: a `jax.Device`: an accelerator, which knows its own limit; or a CPU, whose memory is
-        what is free of the machine's, or of a control group's around this process if less.
-      root: where `proc` and `sys` are.
-
-    Returns:
-      Bytes; None for an accelerator that does not know.
-    """
-    if device.platform != "cpu":
-        return (device.memory_stats() or {}).get("bytes_limit")
-    free = 1024 * _numbers(root / "proc/meminfo").get("MemAvailable", 0)
-    machine = free or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min([machine, *_group_bytes(root)])
-
-
 def check_fits(need: MemoryNeed, available: int | None, devices: Sequence[Any]) -> None:
     """Refuses a run that its devices have no room for.
 
@@ -181,7 +161,7 @@ def check_fits(need: MemoryNeed, available: int | None, devices: Sequence[Any]) 
         steps.insert(0, "`stream`, which keeps only a round's examples on the device")
     who = f"{copies} host devices, which share one memory, need" if copies > 1 else "a device needs"
     raise UserError(
-        f"{who} about {_readable(copies * need.total)}, but {_readable(available)} are available: "
+        f"{who} about {readable(copies * need.total)}, but {readable(available)} are available: "
         f"use {', then '.join(steps)} (a device: {need.describe()})"
     )
 
@@ -261,30 +241,3 @@ def _residuals(
 def _bytes(tree: PyTree) -> int:
     """Counts the bytes of arrays, or of their shapes."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def _group_bytes(root: Path) -> list[int]:
-    """Returns what is free in the control groups around this process that have a limit."""
-    free, groups = [], root / "proc/self/cgroup"
-    text = groups.read_text(encoding="utf-8") if groups.is_file() else ""
-    for controller, name in re.findall(r"^\d+:(memory|):/(.*)$", text, re.MULTILINE):
-        own = root / "sys/fs/cgroup" / controller / name
-        for folder in (own, *own.parents):
-            use = _numbers(folder / "memory.stat")
-            # Pages of files are dropped when memory is short. Groups are of version 2 or 1.
-            used = use.get("anon", 0) or use.get("total_rss", 0)
-            for file in ("memory.max", "memory.limit_in_bytes"):
-                free += [limit - used for limit in _numbers(folder / file).values()]
-    return free
-
-
-def _numbers(path: Path) -> dict[str, int]:
-    """Reads each line's first number by the word before it, or by "" without a word."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    found = re.findall(r"^(?:(\S+?):? +)?(\d+)\b", text, re.MULTILINE)
-    return {name: int(number) for name, number in found}
-
-
-def _readable(number: float) -> str:
-    """Writes bytes in MiB, or in GiB from one on."""
-    return f"{number / 2**20:.1f} MiB" if number < 2**30 else f"{number / 2**30:.1f} GiB"

@@ -74,8 +74,3 @@ def test_a_pool_of_more_images_than_memory(monkeypatch):
     monkeypatch.setattr(memory, "_available_memory", lambda: 8 * 40 * 243 - 1)
     with pytest.raises(UserError, match="40 images: this needs"):
         partitioned(pool, KEY, num_clients=2)
-
-
-def test_systems_that_do_not_say(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "_MEMORY", tmp_path / "none")
-    memory.check_memory(2**50, "anything")

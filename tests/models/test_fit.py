@@ -1,6 +1,7 @@
 """Which model fits which data."""
 
 import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -88,4 +89,19 @@ def test_more_exits_than_blocks_are_refused(name, depth, advice):
 )  # fmt: skip
 def test_counts_below_one_are_refused(name, argument, value):
     with pytest.raises(UserError, match=f"`{argument}`={value!r}: use an integer of 1 or more"):
+        MODELS[name](**{argument: value})
+
+
+COUNTS = [
+    (name, argument)
+    for name, factory in MODELS.items()
+    for argument, given in inspect.signature(factory).parameters.items()
+    if isinstance(given.default, int)
+]
+
+
+@pytest.mark.parametrize(("name", "argument"), COUNTS)
+@pytest.mark.parametrize("value", [10**12, 2**63, 10**40])
+def test_counts_beyond_any_memory_are_refused_before_anything_is_traced(name, argument, value):
+    with pytest.raises(UserError, match=f"`{argument}`={value} is too large: it takes .* GiB"):
         MODELS[name](**{argument: value})

@@ -124,7 +124,7 @@ def test_seeds_of_one_program_go_on(setting, tmp_path):
 def test_every_and_keep(setting, tmp_path):
     run(setting, tmp_path / "run", 5, every=2, keep=2)
     names = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert names == ["4", "5"]
+    assert names == ["4", "5", checkpoint.RECORDS]
 
 
 def test_arrays_can_be_read_without_a_run(setting, uninterrupted, folder, tmp_path):
@@ -183,6 +183,45 @@ def test_damage_of_any_file_is_found_or_does_not_matter(setting, stopped, tmp_pa
         if not ours:
             small.assert_trees_equal(saved.states.params, expected.states.params)
             assert saved.record == expected.record
+
+
+def test_records_are_written_once(setting, stopped, folder):
+    """A checkpoint holds none, and a run that goes on appends to those that are there."""
+    lines = (stopped / checkpoint.RECORDS).read_bytes().splitlines()
+    assert len(lines) == 3
+    content = json.loads((stopped / "3" / "content" / "metadata").read_text())
+    assert content["records"]["size"] == sum(len(line) + 1 for line in lines)
+    assert "accuracy" not in json.dumps(content)
+    run(setting, folder, 5)
+    assert (folder / checkpoint.RECORDS).read_bytes().splitlines()[:3] == lines
+
+
+@pytest.mark.parametrize("tail", [b"", b'[{"metrics": []}]\n', b'[{"metr'])
+def test_what_no_checkpoint_names_is_cut_off(setting, uninterrupted, folder, tail):
+    """A run that was killed between its records and their checkpoint writes them again."""
+    with (folder / checkpoint.RECORDS).open("ab") as file:
+        file.write(tail)
+    assert_same(run(setting, folder, 5), uninterrupted)
+    lines = (folder / checkpoint.RECORDS).read_bytes().splitlines()
+    assert [json.loads(line)[0]["summary"][0]["round"] for line in lines] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("line", "kept"), [(2, 2), (0, 0)])
+def test_damaged_records_are_not_used(setting, uninterrupted, folder, line, kept):
+    """The checkpoints that name them are not used; those before them are."""
+    lines = (folder / checkpoint.RECORDS).read_bytes().splitlines(keepends=True)
+    lines[line] = lines[line].replace(b"0", b"1", 1)
+    (folder / checkpoint.RECORDS).write_bytes(b"".join(lines))
+    said = []
+    assert_same(run(setting, folder, 5, said=said), uninterrupted)
+    assert len(said) == 3 - kept
+    assert all("does not hold the records" in text for text in said)
+    assert (folder / "damaged-records-1").exists() == (not kept)
+
+
+def test_missing_records_are_not_used(setting, uninterrupted, folder):
+    (folder / checkpoint.RECORDS).unlink()
+    assert_same(run(setting, folder, 5), uninterrupted)
 
 
 def test_a_truncated_checkpoint_is_not_used(setting, uninterrupted, folder):

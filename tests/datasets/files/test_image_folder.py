@@ -332,7 +332,7 @@ def test_more_pixels_than_memory_are_refused(tmp_path, monkeypatch):
     fill(tmp_path, ["cat/a.png", "owl/a.png"])
     monkeypatch.setattr(memory, "_available_memory", lambda: 280)
     with pytest.raises(
-        UserError, match=r"2 images: this needs 0.0 GiB of memory, but 0.0 GiB are free"
+        UserError, match=r"2 images: this needs 0.0 MiB of memory, but 0.0 MiB are free"
     ):
         image_folder(tmp_path)
     assert len(image_folder(tmp_path, resize=2).targets) == 2
