@@ -11,7 +11,11 @@ from hasa_jax.methods.method import Method, uniform_or_levels
 
 
 def federated_dropout(
-    *, budget: float = 0.5, levels: Sequence[float] | None = None, shared: bool = False
+    *,
+    budget: float = 0.5,
+    levels: Sequence[float] | None = None,
+    shared: bool = False,
+    scaler: str = "none",
 ) -> Method:
     """Every client trains units that are drawn at random in each round.
 
@@ -24,9 +28,15 @@ def federated_dropout(
       budget: size-weighted mean width `B` of the clients, which all have the same width.
       levels: widths that clients get in equal shares instead, without a budget.
       shared: whether all clients of a round share one draw, instead of one each.
+      scaler: `none` trains the small dense model as it is; `inverted_dropout` multiplies what is
+        kept by 1 / p in training, as dropout does; `train` is the scaler of HeteroFL before the
+        norms, which the baseline in FedRolex's code has.
 
     Returns:
       The method.
+
+    Raises:
+      UserError: for an unknown scaler, or a level that is not in (0, 1].
 
     References:
       Caldas et al., arXiv 1812.07210.
@@ -40,7 +50,7 @@ def federated_dropout(
         budget=BudgetSpec(budget),
         score=None,
         norm="static",
-        scaler="none",
+        scaler=scaler,
         aggregation="coverage",
         client_weights="uniform",
         label_split=False,

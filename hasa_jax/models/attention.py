@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hasa_jax.models.layers import kept_units, parameter, scale
+from hasa_jax.models.layers import kept_units, parameter, rescale, scale
 from hasa_jax.supernet.types import Context
 
 
@@ -59,6 +59,7 @@ class Attention(nn.Module):
         # A finite minimum: the weights of a query without any key must not become NaN.
         weights = jax.nn.softmax(jnp.where(allowed, logits, jnp.finfo(logits.dtype).min))
         mixed = jnp.einsum("bhts,bshd->bthd", jnp.where(allowed, weights, 0), value)
+        mixed = rescale(mixed, context, self.scaler)
         init = nn.initializers.variance_scaling(1.0, "fan_in", "uniform", (0, 1), 2)
         names = (None, self.group, "embed")
         kernel = parameter(self, "output_kernel", init, names, (*split, units))

@@ -14,7 +14,7 @@ from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.models.convolution import Conv
 from hasa_jax.models.exit_head import ExitHead
 from hasa_jax.models.fit import check_counts, check_exit_head, check_fit, place_exits
-from hasa_jax.models.layers import Dense, Norm, exit_places, joined, scale
+from hasa_jax.models.layers import Dense, Norm, exit_places, joined, rescale, scale
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.types import Context, Model, ModelSpec
 
@@ -139,7 +139,8 @@ class CNN(nn.Module):
             state = Conv(channels, (below, group), bias=True, name=f"conv_{stage}")(state)
             state = scale(state, context, self.scaler)
             norm = Norm(group, channels, self.norm, name=f"norm_{stage}")
-            state, below = nn.relu(norm(state, context)), group
+            state = rescale(nn.relu(norm(state, context)), context, self.scaler)
+            below = group
             if stage in places:
                 logits.append(self._exit(len(logits) + 1, stage, state, context))
         return joined(logits)

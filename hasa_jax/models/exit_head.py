@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax.models.convolution import Conv
-from hasa_jax.models.layers import Dense, Norm, scale
+from hasa_jax.models.layers import Dense, Norm, rescale, scale
 from hasa_jax.supernet.types import Context
 
 EXIT_HEADS = ("linear", "published")
@@ -49,6 +49,7 @@ class ExitHead(nn.Module):
             images = Conv(self.channels, (below, group), name=f"conv_{layer}")(images)
             images = scale(images, context, self.scaler)
             norm = Norm(group, self.channels, self.norm, name=f"norm_{layer}")
-            images, below = nn.relu(norm(images, context)), group
+            images = rescale(nn.relu(norm(images, context)), context, self.scaler)
+            below = group
         head = Dense(self.num_classes, (below, "classes"), name="linear")
         return head(jnp.mean(images, axis=(1, 2)))

@@ -18,8 +18,8 @@ from hasa_jax.supernet.types import Context
 NORMS = ("static", "batch", "group", "layer", "none")
 """Kinds of `Norm`."""
 
-SCALERS = ("none", "train", "always")
-"""When `scale` divides by the width."""
+SCALERS = ("none", "train", "always", "inverted_dropout")
+"""When and where activations are divided by the width: see `scale` and `rescale`."""
 
 Names = tuple[str | None, ...]
 
@@ -86,7 +86,8 @@ def scale(inputs: jax.Array, context: Context, scaler: str) -> jax.Array:
     Args:
       inputs: activations of any shape.
       context: its `width` is the divisor.
-      scaler: `none`, `train` (in training steps only) or `always`.
+      scaler: `train` divides in training steps only, `always` in evaluation as well; the others of
+        `SCALERS` divide nothing here.
 
     Returns:
       The scaled activations.
@@ -101,6 +102,24 @@ def scale(inputs: jax.Array, context: Context, scaler: str) -> jax.Array:
         raise UserError(f"unknown scaler {scaler!r}: use one of {', '.join(SCALERS)}")
     active = scaler == "always" or (scaler == "train" and context.train)
     return inputs / context.width if active else inputs
+
+
+def rescale(inputs: jax.Array, context: Context, scaler: str) -> jax.Array:
+    """Divides the inputs of a linear map by the width: the 1/p of inverted dropout.
+
+    Of U units a subnet of width p keeps about p U, and the sum over them is 1/p times as large. In
+    training it then has the size of the sum over all. Other than `scale` it is after the norm and
+    the nonlinearity, so that no norm undoes it.
+
+    Args:
+      inputs: activations of units that are cut, of any shape.
+      context: its `width` is p.
+      scaler: `inverted_dropout` divides, in training steps only; the others of `SCALERS` do not.
+
+    Returns:
+      The scaled activations.
+    """
+    return inputs / context.width if scaler == "inverted_dropout" and context.train else inputs
 
 
 def at_wanted(states: jax.Array, context: Context) -> jax.Array:

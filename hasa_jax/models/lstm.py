@@ -17,6 +17,7 @@ from hasa_jax.models.layers import (
     exit_places,
     joined,
     parameter,
+    rescale,
     scale,
 )
 from hasa_jax.supernet.linen import supernet_of
@@ -147,7 +148,9 @@ class LSTM(nn.Module):
         logits: list[jax.Array] = []
         for layer in range(places[-1]):
             group = f"hidden/{layer}" if self.layers > 1 else "hidden"
-            states = scale(self._layer(layer, states, (below, group)), context, self.scaler)
+            states = self._layer(layer, states, (below, group), context)
+            states = scale(states, context, self.scaler)
+            states = rescale(states, context, self.scaler)
             below = group
             if layer + 1 in places:
                 suffix = f"_{len(logits) + 1}" if logits else ""
@@ -161,7 +164,9 @@ class LSTM(nn.Module):
                 logits.append(outputs + along_last(bias, outputs))
         return joined(logits)
 
-    def _layer(self, layer: int, inputs: jax.Array, names: tuple[str | None, str]) -> jax.Array:
+    def _layer(
+        self, layer: int, inputs: jax.Array, names: tuple[str | None, str], context: Context
+    ) -> jax.Array:
         """Runs one layer over inputs `[T, B, in]`; returns states `[T, B, H]`."""
         below, group = names
         suffix = f"_{layer + 1}" if layer else ""
@@ -170,6 +175,8 @@ class LSTM(nn.Module):
         kernel = parameter(self, f"input_kernel{suffix}", fan_in, (below, None, group), shape)
         shape = (self.hidden, 4, self.hidden)
         hidden = parameter(self, f"hidden_kernel{suffix}", fan_in, (group, None, group), shape)
+        # The recurrence sums over kept units, too.
+        hidden = rescale(hidden, context, self.scaler)
         bias = parameter(self, f"gate_bias{suffix}", _zero_but_forget, (None, group), shape[1:])
         states: Any = _run(jnp.einsum("tbe,egh->tbgh", inputs, kernel) + bias[None, None], hidden)
         return states

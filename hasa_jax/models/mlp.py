@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from hasa_jax.base import FederatedDataset
 from hasa_jax.models.fit import check_counts, check_fit, place_exits
-from hasa_jax.models.layers import Dense, Norm, exit_places, joined, scale
+from hasa_jax.models.layers import Dense, Norm, exit_places, joined, rescale, scale
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.types import Context, Model, ModelSpec
 
@@ -106,7 +106,8 @@ class MLP(nn.Module):
             state = Dense(self.hidden, (below, group), name=f"dense_{layer + 1}")(state)
             state = scale(state, context, self.scaler)
             norm = Norm(group, self.hidden, self.norm, name=f"norm_{layer + 1}")
-            state, below = nn.relu(norm(state, context)), group
+            state = rescale(nn.relu(norm(state, context)), context, self.scaler)
+            below = group
             if layer + 1 in places:
                 head = Dense(self.num_classes, (group, "classes"), name=f"head_{len(logits) + 1}")
                 logits.append(head(state))

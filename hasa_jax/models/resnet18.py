@@ -14,7 +14,7 @@ from hasa_jax.base import FederatedDataset
 from hasa_jax.models.convolution import Conv
 from hasa_jax.models.exit_head import ExitHead
 from hasa_jax.models.fit import check_counts, check_exit_head, check_fit, place_exits
-from hasa_jax.models.layers import Dense, Norm, exit_places, joined, scale
+from hasa_jax.models.layers import Dense, Norm, exit_places, joined, rescale, scale
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.types import Context, Model, ModelSpec
 
@@ -106,6 +106,7 @@ class _Block(nn.Module):
         below, inner, outer = self.names
         norm = Norm(below, images.shape[-1], self.norm, name="norm_1")
         active = nn.relu(norm(scale(images, context, self.scaler), context))
+        active = rescale(active, context, self.scaler)
         # Group names decide whether the shape changes: two narrow stages may have equal counts.
         if below != outer:
             images = Conv(self.outer, (below, outer), size=1, stride=self.stride, name="shortcut")(
@@ -114,6 +115,7 @@ class _Block(nn.Module):
         state = Conv(self.inner, (below, inner), stride=self.stride, name="conv_1")(active)
         norm = Norm(inner, self.inner, self.norm, name="norm_2")
         state = nn.relu(norm(scale(state, context, self.scaler), context))
+        state = rescale(state, context, self.scaler)
         return images + Conv(self.outer, (inner, outer), name="conv_2")(state)
 
 
@@ -200,6 +202,7 @@ class ResNet18(nn.Module):
         channels = state.shape[-1]
         norm = Norm(group, channels, self.norm, name=f"head_norm_{number}")
         state = nn.relu(norm(scale(state, context, self.scaler), context))
+        state = rescale(state, context, self.scaler)
         if self.exit_head == "published" and early:
             kinds, name = (self.norm, self.scaler), f"head_{number}"
             head = ExitHead(self.num_classes, channels, group, number, *kinds, name=name)

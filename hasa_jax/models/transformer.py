@@ -20,6 +20,7 @@ from hasa_jax.models.layers import (
     exit_places,
     joined,
     parameter,
+    rescale,
     scale,
 )
 from hasa_jax.supernet.linen import supernet_of
@@ -200,6 +201,7 @@ class Transformer(nn.Module):
                 # The class of a text is pooled over all its positions.
                 shown = at_wanted(states, context) if self.causal else states
                 outputs = self._norm(f"head_norm_{number}", shown, context)
+                outputs = rescale(outputs, context, self.scaler)
                 logits.append(head(outputs if self.causal else _pooled(outputs, present)))
         return joined(logits)
 
@@ -212,12 +214,14 @@ class Transformer(nn.Module):
             self.heads, self.head_dim, f"head_dim/{layer}", self.scaler, name=f"{name}_attention"
         )
         normal = self._norm(f"{name}_attention_norm", states, context)
-        states = states + attention(normal, allowed, context)
+        states = states + attention(rescale(normal, context, self.scaler), allowed, context)
         group = f"feedforward/{layer}"
         enter = Dense(self.feedforward, ("embed", group), name=f"{name}_enter")
         leave = Dense(self.embed, (group, "embed"), name=f"{name}_leave")
         normal = self._norm(f"{name}_feedforward_norm", states, context)
+        normal = rescale(normal, context, self.scaler)
         hidden = nn.gelu(scale(enter(normal), context, self.scaler))
+        hidden = rescale(hidden, context, self.scaler)
         return states + scale(leave(hidden), context, self.scaler)
 
     def _norm(self, name: str, states: jax.Array, context: Context) -> jax.Array:

@@ -37,6 +37,16 @@ def test_scalers(scaler, train, divisor):
     np.testing.assert_array_equal(scaled, IMAGES / divisor)
 
 
+@pytest.mark.parametrize(("scaler", "train", "divisor"), [
+    ("inverted_dropout", True, 0.5), ("inverted_dropout", False, 1), ("train", True, 1),
+])  # fmt: skip
+def test_inverted_dropout_divides_behind_the_norm_only(scaler, train, divisor):
+    context = Context(width=0.5, train=train)
+    np.testing.assert_array_equal(layers.rescale(IMAGES, context, scaler), IMAGES / divisor)
+    if scaler == "inverted_dropout":
+        np.testing.assert_array_equal(layers.scale(IMAGES, context, scaler), IMAGES)
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(UserError, match="unknown scaler 'up'"):
         layers.scale(IMAGES, ALL, "up")

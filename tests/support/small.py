@@ -101,7 +101,9 @@ SUPERNETS = {
     **MODELS,
     "lstm two exits": lambda: lstm(hidden=8, layers=2, scaler="train", **TWO_EXITS),
     "perceptron": lambda: perceptron(norm="layer", scaler="always"),
-    "perceptron two exits": lambda: perceptron(norm="batch", **TWO_EXITS),
+    "perceptron two exits": lambda: perceptron(
+        norm="batch", scaler="inverted_dropout", **TWO_EXITS
+    ),
     "cnn static": lambda: cnn(side=16, norm="static", scaler="train"),
     "cnn group": lambda: cnn(norm="group"),
     "cnn layer, two exits": lambda: cnn(
