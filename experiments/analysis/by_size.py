@@ -12,13 +12,13 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tabulate
 
-from experiments.analysis import tables
-from experiments.analysis.tables import Record
+from experiments.analysis import curves, markdown, results, statistics
+from experiments.analysis.results import Arm, Record, Results, arm_of
 from experiments.config import RunConfig
-from experiments.study.manifest import read_manifest
 from hasa_jax.base import UserError
+from hasa_jax.simulation import escapes
+from hasa_jax.simulation.writers import say
 
 Seeds = dict[int, float]
 """A number by seed."""
@@ -29,7 +29,7 @@ class Sizes:
     """What one method reached, at the last round unless it says otherwise; shares, not percent.
 
     Attributes:
-      label: its name in tables.
+      arm: the method and its policy.
       local: mean over clients of their local accuracy.
       local_at: the same over the clients of one size, by level.
       global_at: global accuracy, by level.
@@ -41,7 +41,7 @@ class Sizes:
       curve: global accuracy, mean over the trained levels, by round.
     """
 
-    label: str
+    arm: Arm
     local: Seeds
     local_at: Mapping[str, Seeds]
     global_at: Mapping[str, Seeds]
@@ -57,59 +57,57 @@ class Sizes:
         return self.curve[max(self.curve)]
 
 
-def read(folder: pathlib.Path) -> list[Sizes]:
-    """Reads what every method of a workdir reached.
+def read(found: Results) -> list[Sizes]:
+    """Gathers what every method reached.
 
     Args:
-      folder: a finished run with `eval_levels`.
+      found: results of runs with `eval_levels`.
 
     Returns:
-      An entry for each method and policy, in the order in which they ran.
+      An entry for each arm, in the order of the records.
 
     Raises:
-      UserError: if there are no such results.
+      UserError: if an arm has no such results.
     """
-    if not (folder / "sizes.csv").exists():
-        raise UserError(f"{folder} has no sizes.csv: run compare with `eval_levels`")
-    metrics = tables.read_records(folder / "metrics.csv", ("accuracy", "size"))
-    sizes = tables.read_records(folder / "sizes.csv", ("global_accuracy", "local_accuracy", "size"))
-    summary = tables.read_records(folder / "summary.csv", tables.SUMMARY_NUMBERS)
-    arms = list(dict.fromkeys(map(tables.arm_of, sizes)))
-    config = read_manifest(folder).run
-    label = folder.name if len(arms) == 1 else ""
+    by_arm: dict[Arm, list[Record]] = {arm: [] for arm in found.arms}
+    for record in found.sizes:
+        by_arm[arm_of(record)].append(record)
+    for arm, own in by_arm.items():
+        if not own:
+            raise UserError(f"sizes.csv has nothing of {arm.name!r}: run it with `eval_levels`")
     return [
         _sizes_of(
-            label or ":".join(arm),
-            [r for r in metrics if tables.arm_of(r) == arm and r["split"] == "test"],
-            [r for r in sizes if tables.arm_of(r) == arm],
-            [r for r in summary if tables.arm_of(r) == arm],
-            config,
+            arm,
+            [r for r in found.metrics if r["split"] == "test" and arm_of(r) == arm],
+            own,
+            [r for r in found.summary if arm_of(r) == arm],
+            found.levels.get(arm),
         )
-        for arm in arms
+        for arm, own in by_arm.items()
     ]
 
 
 def _sizes_of(
-    label: str,
+    arm: Arm,
     metrics: Sequence[Record],
     sizes: Sequence[Record],
     summary: Sequence[Record],
-    config: RunConfig,
+    given: Sequence[float] | None,
 ) -> Sizes:
-    """Gathers the records of one method."""
+    """Gathers the records of one arm; `given` are the levels of its policy, if it has any."""
     last = str(max(int(r["round"]) for r in sizes))
     clients = [r for r in metrics if r["round"] == last]
     size_of = {r["level"]: r["size"] for r in sizes}
     levels = sorted(size_of, key=float)
     held = {r["size"] for r in clients}
     trained = tuple(level for level in levels if size_of[level] in held)
-    if sizes[0]["policy"] == "levels":
+    if given is not None:
         # Of levels whose subnets are equally large, those that the clients were given.
-        trained = tuple(x for x in trained if float(x) in config.allocation.levels)
+        trained = tuple(x for x in trained if float(x) in given)
     rounds = sorted({int(r["round"]) for r in sizes})
     at_last = [r for r in sizes if r["round"] == last]
     return Sizes(
-        label=label,
+        arm=arm,
         local=_means(clients, "accuracy"),
         local_at={
             level: _means([r for r in clients if r["size"] == size_of[level]], "accuracy")
@@ -121,7 +119,7 @@ def _sizes_of(
         },
         own_classes=_means([r for r in at_last if r["level"] == levels[-1]], "local_accuracy"),
         trained=trained,
-        params=_means(summary, "budget_params"),
+        params=_means([r for r in summary if r.get("budget_params")], "budget_params"),
         clients=np.array([float(r["accuracy"]) for r in clients]),
         curve={
             number: _means(
@@ -141,40 +139,39 @@ def _means(records: Sequence[Record], column: str) -> Seeds:
     return {seed: float(np.nanmean(values)) for seed, values in sorted(by_seed.items())}
 
 
-def table(results: Sequence[Sizes]) -> str:
-    """Makes the table: percent, mean over seeds ± half the 95 % Student interval.
+def tables(reached: Sequence[Sizes], names: Mapping[Arm, str]) -> str:
+    """Makes the tables: percent, mean over seeds ± half the 95 % Student interval.
 
     Args:
-      results: of all methods; differences are paired by seed, to the first.
+      reached: of all arms; differences are paired by seed, to the first.
+      names: what the arms are called.
 
     Returns:
-      A Markdown table.
+      Three Markdown tables: means and differences, global accuracies by level, and local ones.
     """
-    levels = sorted({level for r in results for level in r.global_at}, key=float)
-    trained = [level for level in levels if any(level in r.trained for r in results)]
-    lines = []
-    for result in results:
-        cells = [result.label, _spread(result.local)]
-        cells += [_mean(result.local_at.get(level)) for level in trained]
-        cells.append(_spread(result.all_sizes))
-        cells += [_mean(result.global_at.get(level)) for level in levels]
-        cells += [_spread(result.own_classes), f"{_percent(result.params).mean() / 100:.3f}"]
-        for name in ("local", "all_sizes"):
-            same = result is results[0]
-            cells.append("reference" if same else _gain(result, results[0], name))
-        lines.append(cells)
-    headers = [
-        "method",
-        "local %",
-        *(f"local at {level}" for level in trained),
-        "global %",
-        *(f"global at {level}{'' if level in trained else ' (unseen)'}" for level in levels),
-        "largest size on clients' own data %",
-        "params",
-        "Δ local (p t)",
-        "Δ global (p t)",
-    ]
-    return tabulate.tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    levels = sorted({level for own in reached for level in own.global_at}, key=float)
+    trained = [level for level in levels if any(level in own.trained for own in reached)]
+    means, by_global, by_local = [], [], []
+    for own in reached:
+        name, base = names[own.arm], reached[0]
+        gains = [_gain(own, base, what) for what in ("local", "all_sizes")]
+        gains = ["reference"] * 2 if own is base else gains
+        means.append([name, _spread(own.local), gains[0], _spread(own.all_sizes), gains[1]])
+        by_global.append([name, *(_mean(own.global_at.get(level)) for level in levels)])
+        share = f"{_percent(own.params).mean() / 100:.3f}" if own.params else "none"
+        local = (_mean(own.local_at.get(level)) for level in trained)
+        by_local.append([name, *local, _spread(own.own_classes), share])
+    seen = [f"{level}{'' if level in trained else ' (unseen)'}" for level in levels]
+    return "\n\n".join(
+        [
+            markdown.table(["", "local %", "Δ local (p t)", "global %", "Δ global (p t)"], means),
+            "Global accuracy by size:",
+            markdown.table(["", *seen], by_global),
+            "Local accuracy of the clients of each size, that of the largest size on clients' own "
+            "data,\nand the mean share of the parameters that clients hold:",
+            markdown.table(["", *trained, "largest", "params"], by_local),
+        ]
+    )
 
 
 def _percent(values: Seeds) -> np.ndarray:
@@ -191,7 +188,7 @@ def _spread(values: Seeds) -> str:
     """Makes the cell of a mean with its interval."""
     if not values:
         return "none"
-    return tables.number(_percent(values).mean(), tables.interval(_percent(values)), signed=False)
+    return statistics.accuracy_text(_percent(values))
 
 
 def _gain(result: Sizes, reference: Sizes, name: str) -> str:
@@ -200,87 +197,69 @@ def _gain(result: Sizes, reference: Sizes, name: str) -> str:
     gains = 100 * np.array([own[seed] - other[seed] for seed in own if seed in other])
     if not gains.size:
         return "none"
-    p, _ = tables.p_values(gains)
-    return (
-        f"{tables.number(gains.mean(), tables.interval(gains), signed=True)} ({tables.p_text(p)})"
-    )
+    p, _ = statistics.p_values(gains)
+    half = statistics.interval(gains)
+    return f"{statistics.number(gains.mean(), half, signed=True)} ({statistics.p_text(p)})"
 
 
-def draw(results: Sequence[Sizes], target: pathlib.Path) -> None:
+def draw(reached: Sequence[Sizes], unit: str, target: pathlib.Path) -> None:
     """Draws global accuracy over rounds and over sizes, and how clients' local accuracies spread.
 
     Args:
-      results: of all methods.
+      reached: of all arms.
+      unit: what the levels are fractions of.
       target: the picture file.
 
     Raises:
       UserError: if matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure  # Without pyplot there is no display to need.
-    except ImportError:
-        raise UserError("plots need matplotlib: pip install 'hasa_jax[plots]'") from None
-    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    figure = curves.new_figure(13, 4.0)
     rounds, sizes, clients = figure.subplots(1, 3)
-    bins = np.linspace(0, 100, 21)
-    for result in results:
-        curve = {number: values for number, values in result.curve.items() if values}
-        means = [_percent(values).mean() for values in curve.values()]
-        (line,) = rounds.plot(list(curve), means, marker=".", label=result.label)
-        levels = [float(level) for level in result.global_at]
-        means = [_percent(values).mean() for values in result.global_at.values()]
-        sizes.plot(levels, means, color=line.get_color(), lw=1)
-        for level, mean in zip(result.global_at, means, strict=True):
-            seen = level in result.trained
-            face = line.get_color() if seen else "white"
-            sizes.plot(float(level), mean, "o", color=line.get_color(), mfc=face, ms=5)
-        clients.hist(100 * result.clients, bins, histtype="step", color=line.get_color())
-    rounds.set(xlabel="round", ylabel="global accuracy (%)", title="Mean over the trained sizes")
-    sizes.set(xlabel="size", title="Last round, by size (open: unseen)", xscale="log")
-    clients.set(xlabel="local accuracy (%)", ylabel="clients, all seeds", title="Clients")
-    rounds.legend(fontsize=7)
-    figure.savefig(target, dpi=110)
-
-
-def check_alike(folders: Sequence[pathlib.Path]) -> None:
-    """Refuses to compare what is not alike.
-
-    Args:
-      folders: workdirs.
-
-    Raises:
-      UserError: naming one of other data, seeds, rounds or budget unit than the first.
-    """
-    first, *others = map(_compared, folders)
-    for folder, other in zip(folders[1:], others, strict=True):
-        for what in first:
-            if first[what] != other[what]:
-                raise UserError(f"{folder} has other {what} than {folders[0]}: compare like runs")
-
-
-def _compared(folder: pathlib.Path) -> dict[str, object]:
-    """Returns what workdirs must agree in to be compared, by what errors call it."""
-    found = read_manifest(folder)
-    return {
-        "data or seeds": found.data_sha256,
-        "`budget_unit`": found.run.allocation.budget_unit,
-        "`num_rounds`": found.run.training.num_rounds,
-    }
+    arms = [own.arm for own in reached]
+    look_of = curves.looks(arms)
+    for own in reached:
+        look = look_of[own.arm]
+        curve = {number: _percent(values) for number, values in own.curve.items() if values}
+        curves.draw_curve(rounds, list(curve), list(curve.values()), look)
+        levels = [float(level) for level in own.global_at]
+        by_level = list(map(_percent, own.global_at.values()))
+        curves.draw_curve(sizes, levels, by_level, look, marker="")
+        for level, values in zip(own.global_at, by_level, strict=True):
+            face = look[0] if level in own.trained else "white"
+            sizes.plot(float(level), values.mean(), "o", color=look[0], mfc=face, ms=5)
+        edges = np.linspace(0, 100, 21)
+        clients.hist(100 * own.clients, edges, histtype="step", color=look[0], linestyle=look[1])
+    accuracy = "global accuracy (%)"
+    rounds.set(xlabel="round", ylabel=accuracy, title="Mean over the trained sizes")
+    fraction = f"size (fraction of the supernet, in {unit})"
+    sizes.set(xlabel=fraction, ylabel=accuracy, title="Last round (open: unseen)", xscale="log")
+    clients.set(xlabel="local accuracy (%)", ylabel="clients, all seeds", title="Last round")
+    figure.suptitle("Shaded: 95 % intervals over seeds, cut at 0 and 100", fontsize=9)
+    curves.add_legend(figure, results.labels_of(arms), look_of, columns=4)
+    curves.save(figure, target)
 
 
 def report(config: RunConfig) -> None:
     """Writes by_size.md and by_size.png into the first of several workdirs.
 
     Args:
-      config: names the workdirs, with commas between them; they ran the same data and seeds.
+      config: names the workdirs, with commas between them; they ran the same data.
 
     Raises:
       UserError: if matplotlib is missing, a folder holds no results, or they are not alike.
     """
-    folders = [pathlib.Path(name) for name in config.reporting.workdir.split(",")]
-    check_alike(folders)
-    results = [result for folder in folders for result in read(folder)]
-    text = table(results)
+    folders = results.folders_of(config.reporting.workdir)
+    for folder in folders:
+        if (folder / "summary.csv").exists() and not (folder / "sizes.csv").exists():
+            raise UserError(f"{folder} has no sizes.csv: run compare with `eval_levels`")
+    found = results.read(folders)
+    reached = read(found)
+    names = results.labels_of(found.arms)
+    parts = [
+        markdown.fitted(lambda own: tables(reached, own), names),
+        *([markdown.notes(list(map(escapes.markdown, found.remarks)))] if found.remarks else []),
+    ]
+    text = "\n\n".join(parts)
     (folders[0] / "by_size.md").write_text(text + "\n", encoding="utf-8")
-    draw(results, folders[0] / "by_size.png")
-    print(f"{text}\n{folders[0] / 'by_size.png'}")
+    draw(reached, found.budget_unit, folders[0] / "by_size.png")
+    say(f"{text}\n{folders[0] / 'by_size.png'}")

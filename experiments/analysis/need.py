@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence, Set
 
 import jax
 import numpy as np
-import tabulate
 
-from experiments.analysis import tables
+from experiments.analysis import markdown, results, statistics
 from experiments.config import RunConfig
 from experiments.study.data import build_dataset
 from experiments.study.manifest import read_manifest
@@ -25,6 +24,9 @@ from experiments.study.unused import refuse_unused_of_data
 from hasa_jax.allocation.scores import SCORES
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import fingerprint
+from hasa_jax.simulation.escapes import csv_cell
+from hasa_jax.simulation.program import supernet
+from hasa_jax.simulation.writers import say
 
 
 def accuracies(folder: pathlib.Path) -> dict[tuple[int, str], float]:
@@ -41,10 +43,10 @@ def accuracies(folder: pathlib.Path) -> dict[tuple[int, str], float]:
     """
     records = [
         record
-        for record in tables.read_records(folder / "metrics.csv", ("accuracy",))
+        for record in results.read_records(folder / "metrics.csv", ("accuracy",))
         if record["split"] == "validation"
     ]
-    if not records or len({tables.arm_of(record) for record in records}) > 1:
+    if not records or len({results.arm_of(record) for record in records}) > 1:
         raise UserError(f"{folder} needs validation records of exactly one method and policy")
     last = max(int(record["round"]) for record in records)
     at_last = [record for record in records if int(record["round"]) == last]
@@ -78,14 +80,14 @@ def summary(need: Mapping[int, np.ndarray], scores: Mapping[str, Mapping[int, np
         known = found[np.isfinite(found)]
         mean = "none"
         if known.size:
-            mean = tables.number(known.mean(), tables.interval(known), signed=True)
+            mean = statistics.number(known.mean(), statistics.interval(known), signed=True)
         first = sum(
             int(by_seed[seed].argmax() == need[seed].argmax() and np.ptp(by_seed[seed]) > 0)
             for seed in need
         )
         lines.append([name, mean, f"{first} of {len(need)}"])
     headers = ["score", "rank correlation with the need", "neediest client ranked first"]
-    return tabulate.tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return markdown.table(headers, lines)
 
 
 def report(config: RunConfig, given: Set[str]) -> None:
@@ -98,7 +100,7 @@ def report(config: RunConfig, given: Set[str]) -> None:
     Raises:
       UserError: if the workdirs are not those of one study, or not of this data.
     """
-    folders = [pathlib.Path(name) for name in config.reporting.workdir.split(",")]
+    folders = results.folders_of(config.reporting.workdir)
     if len(folders) != 2:
         raise UserError("`workdir` needs two folders with a comma: narrow subnets, wide ones")
     narrow, wide = map(accuracies, folders)
@@ -121,21 +123,21 @@ def report(config: RunConfig, given: Set[str]) -> None:
     with (folders[1] / "need.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(lines)
+        writer.writerows({**line, "client": csv_cell(str(line["client"]))} for line in lines)
     if len(need) > 1:
         total = np.sum(list(need.values()), axis=0)
         # No score can follow a need that is noise: the limit is what the other seeds show of it.
         scores["need in the other seeds"] = {seed: total - own for seed, own in need.items()}
     text = summary(need, scores) + "\n\n" + _by_client(lines) + "\n"
     (folders[1] / "need.md").write_text(text, encoding="utf-8")
-    print(f"{text}\nneed as a score: --score_path={folders[1] / 'need.csv'}")
+    say(f"{text}\nneed as a score: --score_path={folders[1] / 'need.csv'}")
 
 
 def _scores(config: RunConfig, dataset: FederatedDataset, seed: int) -> dict[str, np.ndarray]:
     """Computes all scores `[N]` of the clients, by name."""
     name = config.method.method
     method = method_of(config, name, parts_of(config, name).policy)
-    model = model_of(config.model, dataset).bind(dataset, norm=method.norm, scaler=method.scaler)
+    model = supernet(method, model_of(config.model, dataset), dataset)
     key = jax.random.key(seed)
     return {score: make()(dataset.train, model, key) for score, make in SCORES.items()}
 
@@ -164,6 +166,6 @@ def _by_client(lines: list[dict[str, object]]) -> str:
         values = {name: np.array([float(str(line[name])) for line in own]) for name in columns}
         means = [f"{values[name].mean():.4g}" for name in columns[1:]]
         gain = 100 * values["score"]
-        cells.append([client, f"{gain.mean():+.2f} ± {tables.interval(gain):.2f}", *means])
+        cells.append([client, f"{gain.mean():+.2f} ± {statistics.interval(gain):.2f}", *means])
     headers = ["client", "need (points)", *columns[1:]]
-    return tabulate.tabulate(cells, headers, tablefmt="github", disable_numparse=True)
+    return markdown.table(headers, cells)

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from hasa_jax.base import UserError
+from hasa_jax.simulation.escapes import picture
 
 MOST_COLOURS = 20
 """Classes that have a colour of their own; of more, the most frequent, and grey for the rest."""
 
 _NAMED, _PARTED = 40, 120  # Most clients whose names, and whose borders, can be seen.
+_LETTERS = 24  # Of a name.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +94,14 @@ def draw(bars: Bars, target: pathlib.Path, dpi: int = 100) -> None:
     scores.set(xlim=(0, np.log(2)), xlabel="label divergence (nats)")
     step = -(-count // _NAMED)
     shown = range(0, count, step)
-    own.set_yticks(list(shown), [_short(bars.names[place]) for place in shown], fontsize=7)
+    own.set_yticks(
+        list(shown), [picture(bars.names[place], _LETTERS) for place in shown], fontsize=7
+    )
     own.set_ylim(count - 0.5, -0.5)  # The first client at the top.
     if count <= _PARTED:
         for panel in (own, examples, scores):
             panel.hlines(edges, *panel.get_xlim(), colors="white", linewidth=min(1.2, 60 / count))
-    figure.suptitle(bars.title, fontsize=9)
+    figure.suptitle(picture(bars.title), fontsize=9)
     with warnings.catch_warnings():
         # Letters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
@@ -144,9 +148,3 @@ def _above() -> dict[str, Any]:
         "handletextpad": 0.4,
         "columnspacing": 0.9,
     }
-
-
-def _short(name: str, most: int = 24) -> str:
-    """Cuts a name that would take up the picture; a dollar sign would start a formula."""
-    name = name if len(name) <= most else f"{name[: most - 1]}…"
-    return name.replace("$", r"\$")

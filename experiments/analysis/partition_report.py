@@ -8,9 +8,8 @@ import pathlib
 from collections.abc import Set
 
 import numpy as np
-import tabulate
 
-from experiments.analysis import partition_picture
+from experiments.analysis import markdown, partition_picture
 from experiments.config import RunConfig
 from experiments.fields import default_of
 from experiments.study.data import build_dataset
@@ -20,6 +19,8 @@ from hasa_jax.allocation.scores.counts import label_counts
 from hasa_jax.allocation.scores.entropy import entropy_of_counts
 from hasa_jax.allocation.scores.label_divergence import divergence_of_counts, label_divergence
 from hasa_jax.base import FederatedDataset, UserError
+from hasa_jax.simulation import escapes
+from hasa_jax.simulation.writers import say
 
 MOST_COLUMNS = 100
 """Classes that partition.csv has a column for; of more, such as words, it has none."""
@@ -93,7 +94,7 @@ def write_csv(report: Report, path: pathlib.Path) -> None:
     """
     count = report.counts.shape[1]
     columns = {
-        "client": report.names,
+        "client": [escapes.csv_cell(name) for name in report.names],
         **dict(zip(("train", "validation", "test"), report.sizes.T.tolist(), strict=True)),
         "label_divergence": report.divergence.tolist(),
         "label_entropy": report.entropy.tolist(),
@@ -128,19 +129,17 @@ def summary(report: Report, title: str) -> str:
         "label divergence (nats)": report.divergence,
         "total variation": report.total_variation,
     }
-    table = tabulate.tabulate(
+    table = markdown.table(
+        ["of a client", "min", "median", "max", "mean"],
         [[name, *_spread(own)] for name, own in values.items()],
-        headers=["of a client", "min", "median", "max", "mean"],
-        tablefmt="github",
-        disable_numparse=True,
-        colalign=("left", *["right"] * 4),
+        numbers=True,
     )
     train, validation, test = report.sizes.sum(0)
     return (
-        f"# {title}\n\n{len(report.names)} clients, {report.counts.shape[1]} classes, {train} "
-        f"training, {validation} validation and {test} test examples. Label divergence is HASA's "
-        "score: Jensen-Shannon from the labels of all, smoothed by one. Total variation is "
-        f"{report.total_variation.mean():.3f} on average.\n\n{table}\n"
+        f"# {escapes.markdown(title)}\n\n{len(report.names)} clients, {report.counts.shape[1]} "
+        f"classes, {train} training, {validation} validation and {test} test examples. Label "
+        "divergence is HASA's score: Jensen-Shannon from the labels of all, smoothed by one. Total "
+        f"variation is {report.total_variation.mean():.3f} on average.\n\n{table}\n"
     )
 
 
@@ -181,10 +180,10 @@ def report(config: RunConfig, given: Set[str]) -> None:
     text = summary(found, title)
     write_csv(found, folder / "partition.csv")
     (folder / "partition.md").write_text(text, encoding="utf-8")
-    print(text)
+    say(text)
     # Last, so that all the rest is written without matplotlib.
     partition_picture.draw(
         partition_picture.Bars(found.names, found.sizes, found.counts, found.divergence, title),
         folder / "partition.png",
     )
-    print(folder)
+    say(str(folder))

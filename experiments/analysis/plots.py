@@ -4,56 +4,67 @@ from __future__ import annotations
 
 import collections
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.analysis import tables
+from experiments.analysis import curves, results
+from experiments.analysis.results import METRICS, Arm, Record
 from experiments.config import RunConfig
-from hasa_jax.base import UserError
+from hasa_jax.simulation.escapes import picture
+from hasa_jax.simulation.writers import say
 
 
-def accuracy_over_rounds(folders: list[pathlib.Path], target: pathlib.Path) -> None:
+def accuracy_over_rounds(
+    panels: Sequence[tuple[str, Sequence[Record]]], target: pathlib.Path
+) -> None:
     """Draws mean, worst and tail test accuracy over rounds, with 95 % intervals over seeds.
 
     Args:
-      folders: workdirs; each has panels side by side.
+      panels: a title and records of summary.csv for each row of panels.
       target: the picture file.
 
     Raises:
-      UserError: if matplotlib is missing or a folder holds no results.
+      UserError: if matplotlib is missing.
     """
-    summaries = [
-        tables.read_records(folder / "summary.csv", tables.SUMMARY_NUMBERS) for folder in folders
-    ]
-    try:
-        from matplotlib.figure import Figure  # Without pyplot there is no display to need.
-    except ImportError:
-        raise UserError("plots need matplotlib: pip install 'hasa_jax[plots]'") from None
-    figure = Figure(figsize=(10, 3.2 * len(folders)), layout="constrained")
-    axes = figure.subplots(len(folders), len(tables.METRICS), squeeze=False, sharex=True)
-    for panels, records in zip(axes, summaries, strict=True):
-        for panel, metric in zip(panels, tables.METRICS, strict=True):
-            curves = collections.defaultdict(lambda: collections.defaultdict(list))
-            for record in records:
-                value = 100 * float(record[f"{metric}_accuracy"])
-                curves[" / ".join(tables.arm_of(record))][int(record["round"])].append(value)
-            for arm, curve in curves.items():
-                rounds = sorted(curve)
-                means = np.array([np.mean(curve[r]) for r in rounds])
-                halves = np.nan_to_num([tables.interval(np.array(curve[r])) for r in rounds])
-                panel.plot(rounds, means, label=arm, marker=".")
-                panel.fill_between(rounds, means - halves, means + halves, alpha=0.2)
-            panel.set_title(f"{metric} client, {records[0]['aggregation']} aggregation")
-            panel.set_xlabel("round")
+    figure = curves.new_figure(10, 3.2 * len(panels))
+    axes = figure.subplots(len(panels), len(METRICS), squeeze=False, sharex=True)
+    arms = list(dict.fromkeys(results.arm_of(r) for _, records in panels for r in records))
+    look_of = curves.looks(arms)
+    for row, (title, records) in zip(axes, panels, strict=True):
+        for panel, metric in zip(row, METRICS, strict=True):
+            for arm, by_round in _by_arm(records, f"{metric}_accuracy").items():
+                values = [np.array(own) for own in by_round.values()]
+                curves.draw_curve(panel, list(by_round), values, look_of[arm])
+            panel.set_title(picture(f"{metric} client{title}"), fontsize=10)
+            panel.set(xlabel="round", ylabel="test accuracy (%)")
             panel.xaxis.get_major_locator().set_params(integer=True)
-        panels[0].set_ylabel("test accuracy (%)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
-    figure.savefig(target, dpi=120)
+    curves.add_legend(figure, results.labels_of(arms), look_of, columns=3)
+    curves.save(figure, target)
+
+
+def panels_of(found: Sequence[results.Results]) -> list[tuple[str, Sequence[Record]]]:
+    """Gives the results of every group of workdirs a row of panels.
+
+    Args:
+      found: results that were merged.
+
+    Returns:
+      A title, which says what tells several rows apart, and records of summary.csv.
+    """
+    names = results.folder_names([own.folders[0] for own in found])
+    panels = []
+    for name, own in zip(names, found, strict=True):
+        kinds = sorted({record["aggregation"] for record in own.summary})
+        where = f", {name}" if len(found) > 1 else ""
+        panels.append((f", {'/'.join(kinds)} aggregation{where}", own.summary))
+    return panels
 
 
 def report(config: RunConfig) -> None:
     """Draws workdirs into accuracy.png in the first of them.
+
+    Workdirs that match but for seeds, policies and methods share a row of panels.
 
     Args:
       config: names the workdirs, with commas between them.
@@ -61,7 +72,28 @@ def report(config: RunConfig) -> None:
     Raises:
       UserError: if matplotlib is missing or a folder holds no results.
     """
-    folders = [pathlib.Path(name) for name in config.reporting.workdir.split(",")]
+    folders = results.folders_of(config.reporting.workdir)
     target = folders[0] / "accuracy.png"
-    accuracy_over_rounds(folders, target)
-    print(target)
+    accuracy_over_rounds(panels_of(_grouped(folders)), target)
+    say(str(target))
+
+
+def _grouped(folders: Sequence[pathlib.Path]) -> list[results.Results]:
+    """Merges the workdirs that differ in nothing but seeds, policies and methods."""
+    groups: list[list[results.Source]] = []
+    for source in map(results.source_of, folders):
+        group = next((own for own in groups if results.same_settings(own[0], source)), None)
+        if group is None:
+            groups.append([source])
+        else:
+            group.append(source)
+    return [results.merge(group) for group in groups]
+
+
+def _by_arm(records: Sequence[Record], column: str) -> dict[Arm, dict[int, list[float]]]:
+    """Returns the percents of all seeds, by arm and round."""
+    found: dict[Arm, dict[int, list[float]]] = {}
+    for record in records:
+        by_round = found.setdefault(results.arm_of(record), collections.defaultdict(list))
+        by_round[int(record["round"])].append(100 * float(record[column]))
+    return {arm: dict(sorted(by_round.items())) for arm, by_round in found.items()}

@@ -1,125 +1,85 @@
-"""From the CSV files of a workdir to its table."""
+"""From the results of workdirs to their table."""
 
 from __future__ import annotations
 
 import collections
-import csv
+import dataclasses
+import math
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import tabulate
 
+from experiments.analysis import markdown, results
+from experiments.analysis.results import METRICS, UNITS, Arm, Record, Results, arm_of
+from experiments.analysis.statistics import accuracy_text, difference_text, least_wilcoxon
 from experiments.config import RunConfig
-from experiments.study.manifest import read_manifest
+from experiments.rooms import ComparisonConfig
 from hasa_jax.base import UserError
-from hasa_jax.supernet.costs import BUDGET_UNITS
+from hasa_jax.simulation import escapes
+from hasa_jax.simulation.baseline import FEW
+from hasa_jax.simulation.writers import say
 
-METRICS = ("mean", "worst", "tail")
-SUMMARY_NUMBERS = (
-    *(f"{metric}_accuracy" for metric in METRICS),
-    *(f"budget_{name}" for name in ("requested", *BUDGET_UNITS, "executed")),
-)
-TEXTS = ("method", "policy", "extraction", "aggregation")
-LABELS = (*TEXTS, "seed", "round")
-_MATCHED_WITHIN = 0.01
-"""Arms whose achieved budgets differ by more than this are not called budget-matched."""
+MATCHED_WITHIN = 0.01
+"""Achieved budgets that differ by more than this are not matched."""
 
-Record = Mapping[str, str]
-Arm = tuple[str, str]
+NAMES = {"macs": "MACs"}
+"""Units that tables spell in another way."""
 
+_ALPHA = 0.05
+"""A test whose least p is above it can find nothing."""
 
-def arm_of(record: Record) -> Arm:
-    """Returns what a record is a result of: its method, and its policy."""
-    return record["method"], record["policy"]
+_MEGABYTE = 1e6
+
+_SENT = {"bytes_down": "MB down", "bytes_up": "MB up"}
 
 
-def read_records(path: pathlib.Path, numbers: Sequence[str]) -> list[Record]:
-    """Reads a CSV file of ours.
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What a table compares.
 
-    Args:
-      path: the file.
-      numbers: columns that it must have besides `LABELS`, and that must hold numbers.
-
-    Returns:
-      Its records.
-
-    Raises:
-      UserError: if it is missing, damaged, empty or lacks a column.
+    Attributes:
+      found: the results.
+      reference: the arm that others are compared with.
+      matched: the unit in which arms must agree for a p value.
+      labels: what every arm is called.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            records: list[Any] = list(csv.DictReader(file, strict=True))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: run train or compare into that folder") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is damaged ({error}): run the experiment again") from None
-    if not records:
-        raise UserError(f"{path} has no rows: it is not a results file")
-    for line, record in enumerate(records, start=2):
-        for column in (*LABELS, *numbers):
-            if column not in record:
-                raise UserError(f"{path} has no column {column!r}: it is not a results file")
-            try:
-                if column in ("seed", "round"):
-                    int(record[column])
-                elif column not in TEXTS or record[column] is None:
-                    float(record[column])
-            except (TypeError, ValueError):
-                raise UserError(
-                    f"{path}, line {line}: column {column!r} holds {record[column]!r}; the file "
-                    "is damaged, run the experiment again"
-                ) from None
-    return records
+
+    found: Results
+    reference: Arm
+    matched: str
+    labels: Mapping[Arm, str]
 
 
-def interval(values: np.ndarray) -> float:
-    """Returns half the 95 % Student interval of a mean; NaN for a single value."""
-    if len(values) < 2:
-        return float("nan")
-    import scipy.stats  # Takes half a second, which a run need not wait for at its start.
-
-    quantile = scipy.stats.t.ppf(0.975, len(values) - 1)
-    return float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def p_values(differences: np.ndarray) -> tuple[float, float]:
-    """Returns the p of the paired t test and of Wilcoxon's; NaN where there is no variation."""
-    if len(differences) < 2 or np.ptp(differences) == 0:
-        return float("nan"), float("nan")
-    import scipy.stats
-
-    t_test: Any = scipy.stats.ttest_1samp(differences, 0.0)
-    wilcoxon: Any = scipy.stats.wilcoxon(differences)
-    return float(t_test.pvalue), float(wilcoxon.pvalue)
-
-
-def best_round(metrics: Sequence[Record], arm: Arm) -> int:
+def best_round(metrics: Sequence[Record], arm: Arm, rounds: Sequence[int]) -> int:
     """Picks the round with the best mean validation accuracy of one arm.
 
     Args:
       metrics: records of metrics.csv.
-      arm: the reference arm; neither others nor the test split are read.
+      arm: the arm; neither others nor the test split are read.
+      rounds: rounds to choose from.
 
     Returns:
       The earliest best round.
     """
     accuracies = collections.defaultdict(list)
     for record in metrics:
-        if arm_of(record) == arm and record["split"] == "validation":
+        if record["split"] == "validation" and arm_of(record) == arm:
             accuracies[int(record["round"])].append(float(record["accuracy"]))
-    if not accuracies:
-        raise UserError(f"metrics.csv has no validation records of {' with policy '.join(arm)}")
-    return max(sorted(accuracies), key=lambda r: np.nanmean(accuracies[r]))
+    known = {r: np.nanmean(own) for r, own in accuracies.items() if not np.isnan(own).all()}
+    common = sorted(set(known) & set(rounds))
+    if not common:
+        raise UserError(f"metrics.csv has no validation records of {arm.name!r}")
+    return max(common, key=lambda r: known[r])
 
 
 def choose_arm(arms: Sequence[Arm], name: str) -> Arm:
-    """Chooses one of several arms by `method:policy`, or by a part that no other arm has.
+    """Chooses one of several arms by its name, or by a part that no other arm has.
 
     Args:
       arms: all of them.
-      name: `method:policy`, a method, or a policy; the first arm if empty.
+      name: `method:policy`, a method, a policy, or the folder that tells it apart; the first arm
+        if empty.
 
     Returns:
       The arm.
@@ -129,53 +89,310 @@ def choose_arm(arms: Sequence[Arm], name: str) -> Arm:
     """
     if not name:
         return arms[0]
-    one_method = len({method for method, _ in arms}) == 1
-    fitting = [arm for arm in arms if name in (":".join(arm), arm[1] if one_method else arm[0])]
+    short = results.labels_of(arms)
+    one_method = len({arm.method for arm in arms}) == 1
+    fitting = [
+        arm
+        for arm in arms
+        if name in (arm.name, short[arm], arm.folder, arm.policy if one_method else arm.method)
+        or name == f"{arm.method}:{arm.policy}"
+    ]
     if len(fitting) != 1:
-        known = ", ".join(":".join(arm) for arm in arms)
+        known = ", ".join(arm.name for arm in arms)
         raise UserError(f"`reference={name}` is not one arm of the results: use one of {known}")
     return fitting[0]
 
 
-def table_at(
-    summary: Sequence[Record], round: int, budget_unit: str, reference: Arm | None = None
-) -> str:
-    """Makes the table of one round: a line for each arm, compared with one of them.
+def accuracy_table(compared: Comparison, round: int) -> str:
+    """Makes the first table of a round: accuracies, and how far their mean is from the reference.
 
     Args:
-      summary: records of summary.csv, of any rounds.
+      compared: the arms.
       round: the round.
-      budget_unit: the unit in which arms must agree to be budget-matched.
-      reference: the arm that others are compared with; the first if None.
 
     Returns:
-      A Markdown table; accuracies in percent, differences in points.
+      A Markdown table: a line for each arm, and one for the most frequent class if it is known.
     """
-    by_arm: dict[Arm, dict[int, Record]] = {}
-    for record in summary:
-        if int(record["round"]) == round:
-            by_arm.setdefault(arm_of(record), {})[int(record["seed"])] = record
-    baseline = by_arm[reference or next(iter(by_arm))]
+    by_arm = _at(compared.found, round)
     lines = []
     for arm, own in by_arm.items():
-        cells = list(arm)
-        for metric in METRICS:
-            values = _column(own, f"{metric}_accuracy", own)
-            cells.append(number(values.mean(), interval(values), signed=False))
-        cells += _differences(own, baseline, budget_unit)
-        units = (*BUDGET_UNITS, "executed")
-        achieved = [_column(own, f"budget_{u}", own).mean() for u in units]
-        requested = float(next(iter(own.values()))["budget_requested"])
-        cells.append(f"{requested:g} → " + " / ".join(f"{a / 100:.3f}" for a in achieved))
-        lines.append(cells)
-    headers = [
-        "method",
-        "policy",
-        *(f"{metric} %" for metric in METRICS),
-        *(f"Δ {metric} (p t, p W)" for metric in METRICS),
-        "B → width / params / MACs / executed",
+        cells = [accuracy_text(_column(own, f"{metric}_accuracy", own)) for metric in METRICS]
+        lines.append([compared.labels[arm], *cells, _difference(compared, by_arm, arm, "mean")])
+    known = compared.found.baselines
+    seeds = sorted({seed for own in by_arm.values() for seed in own} & set(known))
+    if seeds:
+        values = {m: np.array([100 * known[s][f"{m}_accuracy"] for s in seeds]) for m in METRICS}
+        lines.append(["majority class", *map(accuracy_text, values.values()), ""])
+    headers = [_of_arm(compared), *(f"{metric} %" for metric in METRICS), "Δ mean (p t, p W)"]
+    return markdown.table(headers, lines)
+
+
+def difference_table(compared: Comparison, round: int) -> str:
+    """Makes the second table of a round: how far worst and tail are from the reference.
+
+    Args:
+      compared: the arms.
+      round: the round.
+
+    Returns:
+      A Markdown table.
+    """
+    by_arm = _at(compared.found, round)
+    lines = [
+        [
+            compared.labels[arm],
+            *(_difference(compared, by_arm, arm, metric) for metric in ("worst", "tail")),
+        ]
+        for arm in by_arm
     ]
-    return tabulate.tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return markdown.table([_of_arm(compared), "Δ worst (p t, p W)", "Δ tail (p t, p W)"], lines)
+
+
+def exchange_table(compared: Comparison, round: int) -> str:
+    """Makes the third table of a round: the global model, and what clients send and receive.
+
+    Args:
+      compared: the arms.
+      round: the round.
+
+    Returns:
+      A Markdown table of the columns that the results have; empty if they have none of them.
+    """
+    by_arm = _at(compared.found, round)
+    columns = {f"global {metric} %": f"global_{metric}_accuracy" for metric in METRICS}
+    columns |= {header: name for name, header in _SENT.items()} | {"updates": "updates"}
+    present = {
+        header: name
+        for header, name in columns.items()
+        if any(_has(record, name) for own in by_arm.values() for record in own.values())
+    }
+    if not present:
+        return ""
+    lines = [
+        [compared.labels[arm], *(_exchanged(own, name) for name in present.values())]
+        for arm, own in by_arm.items()
+    ]
+    return markdown.table([_of_arm(compared), *present], lines)
+
+
+def budget_table(compared: Comparison, round: int) -> str:
+    """Makes the table of achieved budgets, which shows in which units they match.
+
+    Args:
+      compared: the arms.
+      round: the round.
+
+    Returns:
+      A Markdown table; `≠` marks what differs from the reference by more than `MATCHED_WITHIN`.
+    """
+    by_arm = _at(compared.found, round)
+    units = [
+        u for u in UNITS if all(_has(r, f"budget_{u}") for o in by_arm.values() for r in o.values())
+    ]
+    base = by_arm[compared.reference]
+    # Arms that are called by their methods may differ in policies.
+    others = _of_arm(compared) == "method" and len({arm.policy for arm in by_arm}) > 1
+    lines = []
+    for arm, own in by_arm.items():
+        apart = [unit for unit in units if not _match(own, base, unit)]
+        requested = float(next(iter(own.values()))["budget_requested"])
+        cells = [escapes.markdown(arm.policy)] * others
+        cells.append("none" if math.isnan(requested) else f"{requested:g}")
+        for unit in units:
+            achieved = _column(own, f"budget_{unit}", own).mean() / 100
+            cells.append(f"{achieved:.3f}{' ≠' if unit in apart else ''}")
+        lines.append([compared.labels[arm], *cells])
+    headers = [
+        _of_arm(compared),
+        *["policy"] * others,
+        "B",
+        *(NAMES.get(unit, unit) for unit in units),
+    ]
+    return markdown.table(headers, lines)
+
+
+def text_of(found: Results, comparison: ComparisonConfig) -> str:
+    """Writes the tables of some results.
+
+    Args:
+      found: the results.
+      comparison: names the reference, and the unit in which arms must match. The round is always
+        chosen by the first arm.
+
+    Returns:
+      Markdown that fits a terminal of `markdown.WIDTH` columns.
+
+    Raises:
+      UserError: if the reference is not one arm, if no round has all arms, or if the results lack
+        the unit.
+    """
+    unit = comparison.matched or found.budget_unit
+    if not all(_has(record, f"budget_{unit}") for record in found.summary):
+        raise UserError(
+            f"summary.csv has no achieved budget in {unit}: run the experiment again, or name "
+            "another unit with `matched`"
+        )
+    if not found.rounds:
+        raise UserError("no round was evaluated of all arms: compare runs of one `eval_every`")
+    names = results.labels_of(found.arms)
+    compared = Comparison(found, choose_arm(found.arms, comparison.reference), unit, names)
+    chosen = best_round(found.metrics, found.arms[0], found.rounds)
+
+    def make(labels: Mapping[Arm, str]) -> str:
+        return _body(dataclasses.replace(compared, labels=labels), chosen)
+
+    parts = [markdown.paragraph(_caption(compared)), markdown.fitted(make, names)]
+    remarks = [escapes.markdown(remark) for remark in found.remarks]
+    if remarks := [*_warnings(compared, chosen), *remarks]:
+        parts.append(markdown.notes(remarks))
+    return "\n\n".join(parts) + "\n"
+
+
+def _body(compared: Comparison, chosen: int) -> str:
+    """Makes the tables of the chosen round and of the last one, and that of the budgets."""
+    found, last = compared.found, compared.found.rounds[-1]
+    first = escapes.markdown(compared.labels[found.arms[0]])
+    title = f"Round {chosen}, the best by mean validation accuracy of {first}:"
+    parts = [markdown.paragraph(title), *_of_round(compared, chosen)]
+    if last != chosen:
+        parts += [f"Round {last}, the last:", *_of_round(compared, last)]
+    about = f"Budget B in {NAMES.get(found.budget_unit, found.budget_unit)}, and achieved budgets"
+    if len(found.arms) > 1:
+        reference = escapes.markdown(compared.labels[compared.reference])
+        about += f". Where there is no ≠, they match {reference} within {MATCHED_WITHIN:g}"
+    return "\n\n".join([*parts, markdown.paragraph(f"{about}:"), budget_table(compared, chosen)])
+
+
+def write(folders: Sequence[pathlib.Path], comparison: ComparisonConfig) -> str:
+    """Writes the tables of one workdir to table.md, or those of several to the first of them.
+
+    Args:
+      folders: the workdirs.
+      comparison: as for `text_of`.
+
+    Returns:
+      The text of table.md; of merged_table.md for several workdirs.
+    """
+    text = text_of(results.read(folders), comparison)
+    name = "table.md" if len(folders) == 1 else "merged_table.md"
+    (folders[0] / name).write_text(text, encoding="utf-8")
+    return text
+
+
+def report(config: RunConfig) -> None:
+    """Writes and prints the table of one or more workdirs.
+
+    Args:
+      config: names the workdirs, and the arm that others are compared with.
+
+    Raises:
+      UserError: if a workdir holds no results, or they cannot be compared.
+    """
+    folders = results.folders_of(config.reporting.workdir)
+    say(write(folders, config.comparison))
+
+
+def _caption(compared: Comparison) -> str:
+    """Says what the numbers of the tables are."""
+    found = compared.found
+    count = len({record["seed"] for record in found.summary})
+    parts = [
+        f"{count} matched seed{'s' if count > 1 else ''}. Client test accuracy of each client's "
+        "own subnet: mean over seeds ± half the 95 % Student interval, or [low, high] where the "
+        "interval is cut at 0 or 100."
+    ]
+    if len(found.arms) == 1:
+        return parts[0]
+    reference = escapes.markdown(compared.labels[compared.reference])
+    unit = NAMES.get(compared.matched, compared.matched)
+    return " ".join(
+        [
+            *parts,
+            f"Differences Δ are in points, paired by seed, to {reference}, where budgets match in "
+            f"{unit}; p of the paired t test and of Wilcoxon's.",
+        ]
+    )
+
+
+def _of_round(compared: Comparison, round: int) -> list[str]:
+    """Makes the tables of one round."""
+    tables = [accuracy_table(compared, round)]
+    if len(compared.found.arms) > 1:
+        tables.append(difference_table(compared, round))
+    return [table for table in (*tables, exchange_table(compared, round)) if table]
+
+
+def _warnings(compared: Comparison, round: int) -> list[str]:
+    """Returns what makes the numbers of a table less than they seem, one line each."""
+    found, lines = compared.found, []
+    if few := _few_targets(found, round):
+        lines.append(few)
+    by_arm = _at(found, round)
+    base = by_arm[compared.reference]
+    pairs = [len(set(own) & set(base)) for own in by_arm.values() if own is not base]
+    fewest = min((count for count in pairs if count > 1), default=0)
+    if fewest and least_wilcoxon(fewest) > _ALPHA:
+        lines.append(
+            f"Wilcoxon's p cannot be below {least_wilcoxon(fewest):g} with {fewest} seeds "
+            "(2 / 2^n): run more seeds before it can say anything."
+        )
+    if found.baselines:
+        lines.append(
+            "majority class: always predicting the most frequent training target of all clients, "
+            "on the same test targets."
+        )
+    return lines
+
+
+def _few_targets(found: Results, round: int) -> str:
+    """Warns of clients that few test targets measure, or few examples if targets are unknown."""
+    known = [own for own in found.baselines.values() if "fewest_targets" in own]
+    if known:
+        fewest = min(own["fewest_targets"] for own in known)
+        clients, what = max(own["clients_of_few"] for own in known), "targets"
+        total = max(own["clients"] for own in known)
+    else:
+        first = found.arms[0]
+        counts = collections.defaultdict(list)
+        for record in found.metrics:
+            own = record["split"] == "test" and int(record["round"]) == round
+            if own and record.get("num_examples", "0") != "0" and arm_of(record) == first:
+                counts[record["seed"]].append(int(record["num_examples"]))
+        if not counts:
+            return ""
+        fewest, what = min(map(min, counts.values())), "examples"
+        clients = max(sum(count < FEW for count in own) for own in counts.values())
+        total = max(map(len, counts.values()))
+    if fewest >= FEW or fewest <= 0:
+        return ""
+    return (
+        f"Few test {what}: {clients:g} of {total:g} clients have fewer than {FEW}, the fewest is "
+        f"{fewest:g}, where accuracy moves in steps of {100 / fewest:.0f} points."
+    )
+
+
+def _of_arm(compared: Comparison) -> str:
+    """Returns the header of the column that names arms."""
+    arms = compared.found.arms
+    methods, policies = ({arm[part] for arm in arms} for part in (0, 1))
+    if len(methods) == 1 and len(policies) > 1:
+        return "policy"
+    alike = len(policies) == 1 or len(methods) == len(arms)
+    return "method" if len(methods) > 1 and alike else "arm"
+
+
+def _at(found: Results, round: int) -> dict[Arm, dict[int, Record]]:
+    """Returns the records of one round by arm and seed."""
+    by_arm: dict[Arm, dict[int, Record]] = {arm: {} for arm in found.arms}
+    for record in found.summary:
+        if int(record["round"]) == round:
+            by_arm[arm_of(record)][int(record["seed"])] = record
+    return by_arm
+
+
+def _has(record: Record, name: str) -> bool:
+    """Returns whether a record has a number in a column that may be missing or empty."""
+    return bool(record.get(name)) and not math.isnan(float(record[name]))
 
 
 def _column(records: Mapping[int, Record], name: str, seeds: Iterable[int]) -> np.ndarray:
@@ -183,79 +400,35 @@ def _column(records: Mapping[int, Record], name: str, seeds: Iterable[int]) -> n
     return 100 * np.array([float(records[seed][name]) for seed in seeds])
 
 
-def _differences(
-    records: Mapping[int, Record], reference: Mapping[int, Record], budget_unit: str
-) -> list[str]:
-    """Makes the paired-difference cells of an arm, or refuses to."""
-    if records is reference:
-        return ["reference"] * len(METRICS)
-    seeds = sorted(set(records) & set(reference))
-    budget = f"budget_{budget_unit}"
-    gaps = np.abs(_column(records, budget, seeds) - _column(reference, budget, seeds)) / 100
-    if not seeds or (gaps > _MATCHED_WITHIN).any():
-        return ["not budget-matched"] * len(METRICS)
-    cells = []
-    for metric in METRICS:
-        name = f"{metric}_accuracy"
-        differences = _column(records, name, seeds) - _column(reference, name, seeds)
-        ps = ", ".join(map(p_text, p_values(differences)))
-        cells.append(f"{number(differences.mean(), interval(differences), signed=True)} ({ps})")
-    return cells
+def _match(own: Mapping[int, Record], base: Mapping[int, Record], unit: str) -> bool:
+    """Returns whether two arms have some seeds in common, and achieve the same budget on each."""
+    seeds, name = sorted(set(own) & set(base)), f"budget_{unit}"
+    gaps = np.abs(_column(own, name, seeds) - _column(base, name, seeds)) / 100
+    return bool(seeds) and not (gaps > MATCHED_WITHIN).any()
 
 
-def p_text(value: float) -> str:
-    """Writes a p value to three decimals."""
-    if np.isnan(value):
-        return "n/a"
-    return "<0.001" if value < 0.0005 else f"{value:.3f}"
+def _difference(
+    compared: Comparison, by_arm: Mapping[Arm, Mapping[int, Record]], arm: Arm, metric: str
+) -> str:
+    """Makes the cell of a paired difference, or refuses to."""
+    own, base = by_arm[arm], by_arm[compared.reference]
+    if arm == compared.reference:
+        return "reference"
+    seeds, name = sorted(set(own) & set(base)), f"{metric}_accuracy"
+    if not seeds:
+        return "no common seed"
+    if not _match(own, base, compared.matched):
+        return f"not matched in {NAMES.get(compared.matched, compared.matched)}"
+    return difference_text(_column(own, name, seeds) - _column(base, name, seeds))
 
 
-def number(mean: float, half: float, *, signed: bool) -> str:
-    """Writes `mean ± half`, or only the mean where there is no interval."""
-    text = f"{mean:+.2f}" if signed else f"{mean:.2f}"
-    return text if np.isnan(half) else f"{text} ± {half:.2f}"
-
-
-def write(folder: pathlib.Path, reference: str = "") -> str:
-    """Writes table.md from metrics.csv, summary.csv and the configuration in run.json.
-
-    Args:
-      folder: the workdir.
-      reference: the arm that others are compared with; the first one if empty. Rounds are
-        always chosen by the first one.
-
-    Returns:
-      The text of table.md.
-    """
-    metrics = read_records(folder / "metrics.csv", ("accuracy",))
-    summary = read_records(folder / "summary.csv", SUMMARY_NUMBERS)
-    budget_unit = read_manifest(folder).run.allocation.budget_unit
-    first = arm_of(summary[0])
-    compared = choose_arm(list(dict.fromkeys(map(arm_of, summary))), reference)
-    num_seeds = len({record["seed"] for record in summary})
-    last = max(int(record["round"]) for record in summary)
-    chosen = best_round(metrics, first)
-    parts = [
-        f"{num_seeds} matched seed{'s' if num_seeds > 1 else ''}. Client test accuracy of each "
-        "client's own subnet: mean over seeds ± half the 95 % Student interval. Differences are "
-        f"paired by seed, to {':'.join(compared)}; p of the paired t test and of Wilcoxon's.",
-        f"Round {chosen}, the best by mean validation accuracy of {':'.join(first)}:",
-        table_at(summary, chosen, budget_unit, compared),
-    ]
-    if last != chosen:
-        parts += [f"Round {last}, the last:", table_at(summary, last, budget_unit, compared)]
-    text = "\n\n".join(parts) + "\n"
-    (folder / "table.md").write_text(text, encoding="utf-8")
-    return text
-
-
-def report(config: RunConfig) -> None:
-    """Writes and prints the table of a workdir again.
-
-    Args:
-      config: names the workdir, and the arm that others are compared with.
-
-    Raises:
-      UserError: if the workdir holds no results.
-    """
-    print(write(pathlib.Path(config.reporting.workdir), config.comparison.reference))
+def _exchanged(own: Mapping[int, Record], name: str) -> str:
+    """Makes a cell of the table of exchanges: a percentage, megabytes or a mean count."""
+    known = [seed for seed, record in own.items() if _has(record, name)]
+    if not known:
+        return "none"
+    values = _column(own, name, known)
+    if name.endswith("_accuracy"):
+        return accuracy_text(values)
+    mean = float(values.mean()) / 100
+    return f"{mean / _MEGABYTE:.3g}" if name in _SENT else f"{mean:g}"

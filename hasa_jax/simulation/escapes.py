@@ -41,9 +41,9 @@ def one_line(text: str) -> str:
       text: any text.
 
     Returns:
-      The text with single spaces, as `terminal` writes it.
+      The text with all control characters as escapes, line ends too.
     """
-    return terminal(" ".join(text.split()))
+    return "".join(map(_visible, text))
 
 
 def csv_cell(text: str) -> str:

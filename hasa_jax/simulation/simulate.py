@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +23,7 @@ from hasa_jax.simulation.draws import scored_round, scored_state
 from hasa_jax.simulation.options import Execution, Reporting, Training
 from hasa_jax.simulation.program import Program, executed_share, make_program
 from hasa_jax.simulation.run import History, run_trials
+from hasa_jax.simulation.saved import save_run
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.writers import TABLES, Writer
 from hasa_jax.supernet.types import ModelSpec
@@ -34,11 +37,13 @@ class Result:
       program: what was run.
       trial: data, sizes and key of the run.
       history: the final state and all records.
+      reporting: what was evaluated.
     """
 
     program: Program
     trial: Trial
     history: History
+    reporting: Reporting
 
     @property
     def state(self) -> ServerState:
@@ -72,6 +77,25 @@ class Result:
             f"executed {executed_share(self.program, ledger):.3f}"
         )
         return "\n".join(lines)
+
+    def save(self, folder: str | os.PathLike[str]) -> pathlib.Path:
+        """Writes the records as the files that the scripts write, with `run.json`.
+
+        The columns `method`, `policy`, `extraction`, `aggregation` and `seed` go before the
+        others; the seed is the key as an integer, 7 for `jax.random.key(7)`. The script `tables`
+        reads the folder, and merges several of them.
+
+        Args:
+          folder: where the files go; made if it is not there.
+
+        Returns:
+          The folder.
+
+        Raises:
+          UserError: if the folder holds results already, or cannot be written.
+        """
+        rounds = int(self.state.round)
+        return save_run(folder, self.program, self.trial, self.records, rounds, self.reporting)
 
     def subnet(self, client: str | int) -> tuple[nn.Module, Params]:
         """Takes a client's trained subnet out of the supernet, to deploy.
@@ -174,4 +198,4 @@ def simulate(
         writers=writers,
         checkpoints=checkpoints,
     )
-    return Result(program, trial, history)
+    return Result(program, trial, history, reporting or Reporting())

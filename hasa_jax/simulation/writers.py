@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
-import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, Protocol
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.paths import path_of
+from hasa_jax.simulation.escapes import csv_cell, one_line, tag, terminal
+from hasa_jax.simulation.pace import Pace
 
 TABLES = ("metrics", "summary", "sizes", "timings")
 """What a run writes; equal runs write the same, but for timings."""
+
+ARM = ("method", "policy", "extraction", "aggregation", "seed")
+"""Columns that tell the runs of a study apart."""
 
 
 class Writer(Protocol):
@@ -31,13 +38,14 @@ class Writer(Protocol):
 class CsvWriter:
     """Writes each table to `<folder>/<table>.csv.partial`, a header first, flushed every time.
 
-    `publish` turns the files into `<table>.csv`, so only a finished table
-    replaces a finished one. Floats are written by `repr`, the shortest text that reads back to the
-    same bits; columns named `*_seconds` are measurements, and get milliseconds.
+    The folder is made if it is not there. `publish` turns the files into `<table>.csv`, so only a
+    finished table replaces a finished one. Floats are written by `repr`, the shortest text that
+    reads back to the same bits; columns named `*_seconds` are measurements, and get milliseconds.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = path_of(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._files: dict[str, IO[str]] = {}
 
     def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
@@ -52,10 +60,7 @@ class CsvWriter:
         writer = csv.DictWriter(file, fieldnames=list(records[0]), lineterminator="\n")
         if new:
             writer.writeheader()
-        writer.writerows(
-            {k: f"{v:.3f}" if k.endswith("_seconds") else v for k, v in row.items()}
-            for row in records
-        )
+        writer.writerows({k: _cell(k, value) for k, value in row.items()} for row in records)
         file.flush()
 
     def publish(self) -> None:
@@ -75,11 +80,18 @@ class CsvWriter:
         self._files = {}
 
 
+def _cell(column: str, value: Any) -> Any:
+    """Returns what a CSV file holds of a value."""
+    if isinstance(value, str):
+        return csv_cell(value)
+    return f"{value:.3f}" if column.endswith("_seconds") else value
+
+
 class JsonLinesWriter:
     """Appends every record, with its table's name, to one file as a line of JSON."""
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self._file = path.open("w", encoding="utf-8")
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = path_of(path).open("w", encoding="utf-8")
 
     def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Appends records."""
@@ -93,26 +105,30 @@ class JsonLinesWriter:
 
 
 class TensorBoardWriter:
-    """Writes summary numbers as TensorBoard scalars; needs the `tracking` extra."""
+    """Writes summary numbers as TensorBoard scalars; needs the `tracking` extra.
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    The tag of a scalar is its name and every column of `ARM` that the record has, such as
+    `mean_accuracy/hasa/uniform/prefix/coverage/0`.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         try:
             import tensorboardX  # The extra is optional, so only its user pays for it.
         except ImportError:
             raise UserError(
                 "TensorBoard events need tensorboardX: pip install 'hasa_jax[tracking]'"
             ) from None
-        self._writer = tensorboardX.SummaryWriter(str(folder))
+        self._writer = tensorboardX.SummaryWriter(str(path_of(folder)))
 
     def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Adds a scalar for each accuracy and second; records of clients are too many."""
         if table not in ("summary", "timings"):
             return
         for row in records:
-            run = "/".join(str(row[k]) for k in ("policy", "aggregation", "seed") if k in row)
+            run = [tag(str(row[name])) for name in ARM if name in row]
             for name, value in row.items():
                 if name.endswith(("_accuracy", "_seconds")):
-                    self._writer.add_scalar(f"{name}/{run}", value, row["round"])
+                    self._writer.add_scalar("/".join([name, *run]), value, row["round"])
 
     def close(self) -> None:
         """Flushes and closes the event file."""
@@ -120,45 +136,67 @@ class TensorBoardWriter:
 
 
 class ConsoleWriter:
-    """Shows a progress bar with the current metrics on a terminal, plain lines elsewhere."""
+    """Shows a progress bar with the current metrics on a terminal, plain lines elsewhere.
 
-    def __init__(self, total_rounds: int) -> None:
+    The bar says `compiling` until the first rounds are done. The time that is left follows from
+    rounds of programs that are compiled already (`Pace`).
+    """
+
+    def __init__(self, total_rounds: int, clock: Callable[[], float] = time.monotonic) -> None:
         import tqdm  # Only scripts show progress; importing the library should not load it.
 
-        self._bar = tqdm.tqdm(total=total_rounds, unit="round", disable=not sys.stderr.isatty())
-        self._rounds: dict[tuple[Any, ...], int] = {}
+        self._bar = tqdm.tqdm(
+            total=total_rounds,
+            desc="compiling",
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
+            disable=not sys.stderr.isatty(),
+        )
+        self._clock = clock
+        self._pace = Pace(clock())
+        self._text = ""
 
     def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
-        """Shows summary records; other tables are not for the console."""
-        if table != "summary":
-            return
+        """Shows summary records, and counts rounds; other tables are not for the console."""
         for row in records:
-            run = (row.get("method"), row.get("policy"), row.get("seed"))
-            previous = self._rounds.get(run, 0)
-            self._rounds[run] = row["round"]
-            text = (
-                f"{run[0]} ({run[1]})  seed {run[2]}  round {row['round']}  "
-                f"mean {row['mean_accuracy']:.2%}  worst {row['worst_accuracy']:.2%}  "
-                f"tail {row['tail_accuracy']:.2%}"
-            )
-            if self._bar.disable:
-                say(text)
-            else:
-                self._bar.set_postfix_str(text, refresh=False)
-                self._bar.update(row["round"] - previous)
+            if table == "summary":
+                self._text = one_line(_metrics_text(row))
+                if self._bar.disable:
+                    say(self._text)
+            elif table == "timings":
+                self._pace.add(row, self._clock())
+                self._move()
+
+    def _move(self) -> None:
+        """Moves the bar on to the rounds that are done."""
+        left = self._pace.seconds_of(self._bar.total - self._pace.rounds)
+        shown = "" if left is None else f"about {self._bar.format_interval(left)} left, "
+        self._bar.set_description_str("training", refresh=False)
+        self._bar.set_postfix_str(f"{shown}{self._text}", refresh=False)
+        self._bar.update(self._pace.rounds - self._bar.n)
 
     def close(self) -> None:
         """Ends the bar."""
         self._bar.close()
 
 
+def _metrics_text(row: Mapping[str, Any]) -> str:
+    """Writes the accuracies of a summary record in a line."""
+    return (
+        f"{row.get('method')} ({row.get('policy')})  seed {row.get('seed')}  "
+        f"round {row['round']}  mean {row['mean_accuracy']:.2%}  "
+        f"worst {row['worst_accuracy']:.2%}  tail {row['tail_accuracy']:.2%}"
+    )
+
+
 def say(text: str) -> None:
-    """Prints a line; a closed pipe must not end the run.
+    """Prints a line; a closed pipe or terminal must not end the run.
 
     Args:
       text: the line.
     """
     try:
-        print(text, flush=True)
-    except BrokenPipeError:
+        print(terminal(text), flush=True)
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

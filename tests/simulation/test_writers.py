@@ -4,6 +4,8 @@ import csv
 import io
 import json
 
+import pytest
+
 from hasa_jax.simulation import writers
 
 RECORD = {
@@ -53,37 +55,96 @@ def test_json_lines(tmp_path):
     assert [json.loads(line) for line in lines] == [{"table": "summary", **RECORD}] * 2
 
 
-def test_tensorboard_events_hold_the_scalars(tmp_path):
+def tags_of(folder):
+    """Reads the tags and values of all scalars under a folder."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = {}
+    for path in folder.iterdir():
+        content, at = path.read_bytes(), 0
+        while at < len(content):  # Length, checksum, event, checksum.
+            length = int.from_bytes(content[at : at + 8], "little")
+            event = Event.FromString(content[at + 12 : at + 12 + length])
+            found |= {value.tag: value.simple_value for value in event.summary.value}
+            at += 16 + length
+    return found
+
+
+def test_tensorboard_tags_tell_all_runs_apart(tmp_path):
+    front = {**RECORD, "method": "hasa", "extraction": "prefix"}
+    others = [
+        front,
+        {**front, "method": "fjord"},
+        {**front, "policy": "hasa@entropy"},
+        {**front, "extraction": "rolling"},
+        {**front, "aggregation": "coverage"},
+        {**front, "seed": 1},
+        {**front, "method": "../../x\x1b\n"},
+    ]
+    records = [{**own, "mean_accuracy": 0.1 * n} for n, own in enumerate(others, start=1)]
     writer = writers.TensorBoardWriter(tmp_path)
     writer.write("metrics", [{"loss": 1.0}])
-    writer.write("summary", [RECORD])
+    writer.write("summary", records)
     writer.close()
-    (events,) = tmp_path.iterdir()
-    content = events.read_bytes()
-    assert b"mean_accuracy/hasa/full/0" in content
-    assert b"train_seconds/hasa/full/0" in content
+    found = {tag: v for tag, v in tags_of(tmp_path).items() if tag.startswith("mean_accuracy/")}
+    assert list(found.values()) == pytest.approx([own["mean_accuracy"] for own in records])
+    assert "mean_accuracy/fjord/hasa/prefix/full/0" in found
+    assert "mean_accuracy/hasa/hasa-40-entropy/prefix/full/0" in found
+    assert "mean_accuracy/..-2f-..-2f-x-1b--a-/hasa/prefix/full/0" in found
+
+
+def test_tensorboard_needs_no_columns_of_arms(tmp_path):
+    writer = writers.TensorBoardWriter(tmp_path)
+    writer.write("timings", [{"round": 1, "train_seconds": 2.0}])
+    writer.close()
+    assert tags_of(tmp_path) == {"train_seconds": 2.0}
 
 
 def test_console_prints_plain_lines_when_piped(capsys):
     writer = writers.ConsoleWriter(total_rounds=4)
     writer.write("metrics", [{"loss": 1.0}])
     writer.write("summary", [RECORD])
+    writer.write("timings", [RECORD])
     writer.close()
     assert capsys.readouterr().out == (
         "fjord (hasa)  seed 0  round 2  mean 10.00%  worst 5.00%  tail 33.33%\n"
     )
 
 
-def test_console_shows_a_bar_on_a_terminal(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
+def test_a_name_controls_no_terminal(capsys):
     writer = writers.ConsoleWriter(total_rounds=4)
-    for round in (2, 4):
-        writer.write("summary", [{**RECORD, "round": round}])
+    writer.write("summary", [{**RECORD, "method": "a\x1b[2J\nb"}])
     writer.close()
-    assert "4/4" in terminal.getvalue()
-    assert "worst 5.00%" in terminal.getvalue()
+    assert capsys.readouterr().out.startswith(r"a\x1b[2J\x0ab (hasa)  seed 0")
+    writers.say("two\nlines\x9b\u202e")
+    assert capsys.readouterr().out == "two\nlines" + r"\x9b\u202e" + "\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_bar_says_compiling_until_the_first_rounds_are_done(monkeypatch):
+    shown, clock = Terminal(), [0.0]
+    monkeypatch.setattr("sys.stderr", shown)
+    writer = writers.ConsoleWriter(total_rounds=100, clock=lambda: clock[0])
+    assert "compiling:   0%" in shown.getvalue()
+    assert "left" not in shown.getvalue()
+    times = {"compile_seconds": 50.0, "mean_accuracy": 0.5}
+    clock[0] = 60.0
+    first = {**RECORD, **times, "round": 10, "train_seconds": 9.0}
+    writer.write("summary", [first])
+    writer.write("timings", [first])
+    assert "left" not in shown.getvalue()
+    clock[0] = 70.0
+    second = {**first, "round": 20, "train_seconds": 18.0}
+    writer.write("summary", [second])
+    writer.write("timings", [second])
+    writer._bar.refresh()
+    # Ten rounds in ten seconds, eighty to go: not at the pace of the first ones.
+    assert "about 01:20 left" in shown.getvalue()
+    assert "training:  20%" in shown.getvalue()
+    assert "20/100" in shown.getvalue()
+    assert "worst 5.00%" in shown.getvalue()
+    writer.close()

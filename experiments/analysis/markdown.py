@@ -1,0 +1,102 @@
+"""Tables and lines of Markdown that fit a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from hasa_jax.simulation.escapes import markdown
+
+WIDTH = 100
+"""Columns of a terminal that tables and lines keep within where their texts allow it."""
+
+Key = TypeVar("Key")
+"""What tables are about."""
+
+
+def table(headers: Sequence[str], lines: Sequence[Sequence[str]], *, numbers: bool = False) -> str:
+    """Makes a table.
+
+    Args:
+      headers: of the columns.
+      lines: cells. The first one of each line is a name from data; the others are written here.
+      numbers: whether all other columns are numbers, which stand at the right.
+
+    Returns:
+      A Markdown table.
+    """
+    cells = [list(headers), *([markdown(name), *others] for name, *others in lines)]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    left = [True, *[not numbers] * (len(headers) - 1)]
+    rule = "|".join(
+        "-" * (width + 1) + ("-" if at_left else ":")
+        for width, at_left in zip(widths, left, strict=True)
+    )
+    head, *body = (_line(own, widths, left) for own in cells)
+    return "\n".join([head, f"|{rule}|", *body])
+
+
+def fitted(make: Callable[[Mapping[Key, str]], str], names: Mapping[Key, str]) -> str:
+    """Makes a text of tables whose lines keep within `WIDTH`.
+
+    Args:
+      make: makes the text from what things are called in it.
+      names: what they are called.
+
+    Returns:
+      The text. Where the names make it too wide, it has numbers instead, after a list of the names.
+    """
+    text = make(names)
+    if max(map(_width, text.splitlines())) <= WIDTH:
+        return text
+    numbers = {key: f"({number})" for number, key in enumerate(names, start=1)}
+    listed = [f"{number}. {markdown(name)}" for number, name in enumerate(names.values(), start=1)]
+    return "\n".join([*listed, "", make(numbers)])
+
+
+def paragraph(text: str) -> str:
+    """Breaks a line of text so that a terminal shows it.
+
+    Args:
+      text: in one line.
+
+    Returns:
+      Lines of at most `WIDTH` letters; longer words keep their length.
+    """
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def notes(texts: Sequence[str]) -> str:
+    """Makes a list of remarks.
+
+    Args:
+      texts: one line each.
+
+    Returns:
+      A Markdown list.
+    """
+    wrap = textwrap.TextWrapper(
+        WIDTH,
+        initial_indent="- ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(map(wrap.fill, texts))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
+    """Makes a line of a table."""
+    filled = []
+    for cell, width, at_left in zip(cells, widths, left, strict=True):
+        space = " " * (width - _width(cell))
+        filled.append(f" {cell}{space} " if at_left else f" {space}{cell} ")
+    return f"|{'|'.join(filled)}|"
+
+
+def _width(text: str) -> int:
+    """Returns the columns that a text takes in a terminal."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))

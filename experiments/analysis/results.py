@@ -1,0 +1,444 @@
+"""What one or more workdirs hold, read and merged: seeds, policies and methods that match."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from experiments.study import manifest
+from experiments.study.manifest import Manifest
+from hasa_jax.base import UserError
+from hasa_jax.datasets.paths import content_of, path_of
+from hasa_jax.simulation.escapes import from_csv_cell
+from hasa_jax.simulation.saved import LIBRARY
+from hasa_jax.supernet.costs import BUDGET_UNITS
+
+UNITS = (*BUDGET_UNITS, "executed")
+"""Units of the achieved budgets; a file may lack some of them."""
+
+METRICS = ("mean", "worst", "tail")
+SUMMARY_NUMBERS = (*(f"{metric}_accuracy" for metric in METRICS), "budget_requested")
+TEXTS = ("method", "policy", "extraction", "aggregation")
+LABELS = (*TEXTS, "seed", "round")
+FOLDER = "folder"
+"""The column that merged records have beside their own: the folder that tells an arm apart."""
+
+_NAMES = (*TEXTS, "client", "split", "level")
+
+_ALIKE = {
+    "model": ("model", "hidden_dim", "embed_dim", "layers", "heads", "head_dim", "feedforward_dim"),
+    "allocation": ("budget", "budget_unit", "budget_projection"),
+    "training": ("num_rounds",),
+    "reporting": ("tail_fraction",),
+}
+"""Fields in which workdirs must agree, by room. Data must agree too, by hash or by fields."""
+
+_FREE = ("data", "execution", "comparison", "reporting")
+"""Rooms that tell no arms apart."""
+
+_MOST = 5
+
+Record = Mapping[str, str]
+
+
+class Arm(NamedTuple):
+    """What a record is a result of.
+
+    Attributes:
+      method: name of the method.
+      policy: name of the policy.
+      folder: the workdir's name, where others have the same method and policy with other settings.
+    """
+
+    method: str
+    policy: str
+    folder: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its full name."""
+        return f"{self.method}:{self.policy}" + (f" ({self.folder})" if self.folder else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One workdir.
+
+    Attributes:
+      folder: where it is.
+      manifest: its run.json.
+      metrics: records of metrics.csv.
+      summary: records of summary.csv.
+      sizes: records of sizes.csv; none if it has no such file.
+    """
+
+    folder: pathlib.Path
+    manifest: Manifest
+    metrics: Sequence[Record]
+    summary: Sequence[Record]
+    sizes: Sequence[Record]
+
+    @property
+    def config(self) -> dict[str, dict[str, Any]]:
+        """The fields that are known, by room: all of a script's run, some of the library's."""
+        if self.manifest.script == LIBRARY:
+            return {room: dict(own) for room, own in self.manifest.config.items()}
+        return manifest.recorded(self.manifest.run)
+
+    def settings(self, method: str) -> dict[str, Any]:
+        """Returns what else decides the results of a method beside the fields that must agree."""
+        found = {
+            name: value
+            for room, own in self.config.items()
+            for name, value in own.items()
+            if room not in _FREE and name not in (*_ALIKE.get(room, ()), "method", "policy")
+        }
+        parts = self.manifest.methods.get(method, {})
+        parts = {n: v for n, v in parts.items() if n not in ("summary", "policy")}
+        return found | parts | dict(self.manifest.switches)
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What several workdirs hold.
+
+    Attributes:
+      folders: the workdirs.
+      arms: what is compared, in the order of the records.
+      metrics: records of every client, with the column `FOLDER`.
+      summary: records of every round, with the column `FOLDER`.
+      sizes: records of every level, with the column `FOLDER`; there may be none.
+      budget_unit: what the budget counts.
+      baselines: what is known of predictions of the most frequent class, by seed.
+      levels: sizes of policy levels, by arm, where they are known.
+      remarks: how the workdirs differ, one line each.
+    """
+
+    folders: tuple[pathlib.Path, ...]
+    arms: tuple[Arm, ...]
+    metrics: Sequence[Record]
+    summary: Sequence[Record]
+    sizes: Sequence[Record]
+    budget_unit: str
+    baselines: Mapping[int, Mapping[str, float]]
+    levels: Mapping[Arm, tuple[float, ...]]
+    remarks: tuple[str, ...]
+
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """Rounds that every arm was evaluated at."""
+        found = [{int(r["round"]) for r in self.summary if arm_of(r) == arm} for arm in self.arms]
+        return tuple(sorted(set.intersection(*found)))
+
+
+def arm_of(record: Record) -> Arm:
+    """Returns what a record is a result of."""
+    return Arm(record["method"], record["policy"], record.get(FOLDER, ""))
+
+
+def folders_of(workdir: str) -> list[pathlib.Path]:
+    """Returns the folders that a list with commas names.
+
+    Args:
+      workdir: one or more folders.
+
+    Returns:
+      Their paths, each once.
+
+    Raises:
+      UserError: if it names none.
+    """
+    names = [name for name in workdir.split(",") if name]
+    if not names:
+        raise UserError("name one or more folders of results, with commas, with `workdir`")
+    return list(dict.fromkeys(path_of(name) for name in names))
+
+
+def labels_of(arms: Sequence[Arm]) -> dict[Arm, str]:
+    """Returns short names of arms: without what all of them share.
+
+    Args:
+      arms: all that are shown.
+
+    Returns:
+      By arm: the method if no two arms share it, or the policy if all share the method, or both;
+      and the folder, if it has one.
+    """
+    if len(arms) == 1:
+        return {arms[0]: arms[0].name}
+    methods, policies = ({arm[part] for arm in arms} for part in (0, 1))
+    names = {}
+    for arm in arms:
+        with_policy = len(policies) > 1 and len(methods) < len(arms)
+        own = ":".join([arm.method] * (len(methods) > 1) + [arm.policy] * with_policy)
+        folder = f" ({arm.folder})" if own and arm.folder else arm.folder
+        names[arm] = f"{own}{folder}"
+    return names
+
+
+def read_records(path: pathlib.Path, numbers: Sequence[str]) -> list[Record]:
+    """Reads a CSV file of ours.
+
+    Args:
+      path: the file.
+      numbers: columns that it must have besides `LABELS`, and that must hold numbers.
+
+    Returns:
+      Its records; names are as they were before they were written for a spreadsheet.
+
+    Raises:
+      UserError: if it is missing, damaged, empty or lacks a column.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist: run train or compare into that folder")
+    try:
+        text = content_of(path, "a table of results").decode()
+        records: list[Any] = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}): run the experiment again") from None
+    if not records:
+        raise UserError(f"{path} has no rows: it is not a results file")
+    for line, record in enumerate(records, start=2):
+        for column in (*LABELS, *numbers):
+            if column not in record:
+                raise UserError(f"{path} has no column {column!r}: it is not a results file")
+            try:
+                if column in ("seed", "round"):
+                    int(record[column])
+                elif column not in TEXTS or record[column] is None:
+                    float(record[column])
+            except (TypeError, ValueError):
+                raise UserError(
+                    f"{path}, line {line}: column {column!r} holds {record[column]!r}; the file "
+                    "is damaged, run the experiment again"
+                ) from None
+        record.update({name: from_csv_cell(record[name]) for name in _NAMES if record.get(name)})
+    return records
+
+
+def read(folders: Sequence[pathlib.Path]) -> Results:
+    """Reads workdirs, and merges what matches.
+
+    Args:
+      folders: one or more workdirs of scripts, or of `Result.save`.
+
+    Returns:
+      The results.
+
+    Raises:
+      UserError: as `source_of` and `merge`.
+    """
+    return merge([source_of(folder) for folder in folders])
+
+
+def merge(sources: Sequence[Source]) -> Results:
+    """Merges workdirs.
+
+    Args:
+      sources: one or more.
+
+    Returns:
+      The results. Equal results of one arm and seed are there once.
+
+    Raises:
+      UserError: if the workdirs differ in data, model, budget or rounds, or if they hold different
+        results of one arm and seed.
+    """
+    for other in sources[1:]:
+        _check_alike(sources[0], other)
+    folders = tuple(source.folder for source in sources)
+    names = folder_names(folders)
+    places = {arm: _places(arm, sources) for arm in _plain_arms(sources)}
+    tags = {
+        (arm, at): names[first] if len(set(place.values())) > 1 else ""
+        for arm, place in places.items()
+        for at, first in place.items()
+    }
+    seen: dict[tuple[Arm, str], tuple[int, list[Record]]] = {}
+    for at, source in enumerate(sources):
+        for key, own in _by_arm_and_seed(source.summary, tags, at).items():
+            first, before = seen.setdefault(key, (at, own))
+            if before != own:
+                raise UserError(
+                    f"{folders[first]} and {folders[at]} hold different results of "
+                    f"{key[0].name!r} with seed {key[1]}: leave one of them out of `workdir`"
+                )
+    merged = {
+        table: [
+            record
+            for at, source in enumerate(sources)
+            for record in _tagged(getattr(source, table), tags, at)
+            if seen.get((arm_of(record), record["seed"]), (at,))[0] == at
+        ]
+        for table in ("metrics", "summary", "sizes")
+    }
+    arms = tuple(dict.fromkeys(map(arm_of, merged["summary"])))
+    return Results(
+        folders=folders,
+        arms=arms,
+        **merged,
+        budget_unit=sources[0].manifest.run.allocation.budget_unit,
+        baselines={
+            int(seed): own for source in sources for seed, own in source.manifest.baseline.items()
+        },
+        levels=_levels(sources, tags),
+        remarks=tuple(_differences(sources, names)),
+    )
+
+
+def source_of(folder: pathlib.Path) -> Source:
+    """Reads one workdir.
+
+    Args:
+      folder: of a script, or of `Result.save`.
+
+    Returns:
+      What it holds.
+
+    Raises:
+      UserError: if it holds no results, or damaged ones.
+    """
+    metrics = read_records(folder / "metrics.csv", ("accuracy",))
+    summary = read_records(folder / "summary.csv", SUMMARY_NUMBERS)
+    sizes: list[Record] = []
+    if (folder / "sizes.csv").exists():
+        columns = ("global_accuracy", "local_accuracy", "size", "level")
+        sizes = read_records(folder / "sizes.csv", columns)
+    return Source(folder, manifest.read_manifest(folder), metrics, summary, sizes)
+
+
+def same_settings(one: Source, other: Source) -> bool:
+    """Returns whether two workdirs differ only in seeds, policies and methods, as far as is known.
+
+    Args:
+      one: a workdir.
+      other: another one.
+
+    Returns:
+      False too if their data, model or budget differ.
+    """
+    try:
+        _check_alike(one, other)
+    except UserError:
+        return False
+    return not _unlike(one.settings(""), other.settings(""))
+
+
+def _check_alike(first: Source, other: Source) -> None:
+    """Raises, naming what differs, unless the results of two workdirs can be compared."""
+    here, there = first.manifest.data_sha256, other.manifest.data_sha256
+    common = set(here) & set(there)
+    for seed in sorted(common):
+        if here[seed] != there[seed]:
+            raise UserError(
+                f"{other.folder} has other data than {first.folder} (seed {seed}, by their "
+                "hashes): compare runs of one data set"
+            )
+    known = first.config, other.config
+    fields = _ALIKE if common else {"data": tuple(known[0].get("data", {})), **_ALIKE}
+    for room, names in fields.items():
+        one, two = (own.get(room, {}) for own in known)
+        for name in names:
+            if None not in (one.get(name), two.get(name)) and one[name] != two[name]:
+                raise UserError(
+                    f"`{name}` is {_text(one[name])} in {first.folder} and {_text(two[name])} in "
+                    f"{other.folder}: compare runs of one data set, model and budget"
+                )
+    sizes = [own.manifest.model.get("parameters") for own in (first, other)]
+    if None not in sizes and sizes[0] != sizes[1]:
+        raise UserError(
+            f"the supernet has {sizes[0]} parameters in {first.folder} and {sizes[1]} in "
+            f"{other.folder}: compare runs of one model"
+        )
+
+
+def _plain_arms(sources: Sequence[Source]) -> list[Arm]:
+    """Returns every method and policy of the records."""
+    return list(dict.fromkeys(arm_of(record) for own in sources for record in own.summary))
+
+
+def _places(arm: Arm, sources: Sequence[Source]) -> dict[int, int]:
+    """Returns for each source that has an arm the first one that ran it with the same settings."""
+    place: dict[int, int] = {}
+    for at, source in enumerate(sources):
+        if any(arm_of(record) == arm for record in source.summary):
+            own = source.settings(arm.method)
+            firsts = sorted(set(place.values()))
+            same = (b for b in firsts if not _unlike(sources[b].settings(arm.method), own))
+            place[at] = next(same, at)
+    return place
+
+
+def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Returns the names of settings that are known of both and differ."""
+    return [name for name in one if name in other and one[name] != other[name]]
+
+
+def _by_arm_and_seed(
+    records: Sequence[Record], tags: Mapping[tuple[Arm, int], str], at: int
+) -> dict[tuple[Arm, str], list[Record]]:
+    """Gathers the records of every arm and seed of a source."""
+    found: dict[tuple[Arm, str], list[Record]] = {}
+    for record in _tagged(records, tags, at):
+        found.setdefault((arm_of(record), record["seed"]), []).append(record)
+    return found
+
+
+def _tagged(
+    records: Sequence[Record], tags: Mapping[tuple[Arm, int], str], at: int
+) -> list[Record]:
+    """Adds the folder that tells the arm of a record apart."""
+    return [{**record, FOLDER: tags.get((arm_of(record), at), "")} for record in records]
+
+
+def folder_names(folders: Sequence[pathlib.Path]) -> list[str]:
+    """Returns a short name of every folder: the end of its path that no other one has.
+
+    Args:
+      folders: different ones.
+
+    Returns:
+      The names.
+    """
+    parts = [folder.resolve().parts for folder in folders]
+    for count in range(1, max(map(len, parts))):
+        names = ["/".join(own[-count:]) for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    return list(map(str, folders))
+
+
+def _levels(
+    sources: Sequence[Source], tags: Mapping[tuple[Arm, int], str]
+) -> dict[Arm, tuple[float, ...]]:
+    """Returns the levels of policy levels of every arm, where they are known."""
+    found = {}
+    for (arm, at), tag in tags.items():
+        known = sources[at].config.get("allocation", {}).get("levels")
+        if arm.policy == "levels" and known is not None:
+            found[arm._replace(folder=tag)] = tuple(map(float, known))
+    return found
+
+
+def _differences(sources: Sequence[Source], names: Sequence[str]) -> list[str]:
+    """Writes which settings of the workdirs differ, one line each; the first few."""
+    found: dict[str, list[str]] = {}
+    kept = [source.settings("") for source in sources]
+    for name in dict.fromkeys(name for own in kept for name in own):
+        values = [_text(own[name]) if name in own else "" for own in kept]
+        if len({value for value in values if value}) > 1:
+            pairs = zip(names, values, strict=True)
+            found[name] = [f"{value} in {folder}" for folder, value in pairs if value]
+    lines = [f"{name} differs: {', '.join(each)}." for name, each in found.items()]
+    if len(lines) > _MOST:
+        return [*lines[:_MOST], f"{len(lines) - _MOST} more settings differ; see run.json."]
+    return lines
+
+
+def _text(value: Any) -> str:
+    """Writes a value of a configuration as a flag has it."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
