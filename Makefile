@@ -67,10 +67,10 @@ fiarse_ablations: $(STUDY_STAMP) ## FIARSE's ablations, of half the rounds
 
 heterofl: $(STUDY_STAMP) ## HeteroFL's study: make heterofl DATA=FOLDER, which has cifar10
 	for partition in iid shards; do \
-	  for mix in a:1 e:0.0625 a-e:1,0.0625 a-b-c-d-e:1,0.5,0.25,0.125,0.0625; do \
-	    levels=$${mix#*:}; \
+	  for mix in a:1:1 e:0.0625:1 a-e:1:1,0.0625 a-b-c-d-e:1:1,0.5,0.25,0.125,0.0625; do \
+	    width=$${mix#*:}; \
 	    $(call compare,$(HETEROFL),cifar10,$(HETEROFL)/$$partition/$${mix%%:*}) \
-	      --partition=$$partition --levels=$$levels --eval_levels=$${levels%%,*} || exit; done; \
+	      --partition=$$partition --supernet_width=$${width%%:*} --levels=$${mix##*:} || exit; done; \
 	  $(call compare,$(HETEROFL),cifar10,$(HETEROFL)/$$partition/a-b-c-d-e-fix) \
 	    --partition=$$partition --levels=1,0.5,0.25,0.125,0.0625 --nodynamic || exit; \
 	  $(BIN)/python -m experiments.by_size \

@@ -302,6 +302,13 @@ class MethodConfig:
     trim: float = knob(
         Method.trim, "Share that trimmed_mean cuts off at each side.", least=0, most=0.49
     )
+    supernet_width: float = knob(
+        Method.supernet_width,
+        "Share of the model's units that the supernet has. HeteroFL's global model is its largest "
+        "level: level e alone is supernet_width 0.0625 with levels 1.",
+        above=0,
+        most=1,
+    )
     proximal: float = knob(Method.proximal, "FedProx's mu.", least=0)
     rolling_step: int = knob(
         default_of(rolling, "step"), "Units that the window of rolling moves a round.", least=1

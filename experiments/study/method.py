@@ -103,6 +103,7 @@ def method_of(config: RunConfig, name: str, policy: str) -> Method:
         robust=parts.robust,
         trim=config.method.trim,
         proximal=config.method.proximal,
+        supernet_width=config.method.supernet_width,
     )
 
 

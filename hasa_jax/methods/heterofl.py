@@ -18,6 +18,7 @@ def heterofl(
     dynamic: bool = False,
     aggregation: str = "coverage",
     label_split: bool = True,
+    supernet_width: float = 1.0,
 ) -> Method:
     """Every client trains the first units of every group, with a loss on its own classes.
 
@@ -36,6 +37,9 @@ def heterofl(
       dynamic: whether every client's level is drawn in each round, instead of once in blocks.
       aggregation: denominator of the server's mean, one of `server.aggregation.AGGREGATIONS`.
       label_split: whether a client contributes only the label rows of its own classes and tokens.
+      supernet_width: width of the global model. The paper's is the largest level in use, and the
+        others are fractions of it. Level e alone is `supernet_width=1 / 16, levels=(1,)`: a network
+        of its own size, initialised as such, and not a slice of the one of level a.
 
     Returns:
       The method.
@@ -59,4 +63,5 @@ def heterofl(
         aggregation=aggregation,
         client_weights="uniform",
         label_split=label_split,
+        supernet_width=supernet_width,
     )

@@ -52,6 +52,9 @@ class Method:
       label_split: whether a client contributes only the label rows of its own classes and tokens.
       robust: what replaces the server's mean, one of `server.robust.ROBUST`.
       trim: share of the clients that `trimmed_mean` cuts off at each side, in [0, .5).
+      supernet_width: share of the model's units that the supernet has, in (0, 1]. A group of U
+        units has `ceil(U supernet_width)`, initialised as a network of that size. All sizes and
+        costs are fractions of this supernet.
       proximal: FedProx's `mu` (arXiv 1812.06127): clients also minimise
         `mu / 2 ||theta - theta_broadcast||^2`.
 
@@ -75,6 +78,7 @@ class Method:
     robust: str = "none"
     trim: float = 0.2
     proximal: float = 0.0
+    supernet_width: float = 1.0
 
     def __post_init__(self) -> None:
         for field, known in _CHOICES.items():
@@ -87,6 +91,8 @@ class Method:
             )
         if not 0 <= self.proximal < float("inf"):
             raise UserError(f"`proximal` is {self.proximal}: it must be finite, and not negative")
+        if not 0 < self.supernet_width <= 1:
+            raise UserError(f"`supernet_width` is {self.supernet_width}: it must be in (0, 1]")
         if self.extraction.all_exits != self.objective.all_exits:
             raise UserError(
                 "subnets that differ in depth train all their exits: `extraction` depth_width "

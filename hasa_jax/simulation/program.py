@@ -19,7 +19,7 @@ from hasa_jax.client.positions import usual_positions
 from hasa_jax.client.training import LocalRule
 from hasa_jax.methods.method import Method
 from hasa_jax.simulation.options import CLIENT_LEARNING_RATE, Execution, Training
-from hasa_jax.supernet import costs, label_rows
+from hasa_jax.supernet import costs, label_rows, units
 from hasa_jax.supernet.types import Extraction, Model, ModelSpec
 
 _SECONDS_A_BUCKET = 4.0
@@ -100,7 +100,7 @@ def make_program(
     """
     training, execution = training or Training(), execution or Execution()
     method = dataclasses.replace(method, objective=objective_on(method.objective, dataset))
-    bound = model.bind(dataset, norm=method.norm, scaler=method.scaler)
+    bound = supernet(method, model, dataset)
     _check_room(bound)
     extraction = method.extraction
     # An extraction that does not fit the model refuses to name a shape.
@@ -151,6 +151,26 @@ def _check_room(model: Model) -> None:
             f"of memory or more, but {machine.readable(available)} are available: use a smaller "
             "`hidden`, or smaller dimensions of the model"
         )
+
+
+def supernet(method: Method, model: ModelSpec, dataset: FederatedDataset) -> Model:
+    """Makes the supernet of a method: a model at the method's `supernet_width`.
+
+    Args:
+      method: supplies norm, scaler and width.
+      model: the model's specification.
+      dataset: supplies shapes and classes.
+
+    Returns:
+      The supernet.
+
+    Raises:
+      UserError: if the model does not fit the data or the method.
+    """
+    bound = model.bind(dataset, norm=method.norm, scaler=method.scaler)
+    if method.supernet_width == 1:
+        return bound
+    return bound.resized(units.kept_of_width(bound.groups, method.supernet_width))
 
 
 def choose_mode(

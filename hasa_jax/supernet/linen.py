@@ -119,7 +119,9 @@ def _check_logits(model: Model, name: str, dataset: FederatedDataset) -> None:
 
 
 def supernet_of(
-    module: nn.Module, example: jax.Array | np.ndarray, dtype: Any = jnp.float32
+    module: nn.Module,
+    example: jax.Array | np.ndarray | jax.ShapeDtypeStruct,
+    dtype: Any = jnp.float32,
 ) -> Model:
     """Makes the supernet of a linen module whose fields are all set; see `from_linen`.
 
@@ -156,6 +158,7 @@ def supernet_of(
         apply=_apply_fn(module, dtype),
         narrow=lambda kept, exits: _apply_fn(_narrowed(module, kept, exits), dtype),
         module=functools.partial(_deployed, module),
+        resized=lambda kept: supernet_of(_narrowed(module, kept, num_exits), inputs, dtype),
         shapes=shapes,
         axes=axes,
         depths=_depths(module, num_exits, inputs, shapes),

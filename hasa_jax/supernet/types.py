@@ -93,6 +93,8 @@ class Model:
       narrow: `(kept, exits) -> ApplyFn` of the same architecture, smaller; it ignores
         parameters of deeper exits.
       module: `(kept, exits, width) -> linen module` of that network, to deploy.
+      resized: `kept -> supernet` of the same architecture that has so many units, with an
+        initialisation of its own.
       shapes: full-size parameters as `jax.ShapeDtypeStruct` leaves.
       axes: same tree; each leaf names every axis: its unit group, an axis of label rows
         (`classes`, `tokens`), which is never cut, or `None` if never cut.
@@ -109,6 +111,7 @@ class Model:
     apply: ApplyFn
     narrow: Callable[[Mapping[str, int], int], ApplyFn]
     module: Callable[[Mapping[str, int], int, float], nn.Module]
+    resized: Callable[[Mapping[str, int]], Model]
     shapes: PyTree
     axes: PyTree
     depths: PyTree

@@ -39,6 +39,26 @@ def test_levels_are_rounded_in_each_group_from_training_to_deployment():
     assert params["conv_4"]["kernel"].shape == (3, 3, 3, 4)
 
 
+def test_level_e_alone_starts_from_its_own_initialisation():
+    """It is the network of 16 / 16, 32 / 16, ... units, and no slice of the one of level a."""
+    dataset = small.dataset(kind="cnn")
+    method = hj.methods.heterofl(levels=(1,), supernet_width=1 / 16)
+    narrow = hj.make_program(method, hj.models.cnn(hidden=16), dataset).model
+    built = hj.make_program(hj.methods.heterofl(), hj.models.cnn(hidden=1), dataset).model
+    assert narrow.groups == built.groups == {"stage1": 1, "stage2": 2, "stage3": 4, "stage4": 8}
+    params = narrow.init(KEY)
+    small.assert_trees_equal(params, built.init(KEY))
+    # Kernels lie within 1 / sqrt(fan in) of the narrow network, not of the wide one.
+    widest = float(jnp.abs(params["conv_4"]["kernel"]).max())
+    assert 1 / np.sqrt(9 * 64) < widest <= 1 / np.sqrt(9 * 4)
+
+
+@pytest.mark.parametrize("width", [0, 1.5, float("nan")])
+def test_a_supernet_has_a_share_of_the_units(width):
+    with pytest.raises(hj.UserError, match="`supernet_width` is"):
+        hj.methods.heterofl(supernet_width=width)
+
+
 def test_a_class_that_no_client_has_keeps_its_head_row():
     model, data = small.perceptron(), small.client_data(kind="perceptron")
     data = data.replace(targets=np.where(data.targets == 3, 1, data.targets))

@@ -107,6 +107,7 @@ def test_options_reach_their_parts():
         0.5,
         1.0,
     )
+    assert method_of(config_of(supernet_width=0.25), "heterofl", "levels").supernet_width == 0.25
     drawn = method_of(config_of(dynamic=True), "heterofl", "levels")
     assert drawn.policy.dynamic
     named = method_of(RunConfig(), "hasa", "inverse_hasa@entropy")
