@@ -17,6 +17,8 @@ from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.client.objectives.objective import objective_on
 from hasa_jax.client.positions import usual_positions
 from hasa_jax.client.training import LocalRule
+from hasa_jax.execution.ranks import check_ranks
+from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.methods.method import Method
 from hasa_jax.simulation.options import CLIENT_LEARNING_RATE, Execution, Training
 from hasa_jax.supernet import costs, label_rows, units
@@ -105,6 +107,8 @@ def make_program(
     extraction = method.extraction
     # An extraction that does not fit the model refuses to name a shape.
     extraction.shape(bound, max(bound.groups.values()))
+    if extraction.name not in EXTRACTIONS:
+        check_ranks(extraction, bound, dataset.train, training.batch_size)
     if method.label_split:
         label_rows.label_row_axes(bound)
     if execution.mode == "sliced" and extraction.order is None:
