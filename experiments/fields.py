@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.paths import path_of
 
 _KNOB = "knob"
 
@@ -30,6 +31,7 @@ class Knob:
       choices: all values of a text; empty for any.
       common: whether most runs need it, so that the short help shows it.
       decides: whether results depend on it.
+      path: whether it is a path, or several with commas between them.
     """
 
     help: str
@@ -39,6 +41,7 @@ class Knob:
     choices: tuple[str, ...] = ()
     common: bool = False
     decides: bool = True
+    path: bool = False
 
 
 class Kind(NamedTuple):
@@ -65,6 +68,7 @@ def knob(
     choices: Iterable[str] = (),
     common: bool = False,
     decides: bool = True,
+    path: bool = False,
 ) -> Any:
     """Makes a field of a frozen dataclass.
 
@@ -77,11 +81,12 @@ def knob(
       choices: all values of a text; empty for any.
       common: whether most runs need it, so that the short help shows it.
       decides: whether results depend on it.
+      path: whether it is a path, or several with commas between them; `~` is the home folder.
 
     Returns:
       What `dataclasses.field` returns.
     """
-    about = Knob(help, least, most, above, tuple(choices), common, decides)
+    about = Knob(help, least, most, above, tuple(choices), common, decides, path)
     return dataclasses.field(default=default, metadata={_KNOB: about})
 
 
@@ -165,6 +170,8 @@ def _single(name: str, value: Any, of: type, about: Knob) -> Any:
     if not isinstance(value, _ACCEPTED[of]) or (isinstance(value, bool) and of is not bool):
         raise UserError(f"`{name}` is {value!r}: it must be {_NAMES[of]}")
     value = os.fspath(value) if isinstance(value, os.PathLike) else of(value)
+    if about.path and value:
+        return _expanded(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"`{name}` is {value}: numbers must be finite")
     if about.above is not None and value <= about.above:
@@ -177,3 +184,9 @@ def _single(name: str, value: Any, of: type, about: Knob) -> Any:
     if about.choices and value not in about.choices:
         raise UserError(f"`{name}` is {value!r}: use one of {', '.join(about.choices)}")
     return value
+
+
+def _expanded(value: str) -> str:
+    """Returns paths with commas between them; the home folder is written out."""
+    path_of(value)  # Refuses what no path can be.
+    return ",".join(str(path_of(p)) if p.startswith("~") else p for p in value.split(","))

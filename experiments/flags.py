@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +32,63 @@ OTHER_NAMES = {
 }
 """Flags of arguments of the library that have another name there."""
 
+_OF_OTHER_TOOLS = {
+    "algo": "method",
+    "algorithm": "method",
+    "arch": "model",
+    "beta": "alpha",
+    "bs": "batch_size",
+    "cache": "compilation_cache",
+    "classes": "num_classes",
+    "clients": "num_clients",
+    "cpus": "host_devices",
+    "decay": "client_weight_decay",
+    "dim": "hidden_dim",
+    "dirichlet": "alpha",
+    "dtype": "compute_dtype",
+    "epoch": "local_epochs",
+    "epochs": "local_epochs",
+    "file": "data_path",
+    "folder": "data_dir",
+    "frac": "clients_per_round",
+    "fraction": "clients_per_round",
+    "gpu": "host_devices",
+    "gpus": "host_devices",
+    "iid": "partition",
+    "images": "num_images",
+    "iterations": "num_rounds",
+    "log_dir": "workdir",
+    "logdir": "workdir",
+    "lr": "client_lr",
+    "learning_rate": "client_lr",
+    "mu": "proximal",
+    "net": "model",
+    "network": "model",
+    "noniid": "partition",
+    "optim": "client_optimizer",
+    "out": "workdir",
+    "output": "workdir",
+    "output_dir": "workdir",
+    "participation": "clients_per_round",
+    "path": "data_path",
+    "precision": "compute_dtype",
+    "random_seed": "seed",
+    "rate": "client_lr",
+    "repeats": "num_seeds",
+    "resume": "workdir",
+    "round": "num_rounds",
+    "save_dir": "workdir",
+    "seeds": "num_seeds",
+    "steps": "local_epochs",
+    "strategy": "method",
+    "users": "num_clients",
+    "wd": "client_weight_decay",
+    "workers": "num_clients",
+}
+"""What other tools call a flag, or a part of such a name."""
+
+_MOST_SUGGESTED, _LEAST_LIKENESS, _LIKE_LETTERS = 3, 0.3, 0.7
+
 _DEFINE = {
     bool: flags.DEFINE_bool,
     int: flags.DEFINE_integer,
@@ -49,17 +107,52 @@ def config_from_flags(argv: Sequence[str]) -> tuple[RunConfig, frozenset[str]]:
       The configuration, and the names of the fields that the command line gives.
 
     Raises:
-      UserError: for a value that a field does not take; it names the field.
-      flags.Error: for an unknown flag, or a value of another type.
+      UserError: for an unknown flag, or a value that a field does not take; it names the field.
+      flags.Error: for a value of another type.
       OSError: if a file of flags cannot be read.
     """
     found = _defined()
-    _, *others = found(list(argv))
+    try:
+        _, *others = found(list(argv))
+    except flags.UnrecognizedFlagError as error:
+        near = " or ".join(f"--{name}" for name in suggested(error.flagname))
+        advice = f"did you mean {near}?" if near else "--helpfull lists all flags"
+        raise UserError(f"there is no flag --{error.flagname}: {advice}") from None
     if others:
         raise UserError(f"unexpected argument {others[0]!r}: flags are written --name=value")
     given = frozenset(name for name in ROOM_OF if found[name].present)
     values = {name: _value(name, found[name].value) for name in given}
     return with_fields(RunConfig(), values), given
+
+
+def suggested(unknown: str) -> list[str]:
+    """Returns the flags that a user may mean by one that there is not.
+
+    Args:
+      unknown: its name, such as `lr`, `n_rounds` or `client_learning_rate`.
+
+    Returns:
+      At most three names of flags, best first: what other tools or the library call so, and
+      those that share parts or most letters of the name.
+    """
+    name = unknown.lower().replace("-", "_")
+    known = {**OTHER_NAMES, **_OF_OTHER_TOOLS}
+    if name in known:
+        return [known[name]]
+    parts = set(name.split("_"))
+    found = {flag: _likeness(name, flag) for flag in ROOM_OF}
+    found |= {flag: 1.0 for word, flag in known.items() if word in parts}
+    least = max(_LEAST_LIKENESS, max(found.values()) / 2)
+    near = [flag for flag in found if found[flag] >= least]
+    return sorted(near, key=lambda flag: -found[flag])[:_MOST_SUGGESTED]
+
+
+def _likeness(name: str, flag: str) -> float:
+    """Returns how alike two names are, from 0 to 1, by their parts and by their letters."""
+    one, other = set(name.split("_")), set(flag.split("_"))
+    by_parts = len(one & other) / len(one | other)
+    by_letters = difflib.SequenceMatcher(None, name, flag).ratio()
+    return max(by_parts, by_letters if by_letters >= _LIKE_LETTERS else 0.0)
 
 
 def as_flags(message: str) -> str:

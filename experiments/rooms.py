@@ -110,9 +110,9 @@ class DataConfig:
         "or texts with labels of TensorFlow Datasets.",
         common=True,
     )
-    data_path: str = knob("", "File of titles or csv (CSV), or of npz.", common=True)
+    data_path: str = knob("", "File of titles or csv (CSV), or of npz.", common=True, path=True)
     data_dir: str = knob(
-        "", "Folder of published data, of image_folder, or of all of tfds:.", common=True
+        "", "Folder of published data, of image_folder, or of all of tfds:.", common=True, path=True
     )
     partition: str | None = knob(
         default_of(partitioned, "partition"),
@@ -381,7 +381,9 @@ class AllocationConfig:
         "Score of heterogeneity that hasa and inverse_hasa follow; file for that of `score_path`.",
         choices=_KNOWN_SCORES,
     )
-    score_path: str = knob("", "CSV file of your own scores: client, score, and maybe seed.")
+    score_path: str = knob(
+        "", "CSV file of your own scores: client, score, and maybe seed.", path=True
+    )
     widths: tuple[float, ...] = knob(
         (), "Widths of policy fixed, one a client; clients of titles are in alphabetical order."
     )
@@ -512,6 +514,7 @@ class ExecutionConfig:
         None,
         "Folder of compiled programs; by default ~/.cache/hasa_jax/xla, and none if empty.",
         decides=False,
+        path=True,
     )
 
     def __post_init__(self) -> None:
@@ -541,6 +544,13 @@ class ComparisonConfig:
         "",
         "Arm of the table that others are compared with, as method:policy, or the method or policy "
         "that no other arm has; the first if empty.",
+        decides=False,
+    )
+    matched: str | None = knob(
+        None,
+        "Unit in which budgets must match for a difference and its p value; by default "
+        "`budget_unit`.",
+        choices=(*BUDGET_UNITS, "executed"),
         decides=False,
     )
 
@@ -582,11 +592,12 @@ class ReportingConfig:
         "Where results go; runs/<script>-<hash of the configuration> if empty.",
         common=True,
         decides=False,
+        path=True,
     )
     checkpoint_every: int = knob(
         default_of(Checkpoints, "every"),
-        "Rounds between checkpoints, which are taken at evaluations, at the end and at SIGTERM or "
-        "SIGINT; the same command goes on from the latest. 0 for none.",
+        "Rounds between checkpoints, which are taken at evaluations, at the end and at SIGTERM, "
+        "SIGINT or SIGHUP; the same command goes on from the latest. 0 for none.",
         least=0,
         decides=False,
     )

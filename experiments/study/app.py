@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence, Set
 from typing import Any
@@ -15,8 +18,10 @@ from absl import logging as absl_logging
 from experiments import usage
 from experiments.config import RunConfig
 from experiments.flags import as_flags, config_from_flags
-from experiments.study import compilation, devices
+from experiments.study import compilation, devices, switches
+from experiments.study.interruption import Stopped, exit_status
 from hasa_jax.base import UserError
+from hasa_jax.simulation.escapes import one_line
 
 Main = Callable[[RunConfig, Set[str]], object]
 """What a script does with the configuration, and the names of the fields that the user gave."""
@@ -36,7 +41,15 @@ def run_app(main: Main) -> None:
     logging.getLogger("jax").setLevel(logging.WARNING)
     absl_logging.set_verbosity(absl_logging.FATAL)
     sys.unraisablehook = _report_unless_late
+    replace_unknown_characters()
     sys.exit(attempt(main, sys.argv, set_up))
+
+
+def replace_unknown_characters() -> None:
+    """Prints `?` for what the console's encoding lacks; files are UTF-8 whatever it is."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # Without a console there may be none.
+            stream.reconfigure(errors="replace")
 
 
 def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], None]) -> int:
@@ -48,7 +61,8 @@ def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], None]
       set_up: prepares the process for a configuration, before JAX makes anything.
 
     Returns:
-      The exit status: 0, or `BAD_INPUT` after one line on standard error.
+      The exit status: 0; `BAD_INPUT` after one line on standard error; or 128 and the number of
+      the signal that asked the run to stop.
     """
     if text := usage.asked_for(argv, sys.modules[main.__module__].__doc__ or ""):
         print(text)
@@ -60,10 +74,16 @@ def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], None]
     try:
         set_up(config)
         main(config, given)
+    except Stopped as request:
+        return exit_status(request.number)
     except KeyboardInterrupt:
         every = config.reporting.checkpoint_every
         how = "go on from the latest checkpoint" if every else "start over"
-        return _fail(f"interrupted; run the same command again to {how}")
+        _fail(f"interrupted; run the same command again to {how}")
+        return exit_status(signal.SIGINT)
+    except FloatingPointError as error:  # A switch of JAX for debugging found it.
+        reason = str(error).splitlines()[0]
+        return _fail(f"{reason} Lower the learning rate, or unset JAX_DEBUG_NANS and _INFS")
     except (UserError, OSError, MemoryError, OverflowError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -77,15 +97,18 @@ def set_up(config: RunConfig) -> None:
     Args:
       config: the configuration.
     """
+    switches.make_inert()
     devices.choose_kernels(config.execution.deterministic_ops)
     devices.split_host(config.execution.host_devices)
     if warning := compilation.keep_programs(config.execution.compilation_cache):
-        print(f"warning: {as_flags(warning)}", file=sys.stderr)
+        print(f"warning: {one_line(as_flags(warning))}", file=sys.stderr)
 
 
 def _fail(message: object) -> int:
     """Prints an error in one line; arguments are named as flags."""
-    print(f"error: {' '.join(as_flags(str(message)).split())}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # The terminal may be gone.
+        line = one_line(" ".join(as_flags(str(message)).split()))
+        print(f"error: {line}", file=sys.stderr)
     return BAD_INPUT
 
 

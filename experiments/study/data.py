@@ -8,6 +8,7 @@ from collections.abc import Set
 import jax
 
 from experiments.rooms import DataConfig
+from experiments.study import devices
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import dataset_builder
 
@@ -26,6 +27,7 @@ def build_dataset(config: DataConfig, given: Set[str], seed: int) -> FederatedDa
     Raises:
       UserError: if files are missing, cannot be used, or are not what the user gave.
     """
+    devices.start()
     builder = dataset_builder(config.dataset)
     names = set(inspect.signature(builder).parameters) - {"key"}
     for name, what in (("data_path", "a file"), ("data_dir", "a folder")):

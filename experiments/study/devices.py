@@ -6,6 +6,8 @@ import os
 
 import jax
 
+from hasa_jax.base import UserError
+
 _MOST = 8
 
 
@@ -42,3 +44,21 @@ def choose_kernels(deterministic: bool) -> None:
     name, chosen = "--xla_gpu_deterministic_ops", os.environ.get("XLA_FLAGS", "")
     if name not in chosen:
         os.environ["XLA_FLAGS"] = f"{chosen} {name}={str(deterministic).lower()}".strip()
+
+
+def start() -> None:
+    """Starts JAX on its platform, before anything makes a key or an array.
+
+    Raises:
+      UserError: if the platform that the environment asks for cannot start.
+    """
+    try:
+        jax.devices()
+    except Exception as error:  # A plugin may raise anything: cuda has an assertion without words.
+        wanted = jax.config.values["jax_platforms"] or ""
+        lines = str(error).strip().splitlines()
+        reason = lines[0].split(" (set JAX_PLATFORMS=")[0].rstrip(".") if lines else "not there"
+        raise UserError(
+            f"JAX cannot start on JAX_PLATFORMS={wanted} ({reason}): set it to cpu, or leave it "
+            "out to use what is there"
+        ) from None

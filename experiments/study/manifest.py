@@ -17,8 +17,9 @@ import jax
 from experiments.config import RunConfig, deciding, from_json, with_fields
 from experiments.study.scores import identity_of
 from hasa_jax.base import UserError
+from hasa_jax.simulation.saved import RUN_FILE
 
-NAME = "run.json"
+NAME = RUN_FILE
 """Name of the file in a workdir."""
 
 _PACKAGES = ("hasa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
@@ -36,7 +37,10 @@ class Manifest:
       execution: devices, backend and block, as they are on the machine.
       code: versions of packages, and the commit.
       began_with: other code that the run began with, oldest first.
+      switches: switches of JAX that numbers depend on, where they are not JAX's own.
       data_notes: what readers of the data left out, joined or guessed, by seed.
+      baseline: what predictions of the most frequent training target reach, by seed.
+      model: what a run of the library knows of its supernet.
     """
 
     script: str
@@ -46,7 +50,10 @@ class Manifest:
     execution: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     code: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     began_with: tuple[Mapping[str, Any], ...] = ()
+    switches: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data_notes: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    baseline: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def run(self) -> RunConfig:
@@ -100,10 +107,16 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             execution=found.get("execution", {}),
             code={name: found.get(name) for name in ("versions", "git_commit")},
             began_with=tuple(found.get("began_with", ())),
+            switches=found.get("switches", {}),
             data_notes=found.get("data_notes", {}),
+            baseline=found.get("baseline", {}),
+            model=found.get("model", {}),
         )
         texts = (manifest.script,)
-        trees = (manifest.config, manifest.data_sha256, manifest.methods, manifest.execution)
+        trees = (
+            *(manifest.config, manifest.data_sha256, manifest.methods, manifest.execution),
+            *(manifest.switches, manifest.baseline, manifest.model),
+        )
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
         if not all(isinstance(tree, dict) for tree in (*trees, *manifest.config.values())):
@@ -130,12 +143,14 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
         "config": manifest.config,
         "methods": manifest.methods,
         "execution": manifest.execution,
+        "switches": manifest.switches,
         **manifest.code,
         "began_with": list(manifest.began_with),
         "device": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
         "cpu_count": os.cpu_count(),
         "data_sha256": manifest.data_sha256,
         "data_notes": manifest.data_notes,
+        "baseline": manifest.baseline,
     }
     temporary = folder / f"{NAME}.new"
     temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence, Set
 import jax
 import numpy as np
 
-from experiments.analysis import tables
+from experiments.analysis import results, tables
 from experiments.config import RunConfig, with_fields
-from experiments.study import manifest, program, workdir
+from experiments.study import manifest, program, switches, workdir
 from experiments.study.arm import Arm, arm_of_train, arms_of_compare
 from experiments.study.data import build_dataset
-from experiments.study.interruption import stop_requests
+from experiments.study.interruption import Stopped, stop_requests
 from experiments.study.manifest import Manifest
 from experiments.study.memory import check_memory
 from experiments.study.method import describe, parts_of
@@ -23,8 +23,10 @@ from experiments.study.model import model_name
 from experiments.study.unused import refuse_unused, refuse_unused_of_model
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import fingerprint
+from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.cohorts import sizes_in_run
+from hasa_jax.simulation.escapes import one_line
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.run import run_trials
@@ -106,6 +108,8 @@ def train(config: RunConfig, given: Set[str]) -> pathlib.Path:
 def compare(config: RunConfig, given: Set[str]) -> pathlib.Path:
     """Runs methods, or policies of one method, on matched seeds.
 
+    What a workdir of the same configuration has stays: only missing arms, seeds and rounds run.
+
     Args:
       config: the configuration.
       given: fields that the user gave.
@@ -116,7 +120,8 @@ def compare(config: RunConfig, given: Set[str]) -> pathlib.Path:
     Raises:
       UserError: for a configuration that cannot run.
     """
-    arms, first = arms_of_compare(config, given), config.comparison.seed
+    config, arms = workdir.grown(config, arms_of_compare(config, given))
+    first = config.comparison.seed
     seeds = tuple(range(first, first + config.comparison.num_seeds))
     return run_study(Study("compare", config, given, tuple(arms), seeds))
 
@@ -134,15 +139,18 @@ def run_study(study: Study) -> pathlib.Path:
 
     Raises:
       UserError: for a configuration that cannot run, or a workdir of another run.
+      Stopped: if a signal asked the run to stop, and it did.
     """
-    config = study.config
+    config, every = study.config, study.config.reporting.checkpoint_every
     refuse_unused(config, study.given, study.arms)
-    tables.choose_arm(study.arms, config.comparison.reference)
+    tables.choose_arm([results.Arm(*arm) for arm in study.arms], config.comparison.reference)
     group = _prepared(study, study.groups[0], None)
     for arm in study.arms:
         sizes = group.sizes_in_run(arm, config.training.num_rounds)
         check_memory(group.programs[arm], group.trials[arm], arm, sizes)
-    folder, run = workdir.open_workdir(config.reporting.workdir, _manifest(study, group))
+    folder, run = workdir.open_workdir(
+        config.reporting.workdir, _manifest(study, group), keeps_checkpoints=every > 0
+    )
     with contextlib.ExitStack() as stack:
         stack.enter_context(workdir.reserved(folder))
         manifest.write_manifest(folder, run)
@@ -150,7 +158,6 @@ def run_study(study: Study) -> pathlib.Path:
         writers = _writers(study, folder, files)
         for writer in writers:
             stack.callback(writer.close)
-        every = config.reporting.checkpoint_every
         stop = stack.enter_context(stop_requests()) if every else _never
         for seeds in study.groups:
             if seeds != group.seeds:
@@ -159,13 +166,14 @@ def run_study(study: Study) -> pathlib.Path:
                     run,
                     data_sha256={**run.data_sha256, **_hashes(group)},
                     data_notes={**run.data_notes, **_notes(group)},
+                    baseline={**run.baseline, **_baselines(study, group)},
                 )
             if where := _run_group(study, group, folder, run, writers, stop):
                 say(f"stopped {where}: run the same command again to go on; so far: {folder}")
-                return folder
+                raise Stopped(stop())
         files.publish()
         manifest.write_manifest(folder, run)
-    say(f"\n{tables.write(folder, config.comparison.reference)}\nresults: {folder}")
+    say(f"\n{tables.write([folder], config.comparison)}\nresults: {folder}")
     return folder
 
 
@@ -176,7 +184,7 @@ def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> G
     known = [note for data in (previous.datasets if previous else []) for note in data.notes]
     for note in dict.fromkeys(note for data in datasets for note in data.notes):
         if note not in known:
-            say(f"data: {note}")
+            say(one_line(f"data: {note}"))
     shape = _shape(datasets)
     if previous and _shape(previous.datasets) == shape:
         programs = previous.programs
@@ -245,6 +253,9 @@ def _manifest(study: Study, group: Group) -> Manifest:
             "client_block": first.lanes or "all",
             "modes": {":".join(arm): p.execution.mode for arm, p in group.programs.items()},
         },
+        switches=switches.deciding_switches(
+            deterministic_ops=study.config.execution.deterministic_ops
+        ),
         code=manifest.code_here(),
     )
 
@@ -255,6 +266,13 @@ def _hashes(group: Group) -> dict[str, str]:
         str(seed): fingerprint(dataset)
         for seed, dataset in zip(group.seeds, group.datasets, strict=True)
     }
+
+
+def _baselines(study: Study, group: Group) -> dict[str, dict[str, float]]:
+    """Returns what the most frequent training target reaches on the data of every seed."""
+    tail = study.config.reporting.tail_fraction
+    seeds = zip(group.seeds, group.datasets, strict=True)
+    return {str(seed): baseline(dataset, tail) for seed, dataset in seeds}
 
 
 def _notes(group: Group) -> dict[str, tuple[str, ...]]:
@@ -278,7 +296,7 @@ def _run_group(
     folder: pathlib.Path,
     run: Manifest,
     writers: Sequence[Writer],
-    stop: Callable[[], bool],
+    stop: Callable[[], int],
 ) -> str:
     """Runs every arm on seeds that share programs; returns where it stopped, or nothing."""
     for arm in study.arms:
@@ -297,7 +315,7 @@ def _run_arm(
     folder: pathlib.Path,
     run: Manifest,
     writers: Sequence[Writer],
-    stop: Callable[[], bool],
+    stop: Callable[[], int],
 ) -> int:
     """Runs one arm on seeds that share a program; returns how many rounds are done."""
     config = study.config
@@ -329,14 +347,9 @@ def _checkpoints(
     if not config.reporting.checkpoint_every:
         return None
     # A run may go on with more rounds.
-    same = {
-        name: value
-        for room in run.config.values()
-        for name, value in room.items()
-        if name != "num_rounds"
-    }
+    same = {n: value for n, value in workdir.shared_fields(run).items() if n != "num_rounds"}
     return Checkpoints(
-        folder / workdir.CHECKPOINTS / f"{arm.method}-{arm.policy}-{seeds[0]}",
+        folder / workdir.CHECKPOINTS / "-".join([*arm, *map(str, seeds)]),
         {
             "config": same,
             "arm": arm,
@@ -348,6 +361,6 @@ def _checkpoints(
     )
 
 
-def _never() -> bool:
+def _never() -> int:
     """Stops at no request: without checkpoints, nothing could go on."""
-    return False
+    return 0

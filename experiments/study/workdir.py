@@ -1,4 +1,4 @@
-"""The folder of a run: refused if it holds another run, and kept for one process."""
+"""The folder of a run: refused if it holds another run, grown by arms, kept for one process."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from experiments.config import RunConfig
+from experiments.config import RunConfig, with_fields
 from experiments.study import manifest
+from experiments.study.arm import Arm, arms_of_compare
 from experiments.study.manifest import Manifest
 from hasa_jax.base import UserError
 from hasa_jax.simulation.writers import TABLES, say
@@ -21,26 +22,91 @@ from hasa_jax.simulation.writers import TABLES, say
 CHECKPOINTS = "checkpoints"
 """Folder of checkpoints in a workdir."""
 
+_OF_ARMS = frozenset({"method", "methods", "num_seeds", "policies"})
+"""Fields that name the arms and seeds of compare: a workdir may get more of them."""
 
-def open_workdir(path: str, run: Manifest) -> tuple[pathlib.Path, Manifest]:
+
+def grown(config: RunConfig, arms: Sequence[Arm]) -> tuple[RunConfig, list[Arm]]:
+    """Adds the arms and seeds that a workdir of compare has to those of a command.
+
+    Args:
+      config: the configuration; it names the workdir.
+      arms: what the command compares.
+
+    Returns:
+      The configuration of all arms and seeds, and the arms: first those that are there, in their
+      order. All of them have run, or run now.
+
+    Raises:
+      UserError: if one arm would be there twice, or run.json cannot be read.
+    """
+    folder = pathlib.Path(config.reporting.workdir)
+    if not config.reporting.workdir or not _begun(folder):
+        return config, list(arms)
+    found = manifest.read_manifest(folder)
+    if found.script != "compare":
+        return config, list(arms)
+    there, usual = arms_of_compare(found.run, frozenset()), RunConfig()
+    both = list(dict.fromkeys([*there, *arms]))
+    named = found.run.comparison.methods or config.comparison.methods
+    if named or len({arm.method for arm in both}) > 1:
+        compared = {
+            "methods": tuple(map(":".join, both)),
+            "policies": usual.comparison.policies,
+            "method": usual.method.method,
+        }
+    else:
+        compared = {"policies": tuple(arm.policy for arm in both)}
+    seeds = max(found.run.comparison.num_seeds, config.comparison.num_seeds)
+    config = with_fields(config, {**compared, "num_seeds": seeds})
+    return config, arms_of_compare(config, frozenset())
+
+
+def open_workdir(
+    path: str, run: Manifest, *, keeps_checkpoints: bool = True
+) -> tuple[pathlib.Path, Manifest]:
     """Makes the folder of a run, or accepts one that holds nothing or the same run.
 
     Args:
       path: the folder; if empty, `runs/<script>-<hash of the configuration>`.
       run: what describes the run; it knows the data of some seeds.
+      keeps_checkpoints: whether the run reads and writes checkpoints.
 
     Returns:
       The folder, writable; and the description, with the other code that the run began with.
 
     Raises:
       UserError: if the folder is a file, cannot be written, or holds a run of another
-        configuration or other data, or one that began on other devices and cannot go on here.
+        configuration or other data, or one that began on other devices or under other switches
+        of JAX and cannot go on here, or checkpoints that the run would pass over.
     """
     digest = hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest()
     folder = pathlib.Path(path or f"runs/{run.script}-{digest[:8]}")
     make_folder(folder)
     _refuse_other_run(folder, run)
-    return folder, _with_earlier_code(folder, run)
+    if not keeps_checkpoints and (folder / CHECKPOINTS).exists():
+        raise UserError(
+            f"workdir {folder} holds checkpoints, which a run with `checkpoint_every=0` would "
+            "leave stale beside new tables: leave it out, or name another folder with `workdir`"
+        )
+    return folder, _going_on(folder, run)
+
+
+def shared_fields(run: Manifest) -> dict[str, Any]:
+    """Returns what all arms in a workdir agree in.
+
+    Args:
+      run: what describes the run.
+
+    Returns:
+      The script and the deciding fields by their names, as JSON reads them, without those that
+      name arms and seeds. The seed of train, and the first one of compare, is in it: programs are
+      built for the data of this seed.
+    """
+    full = manifest.recorded(run.run)
+    left_out = _OF_ARMS if run.script == "compare" else frozenset()
+    fields = {n: value for room in full.values() for n, value in room.items() if n not in left_out}
+    return {"script": run.script} | fields
 
 
 def make_folder(folder: pathlib.Path) -> None:
@@ -123,13 +189,13 @@ def _refuse_other_run(folder: pathlib.Path, run: Manifest) -> None:
                 "configuration is unknown: name another with `workdir`"
             )
         return
-    begun = (folder / CHECKPOINTS).exists()
-    names = (f"{name}.csv{end}" for name in TABLES for end in ("", ".partial"))
-    if not (begun or any((folder / name).exists() for name in names)):
-        return  # A run that was refused before its first record.
+    if not _begun(folder):
+        return
     found = manifest.read_manifest(folder)
     _refuse_other_config(folder, found, run)
-    if begun and found.execution and found.execution != run.execution:
+    _refuse_other_switches(folder, found, run)
+    machine = {**found.execution, "modes": run.execution.get("modes")}
+    if (folder / CHECKPOINTS).exists() and found.execution and machine != run.execution:
         block = str(found.execution.get("client_block")).replace("all", "0")
         raise UserError(
             f"workdir {folder} holds a run that began on {found.execution.get('backend')} with "
@@ -144,13 +210,21 @@ def _refuse_other_run(folder: pathlib.Path, run: Manifest) -> None:
             )
 
 
+def _begun(folder: pathlib.Path) -> bool:
+    """Returns whether a folder has a run.json and records; without, the run was refused."""
+    names = (f"{name}.csv{end}" for name in TABLES for end in ("", ".partial"))
+    begun = any((folder / name).exists() for name in (CHECKPOINTS, *names))
+    return begun and (folder / manifest.NAME).exists()
+
+
 def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
     """Raises if a folder holds a run of another configuration."""
-    old, new = _flat(found), _flat(run)
+    old, new = shared_fields(found), shared_fields(run)
     changed = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+    if "script" in changed:
+        changed = ["script"]
     if changed == ["num_rounds"] and goes_further(found.run, run.run):
-        _refuse_other_mode(folder, found, run)
-        return
+        changed = []
     if changed:
         shown = ", ".join(f"{n}={old.get(n)} there, {new.get(n)} here" for n in changed[:3])
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
@@ -158,10 +232,25 @@ def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -
             f"workdir {folder} holds metrics of another configuration ({shown}{more}): "
             "name another with `workdir`"
         )
+    _refuse_other_mode(folder, found, run)
+
+
+def _refuse_other_switches(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
+    """Raises if a folder holds a run under other switches of JAX, so with other numbers."""
+    old, new = found.switches, run.switches
+    changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    if changed:
+        shown = ", ".join(
+            f"{n} is {old.get(n, 'unset')} there, {new.get(n, 'unset')} here" for n in changed
+        )
+        raise UserError(
+            f"workdir {folder} holds a run under other switches of JAX ({shown}): set them as "
+            "there, or name another folder with `workdir`"
+        )
 
 
 def _refuse_other_mode(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
-    """Raises if more rounds make `auto` choose another mode, in which results differ a little."""
+    """Raises if `auto` chooses another mode now, in which results differ a little."""
     modes, before = run.execution.get("modes", {}), found.execution.get("modes", {})
     for arm in modes:
         if before.get(arm, modes[arm]) != modes[arm]:
@@ -172,19 +261,16 @@ def _refuse_other_mode(folder: pathlib.Path, found: Manifest, run: Manifest) -> 
             )
 
 
-def _flat(run: Manifest) -> dict[str, Any]:
-    """Returns the script and all deciding fields by their names, as JSON reads them."""
-    full = manifest.recorded(run.run)
-    return {"script": run.script} | {
-        n: value for room in full.values() for n, value in room.items()
-    }
-
-
-def _with_earlier_code(folder: pathlib.Path, run: Manifest) -> Manifest:
-    """Adds the other code that a run which goes on began with, and says so in a line."""
+def _going_on(folder: pathlib.Path, run: Manifest) -> Manifest:
+    """Adds the other code that a run which goes on began with; says this, and what is new."""
     if not (folder / CHECKPOINTS).exists() or not (folder / manifest.NAME).exists():
         return run
     found = manifest.read_manifest(folder)
+    arms, seeds = found.execution.get("modes", {}), found.run.comparison.num_seeds
+    new = [arm for arm in run.execution.get("modes", {}) if arm not in arms]
+    new += [f"{run.run.comparison.num_seeds} seeds"] * (run.run.comparison.num_seeds > seeds)
+    if new:
+        say(f"workdir {folder} has {', '.join(arms)} of {seeds} seeds; new: {', '.join(new)}")
     if found.code == run.code:
         return dataclasses.replace(run, began_with=found.began_with)
     say("this run began with other code or versions (see run.json): its bytes may differ")

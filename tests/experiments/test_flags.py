@@ -7,8 +7,9 @@ from absl import flags as absl_flags
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.config import ROOM_OF, RunConfig, to_json, with_fields
-from experiments.flags import OTHER_NAMES, as_flags, config_from_flags
+from experiments import fields
+from experiments.config import ROOM_OF, ROOMS, RunConfig, to_json, with_fields
+from experiments.flags import OTHER_NAMES, as_flags, config_from_flags, suggested
 from hasa_jax import UserError
 
 values = st.one_of(
@@ -58,7 +59,7 @@ def test_every_field_has_a_flag_of_its_kind():
         # An unknown flag is another error than a value of another type.
         with pytest.raises((absl_flags.Error, UserError)) as caught:
             read(f"--{name}=\udcff", f"--{name}")
-        assert not isinstance(caught.value, absl_flags.UnrecognizedFlagError)
+        assert "there is no flag" not in str(caught.value)
 
 
 def test_a_default_that_is_given_counts_as_given():
@@ -78,7 +79,9 @@ def test_flags_of_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        (("--wdith=1",), absl_flags.Error, "wdith"),
+        (("--wdith=1",), UserError, r"there is no flag --wdith: did you mean --widths\?"),
+        (("--optimizer=sgd",), UserError, "mean --client_optimizer or --server_optimizer"),
+        (("--zzz",), UserError, "there is no flag --zzz: --helpfull lists all flags"),
         (("--budget=half",), absl_flags.Error, "budget"),
         (("--num_rounds=0",), UserError, "`num_rounds` is 0"),
         (("--widths=.5,x",), UserError, "`widths=.5,x`: could not convert"),
@@ -89,6 +92,60 @@ def test_flags_of_a_file(tmp_path):
 def test_bad_flags(arguments, error, words):
     with pytest.raises(error, match=words):
         read(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "meant"),
+    [
+        ("lr", "client_lr"),
+        ("learning-rate", "client_lr"),
+        ("rounds", "num_rounds"),
+        ("comm_round", "num_rounds"),
+        ("clients", "num_clients"),
+        ("num_users", "num_clients"),
+        ("epochs", "local_epochs"),
+        ("local_ep", "local_epochs"),
+        ("seeds", "num_seeds"),
+        ("batch", "batch_size"),
+        ("hidden_size", "hidden_dim"),
+        ("weight_decay", "client_weight_decay"),
+        ("output_dir", "workdir"),
+        ("algorithm", "method"),
+        # Arguments of the library.
+        ("target", "budget"),
+        ("proportions", "level_proportions"),
+    ],
+)
+def test_words_of_other_tools_suggest_flags(unknown, meant):
+    assert suggested(unknown)[0] == meant
+    assert len(suggested(unknown)) <= 3
+
+
+def test_every_suggestion_is_a_flag():
+    words = [*ROOM_OF, "client_x", "eval", "max", "zzz", "", "_"]
+    assert all(set(suggested(word)) <= set(ROOM_OF) for word in words)
+    assert all(suggested(f"{name}s")[0] == name for name in ("alpha", "model", "measure"))
+
+
+def test_paths_are_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config, _ = read("--workdir=~/a,b,~/c", "--data_path=~/t.csv", "--data_dir=~", "--score_path=x")
+    assert config.reporting.workdir == f"{tmp_path}/a,b,{tmp_path}/c"
+    assert (config.data.data_path, config.data.data_dir) == (f"{tmp_path}/t.csv", str(tmp_path))
+    assert config.allocation.score_path == "x"
+    assert read("--compilation_cache=~/x")[0].execution.compilation_cache == f"{tmp_path}/x"
+    assert with_fields(RunConfig(), {"workdir": tmp_path}).reporting.workdir == str(tmp_path)
+    assert read("--workdir=")[0] == RunConfig()
+    with pytest.raises(UserError, match="names no home folder"):
+        read("--workdir=~nobody-of-this-name/a")
+    with pytest.raises(UserError, match="is not UTF-8"):
+        read("--workdir=a\udcff")
+
+
+def test_every_field_of_a_path_is_one():
+    fields_of = [each for room in ROOMS.values() for each in fields.knobs(room).items()]
+    named = {name for name, _ in fields_of if name.endswith(("_path", "_dir", "dir", "_cache"))}
+    assert {name for name, about in fields_of if about.path} == named
 
 
 def test_nothing_is_left_from_one_command_line_to_the_next():

@@ -1,14 +1,17 @@
 """Signals and full disks: real processes end in order, and the same command goes on."""
 
 import os
+import pty
 import signal
 import subprocess
+import sys
+import time
 
 import pytest
 
 from experiments.study import workdir
-from experiments.study.interruption import stop_requests
-from tests.support.scripts import VECTORS, run, run_process, start_process
+from experiments.study.interruption import SIGNALS, stop_requests
+from tests.support.scripts import ROOT, VECTORS, environment_of, run, run_process, start_process
 
 NUM_ROUNDS = 20  # So many that a signal after the first finds the run alive.
 ROUNDS = [*VECTORS, f"--num_rounds={NUM_ROUNDS}", "--checkpoint_every=1", "--policy=hasa"]
@@ -28,15 +31,20 @@ def full(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+    ("number", "status"),
+    [
+        (signal.SIGTERM, 143),
+        (signal.SIGHUP, 129),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    ],
 )
-def test_a_signal_ends_in_a_checkpoint_and_the_same_command_goes_on(number, full, tmp_path):
+def test_a_signal_ends_in_a_checkpoint_and_the_same_command_goes_on(number, status, full, tmp_path):
     arguments = [*ROUNDS, f"--workdir={tmp_path}"]
     process = start_process("train", *arguments)
     process.wait_for("  round 1  ")
     process.send(number)
     done = process.wait()
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (status, "")
     assert "run the same command again to go on" in done.stdout.splitlines()[-1]
     assert not (tmp_path / "metrics.csv").exists()
     done = run_process("train", *arguments)
@@ -51,7 +59,7 @@ def test_without_checkpoints_a_signal_says_that_the_run_starts_over(tmp_path):
     process.wait_for("  round 1  ")
     process.send(signal.SIGINT)
     done = process.wait()
-    assert done.returncode == 2
+    assert done.returncode == 130
     assert done.stderr == "error: interrupted; run the same command again to start over\n"
     assert not (tmp_path / "checkpoints").exists()
 
@@ -63,16 +71,60 @@ def test_a_workdir_is_for_one_process_at_a_time(tmp_path):
     assert f"another process runs in workdir {tmp_path}" in done.stderr
 
 
-def test_the_second_request_acts_as_before():
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_second_request_acts_as_before(number):
+    before = signal.getsignal(number)
     with stop_requests() as requested:
         assert not requested()
-        signal.raise_signal(signal.SIGTERM)
-        assert requested()
-        assert signal.getsignal(signal.SIGTERM) is before
+        signal.raise_signal(number)
+        assert requested() == number
+        assert signal.getsignal(number) is before
     with stop_requests() as requested:
         assert not requested()
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
+
+
+def test_what_a_process_ignores_stays_ignored():
+    """As under nohup, which has SIGHUP ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_requests() as requested:
+            signal.raise_signal(signal.SIGHUP)
+            assert not requested()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_closed_terminal_ends_in_a_checkpoint(tmp_path):
+    """The terminal is gone, and with it what the run would print to."""
+    ours, theirs = pty.openpty()
+    own_terminal = (
+        "import fcntl, os, sys, termios\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    command = ["-m", "experiments.train", *ROUNDS, "--num_rounds=9999", f"--workdir={tmp_path}"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", own_terminal, *command],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        cwd=ROOT,
+        env=environment_of(),
+    )
+    os.close(theirs)
+    while process.poll() is None and not list(tmp_path.glob("checkpoints/*/1*/SHA256")):
+        time.sleep(0.01)
+    before = max(int(path.name) for path in tmp_path.glob("checkpoints/*/*") if path.name.isdigit())
+    os.close(ours)
+    assert process.wait() == 129
+    last = max(int(path.name) for path in tmp_path.glob("checkpoints/*/*") if path.name.isdigit())
+    assert (tmp_path / "summary.csv.partial").read_text().splitlines()[-1].split(",")[5] == str(
+        last
+    )
+    assert last >= before
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 
 import pytest
@@ -126,7 +127,7 @@ def test_sliced_execution_gives_the_same_losses_within_tolerance(compared, tmp_p
 def test_a_stopped_run_goes_on_to_the_same_bytes(full, tmp_path):
     arguments = [*ROUNDS, f"--workdir={tmp_path}"]
     done = run("train", *arguments, seen=stop_after(1))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (143, "")
     last = done.stdout.splitlines()[-1]
     assert re.match(r"stopped after round 1 of hasa \(hasa\): run the same command again", last)
     assert not (tmp_path / "metrics.csv").exists()
@@ -139,6 +140,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(full, tmp_path):
 def test_a_run_stops_between_arms(tmp_path):
     arguments = [*VECTORS, "--policies=uniform,hasa", "--num_seeds=1", "--checkpoint_every=1"]
     done = run("compare", *arguments, f"--workdir={tmp_path}", seen=stop_after(2))
+    assert done.returncode == 143
     assert done.stdout.splitlines()[-1].startswith("stopped before hasa (hasa): ")
     done = run("compare", *arguments, f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
@@ -157,6 +159,61 @@ def test_more_rounds_go_on_and_other_configurations_are_refused(full, tmp_path):
     done = run("train", *arguments, "--num_rounds=1")
     assert done.returncode == 2
     assert "num_rounds=3 there, 1 here" in done.stderr
+
+
+def tables_of(folder):
+    return {
+        name: (folder / name).read_bytes() for name in ("metrics.csv", "summary.csv", "table.md")
+    }
+
+
+@pytest.mark.parametrize("per_program", [1, 2])
+def test_a_workdir_grows_to_the_bytes_of_a_run_at_once(per_program, tmp_path):
+    """By a policy, by a method, by seeds and rounds; what is there does not run again."""
+    common = [*VECTORS, "--checkpoint_every=1", f"--seeds_per_program={per_program}"]
+    grown = [*common, f"--workdir={tmp_path / 'grown'}"]
+    first = ["--policies=uniform,hasa", "--num_seeds=2", "--num_rounds=1"]
+    steps = [
+        (first, 4),
+        (["--policies=full", "--num_seeds=1", "--num_rounds=1"], 2),
+        (["--methods=fjord", "--num_seeds=3", "--num_rounds=2"], 4 * 3 * 2 - 6),
+    ]
+    for arguments, rounds_run in steps:
+        before = seconds_of(tmp_path / "grown")
+        done = run("compare", *grown, *arguments)
+        assert done.returncode == 0, done.stderr
+        after = seconds_of(tmp_path / "grown")
+        assert before.items() <= after.items()
+        assert len(after) - len(before) == rounds_run
+    at_once = ["--methods=hasa:uniform,hasa:hasa,hasa:full,fjord", "--num_seeds=3"]
+    done = run("compare", *common, *at_once, f"--workdir={tmp_path / 'once'}")
+    assert done.returncode == 0, done.stderr
+    assert tables_of(tmp_path / "grown") == tables_of(tmp_path / "once")
+    # The first command again gives the table of all of it.
+    before = seconds_of(tmp_path / "grown")
+    done = run("compare", *grown, *first[:2], "--num_rounds=2")
+    assert done.returncode == 0, done.stderr
+    assert tables_of(tmp_path / "grown") == tables_of(tmp_path / "once")
+    assert seconds_of(tmp_path / "grown") == before
+
+
+def seconds_of(folder):
+    """The seconds of every round that a workdir has: what runs again takes others."""
+    path = folder / "timings.csv"
+    records = records_of(path) if path.exists() else []
+    return {
+        tuple(r[name] for name in ("method", "policy", "seed", "round")): r["train_seconds"]
+        for r in records
+    }
+
+
+def test_checkpoints_are_not_left_beside_newer_tables(full, tmp_path):
+    folder = shutil.copytree(full, tmp_path / "run")
+    before = bytes_of(folder)
+    done = run("train", *ROUNDS, "--num_rounds=4", f"--workdir={folder}", "--checkpoint_every=0")
+    assert done.returncode == 2
+    assert "holds checkpoints, which a run with --checkpoint_every=0 would" in done.stderr
+    assert bytes_of(folder) == before
 
 
 def test_compare_runs_on_the_real_file(data_dir, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.config import RunConfig, to_json, with_fields
 from experiments.study import manifest, workdir
+from experiments.study.arm import arms_of_compare
 from experiments.study.manifest import Manifest
 from hasa_jax import UserError
 
@@ -14,9 +15,9 @@ CODE = {"versions": {"jax": "1"}, "git_commit": "abc"}
 HERE = {"backend": "cpu", "devices": 1, "client_block": 1, "modes": {"hasa:hasa": "masked"}}
 
 
-def run_of(**values):
+def run_of(script="train", **values):
     return Manifest(
-        script="train",
+        script=script,
         config=manifest.recorded(with_fields(RunConfig(), values)),
         data_sha256={"0": "d0"},
         execution=HERE,
@@ -60,6 +61,7 @@ def test_run_json_and_back(tmp_path):
         '{"script": "train", "config": {"training": {"num_rounds": 0}}, "data_sha256": {}}',
         '{"script": "train", "config": [], "data_sha256": {}}',
         '{"script": "train", "config": {}, "data_sha256": {}, "execution": 1}',
+        '{"script": "train", "config": {}, "data_sha256": {}, "switches": 1}',
     ],
 )
 def test_damaged_run_json(content, tmp_path):
@@ -144,6 +146,107 @@ def test_more_rounds_in_another_mode_are_another_run(folder):
     more = dataclasses.replace(run_of(num_rounds=20), execution=sliced)
     with pytest.raises(UserError, match="`execution` auto chooses sliced"):
         workdir.open_workdir(str(folder), more)
+
+
+@pytest.fixture
+def compared(tmp_path):
+    """A workdir of compare that has begun: two policies of HASA, two seeds."""
+    workdir.make_folder(tmp_path)
+    run = run_of("compare", policies=("uniform", "hasa"), num_seeds=2)
+    modes = {"hasa:uniform": "masked", "hasa:hasa": "masked"}
+    run = dataclasses.replace(run, execution={**HERE, "modes": modes})
+    manifest.write_manifest(tmp_path, run)
+    (tmp_path / workdir.CHECKPOINTS).mkdir()
+    return tmp_path
+
+
+def config_of(folder, **values):
+    return with_fields(RunConfig(), {"workdir": folder, **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "arms", "seeds"),
+    [
+        ({"policies": ("uniform", "hasa")}, ["hasa:uniform", "hasa:hasa"], 3),
+        ({"policies": ("full",), "num_seeds": 1}, ["hasa:uniform", "hasa:hasa", "hasa:full"], 2),
+        ({"policies": ("hasa",), "num_seeds": 5}, ["hasa:uniform", "hasa:hasa"], 5),
+        (
+            {"methods": ("fjord:hasa", "hasa:uniform"), "num_seeds": 2},
+            ["hasa:uniform", "hasa:hasa", "fjord:hasa"],
+            2,
+        ),
+        (
+            {"method": "fjord", "policies": ("uniform",)},
+            ["hasa:uniform", "hasa:hasa", "fjord:uniform"],
+            3,
+        ),
+    ],
+)
+def test_a_workdir_of_compare_gets_more_arms_and_seeds(values, arms, seeds, compared):
+    config = config_of(compared, **values)
+    config, found = workdir.grown(config, arms_of_compare(config, set(values)))
+    assert [":".join(arm) for arm in found] == arms
+    assert config.comparison.num_seeds == seeds
+    assert arms_of_compare(config, frozenset()) == found
+    # The same command again finds all of them there.
+    run = run_of("compare", **{**vars(config.comparison), "method": config.method.method})
+    _, merged = workdir.open_workdir(str(compared), run)
+    manifest.write_manifest(compared, merged)
+    assert workdir.grown(config, found) == (config, found)
+
+
+def test_what_else_differs_in_a_workdir_of_compare_is_named(compared):
+    base = {"policies": ("uniform",), "num_seeds": 2}
+    with pytest.raises(UserError, match=r"\(budget=0\.5 there, 0\.7 here\)"):
+        workdir.open_workdir(str(compared), run_of("compare", budget=0.7, **base))
+    # Programs are built for the data of the first seed.
+    with pytest.raises(UserError, match=r"\(seed=0 there, 1 here\)"):
+        workdir.open_workdir(str(compared), run_of("compare", seed=1, **base))
+    with pytest.raises(UserError, match=r"\(script=compare there, train here\)"):
+        workdir.open_workdir(str(compared), run_of())
+
+
+def test_an_arm_is_there_once_by_any_name(compared):
+    config = config_of(compared, policies=("hasa@label_divergence",))
+    with pytest.raises(UserError, match="named twice"):
+        workdir.grown(config, arms_of_compare(config, {"policies"}))
+
+
+def test_only_a_workdir_of_compare_grows(folder, tmp_path):
+    config = config_of(folder)
+    arms = arms_of_compare(config, frozenset())
+    assert workdir.grown(config, arms) == (config, arms)
+    for other in ("", str(tmp_path / "new")):
+        config = config_of(other)
+        assert workdir.grown(config, arms) == (config, arms)
+
+
+def test_what_is_new_is_said(compared, capsys):
+    execution = {**HERE, "modes": {"hasa:uniform": "masked", "hasa:full": "masked"}}
+    run = run_of("compare", policies=("uniform", "full"), num_seeds=4)
+    workdir.open_workdir(str(compared), dataclasses.replace(run, execution=execution))
+    assert capsys.readouterr().out == (
+        f"workdir {compared} has hasa:uniform, hasa:hasa of 2 seeds; new: hasa:full, 4 seeds\n"
+    )
+
+
+def test_other_switches_are_refused(folder):
+    under = {"JAX_DEFAULT_PRNG_IMPL": "rbg"}
+    other = dataclasses.replace(run_of(), switches=under)
+    with pytest.raises(UserError, match="JAX_DEFAULT_PRNG_IMPL is unset there, rbg here"):
+        workdir.open_workdir(str(folder), other)
+    manifest.write_manifest(folder, other)
+    assert manifest.read_manifest(folder).switches == under
+    assert workdir.open_workdir(str(folder), other)[0] == folder
+    with pytest.raises(UserError, match="rbg there, unset here"):
+        workdir.open_workdir(str(folder), run_of())
+
+
+def test_checkpoints_are_not_passed_over(folder):
+    with pytest.raises(UserError, match="holds checkpoints, which a run with `checkpoint_every=0`"):
+        workdir.open_workdir(str(folder), run_of(), keeps_checkpoints=False)
+    (folder / workdir.CHECKPOINTS).rmdir()
+    assert workdir.open_workdir(str(folder), run_of(), keeps_checkpoints=False)[0] == folder
 
 
 def test_other_data_are_refused(folder):
