@@ -74,12 +74,22 @@ def report(config: RunConfig) -> None:
     """
     folders = results.folders_of(config.reporting.workdir)
     target = folders[0] / "accuracy.png"
-    accuracy_over_rounds(panels_of(_grouped(folders)), target)
+    accuracy_over_rounds(panels_of(grouped(folders)), target)
     say(str(target))
 
 
-def _grouped(folders: Sequence[pathlib.Path]) -> list[results.Results]:
-    """Merges the workdirs that differ in nothing but seeds, policies and methods."""
+def grouped(folders: Sequence[pathlib.Path]) -> list[results.Results]:
+    """Merges the workdirs that differ in nothing but seeds, policies and methods.
+
+    Args:
+      folders: the workdirs.
+
+    Returns:
+      Results of each group of such workdirs, in their order.
+
+    Raises:
+      UserError: if a folder holds no results.
+    """
     groups: list[list[results.Source]] = []
     for source in map(results.source_of, folders):
         group = next((own for own in groups if results.same_settings(own[0], source)), None)

@@ -31,7 +31,7 @@ _NAMES = (*TEXTS, "client", "split", "level")
 
 _ALIKE = {
     "model": ("model", "hidden_dim", "embed_dim", "layers", "heads", "head_dim", "feedforward_dim"),
-    "allocation": ("budget", "budget_unit", "budget_projection"),
+    "allocation": ("budget", "budget_unit"),
     "training": ("num_rounds",),
     "reporting": ("tail_fraction",),
 }
@@ -348,10 +348,10 @@ def _check_alike(first: Source, other: Source) -> None:
                     f"`{name}` is {_text(one[name])} in {first.folder} and {_text(two[name])} in "
                     f"{other.folder}: compare runs of one data set, model and budget"
                 )
-    sizes = [own.manifest.model.get("parameters") for own in (first, other)]
-    if None not in sizes and sizes[0] != sizes[1]:
+    groups = [own.manifest.model.get("groups") for own in (first, other)]
+    if None not in groups and groups[0] != groups[1]:
         raise UserError(
-            f"the supernet has {sizes[0]} parameters in {first.folder} and {sizes[1]} in "
+            f"the supernet has the units {groups[0]} in {first.folder} and {groups[1]} in "
             f"{other.folder}: compare runs of one model"
         )
 

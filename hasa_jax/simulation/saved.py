@@ -24,7 +24,6 @@ from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.writers import TABLES, CsvWriter
-from hasa_jax.supernet.costs import parameter_count
 
 RUN_FILE = "run.json"
 """Name of the file that describes a run."""
@@ -119,7 +118,6 @@ def _description(
     method, training, ledger = program.method, program.training, trial.allocation.ledger
     seed = str(_number_of(trial.key))
     budget: dict[str, Any] = {"budget_unit": ledger.unit}
-    budget["budget_projection"] = method.budget.projection
     if math.isfinite(ledger.requested):
         budget["budget"] = ledger.requested
     return {
@@ -135,7 +133,7 @@ def _description(
             "reporting": {"tail_fraction": reporting.tail_fraction},
         },
         "methods": {method.name: _parts(method)},
-        "model": {"parameters": parameter_count(program.model, program.model.groups)},
+        "model": {"groups": dict(program.model.groups)},
         "execution": {
             "backend": jax.default_backend(),
             "devices": program.execution.devices,
@@ -152,7 +150,9 @@ def _description(
 def _parts(method: Method) -> dict[str, Any]:
     """Returns what a method is made of, by names."""
     named = {part: getattr(method, part).name for part in ("policy", "extraction", "objective")}
-    return {"summary": method.summary, **named, **{part: getattr(method, part) for part in _PARTS}}
+    others = {part: getattr(method, part) for part in _PARTS}
+    projection = {"budget_projection": method.budget.projection}
+    return {"summary": method.summary, **named, **others, **projection}
 
 
 def _versions() -> dict[str, str]:

@@ -1,15 +1,16 @@
 """Local and global accuracy of every size: the table by hand, and of a real run."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
 
-from experiments.analysis import by_size, tables
+from experiments.analysis import by_size, curves, markdown, results
+from experiments.analysis.results import Arm
 from hasa_jax import UserError
-from hasa_jax.supernet.costs import BUDGET_UNITS
 from tests.support.scripts import VECTORS, records_of, run
 
 FRONT = {"method": "heterofl", "policy": "levels", "extraction": "prefix", "aggregation": "full"}
@@ -46,8 +47,8 @@ def folder(tmp_path):
                     "local_accuracy": accuracy * round + shift,
                 }
                 sizes.append({**front, "level": level, "size": size, **both})
-    budgets = {f"budget_{u}": 0.4 for u in ("requested", *BUDGET_UNITS, "executed")}
-    accuracies = {f"{name}_accuracy": 0.5 for name in tables.METRICS}
+    budgets = {f"budget_{u}": 0.4 for u in ("requested", *results.UNITS)}
+    accuracies = {f"{name}_accuracy": 0.5 for name in results.METRICS}
     last = [{**FRONT, "seed": seed, "round": 2, **accuracies, **budgets} for seed in (0, 1)]
     write(tmp_path / "summary.csv", last)
     write(tmp_path / "metrics.csv", clients)
@@ -58,9 +59,17 @@ def folder(tmp_path):
     return tmp_path
 
 
+def read(*folders):
+    return by_size.read(results.read(list(folders)))
+
+
+def tables_of(reached):
+    return by_size.tables(reached, results.labels_of([own.arm for own in reached]))
+
+
 def test_accuracies_are_those_of_the_last_round(folder):
-    (result,) = by_size.read(folder)
-    assert result.label == folder.name
+    (result,) = read(folder)
+    assert result.arm == Arm("heterofl", "levels")
     assert result.trained == ("0.5", "1")
     assert result.params == {0: 0.4, 1: 0.4}
     assert result.local == pytest.approx({0: 0.6, 1: 0.7})
@@ -75,11 +84,14 @@ def test_accuracies_are_those_of_the_last_round(folder):
 
 
 def test_differences_are_paired_to_the_first(folder):
-    results = by_size.read(folder) + by_size.read(folder)
-    first, second = by_size.table(results).splitlines()[2:]
-    assert first.count("reference") == 2
-    assert second.count("+0.00 ± 0.00 (n/a)") == 2
-    assert "0.25 (unseen)" in by_size.table(results)
+    (first,), (second,) = read(folder), read(folder)
+    second = dataclasses.replace(second, arm=Arm("fjord", "levels"))
+    text = tables_of([first, second])
+    one, other = text.splitlines()[2:4]
+    assert one.count("reference") == 2
+    assert other.count("+0.00 ± 0.00 (n/a)") == 2
+    assert "0.25 (unseen)" in text
+    assert max(map(len, text.splitlines())) <= markdown.WIDTH
 
 
 def test_without_levels_of_a_policy_clients_show_what_is_trained(folder):
@@ -87,36 +99,73 @@ def test_without_levels_of_a_policy_clients_show_what_is_trained(folder):
         path = folder / f"{name}.csv"
         path.write_text(path.read_text().replace(",levels,", ",uniform,"))
     set_levels(folder, [0.25])
-    assert by_size.read(folder)[0].trained == ("0.5", "1")
+    assert read(folder)[0].trained == ("0.5", "1")
 
 
 def test_sizes_that_no_client_trains_have_no_mean(folder):
     set_levels(folder, [0.125])
-    (result,) = by_size.read(folder)
+    (result,) = read(folder)
     assert result.trained == ()
-    assert by_size.table([result, result]).count("none") >= 2
-    by_size.draw([result], folder / "by_size.png")
+    other = dataclasses.replace(result, arm=Arm("fjord", "levels"))
+    assert tables_of([result, other]).count("none") >= 2
+    by_size.draw([result], "width", folder / "by_size.png")
+
+
+def test_workdirs_of_other_levels_are_arms_of_their_own(folder, tmp_path):
+    other = tmp_path / "half"
+    shutil.copytree(folder, other)
+    set_levels(other, [0.5])
+    first, second = read(folder, other)
+    assert (first.arm.folder, second.arm.folder) == (folder.name, "half")
+    assert (first.trained, second.trained) == (("0.5", "1"), ("0.5",))
+
+
+def test_seeds_of_several_workdirs_are_merged(folder, tmp_path):
+    other = tmp_path / "more"
+    shutil.copytree(folder, other)
+    for path in other.glob("*.csv"):
+        lines = records_of(path)
+        write(path, [{**line, "seed": str(int(line["seed"]) + 2)} for line in lines])
+    (result,) = read(folder, other)
+    assert sorted(result.local) == [0, 1, 2, 3]
 
 
 def test_other_data_are_not_compared(folder, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(folder, other)
     manifest = json.loads((other / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(manifest | {"data_sha256": {"0": "one"}}))
     (other / "run.json").write_text(json.dumps(manifest | {"data_sha256": {"0": "another"}}))
-    with pytest.raises(UserError, match="other data or seeds"):
-        by_size.check_alike([folder, other])
-    shutil.copy(folder / "run.json", other / "run.json")
-    by_size.check_alike([folder, other])
+    with pytest.raises(UserError, match="has other data than"):
+        read(folder, other)
     manifest["config"]["training"] = {"num_rounds": 99}
     (other / "run.json").write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match="other `num_rounds` than"):
-        by_size.check_alike([folder, other])
+    with pytest.raises(UserError, match="`num_rounds` is"):
+        read(folder, other)
 
 
 def test_a_run_without_levels_is_refused(folder):
     (folder / "sizes.csv").unlink()
     with pytest.raises(UserError, match="with `eval_levels`"):
-        by_size.read(folder)
+        read(folder)
+    done = run("by_size", f"--workdir={folder}")
+    assert done.returncode == 2
+    assert "has no sizes.csv: run compare with --eval_levels" in done.stderr
+
+
+def test_pictures_have_units_and_cut_intervals(folder, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(curves, "save", lambda figure, target: drawn.append(figure))
+    (result,) = read(folder)
+    by_size.draw([result], "params", folder / "by_size.png")
+    rounds, sizes, clients = drawn[0].axes
+    assert rounds.get_xlabel() == "round"
+    assert "fraction of the supernet, in params" in sizes.get_xlabel()
+    assert rounds.get_ylabel() == sizes.get_ylabel() == "global accuracy (%)"
+    assert clients.get_xlabel() == "local accuracy (%)"
+    bands = [panel.collections[0].get_paths()[0].vertices[:, 1] for panel in (rounds, sizes)]
+    assert all(0 <= band.min() <= band.max() <= 100 for band in bands)
+    assert np.ptp(bands[0]) > 0
 
 
 def test_a_real_run(tmp_path):
@@ -149,9 +198,8 @@ def test_a_real_run(tmp_path):
     assert (tmp_path / "w" / "by_size.png").stat().st_size > 5000
     text = (tmp_path / "w" / "by_size.md").read_text(encoding="utf-8")
     assert text in done.stdout
-    assert {"heterofl:levels", "fiarse:levels"} == {
-        line.split("|")[1].strip() for line in text.splitlines()[2:]
-    }
+    lines = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    assert set(lines) == {"", "heterofl", "fiarse"}
     again = run("by_size", f"--workdir={tmp_path / 'w'},{tmp_path / 'none'}")
     assert again.returncode == 2
     assert again.stderr.startswith("error: ")

@@ -1,71 +1,76 @@
-"""The table's statistics, and its refusal to compare what is not matched."""
+"""The tables of results, and their refusal to compare what is not matched."""
 
-import csv
-import json
-
-import numpy as np
 import pytest
-import scipy.stats
 
-from experiments.analysis import tables
+from experiments.analysis import markdown, results, tables
+from experiments.analysis.results import Arm
+from experiments.rooms import ComparisonConfig
+from hasa_jax import UserError
+from tests.experiments.analysis.workdirs import record, records, write
+from tests.support.scripts import run
 
 
-def records(policy, accuracies, budget=0.5, round=3):
+def text_of(folder, **comparison):
+    return tables.text_of(results.read([folder]), ComparisonConfig(**comparison))
+
+
+def lines_of(text, start):
+    """Returns the cells of all lines of tables that begin with a text."""
     return [
-        {
-            "method": "hasa",
-            "policy": policy,
-            "extraction": "prefix",
-            "aggregation": "coverage",
-            "seed": str(seed),
-            "round": str(round),
-            **{f"{m}_accuracy": str(a) for m in tables.METRICS},
-            "budget_requested": "0.5",
-            **{f"budget_{u}": str(budget) for u in ("width", "params", "macs", "executed")},
-        }
-        for seed, a in enumerate(accuracies)
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith(f"| {start} ")
     ]
 
 
-def test_interval_is_students():
-    values = np.array([1.0, 2.0, 4.0, 5.0])
-    low, high = scipy.stats.t.interval(0.95, 3, loc=3.0, scale=scipy.stats.sem(values))
-    assert 3.0 - tables.interval(values) == pytest.approx(low)
-    assert 3.0 + tables.interval(values) == pytest.approx(high)
-    assert np.isnan(tables.interval(np.array([1.0])))
+def test_a_line_for_each_policy_with_paired_differences(tmp_path):
+    text = text_of(write(tmp_path))
+    first, second, _ = lines_of(text, "uniform")
+    assert first[-1] == "reference"
+    assert second[1:] == ["reference", "reference"]
+    first, second, _ = lines_of(text, "hasa")
+    assert first[1:4] == ["13.00 [0, 38]"] * 3
+    assert first[4].startswith("+2.00 ± 12.71 (0.")
+    assert second[1].startswith("+2.00 ±")
+    assert "Differences Δ are in points" in text
+    assert "[low, high] where the interval is cut at 0 or 100" in " ".join(text.split())
 
 
-def test_p_values_are_those_of_paired_tests():
-    one = np.array([0.1, 0.2, 0.35, 0.3, 0.5])
-    other = np.array([0.12, 0.25, 0.3, 0.4, 0.57])
-    t_test, wilcoxon = tables.p_values(other - one)
-    assert t_test == pytest.approx(scipy.stats.ttest_rel(other, one).pvalue)
-    assert wilcoxon == pytest.approx(scipy.stats.wilcoxon(other, one).pvalue)
+def test_arms_of_unequal_budgets_are_not_compared(tmp_path):
+    summary = records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15], budget=0.55)
+    text = text_of(write(tmp_path, summary))
+    assert lines_of(text, "hasa")[0][-1] == "not matched in width"
+    assert text.count("not matched in width") == 3
+    assert lines_of(text, "hasa")[2] == ["hasa", "0.5", *["0.550 ≠"] * 4]
+    assert lines_of(text, "uniform")[2] == ["uniform", "0.5", *["0.500"] * 4]
 
 
-@pytest.mark.parametrize("differences", [[0.0, 0.0, 0.0], [0.1], [0.2, 0.2]])
-def test_p_values_are_missing_without_variation(differences):
-    assert np.isnan(tables.p_values(np.array(differences))).all()
+def test_any_unit_can_be_the_one_that_must_match(tmp_path):
+    """Equal in width and parameters, but not in MACs: .278 against .356."""
+    macs = {"budget_macs": 0.356}
+    summary = records("uniform", [0.1, 0.2], budget=0.278)
+    summary += records("hasa", [0.2, 0.25], budget=0.278, **macs)
+    folder = write(tmp_path, summary, {"allocation": {"budget_unit": "params"}})
+    text = text_of(folder)
+    assert lines_of(text, "hasa")[0][-1].startswith("+7.50 ±")
+    assert lines_of(text, "hasa")[2][2:] == ["0.278", "0.278", "0.356 ≠", "0.278"]
+    assert "where budgets match in params" in " ".join(text.split())
+    assert "Where there is no ≠, they match uniform within 0.01" in text
+    text = text_of(folder, matched="macs")
+    assert lines_of(text, "hasa")[0][-1] == "not matched in MACs"
+    assert "(0." not in text
+    assert lines_of(text_of(folder, matched="width"), "hasa")[0][-1].startswith("+7.50")
+    with pytest.raises(UserError, match="no achieved budget in bytes"):
+        text_of(folder, matched="bytes")
 
 
-def test_a_line_for_each_policy_with_paired_differences():
-    text = tables.table_at(
-        records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15]), 3, "width"
-    )
-    uniform, hasa = text.splitlines()[2:]
-    assert uniform.count("reference") == 3
-    assert "13.00 ±" in hasa
-    assert "+2.00 ±" in hasa
+def test_a_seed_that_does_not_match_refuses_the_arm(tmp_path):
+    summary = records("uniform", [0.1, 0.2]) + records("hasa", [0.1, 0.2])
+    summary[-1]["budget_width"] = "0.52"
+    assert lines_of(text_of(write(tmp_path, summary)), "hasa")[0][-1] == "not matched in width"
 
 
-def test_arms_of_unequal_budgets_are_not_compared():
-    text = tables.table_at(
-        records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15], budget=0.55), 3, "width"
-    )
-    assert text.splitlines()[3].count("not budget-matched") == 3
-
-
-def test_the_round_is_chosen_on_the_validation_split_of_the_reference():
+def test_the_round_is_chosen_on_the_validation_split_of_the_first_arm():
     metrics = [
         {"method": "hasa", "policy": policy, "split": split, "round": str(r), "accuracy": str(a)}
         for policy, split, r, a in [
@@ -76,73 +81,159 @@ def test_the_round_is_chosen_on_the_validation_split_of_the_reference():
             ("hasa", "validation", 1, 0.9),
         ]
     ]
-    assert tables.best_round(metrics, ("hasa", "uniform")) == 2
-
-
-def results(folder):
-    """Writes a small finished workdir."""
-    summary = records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15])
-    metrics = [{**own, "split": "validation", "accuracy": "0.2"} for own in summary]
-    for name, table in (("summary", summary), ("metrics", metrics)):
-        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(table[0]))
-            writer.writeheader()
-            writer.writerows(table)
-    config = {"allocation": {"budget_unit": "macs"}}
-    manifest = {"script": "compare", "config": config, "data_sha256": {}}
-    (folder / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
+    uniform = Arm("hasa", "uniform")
+    assert tables.best_round(metrics, uniform, (1, 2, 3)) == 2
+    assert tables.best_round(metrics, uniform, (1, 3)) == 3
+    with pytest.raises(UserError, match="no validation records of 'hasa:none'"):
+        tables.best_round(metrics, Arm("hasa", "none"), (1, 2, 3))
 
 
 def test_the_table_of_a_workdir_is_in_the_units_of_its_run(tmp_path):
-    results(tmp_path)
-    assert "+2.00" in tables.write(tmp_path)
+    folder = write(tmp_path, config={"allocation": {"budget_unit": "macs"}})
+    assert "+2.00" in tables.write([folder], ComparisonConfig())
     path = tmp_path / "summary.csv"
     path.write_text(
         path.read_text(encoding="utf-8").replace(",0.5,0.5\n", ",0.9,0.5\n", 1), encoding="utf-8"
     )
-    assert "not budget-matched" in tables.write(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "match"),
-    [
-        ("metrics.csv", None, "does not exist"),
-        ("run.json", None, "does not exist"),
-        ("run.json", "{", "is damaged"),
-        ("run.json", "[1]", "is damaged"),
-        ("metrics.csv", "", "has no rows"),
-        ("metrics.csv", "a,b\n1,2\n", "no column 'method'"),
-        ("metrics.csv", b"\xff\xfe", "is damaged"),
-        ("summary.csv", "cut", "line 2: column"),
-        ("summary.csv", "word", "line 2: column 'round' holds 'x'"),
-    ],
-)
-def test_damaged_results_are_refused(name, content, match, tmp_path):
-    results(tmp_path)
-    path = tmp_path / name
-    text = path.read_text(encoding="utf-8")
-    if content is None:
-        path.unlink()
-    elif content == "cut":
-        path.write_text(text.splitlines()[0] + "\nhasa,uniform,pre", encoding="utf-8")
-    elif content == "word":
-        path.write_text(text.replace(",3,", ",x,"), encoding="utf-8")
-    else:
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(tables.UserError, match=match):
-        tables.write(tmp_path)
+    assert "not matched in MACs" in tables.write([folder], ComparisonConfig())
 
 
 def test_any_arm_can_be_the_reference(tmp_path):
-    results(tmp_path)
-    lines = tables.write(tmp_path, "hasa:hasa").splitlines()
-    uniform, hasa = (line for line in lines if line.startswith("| hasa"))
-    assert "-2.00" in uniform
-    assert hasa.count("reference") == 3
-    assert tables.write(tmp_path, "hasa") == tables.write(tmp_path, "hasa:hasa")
-    with pytest.raises(tables.UserError, match="use one of hasa:uniform, hasa:hasa"):
-        tables.write(tmp_path, "fjord")
-    two = [("fjord", "uniform"), ("fjord", "levels"), ("hasa", "hasa")]
-    assert tables.choose_arm(two, "hasa") == ("hasa", "hasa")
-    with pytest.raises(tables.UserError, match="not one arm"):
+    folder = write(tmp_path)
+    text = text_of(folder, reference="hasa:hasa")
+    assert lines_of(text, "uniform")[0][-1].startswith("-2.00")
+    assert lines_of(text, "hasa")[0][-1] == "reference"
+    assert text == text_of(folder, reference="hasa")
+    with pytest.raises(UserError, match="use one of hasa:uniform, hasa:hasa"):
+        text_of(folder, reference="fjord")
+    two = [Arm("fjord", "uniform"), Arm("fjord", "levels"), Arm("hasa", "hasa")]
+    assert tables.choose_arm(two, "hasa") == two[2]
+    with pytest.raises(UserError, match="not one arm"):
         tables.choose_arm(two, "fjord")
+
+
+def test_the_tables_fit_a_terminal(tmp_path):
+    long = "inverse_hasa@feature_divergence"
+    values = {"global_mean_accuracy": 0.123, "bytes_down": 123456789, "updates": 9.5}
+    summary = [
+        record(policy, seed, accuracy, round=round, **values)
+        for policy, accuracy in (("uniform", 0.9), (long, 0.1), ("hasa", 0.99))
+        for seed in range(3)
+        for round in (3, 6)
+    ]
+    text = text_of(write(tmp_path, summary))
+    assert max(map(len, text.splitlines())) <= markdown.WIDTH == 100
+    assert "uniform" in text
+    assert long in text
+
+
+def test_arms_are_called_by_what_tells_them_apart(tmp_path):
+    methods = ["fedavg", "hasa", "federated_dropout"]
+    policies = {"hasa": "hasa"}
+    summary = [
+        record(policies.get(method, "uniform"), seed, 0.1 + 0.1 * seed) | {"method": method}
+        for method in methods
+        for seed in (0, 1)
+    ]
+    text = text_of(write(tmp_path, summary))
+    assert [lines_of(text, method)[0][0] for method in methods] == methods
+    # Policies that differ are beside the budgets.
+    assert [lines_of(text, method)[2][1] for method in methods] == ["uniform", "hasa", "uniform"]
+    assert "| hasa:uniform |" in text_of(write(tmp_path / "one", records("uniform", [0.1])))
+
+
+def test_columns_that_a_run_has_are_shown(tmp_path):
+    columns = {
+        "global_mean_accuracy": 0.25,
+        "global_worst_accuracy": "",
+        "global_tail_accuracy": "nan",
+        "bytes_down": 2_500_000,
+        "bytes_up": 1_250_000,
+        "updates": 7.5,
+        "budget_bytes": 0.5,
+    }
+    summary = records("uniform", [0.1, 0.2], **columns) + records("hasa", [0.1, 0.2], **columns)
+    text = text_of(write(tmp_path, summary))
+    (line,) = (cells for cells in lines_of(text, "hasa") if "25.00 ± 0.00" in cells)
+    assert line == ["hasa", "25.00 ± 0.00", "2.5", "1.25", "7.5"]
+    (header,) = (cells for cells in lines_of(text, "policy") if "MB down" in cells)
+    assert header == ["policy", "global mean %", "MB down", "MB up", "updates"]
+    assert "bytes" in lines_of(text, "policy")[-1]
+    assert "MB down" not in text_of(write(tmp_path / "old"))
+
+
+def test_the_most_frequent_class_is_a_line_of_the_table(tmp_path):
+    known = {
+        str(seed): {
+            "mean_accuracy": 0.3 + 0.1 * seed,
+            "worst_accuracy": 0.0,
+            "tail_accuracy": 0.05,
+            "clients": 9,
+            "fewest_targets": 40,
+            "clients_of_few": 0,
+        }
+        for seed in (0, 1)
+    }
+    text = text_of(write(tmp_path, baseline=known))
+    (cells,) = lines_of(text, "majority class")
+    assert cells[1:] == ["35.00 [0, 99]", "0.00 ± 0.00", "5.00 ± 0.00", ""]
+    assert "most frequent training target" in text
+    assert "Few test" not in text
+
+
+@pytest.mark.parametrize(
+    ("baseline", "num_examples", "expected"),
+    [
+        (None, 40, ""),
+        (None, 3, "Few test examples: 1 of 1 clients have fewer than 20, the fewest is 3"),
+        ((12, 25, 0), 3, ""),
+        ((12, 4, 2), 40, "Few test targets: 2 of 12 clients have fewer than 20, the fewest is 4"),
+    ],
+)
+def test_few_test_targets_are_warned_of(baseline, num_examples, expected, tmp_path):
+    known = {}
+    if baseline:
+        names = ("clients", "fewest_targets", "clients_of_few")
+        accuracies = {f"{metric}_accuracy": 0.5 for metric in results.METRICS}
+        known = {"0": dict(zip(names, baseline, strict=True)) | accuracies}
+    text = " ".join(text_of(write(tmp_path, num_examples=num_examples, baseline=known)).split())
+    assert expected in text
+    assert ("Few test" in text) == bool(expected)
+
+
+@pytest.mark.parametrize(("count", "floor"), [(2, "0.5"), (3, "0.25"), (5, "0.0625"), (6, "")])
+def test_too_few_seeds_for_wilcoxons_test_are_warned_of(count, floor, tmp_path):
+    accuracies = [0.1 + 0.01 * seed for seed in range(count)]
+    text = text_of(write(tmp_path, records("uniform", accuracies) + records("hasa", accuracies)))
+    assert ("Wilcoxon's p cannot be below" in text) == bool(floor)
+    if floor:
+        assert f"cannot be below {floor} with {count} seeds" in " ".join(text.split())
+
+
+def test_names_from_files_stay_in_their_cells(tmp_path):
+    folder = write(
+        tmp_path, records("uniform", [0.1, 0.2]) + records("a|\x1b[2J<script>", [0.1, 0.2])
+    )
+    text = text_of(folder)
+    assert "\x1b" not in text
+    assert "<script" not in text
+    assert r"2. a\|\\x1b\[2J&lt;script&gt;" in text.splitlines()
+    assert len(lines_of(text, "(2)")) == 3
+
+
+def test_the_script_writes_one_workdir_and_several(tmp_path):
+    one = write(tmp_path / "a", records("uniform", [0.1, 0.2]))
+    two = write(tmp_path / "b", records("uniform", [0.3], first_seed=2))
+    done = run("tables", f"--workdir={one}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (one / "table.md").read_text(encoding="utf-8") + "\n"
+    assert "2 matched seeds" in done.stdout
+    done = run("tables", f"--workdir={one},{two}", "--matched=params")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 matched seeds" in done.stdout
+    assert "20.00 [0, 45]" in done.stdout
+    assert (one / "merged_table.md").read_text(encoding="utf-8") + "\n" == done.stdout
+    assert "2 matched seeds" in (one / "table.md").read_text(encoding="utf-8")
+    done = run("tables", f"--workdir={one},{two}", "--matched=speed")
+    assert done.returncode == 2
+    assert "--matched is 'speed': use one of width" in done.stderr

@@ -1,0 +1,272 @@
+"""Workdirs read and merged: what matches is merged, what differs is named."""
+
+import json
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import hasa_jax as hj
+from experiments.analysis import results, tables
+from experiments.analysis.results import Arm
+from experiments.rooms import ComparisonConfig
+from hasa_jax import UserError
+from tests.experiments.analysis.workdirs import record, records, write, write_csv
+from tests.support.scripts import run
+
+NAMES = ("a\nb", "=1+1", "x|<script>\x1b[2J", "../c", "'-2")
+
+
+def read(*folders):
+    return results.read(list(folders))
+
+
+def changed(folder, change):
+    """Changes run.json."""
+    path = folder / "run.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    change(found)
+    path.write_text(json.dumps(found), encoding="utf-8")
+
+
+def test_seeds_are_merged(tmp_path):
+    one = write(tmp_path / "a", records("uniform", [0.1, 0.2]) + records("hasa", [0.2, 0.3]))
+    two = write(tmp_path / "b", records("hasa", [0.4], 2) + records("uniform", [0.3], 2))
+    found = read(one, two)
+    assert found.arms == (Arm("hasa", "uniform"), Arm("hasa", "hasa"))
+    assert [r["seed"] for r in found.summary if r["policy"] == "hasa"] == ["0", "1", "2"]
+    assert found.remarks == ()
+    text = tables.text_of(found, ComparisonConfig())
+    assert "3 matched seeds" in text
+    assert "+10.00 ± 0.00" in text
+
+
+def test_policies_and_methods_are_merged(tmp_path):
+    one = write(tmp_path / "a", records("uniform", [0.1, 0.2]))
+    other = [own | {"method": "fjord"} for own in records("uniform", [0.2, 0.4])]
+    found = read(one, write(tmp_path / "b", records("hasa", [0.2, 0.3]) + other))
+    assert [arm.name for arm in found.arms] == ["hasa:uniform", "hasa:hasa", "fjord:uniform"]
+    assert "| fjord:uniform" in tables.text_of(found, ComparisonConfig())
+
+
+def test_equal_results_are_there_once_and_different_ones_are_refused(tmp_path):
+    one = write(tmp_path / "a", records("uniform", [0.1, 0.2]))
+    two = write(tmp_path / "b", records("uniform", [0.2], first_seed=1))
+    found = read(one, two)
+    assert len(found.summary) == 2
+    assert len(found.metrics) == 4
+    three = write(tmp_path / "c", records("uniform", [0.21], first_seed=1))
+    with pytest.raises(UserError, match="different results of 'hasa:uniform' with seed 1"):
+        read(one, three)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"allocation": {"budget": 0.4}}, r"`budget` is 0.5 in .*a and 0.4 in .*b"),
+        ({"allocation": {"budget_unit": "macs"}}, "`budget_unit` is width"),
+        ({"model": {"hidden_dim": 9}}, "`hidden_dim` is "),
+        ({"model": {"model": "mlp"}}, "`model` is lstm"),
+        ({"training": {"num_rounds": 99}}, "`num_rounds` is "),
+        ({"reporting": {"tail_fraction": 0.5}}, "`tail_fraction` is 0.25"),
+    ],
+)
+def test_another_model_or_budget_is_refused(config, expected, tmp_path):
+    one = write(tmp_path / "a", config={"model": {"model": "lstm"}})
+    two = write(tmp_path / "b", config={"model": {"model": "lstm"}} | config)
+    with pytest.raises(UserError, match=expected) as caught:
+        read(one, two)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_data_are_refused(tmp_path):
+    one, two = write(tmp_path / "a"), write(tmp_path / "b")
+    changed(two, lambda found: found["data_sha256"].update({"1": "other"}))
+    with pytest.raises(UserError, match=r"has other data than .* \(seed 1, by their hashes\)"):
+        read(one, two)
+    # Without a seed in common, the fields decide.
+    three = write(tmp_path / "c", records("uniform", [0.3], 5), {"data": {"num_clients": 3}})
+    with pytest.raises(UserError, match=r"`num_clients` is 10 in .*a and 3 in .*c"):
+        read(one, three)
+    four = write(tmp_path / "d", records("uniform", [0.3], 5))
+    assert len(read(one, four).summary) == 5
+
+
+def test_other_settings_make_other_arms(tmp_path):
+    one = write(tmp_path / "plain", records("uniform", [0.1, 0.2]))
+    two = write(
+        tmp_path / "clipped", records("uniform", [0.2, 0.4]), {"method": {"robust": "norm_clip"}}
+    )
+    found = read(one, two)
+    assert [arm.name for arm in found.arms] == ["hasa:uniform (plain)", "hasa:uniform (clipped)"]
+    assert found.remarks == ("robust differs: None in plain, norm_clip in clipped.",)
+    text = tables.text_of(found, ComparisonConfig(reference="clipped"))
+    assert "| plain " in text
+    assert "- robust differs: None in plain, norm\\_clip" not in text
+    assert "- robust differs: None in plain, norm_clip in clipped." in text
+    # A method that only one of them has needs no folder.
+    other = [own | {"method": "fjord"} for own in records("uniform", [0.2, 0.4])]
+    three = write(tmp_path / "other", other, {"method": {"robust": "norm_clip"}})
+    assert [arm.folder for arm in read(one, three).arms] == ["", ""]
+
+
+def test_exits_may_differ(tmp_path):
+    one = write(tmp_path / "a", records("uniform", [0.1]))
+    other = [own | {"method": "scalefl"} for own in records("levels", [0.2])]
+    found = read(one, write(tmp_path / "b", other, {"model": {"exits": 4}}))
+    assert found.remarks == ("exits differs: 1 in a, 4 in b.",)
+
+
+def test_many_differences_are_counted(tmp_path):
+    fields = {"client_lr": 0.5, "batch_size": 9, "local_epochs": 3, "client_momentum": 0.5}
+    fields |= {"server_lr": 2.0, "client_clip_norm": 1.0, "lr_decay": 0.2}
+    found = read(write(tmp_path / "a"), write(tmp_path / "b", config={"training": fields}))
+    assert len(found.remarks) == 6
+    assert found.remarks[-1] == "2 more settings differ; see run.json."
+
+
+def test_rounds_are_those_of_all_arms(tmp_path):
+    one = write(tmp_path / "a", [record(round=r) for r in (2, 4, 6)])
+    two = write(tmp_path / "b", [record("hasa", round=r) for r in (3, 6)])
+    assert read(one, two).rounds == (6,)
+    three = write(tmp_path / "c", [record("hasa", round=5)])
+    with pytest.raises(UserError, match="no round was evaluated of all arms"):
+        tables.text_of(read(one, three), ComparisonConfig())
+
+
+def test_folders_have_the_shortest_names_that_tell_them_apart(tmp_path):
+    one, two = tmp_path / "x" / "run", tmp_path / "y" / "run"
+    assert results.folder_names([one, two]) == ["x/run", "y/run"]
+    assert results.folder_names([one, tmp_path / "z"]) == ["run", "z"]
+    assert results.folders_of(f"{one},{two},{one}") == [one, two]
+    with pytest.raises(UserError, match="one or more folders"):
+        results.folders_of("")
+
+
+def test_names_come_back_as_they_were(tmp_path):
+    from hasa_jax.simulation.writers import CsvWriter
+
+    folder = write(tmp_path / "w", records("uniform", [0.1]))
+    writer = CsvWriter(folder)
+    front = records("uniform", [0.1])[0]
+    clients = [{"client": name, "split": "validation", "accuracy": 0.5} for name in NAMES]
+    writer.write("metrics", [front | own for own in clients])
+    writer.publish()
+    assert [own["client"] for own in read(folder).metrics] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("metrics.csv", None, "does not exist"),
+        ("run.json", None, "does not exist"),
+        ("summary.csv", "", "no rows"),
+        ("summary.csv", "cut", "line 2: column 'aggregation' holds None"),
+        ("summary.csv", b"\xff\xfe\x00", "is damaged"),
+        ("summary.csv", "a,b\n1,2\n", "has no column"),
+        ("summary.csv", "word", "line 2: column 'round' holds 'x'"),
+    ],
+)
+def test_damaged_results_are_refused(name, content, match, tmp_path):
+    write(tmp_path)
+    path = tmp_path / name
+    text = path.read_text(encoding="utf-8")
+    if content is None:
+        path.unlink()
+    elif content == "cut":
+        path.write_text(text.splitlines()[0] + "\nhasa,uniform,pre", encoding="utf-8")
+    elif content == "word":
+        path.write_text(text.replace(",3,", ",x,"), encoding="utf-8")
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=match):
+        read(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Runs of the library: HASA on two seeds, FedAvg on one of them."""
+    folder = tmp_path_factory.mktemp("saved")
+    generator = np.random.default_rng(0)
+    arrays = {
+        name: (generator.normal(size=(40, 6)), generator.integers(0, 3, 40)) for name in NAMES
+    }
+    for method, seed in (("hasa", 0), ("hasa", 1), ("fedavg", 1)):
+        key = jax.random.key(seed)
+        hj.simulate(
+            hj.METHODS[method](),
+            hj.models.mlp(hidden=4),
+            hj.from_arrays(arrays, key),
+            num_rounds=2,
+            key=key,
+            client_optimizer=optax.sgd(0.1),
+            execution=hj.Execution("masked", devices=1),
+            reporting=hj.Reporting(eval_every=1, levels={"1": 4, "0.5": 2}),
+        ).save(folder / f"{method}{seed}")
+    return folder
+
+
+def test_runs_of_the_library_are_read_and_merged(saved):
+    folders = [saved / name for name in ("hasa0", "hasa1", "fedavg1")]
+    done = run("tables", f"--workdir={','.join(map(str, folders))}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 matched seeds" in done.stdout
+    for line in ("| hasa ", "| fedavg ", "| majority class "):
+        assert line in done.stdout
+    found = read(*folders)
+    # The reader of arrays makes spaces of line breaks.
+    assert {own["client"] for own in found.metrics} == {"a b", *NAMES[1:]}
+    assert sorted(found.baselines) == [0, 1]
+    assert {own["level"] for own in found.sizes} == {"1", "0.5"}
+    (manifest,) = (results.source_of(saved / "hasa1").manifest,)
+    assert manifest.methods["hasa"]["extraction"] == "prefix"
+    assert manifest.run.training.num_rounds == 2
+
+
+def test_pictures_of_runs_of_the_library_are_drawn(saved):
+    workdir = f"--workdir={saved / 'hasa0'},{saved / 'hasa1'}"
+    for script in ("plots", "by_size"):
+        done = run(script, workdir)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert (saved / "hasa0" / "by_size.png").stat().st_size > 5000
+
+
+def test_a_saved_run_is_not_overwritten_and_lacks_no_column(saved, tmp_path):
+    with (saved / "hasa0" / "summary.csv").open(encoding="utf-8") as file:
+        header = file.readline().strip().split(",")
+    assert header[:6] == ["method", "policy", "extraction", "aggregation", "seed", "round"]
+    assert sorted(path.name for path in (saved / "fedavg1").iterdir()) == [
+        "metrics.csv",
+        "run.json",
+        "sizes.csv",
+        "summary.csv",
+        "timings.csv",
+    ]
+
+
+def test_models_of_the_library_are_compared_by_their_units(saved, tmp_path):
+    source = results.source_of(saved / "hasa0")
+    assert list(source.manifest.model["groups"].values()) == [4]
+    folders = [
+        write(tmp_path / policy, records(policy, [0.1]), script="simulate", model=model)
+        for policy, model in (("uniform", {"groups": {"h": 7}}), ("hasa", {"groups": {"h": 8}}))
+    ]
+    with pytest.raises(UserError, match=r"the units {'h': 7} in .*uniform and {'h': 8} in .*hasa"):
+        read(*folders)
+
+
+def test_what_a_run_of_the_library_does_not_know_is_not_compared(tmp_path):
+    one = write(tmp_path / "a", records("uniform", [0.1]), {"training": {"client_lr": 0.5}})
+    two = write(tmp_path / "b", records("hasa", [0.1]), script="simulate")
+    found = read(one, two)
+    assert found.remarks == ()
+    assert len(found.arms) == 2
+
+
+def test_sizes_are_merged(tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        folder = write(tmp_path / name, records("levels", [0.1], seed))
+        own = {"level": "0.5", "size": 4, "global_accuracy": 0.1, "local_accuracy": 0.2}
+        write_csv(folder / "sizes.csv", [record("levels", seed) | own])
+    assert [own["seed"] for own in read(tmp_path / "a", tmp_path / "b").sizes] == ["0", "1"]
