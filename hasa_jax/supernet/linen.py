@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,8 @@ import numpy as np
 
 from hasa_jax.base import FederatedDataset, Params, PyTree, UserError
 from hasa_jax.supernet import units
+from hasa_jax.supernet.context_argument import context_argument
+from hasa_jax.supernet.narrow_trial import tried_sizes, try_narrow
 from hasa_jax.supernet.types import ApplyFn, Context, Model, ModelSpec
 
 
@@ -47,8 +48,9 @@ def from_linen(module: nn.Module, *, dtype: Any = jnp.float32) -> ModelSpec:
     Returns:
       A specification. Its `bind` raises a `UserError` if an axis name is no field of the module,
       if the named axes do not explain the parameter shapes of a narrower module, if the module
-      keeps state or draws random numbers, if its logits do not fit the data set, or if the method
-      has a scaler and the module does not.
+      keeps state or draws random numbers, if its logits do not fit the data set, if the method
+      has a scaler and the module does not, or if subnets of it compute something else when their
+      units are cut out than when the others are set to zero (`narrow_trial.try_narrow`).
     """
     return _LinenSpec(module, dtype)
 
@@ -70,12 +72,19 @@ class _LinenSpec:
         module = self.module.clone(**fields)
         model = supernet_of(module, dataset.train.inputs, self.dtype)
         _check_logits(model, type(module).__name__, dataset)
+        inputs = jax.ShapeDtypeStruct((1, *model.input_shape), model.input_dtype)
+        for size in tried_sizes(model):
+            kept = units.kept_of_size(model.groups, size)
+            narrow = _narrowed(module, kept, model.num_exits)
+            _check_narrow(narrow, inputs, model.shapes, model.axes, kept)
+        exact = model if self.dtype == jnp.float32 else supernet_of(module, inputs)
+        try_narrow(exact, type(module).__name__, dataset.train.inputs)
         return model
 
 
 def _check_scaler(module: nn.Module, names: set[str], scaler: str) -> None:
     """Refuses a module that would silently leave out the method's scaler."""
-    if scaler == "none" or ("scaler" in names and _context(module, Context())):
+    if scaler == "none" or ("scaler" in names and context_argument(module, Context())):
         return
     missing = "argument `context`" if "scaler" in names else "field `scaler`"
     name = type(module).__name__
@@ -171,21 +180,15 @@ def supernet_of(
     )
 
 
-def _context(module: nn.Module, context: Context) -> dict[str, Any]:
-    """Returns the context as a keyword, if the module's `__call__` has that argument."""
-    wanted = "context" in inspect.signature(type(module).__call__).parameters
-    return {"context": context} if wanted else {}
-
-
 def _init(module: nn.Module, inputs: jax.ShapeDtypeStruct, key: jax.Array) -> Params:
     """Initialises the parameters, without the boxes of their axis names."""
     zeros = jnp.zeros(inputs.shape, inputs.dtype)
-    return nn.meta.unbox(module.init(key, zeros, **_context(module, Context())))["params"]
+    return nn.meta.unbox(module.init(key, zeros, **context_argument(module, Context())))["params"]
 
 
 def _abstract_variables(module: nn.Module, inputs: jax.ShapeDtypeStruct) -> PyTree:
     """Returns shapes of the parameters, in the boxes of their axis names."""
-    init = functools.partial(module.init, **_context(module, Context()))
+    init = functools.partial(module.init, **context_argument(module, Context()))
     boxed = jax.eval_shape(init, jax.random.key(0), inputs)
     others = ", ".join(sorted(set(boxed) - {"params", "batch_moments"}))
     if others or "params" not in boxed:
@@ -262,7 +265,7 @@ def _apply_fn(module: nn.Module, dtype: Any = jnp.float32) -> ApplyFn:
         )
         variables, inputs, context = cast((variables, inputs, context), dtype)
         output, state = module.apply(
-            variables, inputs, **_context(module, context), mutable=["batch_moments"]
+            variables, inputs, **context_argument(module, context), mutable=["batch_moments"]
         )
         logits: Any = output if isinstance(output, tuple) else (output,)
         return cast((logits, state.get("batch_moments", {})), jnp.float32)
@@ -284,7 +287,7 @@ def _abstract_moments(module: nn.Module, shapes: PyTree, inputs: jax.ShapeDtypeS
 
 def _picks_positions(module: nn.Module, shapes: PyTree, inputs: jax.ShapeDtypeStruct) -> bool:
     """Returns whether the module computes the logits of two wanted positions as `[2, K]`."""
-    if not _context(module, Context()):
+    if not context_argument(module, Context()):
         return False
     some = Context(wanted=jnp.zeros(2, jnp.int32))
     apply = functools.partial(_apply_fn(module), context=some)
@@ -300,7 +303,13 @@ def _check_narrow(
     kept: Mapping[str, int],
 ) -> None:
     """Refuses a module whose narrow parameters do not have the shapes of their axis names."""
-    actual = nn.meta.unbox(_abstract_variables(module, inputs))["params"]
+    try:
+        actual = nn.meta.unbox(_abstract_variables(module, inputs))["params"]
+    except (TypeError, ValueError, ZeroDivisionError, flax.errors.FlaxError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"{type(module).__name__} does not run with {dict(kept)} units: {reason}"
+        ) from None
 
     def compare(path, names, full, leaf):
         expected = units.narrow_shape(names, full.shape, kept)
