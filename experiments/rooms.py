@@ -305,7 +305,7 @@ class MethodConfig:
     supernet_width: float = knob(
         Method.supernet_width,
         "Share of the model's units that the supernet has. HeteroFL's global model is its largest "
-        "level: level e alone is supernet_width 0.0625 with levels 1.",
+        "level: level e without others is supernet_width 0.0625 with levels 1.",
         above=0,
         most=1,
     )

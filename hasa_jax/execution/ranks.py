@@ -44,13 +44,13 @@ def check_ranks(extraction: Extraction, model: Model, train: ClientData, batch_s
         )
     for group, count in groups.items():
         ranks = np.asarray(found[group])
-        whole = ranks.shape == (count,) and np.issubdtype(ranks.dtype, np.integer)
-        if not whole or not np.array_equal(np.sort(ranks), np.arange(count)):
+        integers = ranks.shape == (count,) and np.issubdtype(ranks.dtype, np.integer)
+        if not integers or not np.array_equal(np.sort(ranks), np.arange(count)):
             shown = ", ".join(map(str, ranks.reshape(-1)[:_SHOWN]))
             raise UserError(
                 f"`extraction` {extraction.name} ranks the {count} units of group {group!r} as "
                 f"[{shown}{', ...' if ranks.size > _SHOWN else ''}], an array of shape "
-                f"{ranks.shape} and type {ranks.dtype}: ranks must be each whole number from 0 to "
+                f"{ranks.shape} and type {ranks.dtype}: ranks must be each integer from 0 to "
                 f"{count - 1} once, such as jnp.argsort(jnp.argsort(-scores))"
             )
 

@@ -24,7 +24,7 @@ def depth_width(widths: Sequence[float] | None = None) -> Extraction:
     `(l - 1) / E < k / H <= l / E` has l exits and the width
     `r_{l-1} + (r_l - r_{l-1}) (E k / H - (l - 1))`, where `r_0` is 0. Size `k = l H / E` is
     therefore exactly level l. A group of U units keeps `floor(r U)` of them, one at least. The
-    authors' `int(r U)` is of binary fractions, and loses a unit of some whole products: 62 of 90
+    authors' `int(r U)` is of binary fractions, and loses a unit of some integer products: 62 of 90
     units at .7, where this keeps 63. It never does so for their 16, 32 and 64 channels.
 
     Args:

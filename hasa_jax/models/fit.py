@@ -133,8 +133,8 @@ def place_exits(
     """
     if exits_after:
         places = (*exits_after, depth)
-        whole = all(isinstance(place, int) for place in places)
-        if not whole or sorted({0, *places}) != [0, *places]:
+        integers = all(isinstance(place, int) for place in places)
+        if not integers or sorted({0, *places}) != [0, *places]:
             raise UserError(
                 f"`exits_after`={list(exits_after)}: name blocks of `model` {name}, rising from 1 "
                 f"to {depth - 1}"

@@ -46,7 +46,7 @@ def try_narrow(model: Model, name: str, examples: Any) -> None:
     Args:
       model: the supernet, in float32.
       name: the module's, for messages.
-      examples: inputs `[B, ...]`; numbers that are not whole are replaced by random ones.
+      examples: inputs `[B, ...]`; numbers other than integers are replaced by random ones.
 
     Raises:
       UserError: naming the unit group, and the parameter next to which the difference is first.
@@ -106,7 +106,7 @@ def _random_params(model: Model, generator: np.random.Generator) -> Params:
 
 
 def _inputs(model: Model, examples: Any, generator: np.random.Generator) -> np.ndarray:
-    """Returns a tiny batch: whole numbers, such as tokens, must be those of the data."""
+    """Returns a tiny batch: integers, such as tokens, must be those of the data."""
     if jnp.issubdtype(model.input_dtype, jnp.integer):
         return np.asarray(examples[:_EXAMPLES])
     return generator.normal(size=(_EXAMPLES, *model.input_shape)).astype(model.input_dtype)
@@ -175,12 +175,12 @@ def _apart(masked: Any, sliced: Any) -> float:
 def _smallest_cause(
     model: Model, params: Params, inputs: np.ndarray, cut: _Cut
 ) -> tuple[str, _Cut]:
-    """Finds one group that is enough to make the difference; those of a field are cut together."""
+    """Finds one group that is enough to make the difference; those of a field are cut at once."""
     for field in dict.fromkeys(group.split("/")[0] for group in model.groups):
         own = [group for group in model.groups if group.split("/")[0] == field]
-        alone = cut._replace(kept={**model.groups, **{group: cut.kept[group] for group in own}})
-        if _difference(model, params, inputs, alone) > _TOLERANCE:
-            return own[0], alone
+        single = cut._replace(kept={**model.groups, **{group: cut.kept[group] for group in own}})
+        if _difference(model, params, inputs, single) > _TOLERANCE:
+            return own[0], single
     return next(iter(model.groups)), cut
 
 
