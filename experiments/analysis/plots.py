@@ -36,9 +36,10 @@ def accuracy_over_rounds(
             for arm, by_round in _by_arm(records, f"{metric}_accuracy").items():
                 values = [np.array(own) for own in by_round.values()]
                 curves.draw_curve(panel, list(by_round), values, look_of[arm])
-            panel.set_title(picture(f"{metric} client{title}"), fontsize=10)
+            panel.set_title(f"{metric} client\n{picture(title)}", fontsize=9)
             panel.set(xlabel="round", ylabel="test accuracy (%)")
             panel.xaxis.get_major_locator().set_params(integer=True)
+    figure.suptitle("Shaded: 95 % intervals over seeds, cut at 0 and 100", fontsize=9)
     curves.add_legend(figure, results.labels_of(arms), look_of, columns=3)
     curves.save(figure, target)
 
@@ -50,14 +51,14 @@ def panels_of(found: Sequence[results.Results]) -> list[tuple[str, Sequence[Reco
       found: results that were merged.
 
     Returns:
-      A title, which says what tells several rows apart, and records of summary.csv.
+      A title, which says what sets several rows apart, and records of summary.csv.
     """
     names = results.folder_names([own.folders[0] for own in found])
     panels = []
     for name, own in zip(names, found, strict=True):
         kinds = sorted({record["aggregation"] for record in own.summary})
         where = f", {name}" if len(found) > 1 else ""
-        panels.append((f", {'/'.join(kinds)} aggregation{where}", own.summary))
+        panels.append((f"{'/'.join(kinds)} aggregation{where}", own.summary))
     return panels
 
 

@@ -25,7 +25,7 @@ SUMMARY_NUMBERS = (*(f"{metric}_accuracy" for metric in METRICS), "budget_reques
 TEXTS = ("method", "policy", "extraction", "aggregation")
 LABELS = (*TEXTS, "seed", "round")
 FOLDER = "folder"
-"""The column that merged records have beside their own: the folder that tells an arm apart."""
+"""The column that merged records have beside their own: the folder that sets an arm apart."""
 
 _NAMES = (*TEXTS, "client", "split", "level")
 
@@ -38,7 +38,7 @@ _ALIKE = {
 """Fields in which workdirs must agree, by room. Data must agree too, by hash or by fields."""
 
 _FREE = ("data", "execution", "comparison", "reporting")
-"""Rooms that tell no arms apart."""
+"""Rooms that set no arms apart."""
 
 _MOST = 5
 
@@ -391,7 +391,7 @@ def _by_arm_and_seed(
 def _tagged(
     records: Sequence[Record], tags: Mapping[tuple[Arm, int], str], at: int
 ) -> list[Record]:
-    """Adds the folder that tells the arm of a record apart."""
+    """Adds the folder that sets the arm of a record apart."""
     return [{**record, FOLDER: tags.get((arm_of(record), at), "")} for record in records]
 
 
@@ -441,4 +441,6 @@ def _differences(sources: Sequence[Source], names: Sequence[str]) -> list[str]:
 
 def _text(value: Any) -> str:
     """Writes a value of a configuration as a flag has it."""
+    if value is None:
+        return "not given"
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

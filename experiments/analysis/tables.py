@@ -78,7 +78,7 @@ def choose_arm(arms: Sequence[Arm], name: str) -> Arm:
 
     Args:
       arms: all of them.
-      name: `method:policy`, a method, a policy, or the folder that tells it apart; the first arm
+      name: `method:policy`, a method, a policy, or the folder that sets it apart; the first arm
         if empty.
 
     Returns:
@@ -122,7 +122,7 @@ def accuracy_table(compared: Comparison, round: int) -> str:
     seeds = sorted({seed for own in by_arm.values() for seed in own} & set(known))
     if seeds:
         values = {m: np.array([100 * known[s][f"{m}_accuracy"] for s in seeds]) for m in METRICS}
-        lines.append(["majority class", *map(accuracy_text, values.values()), ""])
+        lines.append(["majority", *map(accuracy_text, values.values()), ""])
     headers = [_of_arm(compared), *(f"{metric} %" for metric in METRICS), "Δ mean (p t, p W)"]
     return markdown.table(headers, lines)
 
@@ -184,12 +184,16 @@ def budget_table(compared: Comparison, round: int) -> str:
 
     Returns:
       A Markdown table; `≠` marks what differs from the reference by more than `MATCHED_WITHIN`.
+      Column `uncut` has parameters that no size cuts and `params` does not count, if there are any.
     """
     by_arm = _at(compared.found, round)
     units = [
         u for u in UNITS if all(_has(r, f"budget_{u}") for o in by_arm.values() for r in o.values())
     ]
     base = by_arm[compared.reference]
+    uncut = any(
+        _has(r, "budget_uncut") and float(r["budget_uncut"]) for r in compared.found.summary
+    )
     # Arms that are called by their methods may differ in policies.
     others = _of_arm(compared) == "method" and len({arm.policy for arm in by_arm}) > 1
     lines = []
@@ -201,12 +205,15 @@ def budget_table(compared: Comparison, round: int) -> str:
         for unit in units:
             achieved = _column(own, f"budget_{unit}", own).mean() / 100
             cells.append(f"{achieved:.3f}{' ≠' if unit in apart else ''}")
+        if uncut:
+            cells.append(f"{_column(own, 'budget_uncut', own).mean() / 100:.3f}")
         lines.append([compared.labels[arm], *cells])
     headers = [
         _of_arm(compared),
         *["policy"] * others,
         "B",
         *(NAMES.get(unit, unit) for unit in units),
+        *["uncut"] * uncut,
     ]
     return markdown.table(headers, lines)
 
@@ -336,9 +343,16 @@ def _warnings(compared: Comparison, round: int) -> list[str]:
             f"Wilcoxon's p cannot be below {least_wilcoxon(fewest):g} with {fewest} seeds "
             "(2 / 2^n): run more seeds before it can say anything."
         )
+    for arm, own in by_arm.items():
+        severed = [float(r["severed"]) for r in own.values() if _has(r, "severed")]
+        if any(severed):
+            lines.append(
+                f"{escapes.markdown(compared.labels[arm])}: {np.mean(severed):.1%} of the clients "
+                "have a subnet without a path from input to output at the start."
+            )
     if found.baselines:
         lines.append(
-            "majority class: always predicting the most frequent training target of all clients, "
+            "majority: always predicting the most frequent training target of all clients, "
             "on the same test targets."
         )
     return lines

@@ -10,6 +10,7 @@ import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets import csv_rows
+from hasa_jax.simulation.escapes import from_csv_cell
 
 
 def read_scores(score_path: str, clients: tuple[str, ...], seed: int) -> np.ndarray:
@@ -32,7 +33,8 @@ def read_scores(score_path: str, clients: tuple[str, ...], seed: int) -> np.ndar
     _, header = next(csv_rows.rows_of(path), (0, []))
     columns = ["client", "score", *(["seed"] if "seed" in header else [])]
     found: dict[str, float] = {}
-    for line, (client, score, *seeds) in csv_rows.named_columns(path, columns):
+    for line, (cell, score, *seeds) in csv_rows.named_columns(path, columns):
+        client = from_csv_cell(cell)
         try:
             of_this, value = all(int(own) == seed for own in seeds), float(score)
         except ValueError:

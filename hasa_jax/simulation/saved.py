@@ -85,7 +85,7 @@ def save_run(
 
 
 def labels_of(program: Program, trial: Trial) -> dict[str, str | int]:
-    """Returns the columns that tell runs apart.
+    """Returns the columns that set runs apart.
 
     Args:
       program: what was run.

@@ -20,7 +20,7 @@ TABLES = ("metrics", "summary", "sizes", "timings")
 """What a run writes; equal runs write the same, but for timings."""
 
 ARM = ("method", "policy", "extraction", "aggregation", "seed")
-"""Columns that tell the runs of a study apart."""
+"""Columns that set the runs of a study apart."""
 
 
 class Writer(Protocol):
@@ -45,7 +45,6 @@ class CsvWriter:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = path_of(folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._files: dict[str, IO[str]] = {}
 
     def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
@@ -54,6 +53,7 @@ class CsvWriter:
             return
         new = table not in self._files
         if new:
+            self._folder.mkdir(parents=True, exist_ok=True)
             path = self._folder / f"{table}.csv.partial"
             self._files[table] = path.open("w", encoding="utf-8", newline="")
         file = self._files[table]

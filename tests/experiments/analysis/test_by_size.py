@@ -193,6 +193,12 @@ def test_a_real_run(tmp_path):
         pooled = np.average([float(r["accuracy"]) for r in full], weights=counts)
         assert float(record["global_accuracy"]) == pytest.approx(pooled)
         assert {r["size"] for r in full} == {record["size"]}
+    # What always predicting the most frequent class reaches is recorded, and a line of the table.
+    manifest = json.loads((tmp_path / "w" / "run.json").read_text(encoding="utf-8"))
+    assert sorted(manifest["baseline"]) == ["0", "1"]
+    assert 0 < manifest["baseline"]["0"]["mean_accuracy"] < 1
+    assert "| majority |" in done.stdout
+    assert max(map(len, (tmp_path / "w" / "table.md").read_text("utf-8").splitlines())) <= 100
     done = run("by_size", f"--workdir={tmp_path / 'w'}")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "w" / "by_size.png").stat().st_size > 5000

@@ -84,8 +84,8 @@ def test_other_data_have_panels_of_their_own(drawn, tmp_path):
     write(two, records("uniform", [0.1]), **other)
     draw(one, two)
     assert [panel.get_title() for panel in drawn[0].axes[::3]] == [
-        "mean client, coverage aggregation, a",
-        "mean client, coverage aggregation, b",
+        "mean client\ncoverage aggregation, a",
+        "mean client\ncoverage aggregation, b",
     ]
 
 

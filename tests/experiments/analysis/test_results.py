@@ -100,11 +100,11 @@ def test_other_settings_make_other_arms(tmp_path):
     )
     found = read(one, two)
     assert [arm.name for arm in found.arms] == ["hasa:uniform (plain)", "hasa:uniform (clipped)"]
-    assert found.remarks == ("robust differs: None in plain, norm_clip in clipped.",)
+    assert found.remarks == ("robust differs: not given in plain, norm_clip in clipped.",)
     text = tables.text_of(found, ComparisonConfig(reference="clipped"))
     assert "| plain " in text
-    assert "- robust differs: None in plain, norm\\_clip" not in text
-    assert "- robust differs: None in plain, norm_clip in clipped." in text
+    assert "- robust differs: not given in plain, norm\\_clip" not in text
+    assert "- robust differs: not given in plain, norm_clip in clipped." in text
     # A method that only one of them has needs no folder.
     other = [own | {"method": "fjord"} for own in records("uniform", [0.2, 0.4])]
     three = write(tmp_path / "other", other, {"method": {"robust": "norm_clip"}})
@@ -212,7 +212,7 @@ def test_runs_of_the_library_are_read_and_merged(saved):
     done = run("tables", f"--workdir={','.join(map(str, folders))}")
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 matched seeds" in done.stdout
-    for line in ("| hasa ", "| fedavg ", "| majority class "):
+    for line in ("| hasa ", "| fedavg ", "| majority "):
         assert line in done.stdout
     found = read(*folders)
     # The reader of arrays makes spaces of line breaks.

@@ -162,6 +162,16 @@ def test_columns_that_a_run_has_are_shown(tmp_path):
     assert "MB down" not in text_of(write(tmp_path / "old"))
 
 
+def test_uncut_parameters_and_severed_subnets_are_shown_where_there_are_any(tmp_path):
+    summary = records("uniform", [0.1, 0.2], budget_uncut=0.0, severed=0.0)
+    assert "uncut" not in text_of(write(tmp_path / "none", summary))
+    summary += records("hasa", [0.1, 0.2], budget_uncut=0.25, severed=0.5)
+    text = text_of(write(tmp_path / "some", summary))
+    assert lines_of(text, "policy")[-1][-1] == "uncut"
+    assert lines_of(text, "hasa")[-1][-1] == "0.250"
+    assert "- hasa: 50.0% of the clients have a subnet without a path" in text
+
+
 def test_the_most_frequent_class_is_a_line_of_the_table(tmp_path):
     known = {
         str(seed): {
@@ -175,7 +185,7 @@ def test_the_most_frequent_class_is_a_line_of_the_table(tmp_path):
         for seed in (0, 1)
     }
     text = text_of(write(tmp_path, baseline=known))
-    (cells,) = lines_of(text, "majority class")
+    (cells,) = lines_of(text, "majority")
     assert cells[1:] == ["35.00 [0, 99]", "0.00 ± 0.00", "5.00 ± 0.00", ""]
     assert "most frequent training target" in text
     assert "Few test" not in text
