@@ -50,6 +50,8 @@ def project(profile: np.ndarray, stats: ClientStats, budget: Budget) -> np.ndarr
     low, high = 0.0, 1.0 / profile.min()
     for _ in range(200):
         middle = 0.5 * (low + high)
+        if not low < middle < high:
+            break  # No number is between them.
         reached = q @ budget.cost(np.clip(middle * profile, lower, upper))
         low, high = (middle, high) if reached < budget.target else (low, middle)
     return np.clip(high * profile, lower, upper)

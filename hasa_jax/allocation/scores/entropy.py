@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from hasa_jax.allocation.scores.counts import label_counts
+from hasa_jax.allocation.scores.counts import counts_in_blocks
 from hasa_jax.allocation.scores.score import Score, one_number
 from hasa_jax.base import ClientData
 from hasa_jax.supernet.types import Model
@@ -25,7 +25,8 @@ def entropy() -> Score:
 
 def _score(data: ClientData, model: Model, key: jax.Array) -> np.ndarray:
     del model, key
-    return entropy_of_counts(label_counts(data))
+    blocks = counts_in_blocks(data.offsets, data.targets, data.num_classes)
+    return np.concatenate([entropy_of_counts(counts) for counts in blocks])
 
 
 def entropy_of_counts(counts: np.ndarray) -> np.ndarray:

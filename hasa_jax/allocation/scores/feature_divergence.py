@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import itertools
 
 import jax
 import numpy as np
 
 from hasa_jax import keys
-from hasa_jax.allocation.scores.label_divergence import divergence_of_counts
+from hasa_jax.allocation.scores.label_divergence import divergence_of_values
 from hasa_jax.allocation.scores.score import Score
 from hasa_jax.base import ClientData
 from hasa_jax.supernet.types import Model
@@ -52,36 +51,25 @@ def _score(
     data: ClientData, model: Model, key: jax.Array, *, num_features: int, bins: int, alpha: float
 ) -> np.ndarray:
     del model
-    inputs = np.asarray(data.inputs)
-    offsets = np.asarray(data.offsets)
+    inputs, offsets = np.asarray(data.inputs), np.asarray(data.offsets)
     if inputs.dtype.kind in "iu":
-        return divergence_of_counts(_token_counts(inputs, offsets), alpha)
+        # Padding becomes -1, which is not counted.
+        tokens, places = np.unique(inputs[inputs != _PADDING], return_inverse=True)
+        found = np.full(inputs.shape, -1)
+        found[inputs != _PADDING] = places
+        return divergence_of_values(offsets, found, len(tokens), alpha)
     generator = keys.generator(keys.address(key, keys.Stream.SCORE))
     flat = inputs.reshape(len(inputs), -1)
     directions = generator.standard_normal((flat.shape[1], num_features), np.float32)
     blocks = range(0, len(flat), _BLOCK)
     features = np.concatenate([flat[first : first + _BLOCK] @ directions for first in blocks])
-    counts = np.stack([_bin_counts(column, offsets, bins) for column in features.T])
-    return np.mean([divergence_of_counts(count, alpha) for count in counts], axis=0)
+    total = np.zeros(data.num_clients)
+    for column in features.T:
+        total += divergence_of_values(offsets, _bins_of(column, bins), bins, alpha)
+    return total / num_features
 
 
-def _token_counts(inputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Counts every token of each client `[N, V]`."""
-    tokens, places = np.unique(inputs, return_inverse=True)
-    places = places.reshape(inputs.shape)
-    counts = [
-        np.bincount(places[start:stop].ravel(), minlength=len(tokens))
-        for start, stop in itertools.pairwise(offsets)
-    ]
-    return np.stack(counts)[:, tokens != _PADDING]
-
-
-def _bin_counts(column: np.ndarray, offsets: np.ndarray, bins: int) -> np.ndarray:
-    """Counts the values of each client in bins of equal shares of all values `[N, bins]`."""
+def _bins_of(column: np.ndarray, bins: int) -> np.ndarray:
+    """Returns the bin of each value `[D]`; bins hold equal shares of all values."""
     edges = np.quantile(column, np.arange(1, bins) / bins)
-    places = np.searchsorted(edges, column, side="right")
-    counts = [
-        np.bincount(places[start:stop], minlength=bins)
-        for start, stop in itertools.pairwise(offsets)
-    ]
-    return np.stack(counts)
+    return np.searchsorted(edges, column, side="right")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import numpy as np
 
-from hasa_jax.allocation.scores.counts import label_counts, smoothed
+from hasa_jax.allocation.scores.counts import counts_in_blocks, smoothed
 from hasa_jax.allocation.scores.score import Score
 from hasa_jax.base import ClientData
 from hasa_jax.supernet.types import Model
@@ -33,13 +34,33 @@ def label_divergence(alpha: float = 1.0) -> Score:
 
 def _score(data: ClientData, model: Model, key: jax.Array, *, alpha: float) -> np.ndarray:
     del model, key
-    return divergence_of_counts(label_counts(data), alpha)
+    return divergence_of_values(data.offsets, data.targets, data.num_classes, alpha)
 
 
 def _class_counts(data: ClientData, model: Model) -> int:
     """Returns the numbers of a client's label counts."""
     del model
     return data.num_classes
+
+
+def divergence_of_values(offsets: Any, values: Any, bins: int, alpha: float) -> np.ndarray:
+    """Computes the divergence of every client's values from all values.
+
+    The counts of all clients are never in memory at once.
+
+    Args:
+      offsets: client i owns the examples `offsets[i]:offsets[i + 1]`, `[N + 1]`.
+      values: integers below `bins`, `[D, ...]`; negative ones are not counted.
+      bins: number of values.
+      alpha: Laplace smoothing, 0 for none.
+
+    Returns:
+      Jensen-Shannon divergences `[N]` float64 in nats.
+    """
+    found = np.asarray(values)
+    pooled = smoothed(np.bincount(found[found >= 0], minlength=bins), alpha)[None]
+    blocks = counts_in_blocks(offsets, found, bins)
+    return np.concatenate([jensen_shannon(smoothed(counts, alpha), pooled) for counts in blocks])
 
 
 def divergence_of_counts(counts: np.ndarray, alpha: float) -> np.ndarray:
