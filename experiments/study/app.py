@@ -29,6 +29,9 @@ Main = Callable[[RunConfig, Set[str]], object]
 BAD_INPUT = 2
 """Exit status of a script whose input cannot be used."""
 
+MOST_LETTERS = 2000
+"""Letters of an error that are shown, whatever names from data are in it."""
+
 
 def run_app(main: Main) -> None:
     """Runs a script on the command line of this process, and ends the process.
@@ -108,7 +111,8 @@ def _fail(message: object) -> int:
     """Prints an error in one line; arguments are named as flags."""
     with contextlib.suppress(OSError):  # The terminal may be gone.
         line = one_line(" ".join(as_flags(str(message)).split()))
-        print(f"error: {line}", file=sys.stderr)
+        more = f" ... ({len(line) - MOST_LETTERS} more)" if len(line) > MOST_LETTERS else ""
+        print(f"error: {line[:MOST_LETTERS]}{more}", file=sys.stderr)
     return BAD_INPUT
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.messages import first_of
 from hasa_jax.datasets.paths import content_of, path_of, shown
 
 Row = tuple[int, tuple[str, ...]]
@@ -28,7 +29,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_MOST_COLUMNS, _MOST_LETTERS, _MOST_ROWS = 10, 40, 3
+_MOST_ROWS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,10 +214,8 @@ def _position(header: Sequence[str], column: str, path: pathlib.Path) -> int:
     """Returns the position of a column in the header."""
     if header.count(column) != 1:
         found = "twice or more" if column in header else "not there"
-        names = [name[:_MOST_LETTERS] for name in header[:_MOST_COLUMNS]]
-        more = f" and {len(header) - len(names)} more" if len(header) > len(names) else ""
         raise UserError(
-            f"column {column!r} is {found} in {shown(path)}: its columns are {names}{more}"
+            f"column {column!r} is {found} in {shown(path)}: its columns are {first_of(header)}"
         )
     return header.index(column)
 

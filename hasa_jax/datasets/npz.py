@@ -16,7 +16,7 @@ from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets.arrays import from_arrays, is_integral
 from hasa_jax.datasets.files.archive import DAMAGE, Member, is_bomb, member_of, values_of
 from hasa_jax.datasets.memory import check_memory
-from hasa_jax.datasets.messages import one_line
+from hasa_jax.datasets.messages import first_of, one_line
 from hasa_jax.datasets.names import joined_note, spellings
 from hasa_jax.datasets.paths import opened, path_of, shown
 
@@ -93,7 +93,7 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
                 if missing:
                     raise UserError(
                         f"{path} has no array {missing[0]!r}: it needs {', '.join(_ARRAYS)}, and "
-                        f"has {one_line(', '.join(found) or 'none')}"
+                        f"has {first_of(found)}"
                     )
                 members = {name: member_of(archive, stream, name) for name in _ARRAYS}
                 _check(path, members)
