@@ -2,7 +2,11 @@
 
 `tests/golden` has the commands and the records that the first edition wrote, fully optimised by the
 compiler. Its column `units` is called `size` now. In the process of the tests, which compiles
-quickly, losses are equal within a millionth.
+quickly, losses are equal within a millionth. What the first edition did by default stands in the
+commands where the default is another today: HASA's coverage mean and exact projection, and the
+evaluation of the next round's draw. Two things are not compared: columns and splits that it did
+not have, and the executed MACs of masked runs, where it wrote those of sliced ones. One line is of
+today: FIARSE's level .25 in `fiarse_cnn/sizes.csv`, which was the nearest size and is exact now.
 """
 
 import csv
@@ -18,6 +22,7 @@ COMMANDS = json.loads((GOLDEN / "commands.json").read_text(encoding="utf-8"))
 NUM_RECORDS = 1171
 TABLES = ("metrics.csv", "summary.csv", "sizes.csv")
 TOLERANCE = 1e-6
+LATER_SPLITS = ("global_test",)
 OPTIMISED = ("fedrolex_resnet18", "nan_dropped_fedprox_yogi")
 """A process of their own optimises these fully: what they compute magnifies the last bits."""
 SLOW = ("fedrolex_resnet18", "heterofl_transformer")
@@ -28,6 +33,15 @@ def lines_of(path):
     with path.open(encoding="utf-8", newline="") as file:
         header, *records = csv.reader(file)
     return ["size" if name == "units" else name for name in header], records
+
+
+def in_columns(header, own_header, records):
+    """Returns records with the columns of a header, in its order, without splits of later code."""
+    places = [own_header.index(name) for name in header]
+    lines = [[record[place] for place in places] for record in records]
+    if "split" not in header:
+        return lines
+    return [line for line in lines if line[header.index("split")] not in LATER_SPLITS]
 
 
 def differing(header, expected, found):
@@ -57,10 +71,13 @@ def test_records_are_those_of_the_first_edition(name, tmp_path, record_property)
             continue
         header, expected = lines_of(GOLDEN / name / table)
         own_header, found = lines_of(tmp_path / table)
-        assert own_header == header
+        found = in_columns(header, own_header, found)
         assert len(found) == len(expected)
         for line, (one, other) in enumerate(zip(expected, found, strict=True), start=2):
-            assert not differing(header, one, other), f"{table}, line {line}: {one}, now {other}"
+            wrong = set(differing(header, one, other))
+            if "--execution=masked" in command["flags"][0]:
+                wrong -= {"budget_executed"}
+            assert not wrong, f"{table}, line {line}: {wrong}: {one}, now {other}"
         compared += len(expected)
     record_property("records compared", compared)
 

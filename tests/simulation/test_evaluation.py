@@ -135,9 +135,62 @@ def test_views_are_own_sizes_supernet_and_levels(hides):
     objective = hj.OBJECTIVES["masked_cross_entropy" if hides else "cross_entropy"]()
     program = small.program(small.supernet("mlp"), DATA, method=small.plain(objective=objective))
     found = evaluation.views(program, {"half": 6})
-    names = ["validation", "test", "supernet_validation", "supernet_test", "half_test"]
-    assert [view.name for view in found] == names + ["half_test"] * hides
-    assert [view.size for view in found] == [None, None, 12, 12, 6] + [6] * hides
-    assert [view.all_classes for view in found] == [False, False, True, True, True] + [
-        False
-    ] * hides
+    expected = {
+        "validation": (None, False),
+        "test": (None, False),
+        "supernet_validation": (12, True),
+        "supernet_test": (12, True),
+    }
+    if hides:
+        expected["global_test"] = (12, False)
+    half = [("half_test", (6, True)), ("half_test", (6, False))]
+    found = [(view.name, (view.size, view.all_classes)) for view in found]
+    assert found == [*expected.items(), *half[: 1 + hides]]
+
+
+def window(state, start, size):
+    """Returns the narrow parameters of a window of units that starts at `start` in each group."""
+    model = small.supernet("mlp")
+    ranks = {name: (np.arange(count) - start) % count for name, count in model.groups.items()}
+    kept = units.kept_of_size(model.groups, size)
+    return kept, units.gather(state.params, model.axes, ranks, kept)
+
+
+@pytest.mark.parametrize(("draw", "start"), [("last", 1), ("next", 2)])
+def test_the_draw_that_was_trained_is_evaluated(draw, start):
+    """After two rounds the window of round 1 was trained; that of round 2 was not."""
+    dataset, model = small.dataset(), small.supernet("mlp")
+    method = small.plain(extraction=hj.EXTRACTIONS["rolling"]())
+    algorithm = hj.build(
+        method, small.Bound(model), dataset, key=KEY, execution=hj.Execution("masked", devices=1)
+    )
+    state = algorithm.init(KEY)
+    for _ in range(2):
+        state, _ = algorithm.round(state, algorithm.sample(state))
+    found = algorithm.evaluate(state, draw=draw)
+    for client, size in enumerate(algorithm.allocation.sizes):
+        kept, narrow = window(state, start, int(size))
+        own = slice(*dataset.test.offsets[client : client + 2])
+        (logits,), _ = model.narrow(kept, 1)(narrow, dataset.test.inputs[own], hj.Context())
+        hits = np.argmax(logits, -1) == dataset.test.targets[own]
+        assert found.accuracy[client] == pytest.approx(hits.mean())
+    with pytest.raises(hj.UserError, match="unknown `draw` 'first': use one of last, next"):
+        algorithm.evaluate(state, draw="first")
+
+
+def test_dynamic_sizes_are_those_of_the_draw():
+    dataset = small.dataset()
+    method = small.plain(policy=hj.POLICIES["levels"]((1.0, 0.25), dynamic=True))
+    algorithm = hj.build(
+        method,
+        small.Bound(small.supernet("mlp")),
+        dataset,
+        key=KEY,
+        execution=hj.Execution("masked", devices=1),
+    )
+    state = algorithm.init(KEY)
+    state, _ = algorithm.round(state, algorithm.sample(state))
+    last, after = (algorithm.allocation.sizes_at(round) for round in (0, 1))
+    assert last.tolist() != after.tolist()
+    np.testing.assert_array_equal(algorithm.evaluate(state).sizes, last)
+    np.testing.assert_array_equal(algorithm.evaluate(state, draw="next").sizes, after)

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 import hasa_jax as hj
-from hasa_jax.simulation.evaluation import OWN_TEST, View
+from hasa_jax.allocation.connection import Connection
+from hasa_jax.simulation.evaluation import GLOBAL, OWN_TEST, SUPERNET, View
 from hasa_jax.simulation.records import records_of
 from hasa_jax.supernet import costs, units
 from tests.support import small
 
 DATASET = small.dataset()
 NAMES = DATASET.client_names
+FULL = View("test", SUPERNET, 12, True)
 SPLITS = ["validation", "test", "supernet_validation", "supernet_test"]
 
 
@@ -57,8 +59,12 @@ def test_the_summary_records_what_the_sizes_cost(unit):
     program = small.program(small.supernet("mlp"), DATASET.train)
     budget = hj.BudgetSpec(unit=unit)
     trial = small.trial(program, DATASET, policy=hj.POLICIES["hasa"](), budget=budget)
-    found = [result(OWN_TEST, trial.allocation.sizes, np.ones(4), np.ones(4))]
-    (record,) = records_of(program, trial, found, 3, 0.25, {})["summary"]
+    ones = np.ones(4)
+    found = [
+        result(OWN_TEST, trial.allocation.sizes, ones, ones),
+        result(FULL, [12] * 4, ones, ones),
+    ]
+    (record,) = records_of(program, trial, found, 3, 0.25, {}, {})["summary"]
     model, q = program.model, DATASET.train.num_examples / DATASET.train.num_examples.sum()
     kept = [units.kept_of_size(model.groups, int(size)) for size in trial.allocation.sizes]
     params = [costs.parameter_count(model, own) for own in kept]
@@ -66,7 +72,9 @@ def test_the_summary_records_what_the_sizes_cost(unit):
     assert record["budget_width"] == pytest.approx(q @ trial.allocation.widths)
     full = costs.parameter_count(model, model.groups), costs.mac_count(model, model.groups)
     assert record["budget_params"] == pytest.approx(q @ params / full[0])
-    assert record["budget_macs"] == record["budget_executed"] == pytest.approx(q @ macs / full[1])
+    assert record["budget_macs"] == pytest.approx(q @ macs / full[1])
+    # Masked execution computes every client at full size.
+    assert record["budget_executed"] == 1
     assert record["budget_requested"] == 0.5
     assert record[f"budget_{unit}"] <= 0.5
 
@@ -85,10 +93,15 @@ def test_levels_have_a_global_and_a_local_accuracy_by_hand():
     half = np.full(4, 6)
     found = [
         result(OWN_TEST, trial.allocation.sizes, accuracy, targets),
+        result(FULL, [12] * 4, np.array([0.9, 0.7, np.nan, 0.2]), targets),
+        result(
+            View("test", GLOBAL, 12, False), [12] * 4, np.array([1.0, 0.6, np.nan, 0.3]), targets
+        ),
         result(View("test", "half", 6, True), half, accuracy, targets),
         result(View("test", "half", 6, False), half, np.array([1.0, 1.0, np.nan, 0.4]), targets),
     ]
-    tables = records_of(program, trial, found, 3, 0.25, {})
+    connections = {"half": Connection(0.25, severed=True)}
+    tables = records_of(program, trial, found, 3, 0.25, {}, connections)
     assert tables["sizes"] == [
         {
             "round": 3,
@@ -97,9 +110,26 @@ def test_levels_have_a_global_and_a_local_accuracy_by_hand():
             "width": 0.5,
             "global_accuracy": pytest.approx(0.4),
             "local_accuracy": pytest.approx(0.8),
+            "empty_layers": 0.25,
+            "severed": 1,
         }
     ]
-    assert {record["split"] for record in tables["metrics"]} == {"test"}
+    assert {r["split"] for r in tables["metrics"]} == {"test", "supernet_test", "global_test"}
+    (summary,) = tables["summary"]
+    # The global model predicts only a client's own classes here.
+    assert summary["global_mean_accuracy"] == pytest.approx(np.mean([1.0, 0.6, 0.3]))
+    assert summary["global_worst_accuracy"] == 0.3
+
+
+def test_where_no_class_is_hidden_the_global_accuracy_is_that_of_the_supernet():
+    _, history = trained()
+    for record in history.summary:
+        supernet = [
+            r["accuracy"]
+            for r in history.metrics
+            if (r["round"], r["split"]) == (record["round"], "supernet_test")
+        ]
+        assert record["global_mean_accuracy"] == pytest.approx(np.mean(supernet))
 
 
 def test_levels_are_evaluated_on_the_test_examples_of_all_clients():
@@ -123,3 +153,5 @@ def test_levels_are_evaluated_on_the_test_examples_of_all_clients():
     assert full["global_accuracy"] == pytest.approx(pooled)
     assert full["local_accuracy"] == pytest.approx(np.mean(column("test", "accuracy")))
     assert column("test", "loss")[3] != column("supernet_test", "loss")[3]
+    # All clients train at full size, so the global model on own classes is their own subnet.
+    assert column("global_test", "accuracy") == column("test", "accuracy")

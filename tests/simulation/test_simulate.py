@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 import hasa_jax as hj
+from hasa_jax.simulation.program import executed_share
 from hasa_jax.simulation.writers import TABLES
-from tests.simulation.simulated import DATASET, result
+from tests.simulation.simulated import DATASET, MODEL, OPTIONS, result
+from tests.support import small
 
 
 def test_the_table_has_a_line_for_each_evaluation_and_the_ledger():
@@ -23,7 +25,8 @@ def test_the_table_has_a_line_for_each_evaluation_and_the_ledger():
     ledger = result().ledger
     assert lines[-1] == (
         f"hasa: budget 0.5 (width); achieved width {ledger.width:.3f}, "
-        f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, executed {ledger.executed:.3f}"
+        f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, bytes {ledger.bytes:.3f}, "
+        f"executed {executed_share(result().program, ledger):.3f}"
     )
     assert len(lines) == 5
 
@@ -55,3 +58,19 @@ def test_a_subnet_has_the_accuracy_that_was_recorded(client):
 def test_an_unknown_client_is_refused(client):
     with pytest.raises(hj.UserError, match=r"no `client` is called .*'client 0', 'client 1'"):
         result().subnet(client)
+
+
+def test_a_subnet_of_a_window_is_the_one_that_was_trained_and_recorded():
+    options = OPTIONS | {"num_rounds": 2}
+    method = small.plain(extraction=hj.EXTRACTIONS["rolling"]())
+    found = hj.simulate(method, MODEL, DATASET, **options)
+    module, params = found.subnet(1)
+    own = slice(*DATASET.test.offsets[1:3])
+    logits = jax.jit(module.apply)({"params": params}, DATASET.test.inputs[own])
+    hits = np.argmax(logits, axis=-1) == DATASET.test.targets[own]
+    recorded = [
+        record["accuracy"]
+        for record in found.records["metrics"]
+        if (record["round"], record["split"], record["client"]) == (2, "test", "client 1")
+    ]
+    assert recorded == [pytest.approx(hits.mean())]

@@ -96,6 +96,53 @@ def test_executed_is_known_but_no_unit_of_a_budget(name):
         costs.cost_table(model, extraction, "flops")
 
 
+def test_bytes_of_units_by_hand():
+    """A client of 5 of 12 units also has 4 of 8; it gets and sends 4 bytes a parameter."""
+    model, extraction = small.mlp(), EXTRACTIONS["prefix"]()
+    count = 4 * 5 + 5 + 5 * 4 + 4 + 4 * 5 + 5
+    shape = extraction.shape(model, 5)
+    assert costs.bytes_down(model, extraction, shape) == 4 * count
+    assert costs.bytes_up(model, extraction, shape) == 4 * count
+    full = 4 * 12 + 12 + 12 * 8 + 8 + 8 * 5 + 5
+    assert costs.cost_table(model, extraction, "bytes")[5] == pytest.approx(count / full)
+
+
+def test_bytes_of_a_part_that_the_clients_data_decide():
+    """The server sends the supernet; the client says which parts it kept, a bit for each."""
+    model, full = small.mlp(), 209
+    units_kept = EXTRACTIONS["neuron_importance"](measure="fisher")
+    shape = units_kept.shape(model, 5)
+    assert costs.bytes_down(model, units_kept, shape) == 4 * full
+    assert costs.bytes_up(model, units_kept, shape) == 4 * 74 + 3  # 20 units
+    single = EXTRACTIONS["importance"](measure="fisher")
+    (kept,) = dict(single.shape(model, 5).kept).values()
+    assert costs.bytes_up(model, single, single.shape(model, 5)) == 4 * kept + 27  # 209 bits
+    # By magnitude the server knows the mask from what it sent.
+    known = EXTRACTIONS["importance"]()
+    assert costs.bytes_up(model, known, known.shape(model, 5)) == 4 * kept
+    assert costs.bytes_down(model, known, known.shape(model, 5)) == 4 * kept
+
+
+def test_norms_are_sent_but_count_apart():
+    model = small.perceptron(norm="batch")
+    norms = 4 * 9  # Gain and bias of two layers of 9.
+    total = costs.parameter_count(model, model.groups)
+    extraction = EXTRACTIONS["importance"](levels=(1.0, 0.1))
+    assert costs.uncut_share(model, extraction) == pytest.approx(norms / total)
+    shape = extraction.shape(
+        model, int(np.argmin(np.abs(costs.cost_table(model, extraction, "params") - 0.1)))
+    )
+    assert dict(shape.kept)["model"] == int(0.1 * (total - norms))
+    assert costs.bytes_down(model, extraction, shape) == 4 * (int(0.1 * (total - norms)) + norms)
+    assert costs.uncut_share(model, EXTRACTIONS["prefix"]()) == 0
+
+
+def test_masked_execution_computes_every_pass_at_full_size():
+    model = small.mlp()
+    assert costs.masked_macs(model, EXTRACTIONS["prefix"]()) == 1
+    assert costs.masked_macs(model, EXTRACTIONS["ordered_dropout"](teacher=True)) == 2
+
+
 class Looping(nn.Module):
     hidden: int = 8
 
