@@ -29,7 +29,7 @@ def population():
 def test_counts_of_all_clients_are_never_there_at_once(score):
     """They would take 200 MB."""
     data = population()
-    with little_memory(150 * 2**20):
+    with little_memory(2**27):
         scores = SCORES[score]()(data, None, jax.random.key(0))
     few = data.replace(offsets=data.offsets[:101], targets=data.targets[:200])
     counted = np.stack([np.bincount(t, minlength=NUM_CLASSES) for t in few.targets.reshape(100, 2)])

@@ -9,7 +9,7 @@ import numpy as np
 
 from hasa_jax.base import ClientData
 
-_COUNTS_OF_A_BLOCK = 2**22
+_COUNTS_OF_A_BLOCK = 2**20
 
 
 def label_counts(data: ClientData) -> np.ndarray:
@@ -37,7 +37,7 @@ def counts_in_blocks(offsets: Any, values: Any, bins: int) -> Iterator[np.ndarra
 
     Yields:
       Counts `[n, bins]` int64 of the next n clients. A block has so few clients that its counts
-      take 32 MiB, however many clients there are.
+      take 8 MiB, however many clients there are.
     """
     offsets, values = np.asarray(offsets, np.int64), np.asarray(values)
     most = max(1, _COUNTS_OF_A_BLOCK // max(1, bins))
