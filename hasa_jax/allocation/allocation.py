@@ -17,6 +17,7 @@ from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.rounding import round_to_sizes
 from hasa_jax.allocation.stats import ClientStats
 from hasa_jax.base import ClientData, UserError
+from hasa_jax.numerics import in_32_bits
 from hasa_jax.supernet import costs, units
 from hasa_jax.supernet.initial import initial_params
 from hasa_jax.supernet.types import Extraction, Model
@@ -50,6 +51,7 @@ class Allocation:
         return self.sizes if self.redraw is None else self.redraw(round)
 
 
+@in_32_bits
 def allocate(
     train: ClientData,
     model: Model,

@@ -13,6 +13,7 @@ from hasa_jax.allocation.scores.score import NUMBER_BYTES, message_bytes
 from hasa_jax.base import ClientReport, FederatedDataset, ServerState, UserError
 from hasa_jax.execution.layout import Cohort, Layout
 from hasa_jax.methods.method import Method
+from hasa_jax.numerics import in_32_bits
 from hasa_jax.simulation import cohorts
 from hasa_jax.simulation.draws import DRAWS, scored_round
 from hasa_jax.simulation.evaluation import EvaluationResult, View, evaluate_view
@@ -45,6 +46,7 @@ class FederatedAlgorithm:
         """Every client's size, and the ledger of the budget."""
         return self.trial.allocation
 
+    @in_32_bits
     def init(self, key: jax.Array) -> ServerState:
         """Returns the server's state before round 0.
 
@@ -56,6 +58,7 @@ class FederatedAlgorithm:
         """
         return init_state(self.program, key)
 
+    @in_32_bits
     def sample(self, state: ServerState) -> Cohort:
         """Draws the clients of the next round: who, at which size, with which weight.
 
@@ -68,6 +71,7 @@ class FederatedAlgorithm:
         trial = self.trial._replace(key=state.key)
         return cohorts.draw(self.program, self.layout, trial, int(state.round))
 
+    @in_32_bits
     def round(self, state: ServerState, cohort: Cohort) -> tuple[ServerState, ClientReport]:
         """Runs one communication round.
 
@@ -82,6 +86,7 @@ class FederatedAlgorithm:
         state, report = scan_rounds(self.program, state, data, cohorts.stack([cohort]))
         return state, jax.tree.map(lambda x: x[0], report)
 
+    @in_32_bits
     def evaluate(
         self, state: ServerState, split: str = "test", draw: str = "last"
     ) -> EvaluationResult:
@@ -110,6 +115,7 @@ class FederatedAlgorithm:
         return found
 
 
+@in_32_bits
 def build(
     method: Method,
     model: ModelSpec,
@@ -158,6 +164,7 @@ def build(
     return FederatedAlgorithm(program, trial, layout, resident(program, [trial], layout))
 
 
+@in_32_bits
 def allocate_clients(
     method: Method,
     model: Model,

@@ -150,7 +150,7 @@ class Checkpoints:
         self._folder, self._every, self._say = path_of(folder), every, say
         self._identity = json.loads(json.dumps(identity))  # Tuples come back as lists.
         self._saving = 0
-        self._records = RecordFile(folder / RECORDS)
+        self._records = RecordFile(self._folder / RECORDS)
         self._orbax = ocp
         self._manager = self._guarded(
             "could not be opened",

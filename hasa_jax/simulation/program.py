@@ -20,6 +20,7 @@ from hasa_jax.client.training import LocalRule
 from hasa_jax.execution.ranks import check_ranks
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.methods.method import Method
+from hasa_jax.numerics import in_32_bits
 from hasa_jax.simulation.options import CLIENT_LEARNING_RATE, Execution, Training
 from hasa_jax.supernet import costs, label_rows, units
 from hasa_jax.supernet.types import Extraction, Model, ModelSpec
@@ -73,6 +74,7 @@ class Program:
         return self.execution.client_block or (1 if cpu else None)
 
 
+@in_32_bits
 def make_program(
     method: Method,
     model: ModelSpec,

@@ -15,6 +15,7 @@ from hasa_jax.allocation.connection import Connection
 from hasa_jax.base import ClientData, ClientReport, ServerState, UserError
 from hasa_jax.execution import sharding
 from hasa_jax.execution.layout import Cohort
+from hasa_jax.numerics import in_32_bits
 from hasa_jax.server.aggregation import all_finite
 from hasa_jax.simulation import cohorts, feed, health, records
 from hasa_jax.simulation.checkpoint import Checkpoints, Saved
@@ -56,6 +57,7 @@ def never() -> bool:
     return False
 
 
+@in_32_bits
 def run_trials(
     program: Program,
     trials: Sequence[Trial],

@@ -16,6 +16,7 @@ import optax
 from hasa_jax.allocation.ledger import Ledger
 from hasa_jax.base import FederatedDataset, Params, PyTree, ServerState, UserError
 from hasa_jax.methods.method import Method
+from hasa_jax.numerics import in_32_bits
 from hasa_jax.simulation.algorithm import allocate_clients
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.deploy import deploy, deployed_moments
@@ -97,6 +98,7 @@ class Result:
         rounds = int(self.state.round)
         return save_run(folder, self.program, self.trial, self.records, rounds, self.reporting)
 
+    @in_32_bits
     def subnet(self, client: str | int) -> tuple[nn.Module, Params]:
         """Takes a client's trained subnet out of the supernet, to deploy.
 
@@ -116,6 +118,7 @@ class Result:
             self.program, scored_state(self.state, "last"), self.trial.dataset.train, number, size
         )
 
+    @in_32_bits
     def moments(self, client: str | int) -> PyTree:
         """Returns the calibrated moments of a client's subnet; empty without static norms.
 
@@ -141,6 +144,7 @@ class Result:
         return int(client), int(sizes[client])
 
 
+@in_32_bits
 def simulate(
     method: Method,
     model: ModelSpec,

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from hasa_jax.base import ClientData
+from hasa_jax.numerics import in_32_bits
 from hasa_jax.supernet.types import Model
 
 ScoreFn = Callable[[ClientData, Model, jax.Array], np.ndarray]
@@ -31,6 +32,7 @@ class Score:
     values: ScoreFn
     numbers: Callable[[ClientData, Model], int]
 
+    @in_32_bits
     def __call__(self, data: ClientData, model: Model, key: jax.Array) -> np.ndarray:
         """Returns the scores `[N]`."""
         return self.values(data, model, key)
