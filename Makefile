@@ -74,7 +74,8 @@ heterofl: $(STUDY_STAMP) ## HeteroFL's study: make heterofl DATA=FOLDER, which h
 	  $(call compare,$(HETEROFL),cifar10,$(HETEROFL)/$$partition/a-b-c-d-e-fix) \
 	    --partition=$$partition --levels=1,0.5,0.25,0.125,0.0625 --nodynamic || exit; \
 	  $(BIN)/python -m experiments.by_size \
-	    --workdir=$$(ls -d runs/$(HETEROFL)/$$partition/*/ | paste -sd,) || exit; done
+	    --workdir=$$(printf "runs/$(HETEROFL)/$$partition/%s," a a-b-c-d-e a-b-c-d-e-fix a-e e) \
+	    || exit; done
 
 cross_domain: $(STUDY_STAMP) ## HASA across domains: make cross_domain DATA=FOLDER, which has all of them
 	for study in digits:. photos:pacs; do \

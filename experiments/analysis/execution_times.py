@@ -62,7 +62,7 @@ def first_round(config: RunConfig, dataset: FederatedDataset) -> Round:
     """
     name, seed = config.method.method, config.comparison.seed
     arm = Arm(name, parts_of(config, name).policy)
-    program = build_program(config, dataset, method_of(config, *arm))
+    program = build_program(config, dataset, method_of(config, *arm, dataset.client_names))
     allocation = build_allocation(config, program, dataset, arm, seed)
     trial = Trial(dataset, allocation, jax.random.key(seed))
     sizes = cohorts.sizes_in_run([allocation], 1)

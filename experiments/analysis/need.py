@@ -136,7 +136,7 @@ def report(config: RunConfig, given: Set[str]) -> None:
 def _scores(config: RunConfig, dataset: FederatedDataset, seed: int) -> dict[str, np.ndarray]:
     """Computes all scores `[N]` of the clients, by name."""
     name = config.method.method
-    method = method_of(config, name, parts_of(config, name).policy)
+    method = method_of(config, name, parts_of(config, name).policy, dataset.client_names)
     model = supernet(method, model_of(config.model, dataset), dataset)
     key = jax.random.key(seed)
     return {score: make()(dataset.train, model, key) for score, make in SCORES.items()}

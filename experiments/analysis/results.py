@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from experiments.rooms import number_text
 from experiments.study import manifest
 from experiments.study.manifest import Manifest
 from hasa_jax.base import UserError
@@ -426,14 +427,16 @@ def _levels(
 
 def _differences(sources: Sequence[Source], names: Sequence[str]) -> list[str]:
     """Writes which settings of the workdirs differ, one line each; the first few."""
-    found: dict[str, list[str]] = {}
+    lines = []
     kept = [source.settings("") for source in sources]
     for name in dict.fromkeys(name for own in kept for name in own):
-        values = [_text(own[name]) if name in own else "" for own in kept]
-        if len({value for value in values if value}) > 1:
-            pairs = zip(names, values, strict=True)
-            found[name] = [f"{value} in {folder}" for folder, value in pairs if value]
-    lines = [f"{name} differs: {', '.join(each)}." for name, each in found.items()]
+        folders: dict[str, list[str]] = {}
+        for folder, own in zip(names, kept, strict=True):
+            if name in own:
+                folders.setdefault(_text(own[name]), []).append(folder)
+        if len(folders) > 1:
+            each = "; ".join(f"{value} in {', '.join(own)}" for value, own in folders.items())
+            lines.append(f"{name} differs: {each}.")
     if len(lines) > _MOST:
         return [*lines[:_MOST], f"{len(lines) - _MOST} more settings differ; see run.json."]
     return lines
@@ -443,4 +446,6 @@ def _text(value: Any) -> str:
     """Writes a value of a configuration as a flag has it."""
     if value is None:
         return "not given"
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value)) or "none"
+    return number_text(value) if isinstance(value, float) else str(value)

@@ -113,18 +113,19 @@ def accuracy_table(compared: Comparison, round: int) -> str:
     Returns:
       A Markdown table: a line for each arm, and one for the most frequent class if it is known.
     """
-    by_arm = _at(compared.found, round)
-    lines = []
+    by_arm, several = _at(compared.found, round), len(compared.found.arms) > 1
+    lines: list[list[str]] = []
     for arm, own in by_arm.items():
         cells = [accuracy_text(_column(own, f"{metric}_accuracy", own)) for metric in METRICS]
-        lines.append([compared.labels[arm], *cells, _difference(compared, by_arm, arm, "mean")])
+        cells += [_difference(compared, by_arm, arm, "mean")] * several
+        lines.append([compared.labels[arm], *cells])
     known = compared.found.baselines
     seeds = sorted({seed for own in by_arm.values() for seed in own} & set(known))
     if seeds:
         values = {m: np.array([100 * known[s][f"{m}_accuracy"] for s in seeds]) for m in METRICS}
-        lines.append(["majority", *map(accuracy_text, values.values()), ""])
-    headers = [_of_arm(compared), *(f"{metric} %" for metric in METRICS), "Δ mean (p t, p W)"]
-    return markdown.table(headers, lines)
+        lines.append(["majority", *map(accuracy_text, values.values()), *[""] * several])
+    headers = [_of_arm(compared), *(f"{metric} %" for metric in METRICS)]
+    return markdown.table([*headers, *["Δ mean (p t, p W)"] * several], lines)
 
 
 def difference_table(compared: Comparison, round: int) -> str:
@@ -332,7 +333,7 @@ def _of_round(compared: Comparison, round: int) -> list[str]:
 def _warnings(compared: Comparison, round: int) -> list[str]:
     """Returns what makes the numbers of a table less than they seem, one line each."""
     found, lines = compared.found, []
-    if few := _few_targets(found, round):
+    if few := _few_targets(found):
         lines.append(few)
     by_arm = _at(found, round)
     base = by_arm[compared.reference]
@@ -358,7 +359,7 @@ def _warnings(compared: Comparison, round: int) -> list[str]:
     return lines
 
 
-def _few_targets(found: Results, round: int) -> str:
+def _few_targets(found: Results) -> str:
     """Warns of clients that few test targets measure, or few examples if targets are unknown."""
     known = [own for own in found.baselines.values() if "fewest_targets" in own]
     if known:
@@ -366,10 +367,10 @@ def _few_targets(found: Results, round: int) -> str:
         clients, what = max(own["clients_of_few"] for own in known), "targets"
         total = max(own["clients"] for own in known)
     else:
-        first = found.arms[0]
+        first, last = found.arms[0], found.rounds[-1]
         counts = collections.defaultdict(list)
         for record in found.metrics:
-            own = record["split"] == "test" and int(record["round"]) == round
+            own = record["split"] == "test" and int(record["round"]) == last
             if own and record.get("num_examples", "0") != "0" and arm_of(record) == first:
                 counts[record["seed"]].append(int(record["num_examples"]))
         if not counts:

@@ -100,11 +100,11 @@ def test_other_settings_make_other_arms(tmp_path):
     )
     found = read(one, two)
     assert [arm.name for arm in found.arms] == ["hasa:uniform (plain)", "hasa:uniform (clipped)"]
-    assert found.remarks == ("robust differs: not given in plain, norm_clip in clipped.",)
+    assert found.remarks == ("robust differs: not given in plain; norm_clip in clipped.",)
     text = tables.text_of(found, ComparisonConfig(reference="clipped"))
     assert "| plain " in text
-    assert "- robust differs: not given in plain, norm\\_clip" not in text
-    assert "- robust differs: not given in plain, norm_clip in clipped." in text
+    assert "- robust differs: not given in plain; norm\\_clip" not in text
+    assert "- robust differs: not given in plain; norm_clip in clipped." in text
     # A method that only one of them has needs no folder.
     other = [own | {"method": "fjord"} for own in records("uniform", [0.2, 0.4])]
     three = write(tmp_path / "other", other, {"method": {"robust": "norm_clip"}})
@@ -115,7 +115,7 @@ def test_exits_may_differ(tmp_path):
     one = write(tmp_path / "a", records("uniform", [0.1]))
     other = [own | {"method": "scalefl"} for own in records("levels", [0.2])]
     found = read(one, write(tmp_path / "b", other, {"model": {"exits": 4}}))
-    assert found.remarks == ("exits differs: 1 in a, 4 in b.",)
+    assert found.remarks == ("exits differs: 1 in a; 4 in b.",)
 
 
 def test_many_differences_are_counted(tmp_path):
