@@ -52,7 +52,10 @@ def draw_curve(
     ends = [band(mean, interval(own)) for mean, own in zip(means, values, strict=True)]
     low, high = np.array(ends).reshape(-1, 2).T
     panel.plot(at, means, color=colour, linestyle=style, marker=marker)
-    panel.fill_between(at, low, high, color=colour, alpha=0.2, linewidth=0)
+    if len(values) == 1:  # A band of one place has no width.
+        panel.vlines(at, low, high, color=colour, alpha=0.5)
+    else:
+        panel.fill_between(at, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def add_legend(figure: Any, names: dict[Arm, str], look_of: dict[Arm, Look], columns: int) -> None:

@@ -34,7 +34,7 @@ _ALIKE = {
     "model": ("model", "hidden_dim", "embed_dim", "layers", "heads", "head_dim", "feedforward_dim"),
     "allocation": ("budget", "budget_unit"),
     "training": ("num_rounds",),
-    "reporting": ("tail_fraction",),
+    "reporting": ("tail_fraction", "eval_clients", "scored_draw"),
 }
 """Fields in which workdirs must agree, by room. Data must agree too, by hash or by fields."""
 

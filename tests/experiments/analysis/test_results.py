@@ -70,6 +70,7 @@ def test_equal_results_are_there_once_and_different_ones_are_refused(tmp_path):
         ({"model": {"model": "mlp"}}, "`model` is lstm"),
         ({"training": {"num_rounds": 99}}, "`num_rounds` is "),
         ({"reporting": {"tail_fraction": 0.5}}, "`tail_fraction` is 0.25"),
+        ({"reporting": {"scored_draw": "next"}}, "`scored_draw` is last"),
     ],
 )
 def test_another_model_or_budget_is_refused(config, expected, tmp_path):
