@@ -82,7 +82,7 @@ def test_a_run_is_the_same_to_the_bit():
 @pytest.mark.parametrize(
     ("kind", "method"),
     [
-        ("cnn", "heterofl"),
+        pytest.param("cnn", "heterofl", marks=pytest.mark.slow),
         pytest.param("resnet18", "fjord", marks=pytest.mark.slow),
         ("lstm", "fedrolex"),
         ("transformer", "fiarse"),

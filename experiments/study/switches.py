@@ -15,6 +15,8 @@ _INERT: Mapping[str, Any] = {
     "jax_transfer_guard": "allow",
     "jax_legacy_prng_key": "allow",
     "jax_debug_key_reuse": False,
+    "jax_no_tracing": False,
+    "jax_no_execution": False,
 }
 """Switches that ask code for care or for 64 bits; the scripts run as if they were not set."""
 

@@ -1,7 +1,9 @@
 """A run that goes on from a checkpoint is the run; a damaged checkpoint is not used."""
 
+import itertools
 import json
 import shutil
+import time
 
 import jax
 import numpy as np
@@ -298,3 +300,34 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 def test_counts_out_of_range_are_refused(bad, tmp_path):
     with pytest.raises(hj.UserError, match=f"`{next(iter(bad))}` of checkpoints is 0"):
         Checkpoints(tmp_path, IDENTITY, **bad)
+
+
+@pytest.mark.parametrize("step", [86_400.0, -86_400.0])
+@pytest.mark.parametrize("reads", [5, 30, 60, 90, 150])
+def test_a_clock_that_is_set_while_a_checkpoint_is_written_changes_nothing(
+    step, reads, tmp_path, monkeypatch
+):
+    """A day forwards or backwards, after so many looks at the clock."""
+    real, looks = time.time, itertools.count()
+    state = {"x": np.ones(3, np.float32)}
+    checkpoints = Checkpoints(tmp_path, IDENTITY, every=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: real() + step * (next(looks) > reads))
+        for round in (1, 2):
+            checkpoints.save(round, state, [])
+        checkpoints.close()
+    assert next(looks) > reads
+    assert Checkpoints(tmp_path, IDENTITY).latest(state).round == 2
+
+
+def test_a_folder_is_any_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    state = {"x": np.ones(3, np.float32)}
+    for name in (str(tmp_path / "a"), tmp_path / "b", "~/c"):
+        checkpoints = Checkpoints(name, IDENTITY, every=1)
+        checkpoints.save(1, state, [])
+        checkpoints.close()
+        assert np.array_equal(read_arrays(name)["x"], state["x"])
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "c"}
+    with pytest.raises(hj.UserError, match="no checkpoint is in"):
+        read_arrays(str(tmp_path / "none"))

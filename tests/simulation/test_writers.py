@@ -1,8 +1,10 @@
 """Writers of records."""
 
 import csv
+import errno
 import io
 import json
+import os
 
 import pytest
 
@@ -34,6 +36,41 @@ def test_csv_reads_back_to_the_same_bits(tmp_path):
     assert float(lines[0]["tail_accuracy"]) == 1 / 3
     assert lines[0]["train_seconds"] == "1.235"
     assert lines[1]["policy"] == 'a "quoted", name'
+
+
+def test_a_folder_is_any_path_and_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for number, folder in enumerate((f"{tmp_path}/a/b", tmp_path / "c", "~/d")):
+        writer = writers.CsvWriter(folder)
+        writer.write("summary", [RECORD])
+        writer.publish()
+        assert len(list(tmp_path.rglob("summary.csv"))) == number + 1
+    assert (tmp_path / "d" / "summary.csv").exists()
+    writers.JsonLinesWriter("~/log.jsonl").close()
+    assert (tmp_path / "log.jsonl").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO])
+def test_a_reader_that_goes_away_ends_nothing(number, monkeypatch):
+    class Gone(io.StringIO):
+        def fileno(self):
+            return os.open(os.devnull, os.O_RDONLY)
+
+        def write(self, text):
+            raise OSError(number, "gone")
+
+    monkeypatch.setattr("sys.stdout", Gone())
+    writers.say("a line")
+
+
+def test_a_full_disk_is_no_reader_that_goes_away(monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("sys.stdout", Full())
+    with pytest.raises(OSError, match="full"):
+        writers.say("a line")
 
 
 def test_an_unfinished_table_replaces_nothing(tmp_path):

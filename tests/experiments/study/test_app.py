@@ -1,8 +1,13 @@
 """The line that a script ends with, whatever is in it."""
 
+import io
+import os
+import sys
+
 import pytest
 
 from experiments.study import app
+from experiments.study.interruption import Stopped
 from hasa_jax.base import UserError
 
 
@@ -51,3 +56,41 @@ def test_a_warning_is_escaped_too(monkeypatch, capsys):
     monkeypatch.setattr(app.compilation, "keep_programs", lambda folder: "no \x1b[2J\n`workdir`")
     app.set_up(app.RunConfig())
     assert capsys.readouterr().err == "warning: no \\x1b[2J\\x0a--workdir\n"
+
+
+def test_a_number_that_a_switch_of_jax_finds_is_one_line(capsys):
+    error = FloatingPointError("invalid value (nan) encountered in jit(f).\nMore of it.")
+    (line,) = lines_of(error, capsys)
+    assert line == (
+        "error: invalid value (nan) encountered in jit(f). Lower the learning rate, or unset "
+        "JAX_DEBUG_NANS and _INFS"
+    )
+
+
+def test_a_stopped_script_ends_as_its_signal_does(capsys):
+    for number, status in ((15, 143), (2, 130), (1, 129)):
+        assert app.attempt(failing(Stopped(number)), ["train"], lambda config: None) == status
+    assert app.attempt(failing(KeyboardInterrupt()), ["train"], lambda config: None) == 130
+    assert capsys.readouterr().err == (
+        "error: interrupted; run the same command again to go on from the latest checkpoint\n"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+def test_a_console_gets_a_mark_for_what_it_lacks(encoding, monkeypatch):
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding) for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    app.replace_unknown_characters()
+    text = "Δ mean 1.0 ± 0.5, 北京 \udcff"
+    for stream in streams.values():
+        print(text, file=stream, flush=True)
+        shown = stream.buffer.getvalue()
+        assert shown == (text + os.linesep).encode(encoding, "replace")
+        assert b"?" in shown
+
+
+def test_a_script_without_a_console_starts(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    app.replace_unknown_characters()
