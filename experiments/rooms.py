@@ -373,8 +373,8 @@ class AllocationConfig:
     )
     w_min: float = knob(BudgetSpec.w_min, "Narrowest width.")
     w_max: float = knob(BudgetSpec.w_max, "Widest width.")
-    capacities: tuple[float, ...] = knob(
-        (), "Widest width of every client's device, in the order of `widths`; empty for `w_max`."
+    capacities: tuple[str, ...] = knob(
+        (), "Widest width of every client's device, given as `widths` are; empty for `w_max`."
     )
     score: str = knob(
         "label_divergence",
@@ -384,8 +384,10 @@ class AllocationConfig:
     score_path: str = knob(
         "", "CSV file of your own scores: client, score, and maybe seed.", path=True
     )
-    widths: tuple[float, ...] = knob(
-        (), "Widths of policy fixed, one a client; clients of titles are in alphabetical order."
+    widths: tuple[str, ...] = knob(
+        (),
+        "Widths of policy fixed: NAME:WIDTH of every client, a CSV file with columns client and "
+        "width, or numbers in the order of the clients, which the run prints.",
     )
     levels: tuple[float, ...] = knob(
         default_of(POLICIES["levels"], "levels"), "Sizes of policy levels, in `budget_unit`."
@@ -572,6 +574,12 @@ class ReportingConfig:
 
     eval_every: int = knob(
         Reporting.eval_every, "Rounds between evaluations.", least=1, common=True
+    )
+    eval_clients: int = knob(
+        Reporting.eval_clients,
+        "Clients that are evaluated, drawn once for a seed, the same in all rounds, arms and "
+        "methods; 0 for all.",
+        least=0,
     )
     scored_draw: str = knob(
         Reporting.draw,

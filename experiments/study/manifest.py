@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 from experiments.config import RunConfig, deciding, from_json, with_fields
+from experiments.study.by_client import recorded_numbers
 from experiments.study.scores import identity_of
 from hasa_jax.base import UserError
 from hasa_jax.simulation.saved import RUN_FILE
@@ -40,6 +41,7 @@ class Manifest:
       switches: switches of JAX that numbers depend on, where they are not JAX's own.
       data_notes: what readers of the data left out, joined or guessed, by seed.
       baseline: what predictions of the most frequent training target reach, by seed.
+      by_client: capacities and widths that the user gave, by field and client.
       model: what a run of the library knows of its supernet.
     """
 
@@ -53,6 +55,7 @@ class Manifest:
     switches: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data_notes: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     baseline: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    by_client: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -68,11 +71,16 @@ def recorded(config: RunConfig) -> dict[str, dict[str, Any]]:
       config: the configuration.
 
     Returns:
-      JSON by room and name; a file of scores is recorded by its SHA-256, because another file
-      makes another run, and the same file in another place does not.
+      JSON by room and name; a file of scores or widths is recorded by its SHA-256, because another
+      file makes another run, and the same file in another place does not.
     """
-    score_path = identity_of(config.allocation.score_path)
-    return deciding(with_fields(config, {"score_path": score_path}))
+    chosen = config.allocation
+    same = {
+        "score_path": identity_of(chosen.score_path),
+        "capacities": recorded_numbers(chosen.capacities),
+        "widths": recorded_numbers(chosen.widths),
+    }
+    return deciding(with_fields(config, same))
 
 
 def code_here() -> dict[str, Any]:
@@ -110,12 +118,13 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             switches=found.get("switches", {}),
             data_notes=found.get("data_notes", {}),
             baseline=found.get("baseline", {}),
+            by_client=found.get("by_client", {}),
             model=found.get("model", {}),
         )
         texts = (manifest.script,)
         trees = (
             *(manifest.config, manifest.data_sha256, manifest.methods, manifest.execution),
-            *(manifest.switches, manifest.baseline, manifest.model),
+            *(manifest.switches, manifest.baseline, manifest.by_client, manifest.model),
         )
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
@@ -151,6 +160,7 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
         "data_sha256": manifest.data_sha256,
         "data_notes": manifest.data_notes,
         "baseline": manifest.baseline,
+        "by_client": manifest.by_client,
     }
     temporary = folder / f"{NAME}.new"
     temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

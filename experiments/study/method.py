@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.config import RunConfig
 from experiments.rooms import FROM_FILE, AllocationConfig, named_score
+from experiments.study.by_client import numbers_by_client
 from hasa_jax.allocation import POLICIES, BudgetSpec
 from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.scores import SCORES
@@ -72,13 +74,14 @@ def describe(config: RunConfig, name: str, dataset: FederatedDataset) -> dict[st
     return {"summary": METHODS[name]().summary, **vars(parts)}
 
 
-def method_of(config: RunConfig, name: str, policy: str) -> Method:
+def method_of(config: RunConfig, name: str, policy: str, clients: Sequence[str]) -> Method:
     """Builds a method under a policy.
 
     Args:
       config: the configuration.
       name: the method, one of `METHODS`.
       policy: `policy` or `policy@score`.
+      clients: names of all clients, which own capacities and widths.
 
     Returns:
       The method.
@@ -87,13 +90,13 @@ def method_of(config: RunConfig, name: str, policy: str) -> Method:
       UserError: for parts that do not fit each other, and bad options of a part.
     """
     parts, (policy, score) = parts_of(config, name), named_score(policy, config.allocation.score)
-    allocated = _policy(config.allocation, policy)
+    allocated = _policy(config.allocation, policy, clients)
     return dataclasses.replace(
         METHODS[name](),
         extraction=_extraction(config, parts, policy),
         objective=_objective(config, name, parts),
         policy=allocated,
-        budget=_budget(config.allocation, METHODS[name]().budget.projection),
+        budget=_budget(config.allocation, METHODS[name]().budget.projection, clients),
         score=SCORES[score]() if allocated.scored and score != FROM_FILE else None,
         norm=parts.norm,
         scaler=parts.scaler,
@@ -169,10 +172,10 @@ def _objective(config: RunConfig, name: str, parts: Parts) -> Objective:
     )
 
 
-def _policy(chosen: AllocationConfig, name: str) -> Policy:
+def _policy(chosen: AllocationConfig, name: str, clients: Sequence[str]) -> Policy:
     """Builds the policy with its options."""
     options: dict[str, dict[str, Any]] = {
-        "fixed": {"widths": chosen.widths},
+        "fixed": {"widths": numbers_by_client("widths", chosen.widths, clients) or ()},
         "levels": {
             "levels": chosen.levels,
             "proportions": chosen.level_proportions or None,
@@ -183,7 +186,7 @@ def _policy(chosen: AllocationConfig, name: str) -> Policy:
     return POLICIES[name](**options.get(name, {}))
 
 
-def _budget(chosen: AllocationConfig, projection: str) -> BudgetSpec:
+def _budget(chosen: AllocationConfig, projection: str, clients: Sequence[str]) -> BudgetSpec:
     """Builds the budget, by the method's projection unless the user chose one."""
     return BudgetSpec(
         target=chosen.budget,
@@ -191,5 +194,5 @@ def _budget(chosen: AllocationConfig, projection: str) -> BudgetSpec:
         projection=chosen.budget_projection or projection,
         w_min=chosen.w_min,
         w_max=chosen.w_max,
-        capacities=chosen.capacities or None,
+        capacities=numbers_by_client("capacities", chosen.capacities, clients),
     )

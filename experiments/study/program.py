@@ -47,7 +47,7 @@ def build_programs(
     programs: dict[Arm, Program] = {}
     shared: dict[tuple[str, str, tuple[float, ...], tuple[float, ...]], Program] = {}
     for arm in arms:
-        own = build_program(config, dataset, method_of(config, *arm))
+        own = build_program(config, dataset, method_of(config, *arm, dataset.client_names))
         widths = published_widths(config.allocation, arm.policy)
         kind = (arm.method, own.execution.mode, widths, published_shares(config, arm.policy))
         programs[arm] = shared.setdefault(kind, own)
@@ -117,7 +117,7 @@ def build_allocation(
     Raises:
       UserError: if the budget or the scores cannot be used.
     """
-    method = method_of(config, arm.method, arm.policy)
+    method = method_of(config, *arm, dataset.client_names)
     # What is compiled and cached belongs to the extraction of the program.
     method = dataclasses.replace(method, extraction=program.extraction)
     _, score = named_score(arm.policy, config.allocation.score)

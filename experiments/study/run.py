@@ -14,6 +14,7 @@ from experiments.analysis import results, tables
 from experiments.config import RunConfig, with_fields
 from experiments.study import manifest, program, switches, workdir
 from experiments.study.arm import Arm, arm_of_train, arms_of_compare
+from experiments.study.by_client import echo, named_numbers
 from experiments.study.data import build_dataset
 from experiments.study.interruption import Stopped, stop_requests
 from experiments.study.manifest import Manifest
@@ -145,7 +146,11 @@ def run_study(study: Study) -> pathlib.Path:
     refuse_unused(config, study.given, study.arms)
     tables.choose_arm([results.Arm(*arm) for arm in study.arms], config.comparison.reference)
     group = _prepared(study, study.groups[0], None)
+    clients = group.datasets[0].client_names
+    for field, numbers in named_numbers(config.allocation, clients).items():
+        say(echo(field, numbers))
     for arm in study.arms:
+        _say_severed(arm, group.trials[arm])
         sizes = group.sizes_in_run(arm, config.training.num_rounds)
         check_memory(group.programs[arm], group.trials[arm], arm, sizes)
     folder, run = workdir.open_workdir(
@@ -175,6 +180,17 @@ def run_study(study: Study) -> pathlib.Path:
         manifest.write_manifest(folder, run)
     say(f"\n{tables.write([folder], config.comparison)}\nresults: {folder}")
     return folder
+
+
+def _say_severed(arm: Arm, trials: Sequence[Trial]) -> None:
+    """Says how many clients start with a subnet that computes nothing from its input."""
+    share = float(np.mean([trial.allocation.ledger.severed for trial in trials]))
+    if share:
+        say(
+            f"{arm.method} ({arm.policy}): {share:.0%} of the clients start with a subnet that has "
+            "no path from input to output, so they learn only its biases: larger levels, "
+            "`threshold` layer or a model with shortcuts keep a path"
+        )
 
 
 def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> Group:
@@ -246,6 +262,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
         data_sha256=_hashes(group),
         data_notes=_notes(group),
         baseline=_baselines(study, group),
+        by_client=named_numbers(study.config.allocation, group.datasets[0].client_names),
         methods={name: describe(study.config, name, group.datasets[0]) for name, _ in study.arms},
         execution={
             "backend": jax.default_backend(),
@@ -327,6 +344,7 @@ def _run_arm(
             num_rounds=config.training.num_rounds,
             reporting=Reporting(
                 eval_every=config.reporting.eval_every,
+                eval_clients=config.reporting.eval_clients,
                 tail_fraction=config.reporting.tail_fraction,
                 draw=config.reporting.scored_draw,
                 levels=program.eval_levels(config, group.programs[arm]),

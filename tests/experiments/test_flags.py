@@ -84,8 +84,8 @@ def test_flags_of_a_file(tmp_path):
         (("--zzz",), UserError, "there is no flag --zzz: --helpfull lists all flags"),
         (("--budget=half",), absl_flags.Error, "budget"),
         (("--num_rounds=0",), UserError, "`num_rounds` is 0"),
-        (("--widths=.5,x",), UserError, "`widths=.5,x`: could not convert"),
-        (("--widths=.5,inf",), UserError, "`widths` is inf"),
+        (("--levels=.5,x",), UserError, "`levels=.5,x`: could not convert"),
+        (("--levels=.5,inf",), UserError, "`levels` is inf"),
         (("hasa",), UserError, "unexpected argument 'hasa'"),
     ],
 )

@@ -11,6 +11,7 @@ from experiments.config import RunConfig, with_fields
 from experiments.study.method import describe, method_of, parts_of
 from tests.support import small
 
+CLIENTS = ("one", "two")
 NAMES = ("norm", "scaler", "label_split", "aggregation", "client_weights", "robust")
 
 
@@ -40,7 +41,7 @@ def same(one, other):
 def test_without_changes_a_method_is_as_published(name):
     published, config = hj.METHODS[name](), RunConfig()
     parts = parts_of(config, name)
-    made = method_of(config, name, parts.policy)
+    made = method_of(config, name, parts.policy, CLIENTS)
     assert made.policy.name == published.policy.name == parts.policy
     for field in (*NAMES, "trim", "proximal", "name", "summary"):
         assert getattr(made, field) == getattr(published, field), field
@@ -71,11 +72,11 @@ def test_every_part_can_be_changed():
         budget_projection="paper",
         w_min=0.1,
         w_max=0.9,
-        capacities=(0.5, 1),
+        capacities=("0.5", "1"),
     )
     parts = parts_of(config, "hasa")
     assert vars(parts).items() <= (vars(config.method) | {"policy": "levels"}).items()
-    made = method_of(config, "hasa", parts.policy)
+    made = method_of(config, "hasa", parts.policy, CLIENTS)
     assert {name: getattr(made, name) for name in NAMES} == {n: getattr(parts, n) for n in NAMES}
     assert (made.trim, made.proximal) == (0.1, 0.3)
     assert made.objective.own_classes
@@ -92,7 +93,7 @@ def test_run_json_names_the_objective_that_ran():
     assert describe(RunConfig(), "fedrolex", texts)["objective"] == "cross_entropy"
     chosen = config_of(objective="masked_cross_entropy")
     assert describe(chosen, "fedrolex", texts)["objective"] == "masked_cross_entropy"
-    assert not method_of(chosen, "fedrolex", "uniform").objective.on_texts
+    assert not method_of(chosen, "fedrolex", "uniform", CLIENTS).objective.on_texts
 
 
 def test_methods_without_a_policy_of_their_own_are_uniform_under_the_budget():
@@ -101,18 +102,23 @@ def test_methods_without_a_policy_of_their_own_are_uniform_under_the_budget():
 
 
 def test_options_reach_their_parts():
-    teacher = method_of(config_of(objective="self_distillation"), "fjord", "uniform")
+    teacher = method_of(config_of(objective="self_distillation"), "fjord", "uniform", CLIENTS)
     assert teacher.extraction.teacher
-    assert method_of(config_of(dropout_levels=(0.5, 1)), "fjord", "uniform").extraction.levels == (
+    assert method_of(
+        config_of(dropout_levels=(0.5, 1)), "fjord", "uniform", CLIENTS
+    ).extraction.levels == (
         0.5,
         1.0,
     )
-    assert method_of(config_of(supernet_width=0.25), "heterofl", "levels").supernet_width == 0.25
-    drawn = method_of(config_of(dynamic=True), "heterofl", "levels")
+    assert (
+        method_of(config_of(supernet_width=0.25), "heterofl", "levels", CLIENTS).supernet_width
+        == 0.25
+    )
+    drawn = method_of(config_of(dynamic=True), "heterofl", "levels", CLIENTS)
     assert drawn.policy.dynamic
-    named = method_of(RunConfig(), "hasa", "inverse_hasa@entropy")
+    named = method_of(RunConfig(), "hasa", "inverse_hasa@entropy", CLIENTS)
     assert same(named.score, hj.SCORES["entropy"]())
-    assert method_of(config_of(score="file"), "hasa", "hasa").score is None
+    assert method_of(config_of(score="file"), "hasa", "hasa", CLIENTS).score is None
 
 
 @pytest.mark.parametrize(
@@ -129,4 +135,4 @@ def test_options_reach_their_parts():
 )
 def test_bad_options_name_their_field(values, method, policy, words):
     with pytest.raises(hj.UserError, match=words):
-        method_of(config_of(**values), method, policy)
+        method_of(config_of(**values), method, policy, CLIENTS)

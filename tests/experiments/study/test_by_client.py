@@ -1,0 +1,103 @@
+"""Capacities and widths by the client's name, in client order, or from a file."""
+
+import json
+
+import pytest
+
+from experiments.config import RunConfig, with_fields
+from experiments.study.by_client import echo, named_numbers, numbers_by_client
+from experiments.study.manifest import recorded
+from hasa_jax.base import UserError
+from tests.support.scripts import run
+
+CLIENTS = ("Better: Humans", "b", "c")
+
+
+def test_names_may_come_in_any_order_and_hold_colons():
+    given = ("c:.25", "Better: Humans:1", "b:.5")
+    assert numbers_by_client("widths", given, CLIENTS) == (1, 0.5, 0.25)
+
+
+def test_numbers_alone_are_in_client_order():
+    assert numbers_by_client("widths", (".1", ".2"), CLIENTS) == (0.1, 0.2)
+    assert numbers_by_client("widths", (), CLIENTS) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "client,width\nc,.25\nBetter: Humans,1\nb,.5\n",
+        "sep=;\r\nwidth;client;more\r\n.5;b;x\r\n.25;c;x\r\n1;Better: Humans;x\r\n",
+    ],
+)
+def test_a_file_names_the_clients(tmp_path, text):
+    path = tmp_path / "devices.CSV"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert numbers_by_client("capacities", (str(path),), CLIENTS) == (1, 0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("c:1", "b:1"), r"`widths` must name each client once; missing: \['Better: Humans'\]"),
+        (("c:1", "b:1", "Better: Humans:1", "d:1"), r"unknown: \['d'\]; the clients are"),
+        (("c:1", "c:1"), "names client 'c' twice"),
+        (("c:1", "1"), "mixes numbers with NAME:NUMBER"),
+        (("c:wide",), "'wide': it must be a finite number"),
+        (("nan",), "'nan': it must be a finite number"),
+        (("nowhere.csv",), "nowhere.csv"),
+    ],
+)
+def test_what_names_no_number_of_every_client_is_refused(given, message):
+    with pytest.raises(UserError, match=message):
+        numbers_by_client("widths", given, CLIENTS)
+
+
+def test_the_line_of_a_bad_number_in_a_file_is_named(tmp_path):
+    path = tmp_path / "devices.csv"
+    path.write_text("client,width\nb,.5\nc,wide\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"devices.csv, line 3 has 'wide'"):
+        numbers_by_client("widths", (str(path),), CLIENTS)
+
+
+def test_many_clients_are_echoed_in_part():
+    line = echo("widths", {f"client {i}": 0.5 for i in range(12)})
+    assert line.startswith("widths: ['client 0: 0.5', 'client 1: 0.5'")
+    assert line.endswith("and 2 more")
+
+
+def test_another_file_makes_another_run(tmp_path):
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    one.write_text("client,width\n", encoding="utf-8")
+    other.write_text("client,width\na,1\n", encoding="utf-8")
+    configs = [with_fields(RunConfig(), {"capacities": (str(path),)}) for path in (one, other)]
+    assert recorded(configs[0]) != recorded(configs[1])
+    same = recorded(configs[0])
+    moved = one.rename(tmp_path / "moved.csv")
+    assert recorded(with_fields(RunConfig(), {"capacities": (str(moved),)})) == same
+
+
+def test_a_run_prints_and_keeps_who_has_which_capacity(tmp_path):
+    vectors = ("--dataset=synthetic_images", "--num_images=60", "--image_size=4", "--num_clients=3")
+    done = run(
+        "train",
+        *vectors,
+        "--model=mlp",
+        "--hidden_dim=4",
+        "--num_rounds=1",
+        "--capacities=client_2:.5,client_0:1,client_1:.75",
+        f"--workdir={tmp_path}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "capacities: ['client_0: 1', 'client_1: 0.75', 'client_2: 0.5']" in done.stdout
+    manifest = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert manifest["by_client"] == {
+        "capacities": {"client_0": 1.0, "client_1": 0.75, "client_2": 0.5}
+    }
+
+
+def test_named_numbers_are_of_what_was_given():
+    chosen = with_fields(RunConfig(), {"widths": ("1", ".5", ".25")}).allocation
+    assert named_numbers(chosen, CLIENTS) == {
+        "widths": {"Better: Humans": 1.0, "b": 0.5, "c": 0.25}
+    }
