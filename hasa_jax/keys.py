@@ -31,6 +31,7 @@ class Stream(enum.IntEnum):
     LOSS = 12
     HOSTILE = 13
     CORRUPTION = 14
+    EVALUATED = 15
 
 
 def address(

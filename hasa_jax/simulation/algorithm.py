@@ -16,7 +16,7 @@ from hasa_jax.methods.method import Method
 from hasa_jax.numerics import in_32_bits
 from hasa_jax.simulation import cohorts
 from hasa_jax.simulation.draws import DRAWS, scored_round
-from hasa_jax.simulation.evaluation import EvaluationResult, View, evaluate_view
+from hasa_jax.simulation.evaluation import EvaluationResult, View, chosen_clients, evaluate_view
 from hasa_jax.simulation.feed import SPLITS, Resident, resident
 from hasa_jax.simulation.options import Execution, Training
 from hasa_jax.simulation.program import Program, make_program
@@ -111,7 +111,10 @@ class FederatedAlgorithm:
         states = jax.tree.map(lambda x: x[None], state)
         sizes = self.allocation.sizes_at(scored_round(done, draw))
         trials = [self.trial]
-        (found,) = evaluate_view(self.program, view, states, self.feed, trials, done, sizes, draw)
+        everyone = [chosen_clients(self.trial, 0)]
+        (found,) = evaluate_view(
+            self.program, view, states, self.feed, trials, done, sizes, draw, everyone
+        )
         return found
 
 

@@ -55,7 +55,7 @@ class Saved(NamedTuple):
     Attributes:
       round: rounds done.
       states: the server's states, arrays on the host; PRNG keys are keys again.
-      record: what the run wrote so far, as JSON holds it.
+      record: what the run wrote so far, as JSON holds it; names of clients are left out of `Rows`.
     """
 
     round: int

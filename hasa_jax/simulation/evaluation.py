@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from hasa_jax import keys
 from hasa_jax.allocation.connection import Connection, connection
 from hasa_jax.base import ClientData, ClientMetrics, ServerState
 from hasa_jax.execution.layout import Cohort, place
@@ -63,13 +64,14 @@ class EvaluationResult:
 
     Attributes:
       view: what was evaluated.
-      client_names: `N` names.
-      sizes: the size of every client `[N]`.
-      loss: mean loss over targets inside the classes `[N]`; NaN if a client has none, infinite
+      client_names: `n` names.
+      sizes: the size of each of them `[n]`.
+      loss: mean loss over targets inside the classes `[n]`; NaN if a client has none, infinite
         if it is not a number.
-      accuracy: share of targets predicted right `[N]`; an unknown target is a miss. NaN if a
+      accuracy: share of targets predicted right `[n]`; an unknown target is a miss. NaN if a
         client has no target at all.
-      targets: targets that this is a share of `[N]`.
+      targets: targets that this is a share of `[n]`.
+      clients: their ids, rising `[n]`; None for all clients of the data.
     """
 
     view: View
@@ -78,11 +80,32 @@ class EvaluationResult:
     loss: np.ndarray
     accuracy: np.ndarray
     targets: np.ndarray
+    clients: np.ndarray | None = None
 
     @property
     def per_client(self) -> dict[str, float]:
         """Accuracy by the client's name."""
         return dict(zip(self.client_names, self.accuracy.tolist(), strict=True))
+
+
+def chosen_clients(trial: Trial, count: int) -> np.ndarray:
+    """Chooses the clients that a run evaluates.
+
+    They are drawn once for a seed, uniformly and without replacement, with a key that depends on
+    nothing but the seed. So they are the same in all rounds, arms and methods of a seed.
+
+    Args:
+      trial: supplies the population and the root key of the run.
+      count: how many; 0 for all, as for a count above the population.
+
+    Returns:
+      Ids, rising `[n]`.
+    """
+    population = len(trial.dataset.client_names)
+    if not 0 < count < population:
+        return np.arange(population)
+    generator = keys.generator(keys.address(trial.key, keys.Stream.EVALUATED))
+    return np.sort(generator.choice(population, count, replace=False))
 
 
 def views(program: Program, levels: Mapping[str, int]) -> list[View]:
@@ -140,6 +163,7 @@ def evaluate_view(
     done: int,
     sizes_in_run: np.ndarray,
     draw: str,
+    clients: Sequence[np.ndarray],
 ) -> list[EvaluationResult]:
     """Evaluates one view of every trial.
 
@@ -152,6 +176,7 @@ def evaluate_view(
       done: rounds done.
       sizes_in_run: sizes that clients have in this run, with repeats.
       draw: whose subnets and sizes, one of `draws.DRAWS`.
+      clients: ids of the clients to evaluate in each trial, rising and equally many.
 
     Returns:
       A result for each trial.
@@ -164,7 +189,7 @@ def evaluate_view(
     # Views that hide no class share a program, whatever their names.
     hides = program.method.objective.own_classes and not view.all_classes
     sums: list[list[tuple[np.ndarray, ClientMetrics]]] = [[] for _ in trials]
-    for part in feed.parts(view.split):
+    for part in feed.parts(view.split, clients):
         cohort, calibrators = _place(program, view, part, trials, sizes, sizes_in_run)
         found = jax.device_get(
             _evaluate_trials(program, hides, states, part.data, part.train, cohort, calibrators)
@@ -187,13 +212,13 @@ def _place(
     sizes_in_run: np.ndarray,
 ) -> tuple[Cohort, Cohort | None]:
     """Places the clients to evaluate in each trial, and those whose subnets are calibrated."""
-    own = [size[part.clients] for size in sizes]
-    everyone = [np.arange(len(part.clients)) for _ in trials]
+    own = [size[ids] for size, ids in zip(sizes, part.clients, strict=True)]
+    everyone = [np.arange(len(ids)) for ids in part.clients]
     cohort = _place_chosen(program, view, part, trials, own, everyone, sizes_in_run)
     if not program.model.moments:
         return cohort, None
     # As many in every trial and round, so that nothing is compiled again.
-    count = len(part.clients)
+    count = len(part.clients[0])
     if program.extraction.by_size:
         count = min(len(np.unique(sizes_in_run)), count)
     chosen = [representatives(program.extraction, size, count) for size in own]
@@ -220,8 +245,8 @@ def _place_chosen(
     )
     return cohorts.stack(
         [
-            place(layout, part.clients[positions], size[positions], np.ones(len(positions)), own)
-            for positions, size, own in zip(chosen, sizes, examples, strict=True)
+            place(layout, ids[positions], size[positions], np.ones(len(positions)), own)
+            for ids, positions, size, own in zip(part.clients, chosen, sizes, examples, strict=True)
         ]
     )
 
@@ -259,14 +284,16 @@ def _result(
 ) -> EvaluationResult:
     """Divides the sums of all parts."""
     # Parts may overlap, and a client's sums are the same in both.
-    _, first = np.unique(np.concatenate([clients for clients, _ in parts]), return_index=True)
+    clients, first = np.unique(np.concatenate([ids for ids, _ in parts]), return_index=True)
     sums = jax.tree.map(lambda *leaves: np.concatenate(leaves)[first], *[s for _, s in parts])
     with np.errstate(invalid="ignore"):
         loss = np.where(np.isfinite(sums.loss), sums.loss, np.inf) / sums.loss_count
         loss = np.where(sums.loss_count > 0, loss, np.nan)
         accuracy = sums.correct / sums.count
     names = trial.dataset.client_names
-    return EvaluationResult(view, names, sizes, loss, accuracy, sums.count)
+    if len(clients) < len(names):
+        names = tuple(names[client] for client in clients)
+    return EvaluationResult(view, names, sizes[clients], loss, accuracy, sums.count, clients)
 
 
 @functools.partial(jax.jit, static_argnames=("program", "hides"))

@@ -30,12 +30,12 @@ class Part(NamedTuple):
     """Some clients to evaluate, in every trial.
 
     Attributes:
-      clients: their ids.
+      clients: their ids in each trial, equally many `[n]`.
       data: their examples of the split, on the device `[E, ...]`.
       train: their training examples, likewise.
     """
 
-    clients: np.ndarray
+    clients: Sequence[np.ndarray]
     data: ClientData
     train: ClientData
 
@@ -47,8 +47,8 @@ class Feed(Protocol):
         """Yields data and cohorts of stretches of rounds: leaves `[E, ...]` and `[E, R, ...]`."""
         ...
 
-    def parts(self, split: str) -> Iterator[Part]:
-        """Yields parts that hold every client of a split."""
+    def parts(self, split: str, clients: Sequence[np.ndarray]) -> Iterator[Part]:
+        """Yields parts that hold some clients of each trial, rising and equally many."""
         ...
 
 
@@ -78,10 +78,9 @@ class Resident:
         ]
         yield self.splits["train"], cohorts.stack(drawn)
 
-    def parts(self, split: str) -> Iterator[Part]:
+    def parts(self, split: str, clients: Sequence[np.ndarray]) -> Iterator[Part]:
         """Yields one part."""
-        everyone = np.arange(self.trials[0].dataset.train.num_clients)
-        yield Part(everyone, self.splits[split], self.splits["train"])
+        yield Part(clients, self.splits[split], self.splits["train"])
 
 
 def resident(program: Program, trials: Sequence[Trial], layout: Layout) -> Resident:
@@ -115,19 +114,22 @@ class Streamed:
             cohort = cohorts.stack([cohorts.stack([own[round]]) for own in self.drawn])
             yield self._put("train", clients, self.capacity), cohort
 
-    def parts(self, split: str) -> Iterator[Part]:
+    def parts(self, split: str, clients: Sequence[np.ndarray]) -> Iterator[Part]:
         """Yields sets of equally many clients."""
         examples = {
-            name: [getattr(trial.dataset, name).num_examples for trial in self.trials]
+            name: [
+                getattr(trial.dataset, name).num_examples[own]
+                for trial, own in zip(self.trials, clients, strict=True)
+            ]
             for name in (split, "train")
         }
         limit = self.capacity * len(self.trials)
         sets = client_sets([*examples[split], *examples["train"]], limit)
         room = {name: max(most_examples(own, sets) for own in examples[name]) for name in examples}
-        for clients in sets:
-            same = [clients] * len(self.trials)
-            data, train = (self._put(name, same, room[name]) for name in (split, "train"))
-            yield Part(clients, data, train)
+        for positions in sets:
+            chosen = [own[positions] for own in clients]
+            data, train = (self._put(name, chosen, room[name]) for name in (split, "train"))
+            yield Part(chosen, data, train)
 
     def _put(self, split: str, clients: Sequence[np.ndarray], room: int) -> ClientData:
         """Puts the examples of some clients of each trial on the device."""
@@ -229,16 +231,16 @@ def subset(data: ClientData, clients: np.ndarray, capacity: int) -> ClientData:
 
 
 def client_sets(num_examples: Sequence[np.ndarray], capacity: int) -> list[np.ndarray]:
-    """Cuts the population into sets of equally many clients whose examples fit, to evaluate.
+    """Cuts clients into sets of equally many whose examples fit, to evaluate.
 
     Args:
-      num_examples: examples of every client `[N]` in each split that must fit.
+      num_examples: examples of each client `[n]` in each split that must fit.
       capacity: the most examples of a set, over all of those splits; a single client may have
         more.
 
     Returns:
-      Client ids, rising. Every client is in one set or more: the last set begins early where the
-      number of clients leaves a rest, so that no program is compiled for it.
+      Positions of clients, rising. Every client is in one set or more: the last set begins early
+      where the number of clients leaves a rest, so that no program is compiled for it.
     """
     total = np.concatenate([[0], np.cumsum(np.sum(num_examples, axis=0, dtype=np.int64))])
     population = len(total) - 1

@@ -126,7 +126,7 @@ def check_losses(trial: Trial, found: Sequence[EvaluationResult], done: int) -> 
     for result in found:
         bad = np.flatnonzero(np.isinf(result.loss))
         if bad.size:
-            name = trial.dataset.client_names[bad[0]]
+            name = result.client_names[bad[0]]
             raise UserError(
                 f"the loss of client {name!r} ({result.view.name}) is not finite after round "
                 f"{done}{_seed_of(trial)}: lower the learning rate"

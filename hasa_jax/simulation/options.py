@@ -79,6 +79,8 @@ class Reporting:
     Attributes:
       eval_every: rounds between evaluations; the last round is evaluated in any case.
       tail_fraction: share of clients that the tail accuracy averages over.
+      eval_clients: clients that are evaluated, the same in all rounds, arms and methods of a seed
+        (see `evaluation.chosen_clients`); 0 for all.
       draw: whose subnets are evaluated where they change from round to round, one of
         `draws.DRAWS`: those of the last round, or those of the next one, which nobody trained.
       levels: sizes, by name, whose accuracies on the test examples of all clients go into the
@@ -87,12 +89,14 @@ class Reporting:
 
     eval_every: int = 5
     tail_fraction: float = 0.25
+    eval_clients: int = 0
     draw: str = "last"
     levels: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
         _check_least("eval_every", self.eval_every, 1)
+        _check_least("eval_clients", self.eval_clients, 0)
         if not 0 <= self.tail_fraction <= 1:
             raise UserError(f"`tail_fraction` is {self.tail_fraction}: it is a share, from 0 to 1")
         if self.draw not in DRAWS:

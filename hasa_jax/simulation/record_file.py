@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from hasa_jax.simulation.rows import from_json, to_json
+
 
 class RecordFileError(Exception):
     """The file does not begin with what a checkpoint names."""
@@ -50,7 +52,8 @@ class RecordFile:
         """Appends what is new in the record of a run.
 
         Args:
-          record: all evaluations so far, as JSON holds them; it begins with those in the file.
+          record: all evaluations so far, of what JSON holds and `Rows`; it begins with those in
+        the file.
 
         Returns:
           The mark of all of them.
@@ -58,7 +61,8 @@ class RecordFile:
         Raises:
           OSError: if it cannot be written; the file then still begins as before.
         """
-        lines = [json.dumps(entry).encode() + b"\n" for entry in record[self._lines :]]
+        new = [json.dumps(entry, default=to_json) for entry in record[self._lines :]]
+        lines = [f"{entry}\n".encode() for entry in new]
         if lines:
             with open(self._path, "r+b" if self._path.exists() else "w+b") as file:
                 file.truncate(self._size)
@@ -96,7 +100,7 @@ class RecordFile:
             raise RecordFileError(f"{self._path.name} does not hold the records that it names")
         self._size, self._hash, self._lines = size, found, len(record)
         # Parsed only now: what is damaged must not be.
-        return [json.loads(line) for line in record]
+        return [json.loads(line, object_hook=from_json) for line in record]
 
 
 def _lines_up_to(file: BinaryIO, size: int) -> Iterator[bytes]:

@@ -12,14 +12,15 @@ from hasa_jax.allocation.connection import Connection
 from hasa_jax.allocation.ledger import Ledger
 from hasa_jax.simulation.evaluation import GLOBAL, OWN_TEST, SUPERNET, EvaluationResult
 from hasa_jax.simulation.program import Program, executed_share
+from hasa_jax.simulation.rows import Block, Named, Rows
 from hasa_jax.simulation.summary import Summary, summarize
 from hasa_jax.simulation.trial import Trial
 
 _OF_CLIENTS = ("", SUPERNET, GLOBAL)
 """Levels whose results go to the table of clients."""
 
-Records = dict[str, list[dict[str, Any]]]
-"""Records by table, one of `writers.TABLES`."""
+Records = dict[str, Sequence[dict[str, Any]]]
+"""Records by table, one of `writers.TABLES`; those of clients are `Rows`."""
 
 
 def records_of(
@@ -47,7 +48,7 @@ def records_of(
     """
     front = {**trial.labels, "round": done}
     own = next(result for result in found if result.view == OWN_TEST)
-    examples = trial.dataset.test.num_examples
+    examples = trial.dataset.test.num_examples[_ids(own)]
     summary = summarize(own.accuracy, examples, tail_fraction)
     # Where the objective hides no class, the supernet on all classes is the same.
     on_global = {r.view.level: r for r in found if r.view.split == "test"}
@@ -75,26 +76,33 @@ def client_records(
     program: Program,
     trial: Trial,
     found: Sequence[EvaluationResult],
-) -> list[dict[str, Any]]:
-    """Returns a record for each split and client of a trial, in client order."""
+) -> Rows:
+    """Returns a record for each split and client that was evaluated, in client order."""
     width_of = _widths(program, found)
     examples = {
         split: getattr(trial.dataset, split).num_examples for split in ("validation", "test")
     }
-    return [
-        {
+    blocks = []
+    for result in found:
+        ids = _ids(result)
+        distinct, which = np.unique(result.sizes, return_inverse=True)
+        columns = {
             **front,
-            "client": name,
-            "num_examples": int(examples[result.view.split][client]),
-            "size": int(result.sizes[client]),
-            "width": width_of[int(result.sizes[client])],
+            "client": Named(trial.dataset.client_names, ids),
+            "num_examples": examples[result.view.split][ids].astype(np.int64),
+            "size": result.sizes.astype(np.int64),
+            "width": np.array([width_of[int(size)] for size in distinct])[which],
             "split": result.view.name,
-            "loss": float(result.loss[client]),
-            "accuracy": float(result.accuracy[client]),
+            "loss": result.loss.astype(np.float64),
+            "accuracy": result.accuracy.astype(np.float64),
         }
-        for result in found
-        for client, name in enumerate(trial.dataset.client_names)
-    ]
+        blocks.append(Block(len(ids), columns))
+    return Rows(blocks)
+
+
+def _ids(result: EvaluationResult) -> np.ndarray:
+    """Returns the ids of the clients of a result."""
+    return np.arange(len(result.client_names)) if result.clients is None else result.clients
 
 
 def _size_records(

@@ -21,6 +21,7 @@ from hasa_jax.simulation import cohorts, feed, health, records
 from hasa_jax.simulation.checkpoint import Checkpoints, Saved
 from hasa_jax.simulation.evaluation import (
     EvaluationResult,
+    chosen_clients,
     evaluate_view,
     level_connections,
     views,
@@ -28,6 +29,7 @@ from hasa_jax.simulation.evaluation import (
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import init_state, scan_rounds
+from hasa_jax.simulation.rows import Rows, joined
 from hasa_jax.simulation.stopwatch import stopwatch
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.writers import TABLES, Writer
@@ -46,10 +48,10 @@ class History:
     """
 
     state: ServerState
-    metrics: list[dict[str, Any]]
-    summary: list[dict[str, Any]]
-    sizes: list[dict[str, Any]]
-    timings: list[dict[str, Any]]
+    metrics: Sequence[dict[str, Any]]
+    summary: Sequence[dict[str, Any]]
+    sizes: Sequence[dict[str, Any]]
+    timings: Sequence[dict[str, Any]]
 
 
 def never() -> bool:
@@ -73,7 +75,8 @@ def run_trials(
 
     Every `eval_every` rounds, and after the last one, each client's own subnet is evaluated on
     its own validation and test examples, and the supernet beside it (splits
-    `supernet_validation` and `supernet_test`).
+    `supernet_validation` and `supernet_test`). With `eval_clients`, only so many clients are
+    evaluated, the same in every round.
 
     Args:
       program: what is run; runs that share it share compiled code. Its devices share the
@@ -104,7 +107,8 @@ def run_trials(
     devices = program.execution.devices
     source = _feed(program, trials, sizes_in_run, num_rounds)
     states = jax.tree.map(lambda *x: jnp.stack(x), *[init_state(program, t.key) for t in trials])
-    done, states, record = _latest(checkpoints, states, num_rounds)
+    clients = [chosen_clients(trial, reporting.eval_clients) for trial in trials]
+    done, states, record = _latest(checkpoints, states, trials, num_rounds)
     for evaluated in record:
         _write(evaluated, writers)
     states = sharding.put(states, devices, len(trials))
@@ -120,7 +124,7 @@ def run_trials(
             )
             for trial, found, connections in zip(
                 trials,
-                _evaluate(program, states, source, trials, done, sizes_in_run, reporting),
+                _evaluate(program, states, source, trials, done, sizes_in_run, reporting, clients),
                 _connections(program, states, len(trials), reporting.levels),
                 strict=True,
             )
@@ -134,10 +138,7 @@ def run_trials(
     return [
         History(
             jax.tree.map(lambda x, e=e: x[e], states),
-            **{
-                table: [line for evaluated in record for line in evaluated[e][table]]
-                for table in TABLES
-            },
+            **{table: joined([evaluated[e][table] for evaluated in record]) for table in TABLES},
         )
         for e in range(len(trials))
     ]
@@ -216,10 +217,12 @@ def _evaluate(
     done: int,
     sizes_in_run: np.ndarray,
     reporting: Reporting,
+    clients: Sequence[np.ndarray],
 ) -> list[list[EvaluationResult]]:
     """Evaluates all views, and refuses losses that are not finite; a list for each trial."""
+    draw = reporting.draw
     by_view = [
-        evaluate_view(program, view, states, source, trials, done, sizes_in_run, reporting.draw)
+        evaluate_view(program, view, states, source, trials, done, sizes_in_run, draw, clients)
         for view in views(program, reporting.levels)
     ]
     by_trial = [list(found) for found in zip(*by_view, strict=True)]
@@ -236,7 +239,9 @@ def _connections(
     return [level_connections(program, state, levels) for state in one] or [{}] * trials
 
 
-def _latest(checkpoints: Checkpoints | None, states: ServerState, num_rounds: int) -> Saved:
+def _latest(
+    checkpoints: Checkpoints | None, states: ServerState, trials: Sequence[Trial], num_rounds: int
+) -> Saved:
     """Returns where a run goes on, or its beginning; refuses a checkpoint beyond its end."""
     saved = checkpoints and checkpoints.latest(states)
     if not saved:
@@ -246,7 +251,20 @@ def _latest(checkpoints: Checkpoints | None, states: ServerState, num_rounds: in
             f"`num_rounds` is {num_rounds}, but the checkpoint is of round {saved.round}: take "
             "another folder for a shorter run"
         )
-    return saved
+    record = [
+        [_with_names(own, trial) for own, trial in zip(evaluated, trials, strict=True)]
+        for evaluated in saved.record
+    ]
+    return saved._replace(record=record)
+
+
+def _with_names(own: records.Records, trial: Trial) -> records.Records:
+    """Returns the records of a checkpoint, which holds no names, with those of the clients."""
+    names = trial.dataset.client_names
+    return {
+        table: part.with_names(names) if isinstance(part, Rows) else part
+        for table, part in own.items()
+    }
 
 
 def _write(evaluated: Sequence[records.Records], writers: Sequence[Writer]) -> None:

@@ -235,5 +235,7 @@ def test_all_data_is_put_on_the_devices_once():
     ((data, cohort),) = source.rounds(3, 7)
     assert data is source.splits["train"]
     assert cohort.slots.client.shape[:2] == (1, 4)
-    (part,) = source.parts("test")
-    np.testing.assert_array_equal(part.clients, np.arange(6))
+    chosen = [np.array([1, 4])]
+    (part,) = source.parts("test", chosen)
+    assert part.clients is chosen
+    assert part.data is source.splits["test"]

@@ -10,6 +10,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.execution import MODES
+from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.writers import TABLES
 from tests.support import small
 
@@ -84,7 +85,7 @@ def test_drawn_cohorts_train_alike_in_every_execution():
         ends.append(history.state.params)
         sizes |= {tuple(trial.allocation.sizes_at(round)) for round in range(5)}
         own = [record["size"] for record in history.metrics if record["split"] == "test"]
-        expected = [trial.allocation.sizes_at(round) for round in (2, 4)]
+        expected = [trial.allocation.sizes_at(round) for round in (1, 3)]
         np.testing.assert_array_equal(own, np.concatenate(expected))
     assert len(sizes) > 2
     small.assert_trees_close(*ends, atol=1e-5)
@@ -177,3 +178,61 @@ def test_writers_get_every_record_once():
     )
     for table, records in written.items():
         assert records == getattr(history, table) != []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_sample_of_clients_is_evaluated_as_in_the_full_run(stream):
+    dataset = small.dataset((9, 30, 12, 10, 8, 20))
+    program = small.program(small.supernet("mlp"), dataset.train, clients_per_round=2)
+    trial = small.trial(program, dataset, policy=hj.POLICIES["random"]())
+    everyone = run(program, trial, 4)
+    execution = dataclasses.replace(program.execution, stream=stream)
+    program = dataclasses.replace(program, execution=execution)
+    some = run(program, trial, 4, eval_clients=3, levels={"half": 6})
+    names = sorted({record["client"] for record in some.metrics})
+    assert len(names) == 3
+    expected = [record for record in everyone.metrics if record["client"] in names]
+    assert [r["client"] for r in some.metrics] == [r["client"] for r in expected]
+    for record, other in zip(some.metrics, expected, strict=True):
+        assert record == {**other, "loss": pytest.approx(other["loss"], abs=1e-6)}
+    small.assert_trees_equal(some.state.params, everyone.state.params)
+    last = [r for r in some.metrics if (r["round"], r["split"]) == (4, "test")]
+    accuracy = np.array([r["accuracy"] for r in last])
+    weights = [r["num_examples"] for r in last]
+    assert some.summary[-1]["mean_accuracy"] == pytest.approx(accuracy.mean())
+    assert some.summary[-1]["weighted_accuracy"] == pytest.approx(
+        np.average(accuracy, weights=weights)
+    )
+    assert some.sizes[-1]["size"] == 6
+
+
+def test_the_sample_follows_the_seed_and_nothing_else():
+    dataset = small.dataset((9,) * 40)
+    program = small.program(small.supernet("mlp"), dataset.train)
+    trials = [
+        small.trial(program, dataset, policy=hj.POLICIES[policy](), key=jax.random.key(seed))
+        for seed in range(2)
+        for policy in ("uniform", "hasa")
+    ]
+    chosen = [chosen_clients(trial, 10).tolist() for trial in trials]
+    assert chosen[0] == chosen[1] == sorted({*chosen[0]})
+    assert chosen[2] == chosen[3] != chosen[0]
+    assert all(len(own) == 10 for own in chosen)
+    for count in (0, 40, 41):
+        assert chosen_clients(trials[0], count).tolist() == list(range(40))
+
+
+def test_seeds_of_one_program_have_their_own_samples():
+    dataset = small.dataset((9,) * 8)
+    program = small.program(small.supernet("mlp"), dataset.train)
+    trials = [
+        small.trial(program, dataset, key=jax.random.key(seed), labels={"seed": seed})
+        for seed in range(2)
+    ]
+    reporting = hj.Reporting(eval_every=2, eval_clients=3)
+    histories = hj.run_trials(program, trials, num_rounds=2, reporting=reporting)
+    for trial, history in zip(trials, histories, strict=True):
+        names = [dataset.client_names[client] for client in chosen_clients(trial, 3)]
+        tested = [r["client"] for r in history.metrics if r["split"] == "test"]
+        assert tested == names
+    assert len({tuple(r["client"] for r in history.metrics) for history in histories}) == 2
