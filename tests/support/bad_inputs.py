@@ -234,6 +234,14 @@ def with_unknown_field(manifest):
     return json.dumps(found)
 
 
+def with_a_word(summary):
+    """Has the budget of the first record a word."""
+    header, first, *others = summary.splitlines()
+    cells = first.split(",")
+    cells[header.split(",").index("budget_requested")] = "half"
+    return "\n".join([header, ",".join(cells), *others, ""])
+
+
 def scores(content):
     """A file of scores, of this content."""
 
@@ -256,6 +264,7 @@ def compare(*arguments):
 
 FLAGS = {
     "unknown flag": (*train("--wdith=1"), "wdith"),
+    "flag of another tool": (*train("--lr=.1"), "did you mean --client_lr?"),
     "no flag at all": (*train("hasa"), "'hasa'"),
     "flagfile that is not there": (*train("--flagfile=no.flags"), "no.flags"),
     "unknown method": (*train("--method=best"), "method"),
@@ -476,6 +485,13 @@ TFDS = {
 }
 FOLDERS = {
     "workdir that is a file": ("train", workdir_is_a_file, "is a file"),
+    "workdir in no home": (*train("--workdir=~no-such-user/a"), "names no home folder"),
+    "workdir that is not UTF-8": (*train("--workdir=a\udcff"), "is not UTF-8"),
+    "workdir with checkpoints to pass over": (
+        "train",
+        after("--checkpoint_every=0", "--num_rounds=3"),
+        "holds checkpoints, which a run with --checkpoint_every=0",
+    ),
     "workdir that cannot be": (*train("--workdir=/proc/results"), "cannot be written"),
     "workdir of an unknown run": ("train", workdir_without_manifest, "without a run.json"),
     "workdir of other data": ("train", workdir_of_other_data, "other data"),
@@ -528,7 +544,7 @@ FOLDERS = {
     "results with a word for a number": (
         "tables",
         after(
-            change=write("summary.csv", lambda old: old.replace(",0.5,", ",half,", 1)),
+            change=write("summary.csv", with_a_word),
             script="tables",
         ),
         "'half'",
