@@ -117,6 +117,7 @@ class Results:
       baselines: what is known of predictions of the most frequent class, by seed.
       levels: sizes of policy levels, by arm, where they are known.
       remarks: how the workdirs differ, one line each.
+      eval_clients: clients of each seed that were evaluated, by the workdirs; 0 for all.
     """
 
     folders: tuple[pathlib.Path, ...]
@@ -128,6 +129,7 @@ class Results:
     baselines: Mapping[int, Mapping[str, float]]
     levels: Mapping[Arm, tuple[float, ...]]
     remarks: tuple[str, ...]
+    eval_clients: tuple[int, ...] = (0,)
 
     @property
     def rounds(self) -> tuple[int, ...]:
@@ -288,6 +290,9 @@ def merge(sources: Sequence[Source]) -> Results:
         },
         levels=_levels(sources, tags),
         remarks=tuple(_differences(sources, names)),
+        eval_clients=tuple(
+            sorted({source.manifest.run.reporting.eval_clients for source in sources})
+        ),
     )
 
 

@@ -309,8 +309,11 @@ def _caption(compared: Comparison) -> str:
         "own subnet: mean over seeds ± half the 95 % Student interval, or [low, high] where the "
         "interval is cut at 0 or 100."
     ]
+    if any(found.eval_clients):
+        counts = " or ".join(str(n) if n else "all" for n in found.eval_clients)
+        parts.append(f"Evaluated on {counts} clients of each seed, drawn once.")
     if len(found.arms) == 1:
-        return parts[0]
+        return " ".join(parts)
     reference = escapes.markdown(compared.labels[compared.reference])
     unit = NAMES.get(compared.matched, compared.matched)
     return " ".join(

@@ -246,3 +246,20 @@ def test_what_readers_left_out_is_printed_and_recorded(tmp_path):
     (note,) = manifest["data_notes"]["0"]
     assert "1 of 13 rows" in note
     assert f"data: {note}" in done.stdout.splitlines()
+
+
+def test_a_sample_of_clients_is_evaluated_and_said(tmp_path):
+    arguments = [*VECTORS, "--policies=uniform,hasa", "--num_seeds=2", "--eval_clients=2"]
+    run("compare", *arguments, f"--workdir={tmp_path}")
+    records = records_of(tmp_path / "metrics.csv")
+    chosen = {
+        (policy, seed): {r["client"] for r in records if (r["policy"], r["seed"]) == (policy, seed)}
+        for policy in ("uniform", "hasa")
+        for seed in "01"
+    }
+    assert all(len(clients) == 2 for clients in chosen.values())
+    assert all(chosen["uniform", seed] == chosen["hasa", seed] for seed in "01")
+    written = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert written["config"]["reporting"]["eval_clients"] == 2
+    text = " ".join((tmp_path / "table.md").read_text(encoding="utf-8").split())
+    assert "Evaluated on 2 clients of each seed, drawn once." in text
