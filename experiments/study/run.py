@@ -28,8 +28,10 @@ from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.cohorts import sizes_in_run
 from hasa_jax.simulation.escapes import one_line
+from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.records import updates_in
 from hasa_jax.simulation.run import run_trials
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.writers import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer, say
@@ -287,9 +289,14 @@ def _hashes(group: Group) -> dict[str, str]:
 
 def _baselines(study: Study, group: Group) -> dict[str, dict[str, float]]:
     """Returns what the most frequent training target reaches on the data of every seed."""
-    tail = study.config.reporting.tail_fraction
-    seeds = zip(group.seeds, group.datasets, strict=True)
-    return {str(seed): baseline(dataset, tail) for seed, dataset in seeds}
+    reporting = study.config.reporting
+    trials = zip(group.seeds, group.trials[study.arms[0]], strict=True)
+    return {
+        str(seed): baseline(
+            trial.dataset, reporting.tail_fraction, chosen_clients(trial, reporting.eval_clients)
+        )
+        for seed, trial in trials
+    }
 
 
 def _notes(group: Group) -> dict[str, tuple[str, ...]]:
@@ -354,6 +361,9 @@ def _run_arm(
             checkpoints=checkpoints,
             stop=stop,
         )
+    for seed, history in zip(group.seeds, histories, strict=True):
+        if missing := history.summary and updates_in(history.summary[-1]).missing():
+            say(f"warning: {':'.join(arm)}, seed {seed}: {missing}")
     summary = histories[0].summary
     return summary[-1]["round"] if summary else 0
 

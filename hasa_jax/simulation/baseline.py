@@ -14,12 +14,15 @@ FEW = 20
 """A client with fewer test targets has an accuracy in steps of more than five points."""
 
 
-def baseline(dataset: FederatedDataset, tail_fraction: float) -> dict[str, float]:
-    """Sums up the predictions of the most frequent training target.
+def baseline(
+    dataset: FederatedDataset, tail_fraction: float, clients: np.ndarray
+) -> dict[str, float]:
+    """Sums up the predictions of the most frequent training target of all clients.
 
     Args:
       dataset: the data of a run.
       tail_fraction: share of clients that the tail accuracy averages over.
+      clients: ids of the clients that are evaluated `[n]`.
 
     Returns:
       `mean_accuracy`, `weighted_accuracy`, `worst_accuracy`, `tail_accuracy` and `std_accuracy`
@@ -27,8 +30,10 @@ def baseline(dataset: FederatedDataset, tail_fraction: float) -> dict[str, float
       targets; `fewest_targets` of them; and `clients_of_few`, those with fewer than `FEW`.
     """
     found = majority(dataset)
-    summary = summarize(found.accuracy, dataset.test.num_examples, tail_fraction)
-    known = found.targets[found.targets > 0]
+    examples = dataset.test.num_examples[clients]
+    summary = summarize(found.accuracy[clients], examples, tail_fraction)
+    known = found.targets[clients]
+    known = known[known > 0]
     return {
         "target": found.target,
         **{f"{name}_accuracy": value for name, value in dataclasses.asdict(summary).items()},

@@ -19,6 +19,8 @@ _JOINERS = "\u200c\u200d"
 _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
 """What begins a formula in a spreadsheet: the signs, and their wide forms."""
 
+_BEGINS = (*_FORMULA, "'")
+
 _CODE = re.compile(r"\\\\|\\x([0-9a-f]{2})|\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
 
 
@@ -31,7 +33,7 @@ def terminal(text: str) -> str:
     Returns:
       The text for a terminal; its line ends are as they were.
     """
-    return "".join(_visible(c) if c != "\n" else c for c in text)
+    return "\n".join(map(one_line, text.split("\n")))
 
 
 def one_line(text: str) -> str:
@@ -43,7 +45,7 @@ def one_line(text: str) -> str:
     Returns:
       The text with all control characters as escapes, line ends too.
     """
-    return "".join(map(_visible, text))
+    return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def csv_cell(text: str) -> str:
@@ -60,9 +62,10 @@ def csv_cell(text: str) -> str:
     Returns:
       The text of the cell, which the `csv` module quotes where it must.
     """
-    cell = "".join("\\\\" if c == "\\" else _visible(c) for c in text)
-    cell = re.sub(rf";(?=[ '\"]*[{re.escape(_FORMULA)}])", r"\\x3b", cell)
-    return f"'{cell}" if cell.lstrip(" ").startswith((*_FORMULA, "'")) else cell
+    cell = one_line(text.replace("\\", "\\\\"))
+    if ";" in cell:
+        cell = re.sub(rf";(?=[ '\"]*[{re.escape(_FORMULA)}])", r"\\x3b", cell)
+    return f"'{cell}" if cell.lstrip(" ").startswith(_BEGINS) else cell
 
 
 def from_csv_cell(cell: str) -> str:
@@ -74,8 +77,10 @@ def from_csv_cell(cell: str) -> str:
     Returns:
       The text that was written.
     """
-    if cell.startswith("'") and cell[1:].lstrip(" ").startswith((*_FORMULA, "'")):
+    if cell.startswith("'") and cell[1:].lstrip(" ").startswith(_BEGINS):
         cell = cell[1:]
+    if "\\" not in cell:
+        return cell
     return _CODE.sub(lambda m: chr(int("".join(filter(None, m.groups())) or "5c", 16)), cell)
 
 
@@ -89,8 +94,7 @@ def markdown(text: str) -> str:
       The text in one line. `|`, backticks, `*`, brackets, backslashes and underscores at the ends
       of words follow a backslash; `<`, `>` and `&` are entities of HTML.
     """
-    line = " ".join(text.split())
-    line = "".join(map(_visible, line))
+    line = one_line(" ".join(text.split()))
     line = re.sub(r"([\\`*|\[\]~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", line)
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -118,7 +122,7 @@ def picture(text: str, most: int = 60) -> str:
       The text in one line, cut with an ellipsis. A space goes before an underscore at its start,
       which would hide it from a legend.
     """
-    line = "".join(map(_visible, " ".join(text.split())))
+    line = one_line(" ".join(text.split()))
     line = line if len(line) <= most else f"{line[: most - 1]}…"
     return (" " if line.startswith("_") else "") + line.replace("$", r"\$")
 

@@ -20,6 +20,7 @@ from hasa_jax.datasets.fingerprint import fingerprint
 from hasa_jax.datasets.paths import path_of, shown
 from hasa_jax.methods.method import Method
 from hasa_jax.simulation.baseline import baseline
+from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
@@ -116,7 +117,7 @@ def _description(
 ) -> dict[str, Any]:
     """Returns what is known of a run, by the names that the scripts use for it."""
     method, training, ledger = program.method, program.training, trial.allocation.ledger
-    seed = str(_number_of(trial.key))
+    seed, evaluated = str(_number_of(trial.key)), chosen_clients(trial, reporting.eval_clients)
     budget: dict[str, Any] = {"budget_unit": ledger.unit}
     if math.isfinite(ledger.requested):
         budget["budget"] = ledger.requested
@@ -130,7 +131,11 @@ def _description(
                 "batch_size": training.batch_size,
                 "clients_per_round": training.clients_per_round,
             },
-            "reporting": {"tail_fraction": reporting.tail_fraction},
+            "reporting": {
+                "tail_fraction": reporting.tail_fraction,
+                "eval_clients": reporting.eval_clients,
+                "scored_draw": reporting.draw,
+            },
         },
         "methods": {method.name: _parts(method)},
         "model": {"groups": dict(program.model.groups)},
@@ -143,7 +148,7 @@ def _description(
         "versions": {"python": platform.python_version(), **_versions()},
         "data_sha256": {seed: fingerprint(trial.dataset)},
         "data_notes": {seed: list(trial.dataset.notes)} if trial.dataset.notes else {},
-        "baseline": {seed: baseline(trial.dataset, reporting.tail_fraction)},
+        "baseline": {seed: baseline(trial.dataset, reporting.tail_fraction, evaluated)},
     }
 
 

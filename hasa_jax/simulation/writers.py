@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import errno
+import itertools
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, Protocol
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.paths import path_of
 from hasa_jax.simulation.escapes import csv_cell, one_line, tag, terminal
 from hasa_jax.simulation.pace import Pace
+from hasa_jax.simulation.rows import Column, Named, Rows
 
 TABLES = ("metrics", "summary", "sizes", "timings")
 """What a run writes; equal runs write the same, but for timings."""
@@ -41,6 +43,8 @@ class CsvWriter:
     The folder is made if it is not there. `publish` turns the files into `<table>.csv`, so only a
     finished table replaces a finished one. Floats are written by `repr`, the shortest text that
     reads back to the same bits; columns named `*_seconds` are measurements, and get milliseconds.
+    Texts are written by `escapes.csv_cell`, which `escapes.from_csv_cell` reads back: nothing in
+    them is a formula or controls a terminal.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -57,10 +61,10 @@ class CsvWriter:
             path = self._folder / f"{table}.csv.partial"
             self._files[table] = path.open("w", encoding="utf-8", newline="")
         file = self._files[table]
-        writer = csv.DictWriter(file, fieldnames=list(records[0]), lineterminator="\n")
+        writer = csv.writer(file, lineterminator="\n")
         if new:
-            writer.writeheader()
-        writer.writerows({k: _cell(k, value) for k, value in row.items()} for row in records)
+            writer.writerow(records[0])
+        writer.writerows(_lines(records))
         file.flush()
 
     def publish(self) -> None:
@@ -78,6 +82,24 @@ class CsvWriter:
         for file in self._files.values():
             file.close()
         self._files = {}
+
+
+def _lines(records: Sequence[Mapping[str, Any]]) -> Iterator[Iterable[Any]]:
+    """Yields the cells of every record; many clients are columns, and need no dict each."""
+    if not isinstance(records, Rows):
+        names = list(records[0])
+        yield from ([_cell(name, record[name]) for name in names] for record in records)
+        return
+    for block in records.blocks:
+        lists = zip(block.columns.values(), block.lists(), strict=True)
+        yield from zip(*(_column(column, values) for column, values in lists), strict=True)
+
+
+def _column(column: Column, values: list[Any]) -> Iterable[Any]:
+    """Returns the cells of a column of many clients."""
+    if isinstance(column, str):
+        return itertools.repeat(csv_cell(column), len(values))
+    return map(csv_cell, values) if isinstance(column, Named) else values
 
 
 def _cell(column: str, value: Any) -> Any:

@@ -6,9 +6,10 @@ import io
 import json
 import os
 
+import numpy as np
 import pytest
 
-from hasa_jax.simulation import writers
+from hasa_jax.simulation import rows, writers
 
 RECORD = {
     "method": "fjord",
@@ -71,6 +72,32 @@ def test_a_full_disk_is_no_reader_that_goes_away(monkeypatch):
     monkeypatch.setattr("sys.stdout", Full())
     with pytest.raises(OSError, match="full"):
         writers.say("a line")
+
+
+def test_columns_of_many_clients_are_written_as_records_are(tmp_path):
+    block = rows.Block(
+        3,
+        {
+            "method": "=hasa",
+            "round": 2,
+            "client": rows.Named(("a", "=1+1", "b\n"), np.array([2, 1, 0])),
+            "loss": np.array([0.1, float("nan"), 1 / 3]),
+            "level": None,
+        },
+    )
+    records = rows.Rows([block, block])
+    contents = []
+    for name, given in (("columns", records), ("dicts", list(records))):
+        writer = writers.CsvWriter(tmp_path / name)
+        writer.write("metrics", given)
+        writer.publish()
+        contents.append((tmp_path / name / "metrics.csv").read_text(encoding="utf-8"))
+    assert contents[0] == contents[1]
+    assert contents[0].splitlines()[:2] == [
+        "method,round,client,loss,level",
+        r"'=hasa,2,b\x0a,0.1,",
+    ]
+    assert len(contents[0].splitlines()) == 7
 
 
 def test_an_unfinished_table_replaces_nothing(tmp_path):

@@ -1,0 +1,89 @@
+"""The files of a run of the library."""
+
+import csv
+import json
+import pathlib
+
+import jax
+import pytest
+
+import hasa_jax as hj
+from hasa_jax.datasets import fingerprint
+from hasa_jax.simulation.saved import labels_of
+from tests.simulation.simulated import DATASET, result
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return result().save(tmp_path_factory.mktemp("saved") / "new" / "run")
+
+
+def records_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_tables_have_all_records_to_the_last_bit(folder):
+    for table in ("metrics", "summary", "timings"):
+        found, records = records_of(folder / f"{table}.csv"), result().records[table]
+        assert len(found) == len(records)
+        for line, record in zip(found, records, strict=True):
+            assert (line["method"], line["policy"], line["seed"]) == ("hasa", "hasa", "5")
+            for name in set(record) - {"train_seconds", "compile_seconds"}:
+                assert line[name] == str(record[name])
+    assert not (folder / "sizes.csv").exists()
+    assert not list(folder.glob("*.partial"))
+
+
+def test_run_json_has_what_is_known(folder):
+    found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert found["script"] == "simulate"
+    assert found["config"]["training"] == {
+        "num_rounds": 3,
+        "local_epochs": 1,
+        "batch_size": 8,
+        "clients_per_round": 3,
+    }
+    assert found["config"]["allocation"] == {"budget": 0.5, "budget_unit": "width"}
+    assert found["data_sha256"] == {"5": fingerprint(DATASET)}
+    assert found["methods"]["hasa"]["extraction"] == "prefix"
+    assert found["execution"]["modes"] == {"hasa:hasa": "masked"}
+    assert 0 < found["baseline"]["5"]["mean_accuracy"] < 1
+    assert {"jax", "numpy", "python"} <= set(found["versions"])
+
+
+@pytest.mark.parametrize(
+    ("key", "seed"),
+    [
+        (jax.random.key(7), 7),
+        (jax.random.key(2**32 - 1), 2**32 - 1),
+        (jax.random.PRNGKey(7), 7),
+        (jax.random.wrap_key_data(jax.numpy.array([1, 2], "uint32")), 2**32 + 2),
+    ],
+)
+def test_the_seed_is_the_key_as_an_integer(key, seed):
+    assert labels_of(result().program, result().trial._replace(key=key))["seed"] == seed
+
+
+def test_results_are_not_overwritten(folder):
+    before = (folder / "summary.csv").read_bytes()
+    with pytest.raises(hj.UserError, match=r"has a run.json already: name another `folder`"):
+        result().save(folder)
+    (folder / "run.json").rename(folder / "kept")
+    with pytest.raises(hj.UserError, match=r"has a metrics.csv already"):
+        result().save(str(folder))
+    (folder / "kept").rename(folder / "run.json")
+    assert (folder / "summary.csv").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(hj.UserError, match="cannot be written"):
+        result().save(tmp_path / "file" / "run")
+    with pytest.raises(hj.UserError, match="is no path"):
+        result().save("")
+
+
+def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert result().save("~/runs/one") == pathlib.Path(tmp_path / "runs" / "one")
