@@ -441,7 +441,7 @@ def _difference(
 
 
 def _exchanged(own: Mapping[int, Record], name: str) -> str:
-    """Makes a cell of the table of exchanges: a percentage, megabytes or a mean count."""
+    """Makes a cell of the table of exchanges: percents, megabytes or counts, means over seeds."""
     known = [seed for seed, record in own.items() if _has(record, name)]
     if not known:
         return "none"
@@ -449,4 +449,8 @@ def _exchanged(own: Mapping[int, Record], name: str) -> str:
     if name.endswith("_accuracy"):
         return accuracy_text(values)
     mean = float(values.mean()) / 100
-    return f"{mean / _MEGABYTE:.3g}" if name in _SENT else f"{mean:g}"
+    if name in _SENT:
+        return f"{mean / _MEGABYTE:.3g}"
+    if not all(_has(own[seed], f"{name}_asked") for seed in known):
+        return f"{mean:.6g}"
+    return f"{mean:.6g} of {_column(own, f'{name}_asked', known).mean() / 100:.6g}"
