@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 _NAMES = ("SIGTERM", "SIGINT", "SIGHUP")
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
@@ -28,16 +29,31 @@ def exit_status(number: int) -> int:
     return 128 + number
 
 
+@dataclasses.dataclass
+class StopRequest:
+    """Whether a run is asked to stop; calling it says so.
+
+    Attributes:
+      number: the signal; 0 for none.
+    """
+
+    number: int = 0
+
+    def __call__(self) -> bool:
+        """Returns whether there was a request."""
+        return self.number != 0
+
+
 @contextlib.contextmanager
-def stop_requests() -> Iterator[Callable[[], int]]:
+def stop_requests() -> Iterator[StopRequest]:
     """Takes the first of `SIGNALS` as a request; a second one acts as it did before.
 
     A signal that this process ignores, such as SIGHUP under nohup, stays ignored.
 
     Yields:
-      A function that returns which signal requested a stop; 0 for none.
+      The request, which a signal makes.
     """
-    requested = 0
+    requested = StopRequest()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
 
@@ -46,14 +62,13 @@ def stop_requests() -> Iterator[Callable[[], int]]:
             signal.signal(number, handler)
 
     def request(number: int, frame: object) -> None:
-        nonlocal requested
         del frame
-        requested = number
+        requested.number = number
         restore()
 
     for number in before:
         signal.signal(number, request)
     try:
-        yield lambda: requested
+        yield requested
     finally:
         restore()

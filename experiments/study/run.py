@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from experiments.study import manifest, program, switches, workdir
 from experiments.study.arm import Arm, arm_of_train, arms_of_compare
 from experiments.study.by_client import echo, named_numbers
 from experiments.study.data import build_dataset
-from experiments.study.interruption import Stopped, stop_requests
+from experiments.study.interruption import Stopped, StopRequest, stop_requests
 from experiments.study.manifest import Manifest
 from experiments.study.memory import check_memory
 from experiments.study.method import describe, parts_of
@@ -154,7 +154,14 @@ def run_study(study: Study) -> pathlib.Path:
     for arm in study.arms:
         _say_severed(arm, group.trials[arm])
         sizes = group.sizes_in_run(arm, config.training.num_rounds)
-        check_memory(group.programs[arm], group.trials[arm], arm, sizes)
+        check_memory(
+            group.programs[arm],
+            group.trials[arm],
+            arm,
+            sizes,
+            num_rounds=config.training.num_rounds,
+            reporting=_reporting(config, group.programs[arm]),
+        )
     folder, run = workdir.open_workdir(
         config.reporting.workdir, _manifest(study, group), keeps_checkpoints=every > 0
     )
@@ -165,7 +172,8 @@ def run_study(study: Study) -> pathlib.Path:
         writers = _writers(study, folder, files)
         for writer in writers:
             stack.callback(writer.close)
-        stop = stack.enter_context(stop_requests()) if every else _never
+        # Without checkpoints, nothing could go on.
+        stop = stack.enter_context(stop_requests()) if every else StopRequest()
         for seeds in study.groups:
             if seeds != group.seeds:
                 group = _prepared(study, seeds, group)
@@ -177,7 +185,7 @@ def run_study(study: Study) -> pathlib.Path:
                 )
             if where := _run_group(study, group, folder, run, writers, stop):
                 say(f"stopped {where}: run the same command again to go on; so far: {folder}")
-                raise Stopped(stop())
+                raise Stopped(stop.number)
         files.publish()
         manifest.write_manifest(folder, run)
     say(f"\n{tables.write([folder], config.comparison)}\nresults: {folder}")
@@ -320,7 +328,7 @@ def _run_group(
     folder: pathlib.Path,
     run: Manifest,
     writers: Sequence[Writer],
-    stop: Callable[[], int],
+    stop: StopRequest,
 ) -> str:
     """Runs every arm on seeds that share programs; returns where it stopped, or nothing."""
     for arm in study.arms:
@@ -332,6 +340,18 @@ def _run_group(
     return ""
 
 
+def _reporting(config: RunConfig, of: Program) -> Reporting:
+    """Returns what the runs of a program evaluate, and when."""
+    chosen = config.reporting
+    return Reporting(
+        eval_every=chosen.eval_every,
+        eval_clients=chosen.eval_clients,
+        tail_fraction=chosen.tail_fraction,
+        draw=chosen.scored_draw,
+        levels=program.eval_levels(config, of),
+    )
+
+
 def _run_arm(
     study: Study,
     group: Group,
@@ -339,7 +359,7 @@ def _run_arm(
     folder: pathlib.Path,
     run: Manifest,
     writers: Sequence[Writer],
-    stop: Callable[[], int],
+    stop: StopRequest,
 ) -> int:
     """Runs one arm on seeds that share a program; returns how many rounds are done."""
     config = study.config
@@ -349,13 +369,7 @@ def _run_arm(
             group.programs[arm],
             group.trials[arm],
             num_rounds=config.training.num_rounds,
-            reporting=Reporting(
-                eval_every=config.reporting.eval_every,
-                eval_clients=config.reporting.eval_clients,
-                tail_fraction=config.reporting.tail_fraction,
-                draw=config.reporting.scored_draw,
-                levels=program.eval_levels(config, group.programs[arm]),
-            ),
+            reporting=_reporting(config, group.programs[arm]),
             sizes_in_run=group.sizes_in_run(arm, config.training.num_rounds),
             writers=writers,
             checkpoints=checkpoints,
@@ -387,8 +401,3 @@ def _checkpoints(
         keep=config.reporting.keep_checkpoints,
         say=say,
     )
-
-
-def _never() -> int:
-    """Stops at no request: without checkpoints, nothing could go on."""
-    return 0

@@ -24,11 +24,46 @@ class RoundHealth(NamedTuple):
       finite: whether each client's update was finite, or had no weight `[E, R, P, V, L]`.
       weight: sum of the weights of all updates that arrived `[E, R]`.
       share: sum of their shares of the weight in the round's sums `[E, R]`.
+      arrived: number of updates that arrived, after a local step or more `[E, R]`, int32.
     """
 
     finite: jax.Array
     weight: jax.Array
     share: jax.Array
+    arrived: jax.Array
+
+
+class Updates(NamedTuple):
+    """How many updates some rounds had.
+
+    Attributes:
+      arrived: those that arrived, after a local step or more.
+      asked: clients that were asked for one, each of them once a round.
+    """
+
+    arrived: int
+    asked: int
+
+    def missing(self) -> str:
+        """Says how many did not arrive; empty if all did."""
+        if self.arrived == self.asked:
+            return ""
+        return f"no update arrived in {self.asked - self.arrived} of {self.asked} client-rounds"
+
+
+def updates_of(stretches: Sequence[tuple[Cohort, RoundHealth]]) -> list[Updates]:
+    """Counts the updates of some rounds.
+
+    Args:
+      stretches: stretches of rounds with their cohorts `[E, R, P, V, L]`.
+
+    Returns:
+      The counts of every trial.
+    """
+    arrived = sum(np.asarray(rounds.arrived).sum(axis=1) for _, rounds in stretches)
+    asked = sum((np.asarray(c.slots.client) >= 0).sum(axis=(1, 2, 3, 4)) for c, _ in stretches)
+    pairs = zip(np.atleast_1d(arrived).tolist(), np.atleast_1d(asked).tolist(), strict=True)
+    return [Updates(*pair) for pair in pairs]
 
 
 def check_rounds(

@@ -11,6 +11,7 @@ import numpy as np
 from hasa_jax.allocation.connection import Connection
 from hasa_jax.allocation.ledger import Ledger
 from hasa_jax.simulation.evaluation import GLOBAL, OWN_TEST, SUPERNET, EvaluationResult
+from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.program import Program, executed_share
 from hasa_jax.simulation.rows import Block, Named, Rows
 from hasa_jax.simulation.summary import Summary, summarize
@@ -31,6 +32,7 @@ def records_of(
     tail_fraction: float,
     seconds: Mapping[str, float],
     connections: Mapping[str, Connection],
+    updates: Updates,
 ) -> Records:
     """Makes the records of one evaluation of one trial.
 
@@ -42,6 +44,7 @@ def records_of(
       tail_fraction: share of clients that the tail accuracy averages over.
       seconds: columns of `timings`.
       connections: what is left of the network at every level.
+      updates: those of the rounds so far.
 
     Returns:
       The records.
@@ -64,11 +67,18 @@ def records_of(
                 **_accuracy_columns("", summary),
                 **_budget_columns(program, trial.allocation.ledger),
                 **_accuracy_columns("global_", global_summary),
+                "updates": updates.arrived,
+                "updates_asked": updates.asked,
             }
         ],
         "sizes": _size_records(front, program, levels, connections),
         "timings": [{**front, **seconds}],
     }
+
+
+def updates_in(summary: Mapping[str, Any]) -> Updates:
+    """Returns the updates that a record of `summary` counts."""
+    return Updates(int(summary["updates"]), int(summary["updates_asked"]))
 
 
 def client_records(

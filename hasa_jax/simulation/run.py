@@ -26,6 +26,7 @@ from hasa_jax.simulation.evaluation import (
     level_connections,
     views,
 )
+from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import init_state, scan_rounds
@@ -112,20 +113,24 @@ def run_trials(
     for evaluated in record:
         _write(evaluated, writers)
     states = sharding.put(states, devices, len(trials))
-    seconds = _seconds_of(record)
+    seconds, updates = _seconds_of(record), _updates_of(record, len(trials))
     stopping = False
     while done < num_rounds and not stopping:
         first, done = done, min(done + reporting.eval_every, num_rounds)
-        states, spent = _train(program, states, source, trials, first, done)
+        states, spent, found = _train(program, states, source, trials, first, done)
+        updates = [
+            Updates(*map(sum, zip(*pair, strict=True))) for pair in zip(updates, found, strict=True)
+        ]
         seconds = {name: seconds[name] + spent[name] / len(trials) for name in seconds}
         evaluated = [
             records.records_of(
-                program, trial, found, done, reporting.tail_fraction, seconds, connections
+                program, trial, found, done, reporting.tail_fraction, seconds, connections, own
             )
-            for trial, found, connections in zip(
+            for trial, found, connections, own in zip(
                 trials,
                 _evaluate(program, states, source, trials, done, sizes_in_run, reporting, clients),
                 _connections(program, states, len(trials), reporting.levels),
+                updates,
                 strict=True,
             )
         ]
@@ -161,11 +166,11 @@ def _train(
     trials: Sequence[Trial],
     first: int,
     done: int,
-) -> tuple[ServerState, dict[str, float]]:
+) -> tuple[ServerState, dict[str, float], list[Updates]]:
     """Runs the rounds up to the next evaluation, and checks their numbers.
 
     Returns:
-      The states, and the seconds of training and of compiling it.
+      The states, the seconds of training and of compiling it, and the updates of every trial.
     """
     with stopwatch() as timer:
         stretches = []
@@ -175,7 +180,8 @@ def _train(
         finite = jax.device_get(_finite(states.params))
     health.check_rounds(program, finite, stretches, trials, first)
     train_seconds = timer["wall"] - timer["compile"]
-    return states, {"train_seconds": train_seconds, "compile_seconds": timer["compile"]}
+    seconds = {"train_seconds": train_seconds, "compile_seconds": timer["compile"]}
+    return states, seconds, health.updates_of(stretches)
 
 
 @functools.partial(jax.jit, static_argnames="program", donate_argnames="states")
@@ -196,13 +202,15 @@ def _advance_trial(
 ) -> tuple[ServerState, health.RoundHealth]:
     """Runs a stretch of rounds of one trial."""
     state, report = scan_rounds(program, state, data, drawn)
-    return state, round_health(report)
+    return state, round_health(report, drawn)
 
 
-def round_health(report: ClientReport) -> health.RoundHealth:
-    """Sums up the reports of some rounds `[R, P, V, L]`."""
+def round_health(report: ClientReport, cohort: Cohort) -> health.RoundHealth:
+    """Sums up the reports of some rounds and their cohorts `[R, P, V, L]`."""
     weight, share = (x.sum(axis=(1, 2, 3)) for x in (report.weight, report.share))
-    return health.RoundHealth(report.finite | (report.weight == 0), weight, share)
+    arrived = (report.weight > 0) & (cohort.slots.steps > 0)
+    count = jnp.sum(arrived, axis=(1, 2, 3), dtype=jnp.int32)
+    return health.RoundHealth(report.finite | (report.weight == 0), weight, share, count)
 
 
 _finite = jax.jit(jax.vmap(all_finite))
@@ -279,3 +287,10 @@ def _seconds_of(record: Sequence[Sequence[records.Records]]) -> dict[str, float]
     """Returns the seconds that a run has taken so far."""
     latest = record[-1][0]["timings"][0] if record else {}
     return {name: latest.get(name, 0.0) for name in ("train_seconds", "compile_seconds")}
+
+
+def _updates_of(record: Sequence[Sequence[records.Records]], trials: int) -> list[Updates]:
+    """Returns the updates that every trial of a run has had so far."""
+    if not record:
+        return [Updates(0, 0)] * trials
+    return [records.updates_in(own["summary"][0]) for own in record[-1]]

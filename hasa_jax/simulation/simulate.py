@@ -23,6 +23,7 @@ from hasa_jax.simulation.deploy import deploy, deployed_moments
 from hasa_jax.simulation.draws import scored_round, scored_state
 from hasa_jax.simulation.options import Execution, Reporting, Training
 from hasa_jax.simulation.program import Program, executed_share, make_program
+from hasa_jax.simulation.records import updates_in
 from hasa_jax.simulation.run import History, run_trials
 from hasa_jax.simulation.saved import save_run
 from hasa_jax.simulation.trial import Trial
@@ -64,7 +65,8 @@ class Result:
     def table(self) -> str:
         """Returns mean, worst and tail client test accuracy of each evaluated round, as text.
 
-        The last line says which budget was requested and achieved.
+        A line says which budget was requested and achieved, and another one how many updates did
+        not arrive, if any.
         """
         lines = [f"{'round':>6}  {'mean %':>7}  {'worst %':>7}  {'tail %':>7}"]
         for row in self.history.summary:
@@ -77,6 +79,8 @@ class Result:
             f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, bytes {ledger.bytes:.3f}, "
             f"executed {executed_share(self.program, ledger):.3f}"
         )
+        if missing := updates_in(self.history.summary[-1]).missing():
+            lines.append(missing)
         return "\n".join(lines)
 
     def save(self, folder: str | os.PathLike[str]) -> pathlib.Path:

@@ -21,12 +21,13 @@ DATASET = small.dataset(EXAMPLES)
 def run(num_rounds, *, labels=None, method=None, **options):
     """Runs some rounds before the first evaluation."""
     program = small.program(small.supernet("mlp"), DATASET.train, method=method, **options)
-    hj.run_trials(
+    (history,) = hj.run_trials(
         program,
         [small.trial(program, DATASET, labels=labels)],
         num_rounds=num_rounds,
         reporting=hj.Reporting(eval_every=num_rounds),
     )
+    return history
 
 
 def test_diverged_training_is_refused():
@@ -54,6 +55,26 @@ def test_a_run_that_no_client_reaches_is_refused(drop, robust):
         run(2, method=small.plain(robust=robust), faults=BROKEN, drop_nonfinite=drop)
 
 
+@pytest.mark.parametrize(
+    ("faults", "arrived"),
+    [(Faults(), 10), (Faults(dropout=1.0), 0), (Faults(deadline=0.001), 0)],
+)
+def test_updates_that_arrive_are_counted(faults, arrived):
+    (record,) = run(2, faults=faults).summary
+    assert (record["updates"], record["updates_asked"]) == (arrived, 2 * len(EXAMPLES))
+
+
+def test_an_update_that_is_left_out_did_not_arrive():
+    faults = Faults(corrupted=0.4, corruption="nan")
+    (record,) = run(2, faults=faults, drop_nonfinite=True).summary
+    assert (record["updates"], record["updates_asked"]) == (6, 10)
+
+
+def test_updates_that_did_not_arrive_are_said():
+    assert health.Updates(10, 10).missing() == ""
+    assert health.Updates(3, 10).missing() == "no update arrived in 7 of 10 client-rounds"
+
+
 def test_what_the_server_did_is_not_attributed_to_a_client():
     server = optax.chain(optax.scale(1e30), optax.sgd(1e30))
     with pytest.raises(hj.UserError, match=r"rounds 1 to 4.*server's learning rate"):
@@ -72,7 +93,7 @@ def checked(*, weight=5.0, share=1.0, finite=True, params=True, rounds=1, method
     cohort = jax.tree.map(lambda x: np.stack([x] * rounds)[None], cohort)
     flags = np.broadcast_to(np.asarray(finite), cohort.slots.client.shape)
     sums = (np.full((1, rounds), number) for number in (weight, share))
-    found = health.RoundHealth(flags, *sums)
+    found = health.RoundHealth(flags, *sums, np.full((1, rounds), 2))
     health.check_rounds(program, np.array([params]), [(cohort, found)], [NAMES], 7)
 
 

@@ -17,8 +17,10 @@ METRICS = (
 )
 SUMMARY = (
     "method,policy,extraction,aggregation,seed,round,mean_accuracy,weighted_accuracy,worst_accuracy,"
-    "tail_accuracy,std_accuracy,budget_requested,budget_width,budget_params,budget_macs,"
-    "budget_executed"
+    "tail_accuracy,std_accuracy,budget_requested,budget_width,budget_params,budget_uncut,"
+    "budget_macs,budget_bytes,budget_executed,bytes_down,bytes_up,bytes_once,severed,"
+    "global_mean_accuracy,global_weighted_accuracy,global_worst_accuracy,global_tail_accuracy,"
+    "global_std_accuracy,updates,updates_asked"
 )
 ROUNDS = [*VECTORS, "--checkpoint_every=1", "--policy=hasa", "--num_rounds=3"]
 
@@ -205,6 +207,18 @@ def seconds_of(folder):
         tuple(r[name] for name in ("method", "policy", "seed", "round")): r["train_seconds"]
         for r in records
     }
+
+
+def test_updates_that_never_arrive_are_counted_and_said(tmp_path):
+    arguments = [*VECTORS, "--checkpoint_every=1", "--client_dropout=1", f"--workdir={tmp_path}"]
+    done = run("train", *arguments, "--num_rounds=1")
+    assert "warning: hasa:hasa, seed 0: no update arrived in 4 of 4 client-rounds" in done.stdout
+    # The count goes on with the run.
+    done = run("train", *arguments, "--num_rounds=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "warning: hasa:hasa, seed 0: no update arrived in 8 of 8 client-rounds" in done.stdout
+    counts = [(r["updates"], r["updates_asked"]) for r in records_of(tmp_path / "summary.csv")]
+    assert counts == [("0", "4"), ("0", "8")]
 
 
 def test_checkpoints_are_not_left_beside_newer_tables(full, tmp_path):
