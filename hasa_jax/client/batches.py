@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from hasa_jax import keys
 from hasa_jax.base import ClientData
 
-_CALIBRATION_BATCH = 256
+CALIBRATION_BATCH = 256
 """Most examples in a batch of the calibration pass: large, so that batch moments are steady."""
 
 
@@ -153,11 +153,11 @@ def mixed_batches(key: jax.Array, train: ClientData) -> Batches:
     key = keys.address(key, keys.Stream.CALIBRATION)
     draws = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key, i)))(indices)
     order = jnp.argsort(jnp.where(indices < total, draws >> 1, jnp.uint32(0xFFFFFFFF)), stable=True)
-    most = -(-indices.size // _CALIBRATION_BATCH)
-    batch_size = min(_CALIBRATION_BATCH, indices.size)
+    most = -(-indices.size // CALIBRATION_BATCH)
+    batch_size = min(CALIBRATION_BATCH, indices.size)
     # Moments are averaged over batches, so a tiny batch would weigh too much. Sizes differ by
     # one at most.
-    used = -(-total // _CALIBRATION_BATCH)
+    used = -(-total // CALIBRATION_BATCH)
     batch = jnp.arange(most)[:, None]
     position = batch + used * jnp.arange(batch_size)[None, :]
     valid = (position < total) & (batch < used)

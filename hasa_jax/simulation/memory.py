@@ -1,9 +1,11 @@
-"""How much memory a run needs, known before it starts, and how much there is.
+"""How much memory a run needs, known before it starts.
 
-Parts are counted from shapes only. Activations are the values that `jax.vjp` keeps of the real
-local step, whatever the architecture. XLA fuses, copies and reorders freely, so the sum is an
-estimate within a factor of two of what its CPU compiler allots: a quarter high for Transformers,
-40 % low for ResNets. Evaluation, calibration of static norms included, is not counted.
+Arrays are counted from shapes only. Activations of training are the values that `jax.vjp` keeps of
+the real local step, those of evaluation the values that are alive at once in a forward pass,
+whatever the architecture. XLA fuses, copies and reorders freely, so the sum is an estimate within a
+factor of two of what its CPU compiler allots. What making the programs takes is in proportion to
+the operations of a local step. The factors were measured with jax 0.10.2 on two CPU cores, where
+the peak of a process was within 20 % of the sum.
 """
 
 from __future__ import annotations
@@ -11,27 +13,38 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from hasa_jax import machine
 from hasa_jax.base import ClientData, Params, PyTree, ServerState, UserError
-from hasa_jax.client.batches import take_batch
+from hasa_jax.client.batches import CALIBRATION_BATCH, take_batch
 from hasa_jax.client.training import batch_loss
 from hasa_jax.execution import sharding
 from hasa_jax.execution.layout import Bucket, Layout, Slot
 from hasa_jax.machine import readable
 from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.evaluation import chosen_clients, views
 from hasa_jax.simulation.feed import check_streams
+from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import RoundInputs, extract, init_state, local_task, prepare
 from hasa_jax.simulation.trial import Trial
-from hasa_jax.supernet import label_rows, units
-from hasa_jax.supernet.types import Drawn
+from hasa_jax.supernet import costs, label_rows, units
+from hasa_jax.supernet.types import Context, Drawn, Model
 
+_MOST_INDICES = 2**31 - 1  # Of int32.
 _BATCH_BYTES = 24  # Of an example while batches are made: keys, draws, orders, indices.
+_RECORD_BYTES = 56  # Of a record of a client: columns, and a client's part of what they are from.
+_PLACED_BYTES = 250  # Of a client while the host places it in a turn.
+
+# Of one operation of a local step, with its parts in training and in evaluation; and what other
+# bodies of a program add to that: calibration, numbers of positions, and further buckets.
+_OPERATION_BYTES = 570_000
+_CALIBRATION, _POSITIONS, _BUCKET = 0.73, 0.5, 0.15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +62,12 @@ class MemoryNeed:
       activations: what the backward pass of a local step needs.
       batches: which examples make up its batches.
       inserted: its update and weights in supernet coordinates.
+      evaluation: subnets, moments and activations of an evaluation; training and evaluation are
+        not there at once.
       lanes: clients that run in one `vmap`.
+      programs: what the process takes to trace and compile, about; less if they are in the cache.
+      records: what the host holds of cohorts and of the records of all evaluations.
+      process: what the process holds already: Python, libraries and data.
     """
 
     data: int
@@ -61,7 +79,11 @@ class MemoryNeed:
     activations: int
     batches: int
     inserted: int
+    evaluation: int
     lanes: int
+    programs: int
+    records: int
+    process: int
 
     @property
     def per_lane(self) -> int:
@@ -76,58 +98,170 @@ class MemoryNeed:
 
     @property
     def total(self) -> int:
-        """Bytes of everything."""
-        return self.data + self.server + self.sums + self.per_block
+        """Bytes of all arrays of a device."""
+        return self.data + self.server + max(self.sums + self.per_block, self.evaluation)
+
+    @property
+    def host(self) -> int:
+        """Bytes that the process takes on the host, beside what it holds already."""
+        return self.programs + self.records
+
+    def peak(self, devices: Sequence[Any]) -> int:
+        """Returns the largest memory of the process, about.
+
+        Args:
+          devices: the `jax.Device`s of the run; those of a CPU share the memory of the process.
+        """
+        copies = len(devices) if devices[0].platform == "cpu" else 0
+        return self.process + self.host + copies * self.total
 
     def describe(self) -> str:
-        """Describes in one line what takes how much."""
-        names = [field.name for field in dataclasses.fields(self)]
-        parts = [f"{name} {readable(getattr(self, name))}" for name in names[:-1]]
+        """Describes in one line what takes how much on a device."""
+        names = ("params", "gradients", "optimizer", "activations", "batches", "inserted")
+        parts = [f"{name} {readable(getattr(self, name))}" for name in names]
         return (
-            f"{readable(self.total)} = {', '.join(parts[:3])}, {self.lanes} x "
-            f"{readable(self.per_lane)} for clients ({', '.join(parts[3:])})"
+            f"{readable(self.total)} = data {readable(self.data)}, server "
+            f"{readable(self.server)}, and to train sums {readable(self.sums)}, {self.lanes} x "
+            f"{readable(self.per_lane)} for clients ({', '.join(parts)}), or to evaluate "
+            f"{readable(self.evaluation)}"
+        )
+
+    def describe_process(self, devices: Sequence[Any]) -> str:
+        """Describes in one line what the process takes.
+
+        Args:
+          devices: the `jax.Device`s of the run.
+        """
+        copies = len(devices) if devices[0].platform == "cpu" else 0
+        arrays = f", {copies} x {readable(self.total)} for arrays of devices" if copies else ""
+        return (
+            f"about {readable(self.peak(devices))} at most = {readable(self.process)} that it "
+            f"holds now, {readable(self.programs)} to compile, {readable(self.records)} for "
+            f"cohorts and records{arrays}"
         )
 
 
-def memory_need(program: Program, trials: Sequence[Trial], sizes_in_run: Any) -> MemoryNeed:
-    """Predicts what one device needs to train.
+def memory_need(
+    program: Program,
+    trials: Sequence[Trial],
+    sizes_in_run: Any,
+    *,
+    num_rounds: int = 1,
+    reporting: Reporting | None = None,
+) -> MemoryNeed:
+    """Predicts what one device needs to train and to evaluate, and what the process takes.
 
     Args:
       program: what is run.
       trials: the seeds that share the program.
       sizes_in_run: sizes that clients have in this run, with repeats.
+      num_rounds: rounds of the run.
+      reporting: what is evaluated, and when.
 
     Returns:
       The need.
 
     Raises:
-      UserError: if the cohorts cannot be placed, or the data cannot be streamed.
+      UserError: if the cohorts cannot be placed, the data cannot be streamed, or batches are
+        larger than arrays can be.
     """
     method, training, model = program.method, program.training, program.model
     layout = cohorts.training_layout(program, trials, sizes_in_run)
+    examples = training.local_epochs * layout.num_batches * training.batch_size
+    if examples > _MOST_INDICES:
+        raise UserError(
+            f"the batches of a client's round have {examples} places, which is too large: lower "
+            "`batch_size` or `local_epochs`"
+        )
     splits = _splits_on_device(program, trials[0], layout)
     share = len(trials) // len(devices_of(program, len(trials))) if len(trials) > 1 else 1
     state = jax.eval_shape(functools.partial(init_state, program), jax.random.key(0))
-    params, masks, activations = _trace_step(program, layout, state, splits[0])
-    own, supernet = _bytes(params), _bytes(model.shapes)
+    step = _trace_step(program, layout, state, splits[0])
+    own, supernet = _bytes(step.params), _bytes(model.shapes)
     # With weights for each label row, weights are as large as kernels.
-    inserted = supernet + (supernet if method.label_split else _bytes(masks))
+    inserted = supernet + (supernet if method.label_split else _bytes(step.masks))
     slots = layout.devices * layout.turns * layout.lanes
     # Masked clients start from the server's own copy.
     masked = program.execution.mode == "masked"
-    examples = training.local_epochs * layout.num_batches * training.batch_size
     return MemoryNeed(
         data=share * sum(_bytes(split) for split in splits),
         server=2 * share * _bytes(state),
         sums=inserted * (1 if method.robust == "none" else 2 * slots),
         params=own if masked else 2 * own,
         gradients=own,
-        optimizer=_bytes(jax.eval_shape(program.rule.optimizer.init, params)),
-        activations=activations,
+        optimizer=_bytes(jax.eval_shape(program.rule.optimizer.init, step.params)),
+        activations=step.activations,
         batches=_BATCH_BYTES * examples,
         inserted=inserted,
+        evaluation=_evaluation(program, trials[0], layout, own),
         lanes=layout.lanes,
+        programs=_programs(program, layout, step.operations),
+        records=len(trials) * _records(program, trials[0], slots, num_rounds, reporting),
+        process=machine.resident_bytes(),
     )
+
+
+def _evaluation(program: Program, trial: Trial, layout: Layout, own: int) -> int:
+    """Returns the bytes of an evaluation: of clients, or of the calibration before it."""
+    model, batch_size = program.model, program.training.batch_size
+    clients = layout.lanes * (own + _forward_bytes(model, batch_size))
+    if not model.moments:
+        return clients
+    # Calibration sees mixed batches of the size that `batches.mixed_batches` gives them.
+    train = trial.dataset.train
+    batch = min(CALIBRATION_BATCH, len(train.targets))
+    kinds = len(set(layout.sizes)) if program.extraction.by_size else train.num_clients
+    calibration = layout.lanes * (own + _forward_bytes(model, batch))
+    return max(1, kinds) * _bytes(model.moments) + max(clients, calibration)
+
+
+def _forward_bytes(model: Model, batch: int) -> int:
+    """Returns the bytes that are alive at once in a forward pass of a batch."""
+    inputs = jax.ShapeDtypeStruct((batch, *model.input_shape), model.input_dtype)
+    forward = functools.partial(model.apply, context=Context())
+    return _alive(jax.make_jaxpr(forward)(model.shapes, inputs).jaxpr)
+
+
+def _alive(jaxpr: Any) -> int:
+    """Returns the most bytes that values of a jaxpr take at once, its inputs left out."""
+    last = {
+        value: number
+        for number, equation in enumerate(jaxpr.eqns)
+        for value in equation.invars
+        if isinstance(value, core.Var)
+    }
+    last |= {value: len(jaxpr.eqns) for value in jaxpr.outvars if isinstance(value, core.Var)}
+    inputs = {*jaxpr.invars, *jaxpr.constvars}
+    alive, most = 0, 0
+    for number, equation in enumerate(jaxpr.eqns):
+        inner = max((_alive(sub) for sub in costs.inner_jaxprs(equation.params)), default=0)
+        made = _bytes([value.aval for value in equation.outvars])
+        most = max(most, alive + max(made, inner))
+        alive += _bytes([value.aval for value in equation.outvars if value in last])
+        used = {value for value in equation.invars if isinstance(value, core.Var)} - inputs
+        alive -= _bytes([value.aval for value in used if last[value] == number])
+    return most
+
+
+def _programs(program: Program, layout: Layout, operations: int) -> int:
+    """Returns about what the process takes to trace and compile the programs of a run."""
+    bodies = 1 + _BUCKET * (len(layout.buckets) - 1) + _POSITIONS * len(program.rule.positions)
+    bodies += _CALIBRATION * bool(program.model.moments)
+    return int(_OPERATION_BYTES * operations * bodies)
+
+
+def _records(
+    program: Program, trial: Trial, slots: int, num_rounds: int, reporting: Reporting | None
+) -> int:
+    """Returns the bytes of cohorts, and of the records of all evaluations, on the host."""
+    reporting = reporting or Reporting()
+    evaluated = len(chosen_clients(trial, reporting.eval_clients))
+    evaluations = -(-num_rounds // reporting.eval_every)
+    # Streamed cohorts are drawn for all rounds at once.
+    drawn = num_rounds if program.execution.stream else min(num_rounds, reporting.eval_every)
+    slot_bytes = 4 * (5 + len(program.model.groups))
+    of_views = evaluated * len(views(program, {})) * evaluations
+    return _RECORD_BYTES * of_views + _PLACED_BYTES * evaluated + drawn * slots * slot_bytes
 
 
 def devices_of(program: Program, trials: int) -> list[Any]:
@@ -142,27 +276,32 @@ def check_fits(need: MemoryNeed, available: int | None, devices: Sequence[Any]) 
 
     Args:
       need: what each device needs.
-      available: bytes that a device has, from `available_bytes`; None passes.
+      available: bytes that a device has, from `machine.available_bytes`; None passes.
       devices: the `jax.Device`s that share a cohort.
 
     Raises:
       UserError: if the need is larger.
     """
-    # Devices of a CPU are threads of one process.
-    copies = len(devices) if devices[0].platform == "cpu" else 1
-    if available is None or copies * need.total <= available:
+    # Devices of a CPU are threads of one process, which also compiles.
+    on_host = devices[0].platform == "cpu"
+    copies, host = (len(devices), need.host) if on_host else (1, 0)
+    if available is None or copies * need.total + host <= available:
         return
-    share, steps = available // copies, ["a smaller `batch_size`, then a smaller `hidden`"]
+    share = max(0, available - host) // copies
+    steps = ["a smaller `batch_size`, then a smaller `hidden`"]
     streams = need.data > share // 2
     room = share - need.total + need.per_block + streams * need.data
     if (block := max(1, room // need.per_lane)) < need.lanes:
         steps.insert(0, f"`client_block` {block}")
     if streams:
         steps.insert(0, "`stream`, which keeps only a round's examples on the device")
+    if on_host and need.records > available // 2:
+        steps.insert(0, "fewer `eval_clients`, or another `eval_every`")
     who = f"{copies} host devices, which share one memory, need" if copies > 1 else "a device needs"
+    beside = f" and {readable(host)} to compile and to record" if host else ""
     raise UserError(
-        f"{who} about {readable(copies * need.total)}, but {readable(available)} are available: "
-        f"use {', then '.join(steps)} (a device: {need.describe()})"
+        f"{who} about {readable(copies * need.total)}{beside}, but {readable(available)} are "
+        f"available: use {', then '.join(steps)} (a device: {need.describe()})"
     )
 
 
@@ -184,10 +323,24 @@ def _splits_on_device(program: Program, trial: Trial, layout: Layout) -> list[Cl
     return [part, part]
 
 
-def _trace_step(
-    program: Program, layout: Layout, state: ServerState, data: ClientData
-) -> tuple[Params, PyTree, int]:
-    """Traces a local step: shapes of params and masks, bytes that its backward pass needs."""
+class _Step(NamedTuple):
+    """What a trace of a local step says.
+
+    Attributes:
+      params: shapes of what is trained.
+      masks: shapes of the masks.
+      activations: bytes that the backward pass needs.
+      operations: operations of the forward pass, with what it is made from.
+    """
+
+    params: Params
+    masks: PyTree
+    activations: int
+    operations: int
+
+
+def _trace_step(program: Program, layout: Layout, state: ServerState, data: ClientData) -> _Step:
+    """Traces a local step of the largest bucket."""
     slot = Slot(
         client=jax.ShapeDtypeStruct((), jnp.int32),
         width=jax.ShapeDtypeStruct((), jnp.float32),
@@ -206,7 +359,17 @@ def _trace_step(
     # A value that is kept for two operations is one; parameters are counted elsewhere.
     kept = {value for value in outputs[first:] if isinstance(value, core.Var)}
     kept -= {*outputs[:own], *closed.jaxpr.invars}
-    return params, masks, _bytes([value.aval for value in kept])
+    activations = _bytes([value.aval for value in kept])
+    return _Step(params, masks, activations, _operations(closed.jaxpr))
+
+
+def _operations(jaxpr: Any) -> int:
+    """Counts the operations of a jaxpr and of the jaxprs inside it."""
+    return len(jaxpr.eqns) + sum(
+        _operations(inner)
+        for equation in jaxpr.eqns
+        for inner in costs.inner_jaxprs(equation.params)
+    )
 
 
 def _residuals(

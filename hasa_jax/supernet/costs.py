@@ -108,7 +108,7 @@ def _jaxpr_macs(jaxpr: Any) -> int:
             depth = math.prod(shapes[1][axis] for axis in kernel[1:])
             total += math.prod(equation.outvars[0].aval.shape) * depth
         else:
-            inner = [_jaxpr_macs(sub) for sub in _inner_jaxprs(equation.params)]
+            inner = [_jaxpr_macs(sub) for sub in inner_jaxprs(equation.params)]
             if inner:
                 # A conditional runs one branch; it costs what the most expensive one does.
                 repeats = equation.params["length"] if name == "scan" else 1
@@ -116,7 +116,7 @@ def _jaxpr_macs(jaxpr: Any) -> int:
     return total
 
 
-def _inner_jaxprs(parameters: Mapping[str, Any]) -> Iterator[Any]:
+def inner_jaxprs(parameters: Mapping[str, Any]) -> Iterator[Any]:
     """Yields the jaxprs among an equation's parameters, closed or not."""
     for value in parameters.values():
         for item in value if isinstance(value, tuple | list) else (value,):

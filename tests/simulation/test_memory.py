@@ -133,6 +133,8 @@ def test_parts_are_counted_from_shapes():
     assert supernet < need.sums == need.inserted < 2 * supernet
     assert need.per_block == 2 * need.per_lane
     assert need.total == need.data + need.server + need.sums + need.per_block
+    evaluated = dataclasses.replace(need, evaluation=need.sums + need.per_block + 5)
+    assert evaluated.total == need.total + 5
 
 
 def test_weights_by_label_are_as_large_as_the_kernels():
@@ -167,7 +169,8 @@ def test_streams_hold_the_examples_of_a_round_only():
     examples = data.num_examples
     pairs = {2 * per_example * int(a + b) for a, b in itertools.combinations(examples, 2)}
     assert drawn in pairs
-    assert dataclasses.replace(need, data=all_data.data) == all_data
+    same = {"data": all_data.data, "process": all_data.process}
+    assert dataclasses.replace(need, **same) == all_data
     static = small.perceptron(norm="static")
     with pytest.raises(hj.UserError, match="static norms"):
         need_of(static, small.client_data(kind="perceptron"), "masked", 1, SGD, stream=True)
@@ -198,17 +201,27 @@ NEED = memory.MemoryNeed(
     activations=38 * MIB,
     batches=0,
     inserted=8 * MIB,
+    evaluation=20 * MIB,
     lanes=10,
+    programs=300 * MIB,
+    records=4 * MIB,
+    process=200 * MIB,
 )
 
 
 def test_a_need_is_described_in_one_line():
     assert NEED.per_lane == 58 * MIB
     assert NEED.describe() == (
-        "696.0 MiB = data 100.0 MiB, server 8.0 MiB, sums 8.0 MiB, 10 x 58.0 MiB for clients "
-        "(params 8.0 MiB, gradients 4.0 MiB, optimizer 8.0 MiB, activations 38.0 MiB, "
-        "batches 0.0 MiB, inserted 8.0 MiB)"
+        "696.0 MiB = data 100.0 MiB, server 8.0 MiB, and to train sums 8.0 MiB, 10 x 58.0 MiB for "
+        "clients (params 8.0 MiB, gradients 4.0 MiB, optimizer 8.0 MiB, activations 38.0 MiB, "
+        "batches 0.0 MiB, inserted 8.0 MiB), or to evaluate 20.0 MiB"
     )
+    assert NEED.describe_process([device("cpu")] * 2) == (
+        "about 1.9 GiB at most = 200.0 MiB that it holds now, 300.0 MiB to compile, 4.0 MiB for "
+        "cohorts and records, 2 x 696.0 MiB for arrays of devices"
+    )
+    # The arrays of an accelerator are not in the memory of the process.
+    assert NEED.describe_process([device()]).startswith("about 504.0 MiB at most = 200.0 MiB")
     large = dataclasses.replace(NEED, data=2048 * MIB)
     assert large.describe().startswith("2.6 GiB = data 2.0 GiB, server 8.0 MiB")
 
@@ -222,6 +235,7 @@ def test_a_need_is_described_in_one_line():
         (150, [device()], "then `client_block` 2, then"),
         (100, [device()], "then `client_block` 1, then a smaller `batch_size`"),
         (1000, [device("cpu")] * 2, "2 host devices, which share one memory, need about 1.4 GiB"),
+        (1000 - 1, [device("cpu")], "a device needs about 696.0 MiB and 304.0 MiB to compile and"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_a_way_out(available, devices, said):
@@ -241,4 +255,53 @@ def test_what_fits_passes():
     memory.check_fits(NEED, 696 * MIB, [device()])
     memory.check_fits(NEED, 696 * MIB, [device()] * 8)
     memory.check_fits(NEED, None, [device()])
-    memory.check_fits(NEED, 2 * 696 * MIB, [device("cpu")] * 2)
+    memory.check_fits(NEED, (2 * 696 + 304) * MIB, [device("cpu")] * 2)
+
+
+def test_a_host_without_room_for_records_says_what_to_change():
+    need = dataclasses.replace(NEED, records=2**40)
+    with pytest.raises(hj.UserError, match="use fewer `eval_clients`, or another `eval_every`"):
+        memory.check_fits(need, 2**34, [device("cpu")])
+
+
+def test_records_and_cohorts_are_counted():
+    made = setting(*middle(), "masked", 1, SGD)
+
+    def records(num_rounds=1, **reporting):
+        options = hj.Reporting(**reporting)
+        need = memory.memory_need(*made, num_rounds=num_rounds, reporting=options)
+        return need.records
+
+    assert records(10**9, eval_every=1) > 2**33
+    assert records(10**9, eval_every=10**9) > 2**33
+    assert records(100, eval_every=1) > records(100, eval_every=1, eval_clients=2)
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 2**31}, {"local_epochs": 10**12}])
+def test_batches_beyond_the_indices_are_refused(options):
+    with pytest.raises(hj.UserError, match=r"too large: lower `batch_size` or `local_epochs`"):
+        middle_need(**options)
+
+
+def test_what_is_alive_at_once_in_a_forward_pass():
+    """Two layers: a value is dropped after its last use."""
+
+    def forward(x):
+        wide = jax.numpy.concatenate([x] * 10)
+        narrow = wide[:1] * 1.0
+        other = jax.numpy.concatenate([narrow] * 7)
+        return other[:1]
+
+    traced = jax.make_jaxpr(forward)(jax.ShapeDtypeStruct((100,), np.float32))
+    assert 10 * 400 <= memory._alive(traced.jaxpr) <= 10 * 400 + 2 * 400
+
+
+def test_static_norms_are_evaluated_with_the_batches_of_calibration():
+    data = small.client_data((200, 100, 30, 20), kind="perceptron")
+    needs = [
+        need_of(small.perceptron(hidden=512, norm=norm), data, "masked", 1, SGD, batch_size=4)
+        for norm in ("layer", "static")
+    ]
+    # Of 256 examples and not of 4.
+    assert needs[1].evaluation > needs[0].evaluation + 200 * 512 * 4
+    assert needs[1].programs > needs[0].programs
