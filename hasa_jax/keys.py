@@ -8,9 +8,12 @@ padding, execution mode or allocation policy. That is what makes seeds *matched*
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import jax
 import numpy as np
+
+_SWITCHES = ("jax_default_prng_impl", "jax_threefry_partitionable", "jax_random_seed_offset")
 
 
 class Stream(enum.IntEnum):
@@ -49,6 +52,11 @@ def address(
       A key that equals no key of another address (up to hash collisions).
     """
     return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, stream), round), client)
+
+
+def switches() -> dict[str, Any]:
+    """Returns JAX's switches that decide which numbers a key gives, as JSON holds them."""
+    return {name: jax.config.values[name] for name in _SWITCHES if name in jax.config.values}
 
 
 def generator(key: jax.Array) -> np.random.Generator:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hasa_jax import keys
 from hasa_jax.base import PyTree, UserError
 from hasa_jax.datasets.paths import path_of
 from hasa_jax.simulation.named_arrays import named_leaves, rebuilt
@@ -148,7 +149,8 @@ class Checkpoints:
             if value < 1:
                 raise UserError(f"`{name}` of checkpoints is {value}: it must be at least 1")
         self._folder, self._every, self._say = path_of(folder), every, say
-        self._identity = json.loads(json.dumps(identity))  # Tuples come back as lists.
+        own = {"run": identity, "random": keys.switches()}
+        self._identity = json.loads(json.dumps(own))  # Tuples come back as lists.
         self._saving = 0
         self._records = RecordFile(self._folder / RECORDS)
         self._orbax = ocp
@@ -239,24 +241,22 @@ class Checkpoints:
         """Reads and checks one checkpoint."""
         ocp, step = self._orbax, self._folder / str(round)
         _check_sum(step)
-        found = self._manager.restore(
-            round,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardRestore(dict(named_leaves(like))),
-                content=ocp.args.JsonRestore(),
-            ),
-        )
-        content = found["content"]
-        arrays = {name: np.asarray(leaf) for name, leaf in found["arrays"].items()}
+        content = self._manager.restore(
+            round, args=ocp.args.Composite(content=ocp.args.JsonRestore())
+        )["content"]
         if content["format"] != _FORMAT:
             raise _DamageError(f"its format is {content['format']}, not {_FORMAT}")
         if content["identity"] != self._identity:
             raise UserError(
-                f"checkpoints in {self._folder} are of a run with other settings or data: take "
-                "another folder, or remove them"
+                f"checkpoints in {self._folder} are of a run with other settings, data or switches "
+                "of JAX: take another folder, or remove them"
             )
         if content["round"] != round:
             raise _DamageError(f"it is of round {content['round']}")
+        # Only now: those of another run may have other shapes, and are not damaged.
+        restored = ocp.args.StandardRestore(dict(named_leaves(like)))
+        found = self._manager.restore(round, args=ocp.args.Composite(arrays=restored))
+        arrays = {name: np.asarray(leaf) for name, leaf in found["arrays"].items()}
         states = rebuilt(arrays, like)
         return Saved(round, states, self._records.read(Mark(**content["records"])))
 

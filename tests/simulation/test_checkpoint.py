@@ -257,7 +257,7 @@ def test_checkpoints_of_other_settings_are_refused_and_stay(setting, folder):
     other = json.loads(json.dumps(IDENTITY))
     other["settings"]["budget"] = 0.25
     before = names_in(folder)
-    with pytest.raises(hj.UserError, match="other settings or data"):
+    with pytest.raises(hj.UserError, match="other settings, data or switches"):
         run(setting, folder, 5, identity=other)
     assert names_in(folder) == before
 
@@ -331,3 +331,16 @@ def test_a_folder_is_any_path(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "c"}
     with pytest.raises(hj.UserError, match="no checkpoint is in"):
         read_arrays(str(tmp_path / "none"))
+
+
+def test_a_checkpoint_of_another_run_is_not_damaged(tmp_path):
+    """Though its arrays have other shapes, as those of another supernet or random stream have."""
+    checkpoints = Checkpoints(tmp_path, IDENTITY, every=1)
+    checkpoints.save(1, {"x": np.ones(3, np.float32)}, [])
+    checkpoints.close()
+    like = {"x": np.ones(4, np.float32)}
+    with pytest.raises(hj.UserError, match="other settings, data or switches of JAX"):
+        Checkpoints(tmp_path, {"settings": {}}).latest(like)
+    with jax.default_prng_impl("rbg"), pytest.raises(hj.UserError, match="switches of JAX"):
+        Checkpoints(tmp_path, IDENTITY).latest(like)
+    assert not list(tmp_path.glob("damaged*"))
