@@ -38,8 +38,8 @@ def heterofl(
       aggregation: denominator of the server's mean, one of `server.aggregation.AGGREGATIONS`.
       label_split: whether a client contributes only the label rows of its own classes and tokens.
       supernet_width: width of the global model. The paper's is the largest level in use, and the
-        others are fractions of it. Level e without others is `supernet_width=1 / 16, levels=(1,)`: a network
-        of its own size, initialised as such, and not a slice of the one of level a.
+        others are fractions of it. Level e without others is `supernet_width=1 / 16, levels=(1,)`:
+        a network of its own size, initialised as such, and not a slice of the one of level a.
 
     Returns:
       The method.
