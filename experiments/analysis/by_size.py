@@ -139,12 +139,18 @@ def _means(records: Sequence[Record], column: str) -> Seeds:
     return {seed: float(np.nanmean(values)) for seed, values in sorted(by_seed.items())}
 
 
-def tables(reached: Sequence[Sizes], names: Mapping[Arm, str]) -> str:
+def tables(
+    reached: Sequence[Sizes],
+    names: Mapping[Arm, str],
+    baselines: Mapping[int, Mapping[str, float]],
+) -> str:
     """Makes the tables: percent, mean over seeds ± half the 95 % Student interval.
 
     Args:
       reached: of all arms; differences are paired by seed, to the first.
       names: what the arms are called.
+      baselines: what predictions of the most frequent training target reach, by seed; it may be
+        empty.
 
     Returns:
       Three Markdown tables: means and differences, global accuracies by level, and local ones.
@@ -161,6 +167,9 @@ def tables(reached: Sequence[Sizes], names: Mapping[Arm, str]) -> str:
         share = f"{_percent(own.params).mean() / 100:.3f}" if own.params else "none"
         local = (_mean(own.local_at.get(level)) for level in trained)
         by_local.append([name, *local, _spread(own.own_classes), share])
+    if baselines:
+        majority = _spread({seed: own["mean_accuracy"] for seed, own in baselines.items()})
+        means.append(["majority", majority, "", "", ""])
     seen = [f"{level}{'' if level in trained else ' (unseen)'}" for level in levels]
     return "\n\n".join(
         [
@@ -256,7 +265,7 @@ def report(config: RunConfig) -> None:
     reached = read(found)
     names = results.labels_of(found.arms)
     parts = [
-        markdown.fitted(lambda own: tables(reached, own), names),
+        markdown.fitted(lambda own: tables(reached, own, found.baselines), names),
         *([markdown.notes(list(map(escapes.markdown, found.remarks)))] if found.remarks else []),
     ]
     text = "\n\n".join(parts)

@@ -28,6 +28,9 @@ LABELS = (*TEXTS, "seed", "round")
 FOLDER = "folder"
 """The column that merged records have beside their own: the folder that sets an arm apart."""
 
+_OPTIONAL = ("budget_", "bytes_", "global_", "updates", "severed", "num_examples")
+"""How columns of numbers begin that a file may lack, and whose cells may be empty."""
+
 _NAMES = (*TEXTS, "client", "split", "level")
 
 _ALIKE = {
@@ -198,29 +201,43 @@ def read_records(path: pathlib.Path, numbers: Sequence[str]) -> list[Record]:
     """
     if not path.exists():
         raise UserError(f"{path} does not exist: run train or compare into that folder")
+    usual = csv.field_size_limit()
     try:
         text = content_of(path, "a table of results").decode()
+        csv.field_size_limit(max(usual, len(text)))  # It is for all readers, so it is put back.
         records: list[Any] = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}): run the experiment again") from None
+    finally:
+        csv.field_size_limit(usual)
     if not records:
         raise UserError(f"{path} has no rows: it is not a results file")
+    for column in (*LABELS, *numbers):
+        if column not in records[0]:
+            raise UserError(f"{path} has no column {column!r}: it is not a results file")
+    optional = [c for c in records[0] if c and c.startswith(_OPTIONAL) and c not in numbers]
     for line, record in enumerate(records, start=2):
-        for column in (*LABELS, *numbers):
-            if column not in record:
-                raise UserError(f"{path} has no column {column!r}: it is not a results file")
-            try:
-                if column in ("seed", "round"):
-                    int(record[column])
-                elif column not in TEXTS or record[column] is None:
-                    float(record[column])
-            except (TypeError, ValueError):
+        if None in record:
+            raise UserError(f"{path}, line {line}: too many cells; run the experiment again")
+        for column in (*LABELS, *numbers, *optional):
+            if not _holds(column, record[column], empty=column in optional):
                 raise UserError(
                     f"{path}, line {line}: column {column!r} holds {record[column]!r}; the file "
                     "is damaged, run the experiment again"
-                ) from None
+                )
         record.update({name: from_csv_cell(record[name]) for name in _NAMES if record.get(name)})
     return records
+
+
+def _holds(column: str, cell: str | None, *, empty: bool) -> bool:
+    """Returns whether a cell holds what its column must; some may be empty."""
+    if cell is None or column in TEXTS or (empty and not cell):
+        return cell is not None
+    try:
+        int(cell) if column in ("seed", "round", "num_examples") else float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def read(folders: Sequence[pathlib.Path]) -> Results:

@@ -18,6 +18,7 @@ from experiments.rooms import ComparisonConfig
 from hasa_jax.base import UserError
 from hasa_jax.simulation import escapes
 from hasa_jax.simulation.baseline import FEW
+from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.writers import say
 
 MATCHED_WITHIN = 0.01
@@ -348,10 +349,15 @@ def _warnings(compared: Comparison, round: int) -> list[str]:
             "(2 / 2^n): run more seeds before it can say anything."
         )
     for arm, own in by_arm.items():
+        label = escapes.markdown(compared.labels[arm])
+        counted = [r for r in own.values() if _has(r, "updates") and _has(r, "updates_asked")]
+        sums = (sum(int(float(r[name])) for r in counted) for name in ("updates", "updates_asked"))
+        if missing := Updates(*sums).missing():
+            lines.append(f"{label}: {missing}.")
         severed = [float(r["severed"]) for r in own.values() if _has(r, "severed")]
         if any(severed):
             lines.append(
-                f"{escapes.markdown(compared.labels[arm])}: {np.mean(severed):.1%} of the clients "
+                f"{label}: {np.mean(severed):.1%} of the clients "
                 "have a subnet without a path from input to output at the start."
             )
     if found.baselines:

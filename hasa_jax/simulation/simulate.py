@@ -18,9 +18,11 @@ from hasa_jax.base import FederatedDataset, Params, PyTree, ServerState, UserErr
 from hasa_jax.methods.method import Method
 from hasa_jax.numerics import in_32_bits
 from hasa_jax.simulation.algorithm import allocate_clients
+from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.deploy import deploy, deployed_moments
 from hasa_jax.simulation.draws import scored_round, scored_state
+from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.options import Execution, Reporting, Training
 from hasa_jax.simulation.program import Program, executed_share, make_program
 from hasa_jax.simulation.records import updates_in
@@ -65,13 +67,16 @@ class Result:
     def table(self) -> str:
         """Returns mean, worst and tail client test accuracy of each evaluated round, as text.
 
-        A line says which budget was requested and achieved, and another one how many updates did
-        not arrive, if any.
+        Line `majority` is what always predicting the most frequent training target reaches. A line
+        says which budget was requested and achieved, and another one how many updates did not
+        arrive, if any.
         """
-        lines = [f"{'round':>6}  {'mean %':>7}  {'worst %':>7}  {'tail %':>7}"]
-        for row in self.history.summary:
+        lines = [f"{'round':>8}  {'mean %':>7}  {'worst %':>7}  {'tail %':>7}"]
+        clients = chosen_clients(self.trial, self.reporting.eval_clients)
+        trivial = baseline(self.trial.dataset, self.reporting.tail_fraction, clients)
+        for row in (*self.history.summary, {"round": "majority", **trivial}):
             mean, worst, tail = (100 * row[f"{m}_accuracy"] for m in ("mean", "worst", "tail"))
-            lines.append(f"{row['round']:>6}  {mean:>7.2f}  {worst:>7.2f}  {tail:>7.2f}")
+            lines.append(f"{row['round']:>8}  {mean:>7.2f}  {worst:>7.2f}  {tail:>7.2f}")
         ledger = self.ledger
         asked = "none" if np.isnan(ledger.requested) else f"{ledger.requested:g} ({ledger.unit})"
         lines.append(

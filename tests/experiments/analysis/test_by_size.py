@@ -64,7 +64,7 @@ def read(*folders):
 
 
 def tables_of(reached):
-    return by_size.tables(reached, results.labels_of([own.arm for own in reached]))
+    return by_size.tables(reached, results.labels_of([own.arm for own in reached]), {})
 
 
 def test_accuracies_are_those_of_the_last_round(folder):
@@ -205,7 +205,7 @@ def test_a_real_run(tmp_path):
     text = (tmp_path / "w" / "by_size.md").read_text(encoding="utf-8")
     assert text in done.stdout
     lines = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
-    assert set(lines) == {"", "heterofl", "fiarse"}
+    assert set(lines) == {"", "heterofl", "fiarse", "majority"}
     again = run("by_size", f"--workdir={tmp_path / 'w'},{tmp_path / 'none'}")
     assert again.returncode == 2
     assert again.stderr.startswith("error: ")

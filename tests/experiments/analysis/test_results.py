@@ -1,6 +1,7 @@
 """Workdirs read and merged: what matches is merged, what differs is named."""
 
 import json
+import os
 
 import jax
 import numpy as np
@@ -145,6 +146,22 @@ def test_folders_have_the_shortest_names_that_tell_them_apart(tmp_path):
         results.folders_of("")
 
 
+def test_a_pipe_is_no_file_of_results(tmp_path):
+    for name in ("metrics.csv", "run.json"):
+        folder = write(tmp_path / name)
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        with pytest.raises(UserError, match="is a pipe, a device or a socket"):
+            read(folder)
+
+
+def test_a_long_name_is_read(tmp_path):
+    folder = write(tmp_path)
+    text = (folder / "metrics.csv").read_text(encoding="utf-8")
+    (folder / "metrics.csv").write_text(text.replace(",a,", f",{'x' * 200_000},"), encoding="utf-8")
+    assert len(read(folder).metrics[0]["client"]) == 200_000
+
+
 def test_names_come_back_as_they_were(tmp_path):
     from hasa_jax.simulation.writers import CsvWriter
 
@@ -167,6 +184,9 @@ def test_names_come_back_as_they_were(tmp_path):
         ("summary.csv", b"\xff\xfe\x00", "is damaged"),
         ("summary.csv", "a,b\n1,2\n", "has no column"),
         ("summary.csv", "word", "line 2: column 'round' holds 'x'"),
+        ("summary.csv", "budget", "line 2: column 'budget_executed' holds 'half'"),
+        ("summary.csv", "long", "line 2: too many cells"),
+        ("metrics.csv", "examples", "line 2: column 'num_examples' holds 'many'"),
     ],
 )
 def test_damaged_results_are_refused(name, content, match, tmp_path):
@@ -179,6 +199,12 @@ def test_damaged_results_are_refused(name, content, match, tmp_path):
         path.write_text(text.splitlines()[0] + "\nhasa,uniform,pre", encoding="utf-8")
     elif content == "word":
         path.write_text(text.replace(",3,", ",x,"), encoding="utf-8")
+    elif content == "long":
+        path.write_text(text.replace(",0.5\n", ",0.5,1\n", 1), encoding="utf-8")
+    elif content == "budget":
+        path.write_text(text.replace(",0.5\n", ",half\n", 1), encoding="utf-8")
+    elif content == "examples":
+        path.write_text(text.replace(",40,", ",many,"), encoding="utf-8")
     else:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=match):

@@ -161,7 +161,9 @@ def test_columns_that_a_run_has_are_shown(tmp_path):
     assert "bytes" in lines_of(text, "policy")[-1]
     assert "MB down" not in text_of(write(tmp_path / "old"))
     summary = records("uniform", [0.1, 0.2], updates=7, updates_asked=9)
-    assert lines_of(text_of(write(tmp_path / "new", summary)), "hasa:uniform")[1][1] == "7 of 9"
+    text = text_of(write(tmp_path / "new", summary))
+    assert lines_of(text, "hasa:uniform")[1][1] == "7 of 9"
+    assert "- hasa:uniform: no update arrived in 4 of 18 client-rounds." in text
 
 
 def test_uncut_parameters_and_severed_subnets_are_shown_where_there_are_any(tmp_path):
