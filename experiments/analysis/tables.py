@@ -428,7 +428,8 @@ def _match(own: Mapping[int, Record], base: Mapping[int, Record], unit: str) -> 
     """Returns whether two arms have some seeds in common, and achieve the same budget on each."""
     seeds, name = sorted(set(own) & set(base)), f"budget_{unit}"
     gaps = np.abs(_column(own, name, seeds) - _column(base, name, seeds)) / 100
-    return bool(seeds) and not (gaps > MATCHED_WITHIN).any()
+    # Rounding must not decide about a gap of exactly .01.
+    return bool(seeds) and not (gaps > MATCHED_WITHIN + 1e-9).any()
 
 
 def _difference(

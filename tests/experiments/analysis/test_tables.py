@@ -64,6 +64,14 @@ def test_any_unit_can_be_the_one_that_must_match(tmp_path):
         text_of(folder, matched="bytes")
 
 
+@pytest.mark.parametrize(("budget", "matched"), [(0.51, True), (0.49, True), (0.511, False)])
+def test_budgets_match_within_a_hundredth(budget, matched, tmp_path):
+    summary = records("uniform", [0.1, 0.2]) + records("hasa", [0.1, 0.3], budget=budget)
+    text = text_of(write(tmp_path, summary))
+    assert ("not matched in width" not in text) == matched
+    assert (f"{budget:.3f} ≠" not in text) == matched
+
+
 def test_a_seed_that_does_not_match_refuses_the_arm(tmp_path):
     summary = records("uniform", [0.1, 0.2]) + records("hasa", [0.1, 0.2])
     summary[-1]["budget_width"] = "0.52"
