@@ -15,6 +15,7 @@ from typing import Any
 from experiments.config import RunConfig, with_fields
 from experiments.study import manifest
 from experiments.study.arm import Arm, arms_of_compare
+from experiments.study.entries import check_entries
 from experiments.study.manifest import Manifest
 from hasa_jax.base import UserError
 from hasa_jax.simulation.writers import TABLES, say
@@ -83,6 +84,7 @@ def open_workdir(
     digest = hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest()
     folder = pathlib.Path(path or f"runs/{run.script}-{digest[:8]}")
     make_folder(folder)
+    check_entries(folder)
     _refuse_other_run(folder, run)
     if not keeps_checkpoints and (folder / CHECKPOINTS).exists():
         raise UserError(
