@@ -60,10 +60,9 @@ def numbers_by_client(
 
 def _read(field: str, path: pathlib.Path) -> list[tuple[str, float]]:
     """Reads the columns `client` and `width` of a file."""
-    rows = csv_rows.named_columns(path.expanduser(), ("client", "width"))
     return [
         (from_csv_cell(name), _number(field, width, f"{path}, line {line}"))
-        for line, (name, width) in rows
+        for line, (name, width) in csv_rows.named_columns(path.expanduser(), ("client", "width"))
     ]
 
 
