@@ -7,8 +7,10 @@ JOBS ?= 2
 # Configurations of the studies: fiarse_four, fiarse_five or fiarse_four_full; heterofl or heterofl_full.
 FIARSE ?= fiarse_four
 HETEROFL ?= heterofl
-# Widths at the four exits with which ScaleFL's sizes come near the others' in parameters.
-SCALEFL_WIDTHS ?= 0.5,0.5,0.5,1
+# Blocks below ScaleFL's early exits (the published shares of the depth), and widths at the four exits
+# with which its sizes come near the others' in parameters.
+SCALEFL_EXITS ?= 4,6,7
+SCALEFL_WIDTHS ?= 0.5,0.5,0.65,1
 SCALEFL_LEVELS ?= 1,0.25,0.0625,0.015625
 
 BIN := $(VENV)/bin
@@ -52,17 +54,17 @@ titles: $(RUN_STAMP) ## The titles study, both aggregations: make titles DATA=FI
 fiarse: $(STUDY_STAMP) ## FIARSE's study: make fiarse DATA=FOLDER, which has cifar10
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/structured) --methods=heterofl:levels,fedrolex:levels \
 	  --objective=cross_entropy --nolabel_split --scaler=none
-	$(call compare,$(FIARSE),cifar10,$(FIARSE)/scalefl) --methods=scalefl:levels --exits=4 \
-	  --exit_widths=$(SCALEFL_WIDTHS) --eval_levels=$(SCALEFL_LEVELS)
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/scalefl) --methods=scalefl:levels \
+	  --exits_after=$(SCALEFL_EXITS) --exit_widths=$(SCALEFL_WIDTHS) --eval_levels=$(SCALEFL_LEVELS)
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/fiarse) --methods=fiarse:levels
 	$(call by_size,structured scalefl fiarse)
 
 fiarse_ablations: $(STUDY_STAMP) ## FIARSE's ablations, of half the rounds
-	$(call compare,$(FIARSE),cifar10,$(FIARSE)/ablations/fiarse) --methods=fiarse:levels --num_rounds=100
+	$(call compare,$(FIARSE),cifar10,$(FIARSE)/ablations/fiarse) --methods=fiarse:levels --num_rounds=50
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/ablations/fiarse_by_stage) --methods=fiarse:levels \
-	  --num_rounds=100 --threshold=stage
+	  --num_rounds=50 --threshold=stage
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/ablations/pruning_greedy) --methods=fiarse:levels \
-	  --num_rounds=100 --extraction=pruning_greedy
+	  --num_rounds=50 --extraction=pruning_greedy
 	$(call by_size,ablations/fiarse ablations/fiarse_by_stage ablations/pruning_greedy)
 
 heterofl: $(STUDY_STAMP) ## HeteroFL's study: make heterofl DATA=FOLDER, which has cifar10
