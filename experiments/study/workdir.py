@@ -235,6 +235,7 @@ def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -
             "name another with `workdir`"
         )
     _refuse_other_mode(folder, found, run)
+    _refuse_shared_programs(folder, found, run)
 
 
 def _refuse_other_switches(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
@@ -260,6 +261,24 @@ def _refuse_other_mode(folder: pathlib.Path, found: Manifest, run: Manifest) -> 
                 f"workdir {folder} holds a {before[arm]} run of {arm}, but for "
                 f"{run.run.training.num_rounds} rounds `execution` auto chooses {modes[arm]}: "
                 "name another with `workdir`"
+            )
+
+
+def _refuse_shared_programs(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
+    """Raises if new arms would change the program that seeds of earlier arms share.
+
+    Sliced arms of one method then run the sizes of all of them, in another order of sums.
+    """
+    if run.run.execution.seeds_per_program == 1:
+        return
+    modes, before = run.execution.get("modes", {}), found.execution.get("modes", {})
+    for arm in modes.keys() - before.keys():
+        method = arm.partition(":")[0]
+        others = [name for name in before if name.partition(":")[0] == method]
+        if "sliced" in (modes[arm], *(before[name] for name in others)) and others:
+            raise UserError(
+                f"workdir {folder} holds {others[0]} with seeds that share a program, whose sums "
+                f"{arm} would change: run it in another `workdir`, which a table can merge"
             )
 
 

@@ -206,6 +206,31 @@ def test_what_else_differs_in_a_workdir_of_compare_is_named(compared):
         workdir.open_workdir(str(compared), run_of())
 
 
+@pytest.mark.parametrize(
+    ("per_program", "mode", "arm", "refused"),
+    [
+        (2, "sliced", "hasa:full", True),
+        (2, "masked", "hasa:full", False),
+        (2, "sliced", "fjord:full", False),
+        (1, "sliced", "hasa:full", False),
+    ],
+)
+def test_arms_that_would_change_a_shared_program_are_refused(
+    per_program, mode, arm, refused, compared
+):
+    modes = {"hasa:uniform": mode, "hasa:hasa": mode}
+    base = {"policies": ("uniform", "hasa"), "num_seeds": 2, "seeds_per_program": per_program}
+    run = dataclasses.replace(run_of("compare", **base), execution={**HERE, "modes": modes})
+    manifest.write_manifest(compared, run)
+    more = dataclasses.replace(run, execution={**HERE, "modes": {**modes, arm: mode}})
+    assert workdir.open_workdir(str(compared), run)[0] == compared
+    if not refused:
+        assert workdir.open_workdir(str(compared), more)[0] == compared
+        return
+    with pytest.raises(UserError, match="share a program, whose sums hasa:full would change"):
+        workdir.open_workdir(str(compared), more)
+
+
 def test_an_arm_is_there_once_by_any_name(compared):
     config = config_of(compared, policies=("hasa@label_divergence",))
     with pytest.raises(UserError, match="named twice"):
