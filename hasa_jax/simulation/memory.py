@@ -296,7 +296,7 @@ def check_fits(need: MemoryNeed, available: int | None, devices: Sequence[Any]) 
     if streams:
         steps.insert(0, "`stream`, which keeps only a round's examples on the device")
     if on_host and need.records > available // 2:
-        steps.insert(0, "fewer `eval_clients`, or another `eval_every`")
+        steps = ["fewer `eval_clients`, or another `eval_every`"]
     who = f"{copies} host devices, which share one memory, need" if copies > 1 else "a device needs"
     beside = f" and {readable(host)} to compile and to record" if host else ""
     raise UserError(

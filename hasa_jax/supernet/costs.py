@@ -160,6 +160,9 @@ def cost_table(model: Model, extraction: Extraction, unit: str) -> np.ndarray:
     if unit == "executed" and extraction.mask is None:
         # Narrow subnets execute their own MACs; what is traced once is not traced again.
         return cost_table(model, extraction, "macs")
+    costs = _plain_costs(model, extraction, unit)
+    if costs is not None:
+        return np.concatenate([[0.0], costs])
     sizes = range(1, max(model.groups.values()) + 1)
     shapes = [extraction.shape(model, size) for size in sizes]
     if unit == "width":
@@ -176,6 +179,32 @@ def cost_table(model: Model, extraction: Extraction, unit: str) -> np.ndarray:
     else:
         costs = _step_macs(model, extraction, shapes) / mac_count(model, model.groups)
     return np.concatenate([[0.0], costs])
+
+
+def _plain_costs(model: Model, extraction: Extraction, unit: str) -> np.ndarray | None:
+    """Returns the costs of all sizes at once where sizes are plain widths, else None.
+
+    A supernet of a million units has as many sizes, and a loop over them takes minutes.
+    """
+    plain = extraction.shape is units.by_width and not (extraction.levels or extraction.by_data)
+    if not plain or extraction.mask is not None:
+        return None
+    largest = max(model.groups.values())
+    sizes = np.arange(1, largest + 1)
+    if unit == "width":
+        return sizes / largest
+    kept = {group: -(-count * sizes // largest) for group, count in model.groups.items()}
+    if unit in ("params", "bytes"):  # Every parameter that is held is sent, down and up.
+        counts = units.map_with_axes(
+            lambda names, leaf: math.prod(units.narrow_shape(names, leaf.shape, kept)),
+            model.axes,
+            model.shapes,
+        )
+        held = np.sum([np.broadcast_to(count, sizes.shape) for count in jax.tree.leaves(counts)], 0)
+        return held / parameter_count(model, model.groups)
+    count = functools.partial(mac_count, model, all_exits=extraction.all_exits)
+    found = _interpolate(model, kept, count)
+    return None if found is None else found / mac_count(model, model.groups)
 
 
 def masked_macs(model: Model, extraction: Extraction) -> float:
@@ -296,25 +325,32 @@ def _mac_table(model: Model, shapes: Sequence[Shape], all_exits: bool) -> list[i
         distinct = list(dict.fromkeys(shape for shape in shapes if shape.exits == exits))
         points = [dict(shape.kept) for shape in distinct]
         count = functools.partial(mac_count, model, exits=exits, all_exits=all_exits)
-        found = _interpolate(model, points, count) or [count(kept) for kept in points]
-        counts.update(zip(distinct, found, strict=True))
+        kept = {group: np.array([point[group] for point in points]) for group in model.groups}
+        found = _interpolate(model, kept, count)
+        traced = [count(point) for point in points] if found is None else found.tolist()
+        counts.update(zip(distinct, traced, strict=True))
     return [counts[shape] for shape in shapes]
 
 
 def _interpolate(
-    model: Model, points: Sequence[Mapping[str, int]], count: Callable[[dict[str, int]], int]
-) -> list[int] | None:
+    model: Model, kept: Mapping[str, np.ndarray], count: Callable[[dict[str, int]], int]
+) -> np.ndarray | None:
     """Fits a polynomial in the units kept, with one variable for all groups of a module field.
 
+    Args:
+      model: the supernet.
+      kept: units of each group in some subnets, `{group: k [n]}`.
+      count: counts the MACs of one subnet.
+
     Returns:
-      The count of every point; None if there are few points or the polynomial does not fit.
+      The counts `[n]`; None if there are few subnets or the polynomial does not fit.
     """
     # Groups that share a module field keep the same number of units in every subnet.
     fields = sorted({group.split("/")[0] for group in model.groups})
     of_field = {group.split("/")[0]: group for group in model.groups}
     full = np.array([model.groups[of_field[field]] for field in fields])
     pairs = list(itertools.combinations_with_replacement(range(len(fields) + 1), 2))
-    if len(pairs) + 2 >= len(points):
+    if len(pairs) + 2 >= len(kept[of_field[fields[0]]]):
         return None
 
     def monomials(values: np.ndarray) -> np.ndarray:
@@ -322,14 +358,14 @@ def _interpolate(
         return np.stack([scaled[:, i] * scaled[:, j] for i, j in pairs], axis=1)
 
     def trace(values: Sequence[int]) -> int:
-        kept = dict(zip(fields, values, strict=True))
-        return count({group: kept[group.split("/")[0]] for group in model.groups})
+        units_of = dict(zip(fields, values, strict=True))
+        return count({group: units_of[group.split("/")[0]] for group in model.groups})
 
-    wanted = np.array([[point[of_field[field]] for field in fields] for point in points])
+    wanted = np.stack([kept[of_field[field]] for field in fields], axis=1)
     draws = np.random.default_rng(0).integers(1, full + 1, size=(len(pairs), len(full)))
     checks = wanted[[0, -1]]
     fit, *_ = np.linalg.lstsq(monomials(draws), [trace(values) for values in draws.tolist()])
     predicted = np.rint(monomials(checks) @ fit)
     if not np.array_equal(predicted, [trace(values) for values in checks.tolist()]):
         return None
-    return np.rint(monomials(wanted) @ fit).astype(np.int64).tolist()
+    return np.rint(monomials(wanted) @ fit).astype(np.int64)

@@ -1,5 +1,7 @@
 """What a client of each method pays, counted by hand."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import numpy as np
@@ -172,3 +174,12 @@ def test_lstm_macs_by_hand():
     uncut = (small.NUM_CLASSES + 2) * embed
     cut = embed * 4 * hidden + hidden * 4 * hidden + 4 * hidden + hidden * classes + classes
     assert costs.parameter_count(model, {"hidden": hidden}) == uncut + cut
+
+
+@pytest.mark.parametrize("unit", [*costs.BUDGET_UNITS, "executed"])
+def test_sizes_at_once_cost_what_each_of_them_does(unit):
+    model = small.mlp(first=40, second=30)
+    plain = EXTRACTIONS["prefix"]()
+    one_by_one = dataclasses.replace(plain, shape=lambda model, size: units.by_width(model, size))
+    expected = costs.cost_table(model, one_by_one, unit)
+    assert np.array_equal(costs.cost_table(model, plain, unit), expected)
