@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 import jax
@@ -110,31 +111,37 @@ def split_clients(num_examples: Mapping[str, int], key: jax.Array, what: str) ->
     return [split_by(n, own) for n, own in zip(num_examples.values(), generators, strict=True)]
 
 
-def generators_of_clients(key: jax.Array, num_clients: int) -> Iterator[np.random.Generator]:
-    """Yields the generator of each client's split: that of its address in the stream `SPLIT`.
+def generators_of_clients(
+    key: jax.Array, num_clients: int, stream: keys.Stream = keys.Stream.SPLIT, first: int = 0
+) -> Iterator[np.random.Generator]:
+    """Yields a generator of each client: that of its address in a stream.
 
     Args:
       key: root key of the run; it is not consumed.
       num_clients: number of clients `N`.
+      stream: what the generators are for.
+      first: the address of client 0.
 
     Yields:
-      `keys.generator(keys.address(key, Stream.SPLIT, client=i))` for each client i.
+      `keys.generator(keys.address(key, stream, client=first + i))` for each client i.
     """
     if num_clients < _BLOCK:
-        for client in range(num_clients):
-            yield keys.generator(keys.address(key, keys.Stream.SPLIT, client=client))
+        for client in range(first, first + num_clients):
+            yield keys.generator(keys.address(key, stream, client=client))
         return
-    addresses = jax.jit(jax.vmap(_address, in_axes=(None, 0)))
+    one = functools.partial(_address, stream)
+    addresses = jax.jit(jax.vmap(one, in_axes=(None, 0)))
     # Blocks of one size are compiled once; one key at a time takes a millisecond each.
     for start in range(0, num_clients, _BLOCK):
-        found = addresses(key, np.arange(start, start + _BLOCK, dtype=np.int32))
+        clients = np.arange(first + start, first + start + _BLOCK, dtype=np.int32)
+        found = addresses(key, clients)
         for words in np.asarray(jax.random.key_data(found))[: num_clients - start].tolist():
             yield np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
 
-def _address(key: jax.Array, client: jax.Array) -> jax.Array:
-    """Returns the key of one client's split."""
-    return keys.address(key, keys.Stream.SPLIT, client=client)
+def _address(stream: keys.Stream, key: jax.Array, client: jax.Array) -> jax.Array:
+    """Returns the key of one client in a stream."""
+    return keys.address(key, stream, client=client)
 
 
 def assemble(

@@ -17,7 +17,7 @@ from hasa_jax.base import FederatedDataset
 from hasa_jax.datasets.arguments import at_least
 from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.skew import client_sizes, label_mixtures
-from hasa_jax.datasets.splits import assemble, split_clients
+from hasa_jax.datasets.splits import assemble, generators_of_clients, split_clients
 
 _CHANNELS = 3
 _MOST_WAVES = 2  # Per image side; with fewer waves, neighbouring pixels are more alike.
@@ -70,9 +70,9 @@ def synthetic_images(
     patterns = _patterns(num_classes, image_size, generator)
     mixtures = label_mixtures(num_clients, num_classes, heterogeneity, generator)
     clients = {}
-    for i, (size, mixture) in enumerate(zip(sizes, mixtures, strict=True)):
-        # Client 0 of this stream is the address of what all clients share.
-        generator = keys.generator(keys.address(key, keys.Stream.DATA, client=i + 1))
+    # Client 0 of this stream is the address of what all clients share.
+    generators = generators_of_clients(key, num_clients, keys.Stream.DATA, first=1)
+    for i, (size, mixture, generator) in enumerate(zip(sizes, mixtures, generators, strict=True)):
         labels = generator.choice(num_classes, size, p=mixture).astype(np.int32)
         clients[f"client_{i}"] = _images(patterns[labels], generator), labels
     splits = split_clients({name: len(pair[1]) for name, pair in clients.items()}, key, "images")

@@ -10,7 +10,7 @@ from hasa_jax.base import FederatedDataset
 from hasa_jax.datasets.arguments import at_least
 from hasa_jax.datasets.language import check_titles, draw_language, draw_titles
 from hasa_jax.datasets.skew import client_sizes, label_mixtures
-from hasa_jax.datasets.splits import assemble, split_clients
+from hasa_jax.datasets.splits import assemble, generators_of_clients, split_clients
 from hasa_jax.datasets.vocabulary import build_vocabulary, pad
 
 
@@ -61,9 +61,9 @@ def synthetic_topics(
     language = draw_language(generator, num_topics)
     mixtures = label_mixtures(num_clients, num_topics, heterogeneity, generator)
     titles, topics = {}, {}
-    for i, (size, mixture) in enumerate(zip(sizes, mixtures, strict=True)):
-        # Client 0 of this stream is the address of what all clients share.
-        generator = keys.generator(keys.address(key, keys.Stream.DATA, client=i + 1))
+    # Client 0 of this stream is the address of what all clients share.
+    generators = generators_of_clients(key, num_clients, keys.Stream.DATA, first=1)
+    for i, (size, mixture, generator) in enumerate(zip(sizes, mixtures, generators, strict=True)):
         name = f"client_{i}"
         titles[name], topics[name] = draw_titles(language, mixture, size, generator)
     splits = split_clients({name: len(texts) for name, texts in titles.items()}, key, "titles")

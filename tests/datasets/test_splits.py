@@ -96,10 +96,12 @@ def test_all_small_clients_are_counted():
     assert "'c0' (2), 'c1' (2), 'c2' (2) and 2 more; add some" in str(caught.value)
 
 
-def test_many_clients_have_the_generators_of_their_addresses():
-    key, count = jax.random.key(3), 2 * 4096 + 5
-    found = list(generators_of_clients(key, count))
+@pytest.mark.parametrize(("stream", "first"), [(keys.Stream.SPLIT, 0), (keys.Stream.DATA, 1)])
+@pytest.mark.parametrize("count", [5, 2 * 4096 + 5])
+def test_clients_have_the_generators_of_their_addresses(stream, first, count):
+    key = jax.random.key(3)
+    found = list(generators_of_clients(key, count, stream, first))
     assert len(found) == count
-    for client in (0, 1, 4095, 4096, count - 1):
-        expected = keys.generator(keys.address(key, keys.Stream.SPLIT, client=client))
+    for client in {0, 1, 4095, 4096, count - 1} & {*range(count)}:
+        expected = keys.generator(keys.address(key, stream, client=first + client))
         assert found[client].integers(2**60) == expected.integers(2**60)
