@@ -11,6 +11,7 @@ from experiments.study.scores import identity_of
 from hasa_jax.base import UserError
 from hasa_jax.datasets import csv_rows
 from hasa_jax.datasets.messages import first_of
+from hasa_jax.datasets.paths import path_of
 from hasa_jax.simulation.escapes import from_csv_cell
 
 _FILE = ".csv"
@@ -38,7 +39,7 @@ def numbers_by_client(
     if not given:
         return None
     if len(given) == 1 and given[0].lower().endswith(_FILE):
-        pairs = _read(field, pathlib.Path(given[0]))
+        pairs = _read(field, path_of(given[0]))
     elif any(":" in entry for entry in given):
         pairs = [_pair(field, entry) for entry in given]
     else:
@@ -62,7 +63,7 @@ def _read(field: str, path: pathlib.Path) -> list[tuple[str, float]]:
     """Reads the columns `client` and `width` of a file."""
     return [
         (from_csv_cell(name), _number(field, width, f"{path}, line {line}"))
-        for line, (name, width) in csv_rows.named_columns(path.expanduser(), ("client", "width"))
+        for line, (name, width) in csv_rows.named_columns(path, ("client", "width"))
     ]
 
 
@@ -109,5 +110,5 @@ def echo(field: str, numbers: Mapping[str, float]) -> str:
 def recorded_numbers(given: Sequence[str]) -> tuple[str, ...]:
     """Returns what run.json holds of the numbers: a file by its SHA-256, the rest as it is."""
     if len(given) == 1 and given[0].lower().endswith(_FILE):
-        return (identity_of(str(pathlib.Path(given[0]).expanduser())),)
+        return (identity_of(path_of(given[0])),)
     return tuple(given)

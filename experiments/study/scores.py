@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import pathlib
 
 import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets import csv_rows
+from hasa_jax.datasets.paths import path_of
 from hasa_jax.simulation.escapes import from_csv_cell
 
 
-def read_scores(score_path: str, clients: tuple[str, ...], seed: int) -> np.ndarray:
+def read_scores(
+    score_path: str | os.PathLike[str], clients: tuple[str, ...], seed: int
+) -> np.ndarray:
     """Reads columns `client` and `score`, and `seed` if the file has one.
 
     Args:
@@ -29,7 +33,7 @@ def read_scores(score_path: str, clients: tuple[str, ...], seed: int) -> np.ndar
     """
     if not score_path:
         raise UserError("scores of a file need it: name it with `score_path`")
-    path = pathlib.Path(score_path)
+    path = path_of(score_path)
     _, header = next(csv_rows.rows_of(path), (0, []))
     columns = ["client", "score", *(["seed"] if "seed" in header else [])]
     found: dict[str, float] = {}
@@ -53,7 +57,7 @@ def read_scores(score_path: str, clients: tuple[str, ...], seed: int) -> np.ndar
     return np.array([found[name] for name in clients])
 
 
-def identity_of(score_path: str) -> str:
+def identity_of(score_path: str | os.PathLike[str]) -> str:
     """Returns what distinguishes a file of scores from others, wherever it is.
 
     Args:
@@ -62,7 +66,8 @@ def identity_of(score_path: str) -> str:
     Returns:
       Its SHA-256; the path itself if there is no file, or none is named.
     """
-    path = pathlib.Path(score_path)
-    if not score_path or not path.is_file():
-        return score_path
+    text = os.fspath(score_path)
+    path = pathlib.Path(text)
+    if not text or not path.is_file():
+        return text
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -5,7 +5,12 @@ import json
 import pytest
 
 from experiments.config import RunConfig, with_fields
-from experiments.study.by_client import echo, named_numbers, numbers_by_client
+from experiments.study.by_client import (
+    echo,
+    named_numbers,
+    numbers_by_client,
+    recorded_numbers,
+)
 from experiments.study.manifest import recorded
 from hasa_jax.base import UserError
 from tests.support.scripts import run
@@ -101,3 +106,9 @@ def test_named_numbers_are_of_what_was_given():
     assert named_numbers(chosen, CLIENTS) == {
         "widths": {"Better: Humans": 1.0, "b": 0.5, "c": 0.25}
     }
+
+
+def test_a_file_in_no_home_is_one_line():
+    for read in (recorded_numbers, lambda given: numbers_by_client("widths", given, ("a",))):
+        with pytest.raises(UserError, match="names no home folder"):
+            read(["~no-such-user/w.csv"])

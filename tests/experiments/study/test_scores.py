@@ -48,3 +48,11 @@ def test_a_file_is_identified_by_its_content(tmp_path):
     assert identity_of("no.csv") == "no.csv"
     other = identity_of(path)
     assert identity_of(file_of(tmp_path, "client,score\na,2\n")) != other
+
+
+def test_a_file_of_scores_is_any_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "s.csv").write_text("client,score\na,1\nb,2\n", encoding="utf-8")
+    for path in (tmp_path / "s.csv", str(tmp_path / "s.csv"), "~/s.csv"):
+        assert read_scores(path, ("a", "b"), 0).tolist() == [1.0, 2.0]
+    assert len(identity_of(tmp_path / "s.csv")) == 64
