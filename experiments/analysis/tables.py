@@ -308,7 +308,8 @@ def _caption(compared: Comparison) -> str:
     parts = [
         f"{count} matched seed{'s' if count > 1 else ''}. Client test accuracy of each client's "
         "own subnet: mean over seeds ± half the 95 % Student interval, or [low, high] where the "
-        "interval is cut at 0 or 100."
+        "interval is cut at 0 or 100.",
+        f"Aggregation: {_aggregations(found)}.",
     ]
     if any(found.eval_clients):
         counts = " or ".join(str(n) if n else "all" for n in found.eval_clients)
@@ -324,6 +325,16 @@ def _caption(compared: Comparison) -> str:
             f"{unit}; p of the paired t test and of Wilcoxon's.",
         ]
     )
+
+
+def _aggregations(found: Results) -> str:
+    """Names the server's mean of the arms: full or coverage, and by method if there are several."""
+    methods: dict[str, dict[str, None]] = {}
+    for record in found.summary:
+        methods.setdefault(record["aggregation"], {})[record["method"]] = None
+    if len(methods) == 1:
+        return next(iter(methods))
+    return ", ".join(f"{name} ({', '.join(own)})" for name, own in methods.items())
 
 
 def _of_round(compared: Comparison, round: int) -> list[str]:

@@ -36,6 +36,18 @@ def test_a_line_for_each_policy_with_paired_differences(tmp_path):
     assert "[low, high] where the interval is cut at 0 or 100" in " ".join(text.split())
 
 
+def test_the_aggregation_is_named(tmp_path):
+    summary = records("uniform", [0.1, 0.2]) + records("hasa", [0.2, 0.25])
+    same = [{**line, "aggregation": "full"} for line in summary]
+    assert "Aggregation: full." in text_of(write(tmp_path / "same", same))
+    other = [
+        {**line, "method": "fiarse", "aggregation": "nonzero"} if line["policy"] == "hasa" else line
+        for line in same
+    ]
+    text = " ".join(text_of(write(tmp_path / "other", other)).split())
+    assert "Aggregation: full (hasa), nonzero (fiarse)." in text
+
+
 def test_arms_of_unequal_budgets_are_not_compared(tmp_path):
     summary = records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15], budget=0.55)
     text = text_of(write(tmp_path, summary))
