@@ -56,7 +56,7 @@ class Saved(NamedTuple):
     Attributes:
       round: rounds done.
       states: the server's states, arrays on the host; PRNG keys are keys again.
-      record: what the run wrote so far, as JSON holds it; names of clients are left out of `Rows`.
+      record: what the run wrote so far, as JSON holds it; `Columns` are without names of clients.
     """
 
     round: int

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from hasa_jax.simulation.rows import from_json, to_json
+from hasa_jax.simulation.columns import from_json, to_json
 
 
 class RecordFileError(Exception):
@@ -52,7 +52,7 @@ class RecordFile:
         """Appends what is new in the record of a run.
 
         Args:
-          record: all evaluations so far, of what JSON holds and `Rows`; it begins with those in
+          record: all evaluations so far, of what JSON holds and `Columns`; it begins with those in
         the file.
 
         Returns:

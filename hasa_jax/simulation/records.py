@@ -10,10 +10,10 @@ import numpy as np
 
 from hasa_jax.allocation.connection import Connection
 from hasa_jax.allocation.ledger import Ledger
+from hasa_jax.simulation.columns import Block, Columns, Named
 from hasa_jax.simulation.evaluation import GLOBAL, OWN_TEST, SUPERNET, EvaluationResult
 from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.program import Program, executed_share
-from hasa_jax.simulation.rows import Block, Named, Rows
 from hasa_jax.simulation.summary import Summary, summarize
 from hasa_jax.simulation.trial import Trial
 
@@ -21,7 +21,7 @@ _OF_CLIENTS = ("", SUPERNET, GLOBAL)
 """Levels whose results go to the table of clients."""
 
 Records = dict[str, Sequence[dict[str, Any]]]
-"""Records by table, one of `writers.TABLES`; those of clients are `Rows`."""
+"""Records by table, one of `writers.TABLES`; those of clients are `Columns`."""
 
 
 def records_of(
@@ -86,7 +86,7 @@ def client_records(
     program: Program,
     trial: Trial,
     found: Sequence[EvaluationResult],
-) -> Rows:
+) -> Columns:
     """Returns a record for each split and client that was evaluated, in client order."""
     width_of = _widths(program, found)
     examples = {
@@ -107,7 +107,7 @@ def client_records(
             "accuracy": result.accuracy.astype(np.float64),
         }
         blocks.append(Block(len(ids), columns))
-    return Rows(blocks)
+    return Columns(blocks)
 
 
 def _ids(result: EvaluationResult) -> np.ndarray:

@@ -19,6 +19,7 @@ from hasa_jax.numerics import in_32_bits
 from hasa_jax.server.aggregation import all_finite
 from hasa_jax.simulation import cohorts, feed, health, records
 from hasa_jax.simulation.checkpoint import Checkpoints, Saved
+from hasa_jax.simulation.columns import Columns, joined
 from hasa_jax.simulation.evaluation import (
     EvaluationResult,
     chosen_clients,
@@ -30,7 +31,6 @@ from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import init_state, scan_rounds
-from hasa_jax.simulation.rows import Rows, joined
 from hasa_jax.simulation.stopwatch import stopwatch
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.writers import TABLES, Writer
@@ -270,7 +270,7 @@ def _with_names(own: records.Records, trial: Trial) -> records.Records:
     """Returns the records of a checkpoint, which holds no names, with those of the clients."""
     names = trial.dataset.client_names
     return {
-        table: part.with_names(names) if isinstance(part, Rows) else part
+        table: part.with_names(names) if isinstance(part, Columns) else part
         for table, part in own.items()
     }
 

@@ -14,9 +14,9 @@ from typing import IO, Any, Protocol
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.paths import path_of
+from hasa_jax.simulation.columns import Column, Columns, Named
 from hasa_jax.simulation.escapes import csv_cell, one_line, tag, terminal
 from hasa_jax.simulation.pace import Pace
-from hasa_jax.simulation.rows import Column, Named, Rows
 
 TABLES = ("metrics", "summary", "sizes", "timings")
 """What a run writes; equal runs write the same, but for timings."""
@@ -86,7 +86,7 @@ class CsvWriter:
 
 def _lines(records: Sequence[Mapping[str, Any]]) -> Iterator[Iterable[Any]]:
     """Yields the cells of every record; many clients are columns, and need no dict each."""
-    if not isinstance(records, Rows):
+    if not isinstance(records, Columns):
         names = list(records[0])
         yield from ([_cell(name, record[name]) for name in names] for record in records)
         return

@@ -264,6 +264,12 @@ def test_a_host_without_room_for_records_says_what_to_change():
         memory.check_fits(need, 2**34, [device("cpu")])
 
 
+def test_an_evaluation_without_room_is_refused():
+    need = dataclasses.replace(NEED, evaluation=2**40)
+    with pytest.raises(hj.UserError, match=r"or to evaluate 1024\.0 GiB"):
+        memory.check_fits(need, 2**34, [device()])
+
+
 def test_records_and_cohorts_are_counted():
     made = setting(*middle(), "masked", 1, SGD)
 

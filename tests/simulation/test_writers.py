@@ -9,7 +9,7 @@ import os
 import numpy as np
 import pytest
 
-from hasa_jax.simulation import rows, writers
+from hasa_jax.simulation import columns, writers
 
 RECORD = {
     "method": "fjord",
@@ -75,17 +75,17 @@ def test_a_full_disk_is_no_reader_that_goes_away(monkeypatch):
 
 
 def test_columns_of_many_clients_are_written_as_records_are(tmp_path):
-    block = rows.Block(
+    block = columns.Block(
         3,
         {
             "method": "=hasa",
             "round": 2,
-            "client": rows.Named(("a", "=1+1", "b\n"), np.array([2, 1, 0])),
+            "client": columns.Named(("a", "=1+1", "b\n"), np.array([2, 1, 0])),
             "loss": np.array([0.1, float("nan"), 1 / 3]),
             "level": None,
         },
     )
-    records = rows.Rows([block, block])
+    records = columns.Columns([block, block])
     contents = []
     for name, given in (("columns", records), ("dicts", list(records))):
         writer = writers.CsvWriter(tmp_path / name)

@@ -44,8 +44,8 @@ def counts_in_blocks(offsets: Any, values: Any, bins: int) -> Iterator[np.ndarra
     for first in range(0, len(offsets) - 1, most):
         own = offsets[first : first + most + 1]
         found = values[own[0] : own[-1]].reshape(own[-1] - own[0], -1)
-        rows = np.repeat(np.arange(len(own) - 1), np.diff(own))[:, None]
-        places = (rows * bins + found)[found >= 0]
+        owners = np.repeat(np.arange(len(own) - 1), np.diff(own))[:, None]
+        places = (owners * bins + found)[found >= 0]
         yield np.bincount(places, minlength=(len(own) - 1) * bins).reshape(-1, bins)
 
 

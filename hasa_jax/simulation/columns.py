@@ -15,7 +15,7 @@ class Named(NamedTuple):
 
     Attributes:
       names: of all clients; None in what is read from a file, which gives ids until
-        `Rows.with_names`.
+        `Columns.with_names`.
       ids: positions in `names` `[n]`, int.
     """
 
@@ -43,8 +43,8 @@ class Block(NamedTuple):
         return [_values(column, self.length) for column in self.columns.values()]
 
 
-class Rows(Sequence[dict[str, Any]]):
-    """A sequence of records, each a dict, that holds blocks of columns.
+class Columns(Sequence[dict[str, Any]]):
+    """A sequence of records, each a dict, that holds blocks of arrays.
 
     Args:
       blocks: the records, block by block.
@@ -83,7 +83,7 @@ class Rows(Sequence[dict[str, Any]]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and list(self) == [*other]
 
-    def with_names(self, names: Sequence[str]) -> Rows:
+    def with_names(self, names: Sequence[str]) -> Columns:
         """Returns the records with the names of all clients, which no file repeats."""
         blocks = []
         for block in self._blocks:
@@ -92,29 +92,29 @@ class Rows(Sequence[dict[str, Any]]):
                 for key, column in block.columns.items()
             }
             blocks.append(Block(block.length, columns))
-        return Rows(blocks)
+        return Columns(blocks)
 
 
 def joined(parts: Sequence[Sequence[dict[str, Any]]]) -> Sequence[dict[str, Any]]:
-    """Joins records; rows stay columns.
+    """Joins records; columns stay columns.
 
     Args:
-      parts: of several evaluations, each `Rows` or a list.
+      parts: of several evaluations, each `Columns` or a list.
 
     Returns:
-      Rows if all parts are, a list if not.
+      `Columns` if all parts are, a list if not.
     """
-    rows = [part for part in parts if isinstance(part, Rows)]
-    if rows and len(rows) == len(parts):
-        return Rows([block for part in rows for block in part.blocks])
+    found = [part for part in parts if isinstance(part, Columns)]
+    if found and len(found) == len(parts):
+        return Columns([block for part in found for block in part.blocks])
     return [record for part in parts for record in part]
 
 
 def to_json(value: object) -> dict[str, Any]:
-    """Writes rows for JSON, as `default` of `json.dumps`; names are left out, and arrays are exact.
+    """Writes columns for JSON, as `default` of `json.dumps`, without names; arrays are exact.
 
     Args:
-      value: rows.
+      value: records.
 
     Returns:
       What `from_json` reads.
@@ -122,7 +122,7 @@ def to_json(value: object) -> dict[str, Any]:
     Raises:
       TypeError: for anything else.
     """
-    if not isinstance(value, Rows):
+    if not isinstance(value, Columns):
         raise TypeError(f"{type(value).__name__} is no record")
     blocks = [
         {
@@ -131,7 +131,7 @@ def to_json(value: object) -> dict[str, Any]:
         }
         for block in value.blocks
     ]
-    return {"rows": blocks}
+    return {"records": blocks}
 
 
 def from_json(value: dict[str, Any]) -> Any:
@@ -141,14 +141,14 @@ def from_json(value: dict[str, Any]) -> Any:
       value: an object.
 
     Returns:
-      A column, rows, or the object.
+      A column, records, or the object.
     """
     if value.keys() == {"dtype", "base64"}:
         return np.frombuffer(base64.b64decode(value["base64"]), value["dtype"])
     if value.keys() == {"ids"}:
         return Named(None, value["ids"])
-    if value.keys() == {"rows"}:
-        return Rows([Block(block["length"], block["columns"]) for block in value["rows"]])
+    if value.keys() == {"records"}:
+        return Columns([Block(block["length"], block["columns"]) for block in value["records"]])
     return value
 
 

@@ -1,11 +1,11 @@
-"""Rows are the list of records that they stand for, and exact in JSON."""
+"""Columns read as the list of their records, and are exact in JSON."""
 
 import json
 
 import numpy as np
 import pytest
 
-from hasa_jax.simulation.rows import Block, Named, Rows, from_json, joined, to_json
+from hasa_jax.simulation.columns import Block, Columns, Named, from_json, joined, to_json
 
 NAMES = ("ä", "b", "c", "d")
 LISTED = [
@@ -15,13 +15,13 @@ LISTED = [
 ]
 
 
-def rows():
+def stacked():
     parts = [
         (2, {"round": 1, "client": named(0, 3), "loss": floats(0.1, 1 / 3), "split": "test"}),
         (0, {"round": 1, "client": named(), "loss": floats(), "split": "none"}),
         (1, {"round": 2, "client": named(2), "loss": floats(-0.0), "split": "validation"}),
     ]
-    return Rows([Block(*part) for part in parts])
+    return Columns([Block(*part) for part in parts])
 
 
 def named(*ids):
@@ -32,11 +32,11 @@ def floats(*values):
     return np.array(values, np.float64)
 
 
-def test_rows_are_their_records():
-    found = rows()
+def test_columns_are_their_records():
+    found = stacked()
     assert list(found) == LISTED
     assert found == LISTED
-    assert found == rows()
+    assert found == stacked()
     assert found != LISTED[:2]
     assert found != [*LISTED[:2], {}]
     assert len(found) == 3
@@ -50,26 +50,28 @@ def test_rows_are_their_records():
     assert {type(value) for value in found[0].values()} == {int, float, str}
 
 
-def test_no_rows_are_no_records():
-    assert not Rows([])
-    assert list(Rows([])) == []
+def test_no_columns_are_no_records():
+    assert not Columns([])
+    assert list(Columns([])) == []
     assert joined([]) == []
 
 
-def test_rows_stay_columns_when_joined():
-    found = joined([rows(), rows()])
-    assert isinstance(found, Rows)
+def test_columns_stay_columns_when_joined():
+    found = joined([stacked(), stacked()])
+    assert isinstance(found, Columns)
     assert found == LISTED * 2
-    assert joined([LISTED, rows()]) == LISTED * 2
-    assert isinstance(joined([LISTED, rows()]), list)
+    assert joined([LISTED, stacked()]) == LISTED * 2
+    assert isinstance(joined([LISTED, stacked()]), list)
 
 
-def test_json_holds_rows_to_the_bit_without_names():
+def test_json_holds_columns_to_the_bit_without_names():
     generator = np.random.default_rng(0)
     values = generator.standard_normal(50) * 10.0 ** generator.integers(-300, 300, 50)
     values[:3] = np.nan, np.inf, -np.inf
-    whole = Rows([Block(50, {"client": named(*range(4), *[0] * 46), "loss": values, "size": 7})])
-    text = json.dumps([{"metrics": whole, "summary": [{"a": 1.5}]}], default=to_json)
+    all_records = Columns(
+        [Block(50, {"client": named(*range(4), *[0] * 46), "loss": values, "size": 7})]
+    )
+    text = json.dumps([{"metrics": all_records, "summary": [{"a": 1.5}]}], default=to_json)
     assert "ä" not in text
     assert r"\u00e4" not in text
     (found,) = json.loads(text, object_hook=from_json)
