@@ -297,6 +297,11 @@ FLAGS = {
     "narrowest above widest": (*train("--w_min=.9"), "w_min"),
     "too large a cohort": (*train("--clients_per_round=8"), "7 clients"),
     "too large a batch": (*train("--batch_size=3000000000"), "too large"),
+    "too many epochs": (*train("--local_epochs=1000000000000"), "--local_epochs"),
+    "units beyond any memory": (*train("--hidden_dim=1000000000000"), "is too large"),
+    "units beyond all integers": (*train(f"--hidden_dim={10**30}"), "is too large"),
+    "layers beyond any memory": (*train("--layers=1000000000"), "--layers=1000000000 is too large"),
+    "a supernet beyond any memory": (*train("--hidden_dim=1000000"), "the supernet has"),
     "no client of full capacity": (*train("--policy=exclusive"), "capacity is 1"),
     "diverging": (*train(*VECTORS, "--client_optimizer=sgd", "--client_lr=1e38"), "learning rate"),
     "clients that send NaN": (
