@@ -3,8 +3,8 @@
 Arrays are counted from shapes only. Activations of training are the values that `jax.vjp` keeps of
 the real local step, those of evaluation the values that are alive at once in a forward pass,
 whatever the architecture. XLA fuses, copies and reorders freely, so the sum is an estimate within a
-factor of two of what its CPU compiler allots. What making the programs takes is in proportion to
-the operations of a local step. The factors were measured with jax 0.10.2 on two CPU cores, where
+factor of two of what its CPU compiler allots. What making the programs takes follows from the
+operations of a local step, by factors that were measured with jax 0.10.2 on two CPU cores, where
 the peak of a process was within 20 % of the sum.
 """
 
@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -41,10 +42,11 @@ _BATCH_BYTES = 24  # Of an example while batches are made: keys, draws, orders, 
 _RECORD_BYTES = 56  # Of a record of a client: columns, and a client's part of what they are from.
 _PLACED_BYTES = 250  # Of a client while the host places it in a turn.
 
-# Of one operation of a local step, with its parts in training and in evaluation; and what other
-# bodies of a program add to that: calibration, numbers of positions, and further buckets.
-_OPERATION_BYTES = 570_000
-_CALIBRATION, _POSITIONS, _BUCKET = 0.73, 0.5, 0.15
+# What making the programs takes for each operation of a local step that differs from the others in
+# kind or shapes, and beside that for each convolution and each product; and what numbers of
+# positions and further buckets add to that.
+_OPERATION_BYTES, _CONVOLUTION_BYTES, _PRODUCT_BYTES = 1_730_000, 28 * 2**20, 7 * 2**20
+_POSITIONS, _BUCKET = 0.13, 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +197,7 @@ def memory_need(
         inserted=inserted,
         evaluation=_evaluation(program, trials[0], layout, own),
         lanes=layout.lanes,
-        programs=_programs(program, layout, step.operations),
+        programs=_programs(program, layout, step.jaxpr),
         records=len(trials) * _records(program, trials[0], slots, num_rounds, reporting),
         process=machine.resident_bytes(),
     )
@@ -243,11 +245,26 @@ def _alive(jaxpr: Any) -> int:
     return most
 
 
-def _programs(program: Program, layout: Layout, operations: int) -> int:
+def _programs(program: Program, layout: Layout, jaxpr: Any) -> int:
     """Returns about what the process takes to trace and compile the programs of a run."""
-    bodies = 1 + _BUCKET * (len(layout.buckets) - 1) + _POSITIONS * len(program.rule.positions)
-    bodies += _CALIBRATION * bool(program.model.moments)
-    return int(_OPERATION_BYTES * operations * bodies)
+    found = [*_operations(jaxpr)]
+    kinds = Counter(equation.primitive.name for equation in found)
+    distinct = {
+        (equation.primitive.name, *(str(v.aval) for v in (*equation.invars, *equation.outvars)))
+        for equation in found
+    }
+    operations = _OPERATION_BYTES * len(distinct) * (1 + _POSITIONS * len(program.rule.positions))
+    kernels = _CONVOLUTION_BYTES * kinds["conv_general_dilated"]
+    kernels += _PRODUCT_BYTES * kinds["dot_general"]
+    return int((operations + kernels) * (1 + _BUCKET * (len(layout.buckets) - 1)))
+
+
+def _operations(jaxpr: Any) -> Iterator[Any]:
+    """Yields the equations of a jaxpr and of the jaxprs inside it."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in costs.inner_jaxprs(equation.params):
+            yield from _operations(inner)
 
 
 def _records(
@@ -330,13 +347,13 @@ class _Step(NamedTuple):
       params: shapes of what is trained.
       masks: shapes of the masks.
       activations: bytes that the backward pass needs.
-      operations: operations of the forward pass, with what it is made from.
+      jaxpr: the forward pass, with what it is made from.
     """
 
     params: Params
     masks: PyTree
     activations: int
-    operations: int
+    jaxpr: Any
 
 
 def _trace_step(program: Program, layout: Layout, state: ServerState, data: ClientData) -> _Step:
@@ -359,17 +376,7 @@ def _trace_step(program: Program, layout: Layout, state: ServerState, data: Clie
     # A value that is kept for two operations is one; parameters are counted elsewhere.
     kept = {value for value in outputs[first:] if isinstance(value, core.Var)}
     kept -= {*outputs[:own], *closed.jaxpr.invars}
-    activations = _bytes([value.aval for value in kept])
-    return _Step(params, masks, activations, _operations(closed.jaxpr))
-
-
-def _operations(jaxpr: Any) -> int:
-    """Counts the operations of a jaxpr and of the jaxprs inside it."""
-    return len(jaxpr.eqns) + sum(
-        _operations(inner)
-        for equation in jaxpr.eqns
-        for inner in costs.inner_jaxprs(equation.params)
-    )
+    return _Step(params, masks, _bytes([value.aval for value in kept]), closed.jaxpr)
 
 
 def _residuals(

@@ -310,4 +310,13 @@ def test_static_norms_are_evaluated_with_the_batches_of_calibration():
     ]
     # Of 256 examples and not of 4.
     assert needs[1].evaluation > needs[0].evaluation + 200 * 512 * 4
-    assert needs[1].programs > needs[0].programs
+
+
+def test_programs_grow_with_their_operations():
+    def programs(model, kind, mode="masked", **options):
+        return need_of(model, small.client_data(kind=kind), mode, 1, SGD, **options).programs
+
+    net = programs(small.mlp(), "mlp")
+    assert programs(small.mlp(first=64), "mlp") == pytest.approx(net, rel=0.1)
+    assert programs(small.mlp(), "mlp", "sliced") > net
+    assert programs(small.supernet("cnn group"), "cnn") > net + 4 * 28 * MIB
