@@ -39,6 +39,9 @@ class Sizes:
       params: mean share of the supernet's parameters that clients hold, by their examples.
       clients: local accuracies of all clients and seeds.
       curve: global accuracy, mean over the trained levels, by round.
+      empty_at: share of the layers without a weight at the first and the last evaluation, mean over
+        seeds, by level; empty where sizes.csv does not say.
+      severed_at: share of the seeds in which no path led from input to output then, by level.
     """
 
     arm: Arm
@@ -50,6 +53,8 @@ class Sizes:
     params: Seeds
     clients: np.ndarray
     curve: Mapping[int, Seeds]
+    empty_at: Mapping[str, tuple[float, float]]
+    severed_at: Mapping[str, tuple[float, float]]
 
     @property
     def all_sizes(self) -> Seeds:
@@ -128,7 +133,24 @@ def _sizes_of(
             )
             for number in rounds
         },
+        empty_at=_first_and_last(sizes, "empty_layers", rounds),
+        severed_at=_first_and_last(sizes, "severed", rounds),
     )
+
+
+def _first_and_last(
+    sizes: Sequence[Record], column: str, rounds: Sequence[int]
+) -> dict[str, tuple[float, float]]:
+    """Returns the mean of a column at the first and at the last round, by level."""
+    known = [record for record in sizes if record.get(column)]
+    values: dict[str, dict[int, list[float]]] = {}
+    for record in known:
+        of_level = values.setdefault(record["level"], {})
+        of_level.setdefault(int(record["round"]), []).append(float(record[column]))
+    return {
+        level: (float(np.mean(own[rounds[0]])), float(np.mean(own[rounds[-1]])))
+        for level, own in values.items()
+    }
 
 
 def _means(records: Sequence[Record], column: str) -> Seeds:
@@ -153,7 +175,8 @@ def tables(
         empty.
 
     Returns:
-      Three Markdown tables: means and differences, global accuracies by level, and local ones.
+      Markdown tables: means and differences, global accuracies by level, local ones, and, where
+      single parameters are cut, the layers that keep none.
     """
     levels = sorted({level for own in reached for level in own.global_at}, key=float)
     trained = [level for level in levels if any(level in own.trained for own in reached)]
@@ -171,6 +194,13 @@ def tables(
         majority = _spread({seed: own["mean_accuracy"] for seed, own in baselines.items()})
         means.append(["majority", majority, "", "", ""])
     seen = [f"{level}{'' if level in trained else ' (unseen)'}" for level in levels]
+    empty = [[names[own.arm], *(_empty(own, level) for level in levels)] for own in reached]
+    parts = [
+        "Layers without a weight in %, at the first and at the last evaluation, and seeds without "
+        "a path\nfrom input to output (severed) then:",
+        markdown.table(["", *seen], empty),
+    ]
+    cut = any(any(shares) for own in reached for shares in own.empty_at.values())
     return "\n\n".join(
         [
             markdown.table(["", "local %", "Δ local (p t)", "global %", "Δ global (p t)"], means),
@@ -179,8 +209,20 @@ def tables(
             "Local accuracy of the clients of each size, that of the largest size on clients' own "
             "data,\nand the mean share of the parameters that clients hold:",
             markdown.table(["", *trained, "largest", "params"], by_local),
+            *(parts if cut else []),
         ]
     )
+
+
+def _empty(result: Sizes, level: str) -> str:
+    """Makes the cell of the layers without a weight at one level."""
+    if level not in result.empty_at:
+        return "none"
+    text = " → ".join(f"{100 * share:.0f}" for share in result.empty_at[level])
+    severed = result.severed_at.get(level, (0.0, 0.0))
+    if not any(severed):
+        return text
+    return f"{text} (severed {' → '.join(f'{100 * share:.0f} %' for share in severed)})"
 
 
 def _percent(values: Seeds) -> np.ndarray:

@@ -102,6 +102,22 @@ def test_without_levels_of_a_policy_clients_show_what_is_trained(folder):
     assert read(folder)[0].trained == ("0.5", "1")
 
 
+def test_layers_without_a_weight_are_shown_at_the_first_and_last_evaluation(folder):
+    assert "Layers without" not in tables_of(read(folder))
+    path = folder / "sizes.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    for line in lines:
+        smallest = line["level"] == "0.25"
+        line["empty_layers"] = {"1": 0.5, "2": 0.25}[line["round"]] if smallest else 0.0
+        line["severed"] = int(smallest and line["round"] == "1" and line["seed"] == "0")
+    write(path, lines)
+    text = tables_of(read(folder))
+    assert "Layers without a weight in %" in text
+    cells = [cell.strip() for cell in text.splitlines()[-1].strip("|").split("|")]
+    assert cells[1:] == ["50 → 25 (severed 50 % → 0 %)", "0 → 0", "0 → 0"]
+
+
 def test_sizes_that_no_client_trains_have_no_mean(folder):
     set_levels(folder, [0.125])
     (result,) = read(folder)
