@@ -1,7 +1,8 @@
 """Local and global accuracy of every size.
 
 Local accuracy is that of clients' own subnets on their own test examples. Global accuracy is that
-of a size on the test examples of all clients, on all classes.
+of a size on the test examples of all clients, on all classes. With `eval_clients` both are over
+the clients that were drawn only.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from experiments.analysis import curves, markdown, results, statistics
 from experiments.analysis.results import Arm, Record, Results, arm_of
+from experiments.analysis.tables import evaluated_on
 from experiments.config import RunConfig
 from hasa_jax.base import UserError
 from hasa_jax.simulation import escapes
@@ -290,6 +292,26 @@ def draw(reached: Sequence[Sizes], unit: str, target: pathlib.Path) -> None:
     curves.save(figure, target)
 
 
+def text_of(found: Results, reached: Sequence[Sizes]) -> str:
+    """Writes the tables, and what they are of.
+
+    Args:
+      found: the results.
+      reached: of all arms, from `read`.
+
+    Returns:
+      Markdown; its caption says how many clients were drawn for evaluation, if any were.
+    """
+    names = results.labels_of(found.arms)
+    drawn = evaluated_on(found)
+    parts = [
+        *([markdown.paragraph(f"{drawn} All accuracies are over these clients.")] if drawn else []),
+        markdown.fitted(lambda own: tables(reached, own, found.baselines), names),
+        *([markdown.notes(list(map(escapes.markdown, found.remarks)))] if found.remarks else []),
+    ]
+    return "\n\n".join(parts)
+
+
 def report(config: RunConfig) -> None:
     """Writes by_size.md and by_size.png into the first of several workdirs.
 
@@ -305,12 +327,7 @@ def report(config: RunConfig) -> None:
             raise UserError(f"{folder} has no sizes.csv: run compare with `eval_levels`")
     found = results.read(folders)
     reached = read(found)
-    names = results.labels_of(found.arms)
-    parts = [
-        markdown.fitted(lambda own: tables(reached, own, found.baselines), names),
-        *([markdown.notes(list(map(escapes.markdown, found.remarks)))] if found.remarks else []),
-    ]
-    text = "\n\n".join(parts)
+    text = text_of(found, reached)
     (folders[0] / "by_size.md").write_text(text + "\n", encoding="utf-8")
     draw(reached, found.budget_unit, folders[0] / "by_size.png")
     say(f"{text}\n{folders[0] / 'by_size.png'}")

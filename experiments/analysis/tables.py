@@ -34,6 +34,8 @@ _MEGABYTE = 1e6
 
 _SENT = {"bytes_down": "MB down", "bytes_up": "MB up"}
 
+_ONCE = "bytes_once"
+
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
@@ -159,14 +161,18 @@ def exchange_table(compared: Comparison, round: int) -> str:
 
     Returns:
       A Markdown table of the columns that the results have; empty if they have none of them.
+      `B once` are the bytes that a client sends once for its score, if some arm sends any;
+      `unknown` where the score does not say.
     """
     by_arm = _at(compared.found, round)
     columns = {f"global {metric} %": f"global_{metric}_accuracy" for metric in METRICS}
-    columns |= {header: name for name, header in _SENT.items()} | {"updates": "updates"}
+    columns |= {header: name for name, header in _SENT.items()}
+    columns |= {"B once": _ONCE, "updates": "updates"}
+    records = [record for own in by_arm.values() for record in own.values()]
     present = {
         header: name
         for header, name in columns.items()
-        if any(_has(record, name) for own in by_arm.values() for record in own.values())
+        if any(_is_sent(r) if name == _ONCE else _has(r, name) for r in records)
     }
     if not present:
         return ""
@@ -311,9 +317,8 @@ def _caption(compared: Comparison) -> str:
         "interval is cut at 0 or 100.",
         f"Aggregation: {_aggregations(found)}.",
     ]
-    if any(found.eval_clients):
-        counts = " or ".join(str(n) if n else "all" for n in found.eval_clients)
-        parts.append(f"Evaluated on {counts} clients of each seed, drawn once.")
+    if drawn := evaluated_on(found):
+        parts.append(drawn)
     if len(found.arms) == 1:
         return " ".join(parts)
     reference = escapes.markdown(compared.labels[compared.reference])
@@ -325,6 +330,21 @@ def _caption(compared: Comparison) -> str:
             f"{unit}; p of the paired t test and of Wilcoxon's.",
         ]
     )
+
+
+def evaluated_on(found: Results) -> str:
+    """Says how many clients were drawn for evaluation.
+
+    Args:
+      found: the results.
+
+    Returns:
+      A sentence; empty if all clients were evaluated.
+    """
+    if not any(found.eval_clients):
+        return ""
+    counts = " or ".join(str(n) if n else "all" for n in found.eval_clients)
+    return f"Evaluated on {counts} clients of each seed, drawn once."
 
 
 def _aggregations(found: Results) -> str:
@@ -430,6 +450,11 @@ def _has(record: Record, name: str) -> bool:
     return bool(record.get(name)) and not math.isnan(float(record[name]))
 
 
+def _is_sent(record: Record) -> bool:
+    """Returns whether clients send something once for their scores; what is unknown counts."""
+    return bool(record.get(_ONCE)) and float(record[_ONCE]) != 0
+
+
 def _column(records: Mapping[int, Record], name: str, seeds: Iterable[int]) -> np.ndarray:
     """Reads one column in percent, in the order of the seeds."""
     return 100 * np.array([float(records[seed][name]) for seed in seeds])
@@ -459,8 +484,10 @@ def _difference(
 
 
 def _exchanged(own: Mapping[int, Record], name: str) -> str:
-    """Makes a cell of the table of exchanges: percents, megabytes or counts, means over seeds."""
+    """Makes a cell of the table of exchanges: percents, bytes or counts, means over seeds."""
     known = [seed for seed, record in own.items() if _has(record, name)]
+    if name == _ONCE and any(r.get(name) and not _has(r, name) for r in own.values()):
+        return "unknown"
     if not known:
         return "none"
     values = _column(own, name, known)

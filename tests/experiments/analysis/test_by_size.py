@@ -94,6 +94,17 @@ def test_differences_are_paired_to_the_first(folder):
     assert max(map(len, text.splitlines())) <= markdown.WIDTH
 
 
+def test_the_caption_names_the_clients_that_were_drawn(folder):
+    found = results.read([folder])
+    reached = by_size.read(found)
+    assert "drawn" not in by_size.text_of(found, reached)
+    some = by_size.text_of(dataclasses.replace(found, eval_clients=(2,)), reached)
+    first = (
+        "Evaluated on 2 clients of each seed, drawn once. All accuracies are over these clients."
+    )
+    assert some.splitlines()[0] == first
+
+
 def test_without_levels_of_a_policy_clients_show_what_is_trained(folder):
     for name in ("metrics", "sizes", "summary"):
         path = folder / f"{name}.csv"

@@ -186,6 +186,28 @@ def test_columns_that_a_run_has_are_shown(tmp_path):
     assert "- hasa:uniform: no update arrived in 4 of 18 client-rounds." in text
 
 
+def test_bytes_that_clients_send_once_are_shown_where_there_are_any(tmp_path):
+    def header_and_cells(name, once):
+        """Of the arm `hasa`; those of `uniform` send nothing once."""
+        summary = records("uniform", [0.1, 0.2], bytes_up=2_500_000, bytes_once=0.0)
+        hasa = records("hasa", [0.1, 0.2], bytes_up=2_500_000)
+        summary += [line | {"bytes_once": x} for line, x in zip(hasa, once, strict=True)]
+        text = text_of(write(tmp_path / name, summary))
+        (header,) = (cells for cells in lines_of(text, "policy") if "MB up" in cells)
+        lines = lines_of(text, "uniform"), lines_of(text, "hasa")
+        return header, *(next(line for line in own if line[1] == "2.5") for own in lines)
+
+    header, uniform, hasa = header_and_cells("some", ["44.0", "48.0"])
+    assert header == ["policy", "MB up", "B once"]
+    assert (uniform[2:], hasa[2:]) == (["0"], ["46"])
+    assert header_and_cells("none", ["0.0", "0.0"])[0] == ["policy", "MB up"]
+    # A score of the user's own does not say: NaN. A run of earlier code has an empty cell.
+    header, uniform, hasa = header_and_cells("unknown", ["nan", "nan"])
+    assert (header[-1], uniform[2:], hasa[2:]) == ("B once", ["0"], ["unknown"])
+    assert header_and_cells("one unknown", ["nan", "48.0"])[2][2:] == ["unknown"]
+    assert header_and_cells("old", ["", ""])[0] == ["policy", "MB up"]
+
+
 def test_uncut_parameters_and_severed_subnets_are_shown_where_there_are_any(tmp_path):
     summary = records("uniform", [0.1, 0.2], budget_uncut=0.0, severed=0.0)
     assert "uncut" not in text_of(write(tmp_path / "none", summary))
