@@ -16,9 +16,9 @@ import jax
 
 from experiments.config import RunConfig, deciding, from_json, with_fields
 from experiments.study.by_client import recorded_numbers
-from experiments.study.entries import check_entries
 from experiments.study.scores import identity_of
 from hasa_jax.base import UserError
+from hasa_jax.simulation.entries import check_entries
 from hasa_jax.simulation.saved import RUN_FILE
 
 NAME = RUN_FILE
@@ -106,7 +106,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
       UserError: if it is missing or damaged, or the workdir leads out of itself.
     """
     path = folder / NAME
-    check_entries(folder)
+    check_entries(folder, "workdir")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         manifest = Manifest(

@@ -15,9 +15,9 @@ from typing import Any
 from experiments.config import RunConfig, with_fields
 from experiments.study import manifest
 from experiments.study.arm import Arm, arms_of_compare
-from experiments.study.entries import check_entries
 from experiments.study.manifest import Manifest
 from hasa_jax.base import UserError
+from hasa_jax.simulation.entries import check_entries
 from hasa_jax.simulation.writers import TABLES, say
 
 CHECKPOINTS = "checkpoints"
@@ -84,7 +84,6 @@ def open_workdir(
     digest = hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest()
     folder = pathlib.Path(path or f"runs/{run.script}-{digest[:8]}")
     make_folder(folder)
-    check_entries(folder)
     _refuse_other_run(folder, run)
     if not keeps_checkpoints and (folder / CHECKPOINTS).exists():
         raise UserError(
@@ -118,10 +117,11 @@ def make_folder(folder: pathlib.Path) -> None:
       folder: the folder.
 
     Raises:
-      UserError: if it is a file, or cannot be written.
+      UserError: if it is a file, something in it leads out of it, or it cannot be written.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"workdir {folder} is a file: name a folder with `workdir`")
+    check_entries(folder, "workdir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

@@ -20,6 +20,7 @@ from hasa_jax.datasets.fingerprint import fingerprint
 from hasa_jax.datasets.paths import path_of, shown
 from hasa_jax.methods.method import Method
 from hasa_jax.simulation.baseline import baseline
+from hasa_jax.simulation.entries import check_files
 from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
@@ -59,10 +60,13 @@ def save_run(
       The folder.
 
     Raises:
-      UserError: if the folder holds results already, or cannot be written.
+      UserError: if the folder holds results already, or links in their place, or cannot be written.
     """
     path = path_of(folder)
     names = (RUN_FILE, *(f"{table}.csv" for table in TABLES))
+    temporary = path / f"{RUN_FILE}.new"
+    check_files(path, (*names, *(f"{table}.csv.partial" for table in TABLES)), "folder")
+    check_files(path, (temporary.name,), "folder")
     if there := [name for name in names if (path / name).exists()]:
         raise UserError(f"{shown(path)} has a {there[0]} already: name another `folder`")
     front = labels_of(program, trial)
@@ -73,7 +77,6 @@ def save_run(
             files.write(table, [{**front, **record} for record in records[table]])
         files.publish()
         content = json.dumps(_description(program, trial, num_rounds, reporting), indent=2)
-        temporary = path / f"{RUN_FILE}.new"
         temporary.write_text(content + "\n", encoding="utf-8")
         temporary.replace(path / RUN_FILE)
     except OSError as error:

@@ -15,6 +15,7 @@ from typing import IO, Any, Protocol
 from hasa_jax.base import UserError
 from hasa_jax.datasets.paths import path_of
 from hasa_jax.simulation.columns import Column, Columns, Named
+from hasa_jax.simulation.entries import check_files
 from hasa_jax.simulation.escapes import csv_cell, one_line, tag, terminal
 from hasa_jax.simulation.pace import Pace
 
@@ -40,8 +41,9 @@ class Writer(Protocol):
 class CsvWriter:
     """Writes each table to `<folder>/<table>.csv.partial`, a header first, flushed every time.
 
-    The folder is made if it is not there. `publish` turns the files into `<table>.csv`, so only a
-    finished table replaces a finished one. Floats are written by `repr`, the shortest text that
+    The folder is made if it is not there; where a link or a pipe has the name of a file, the table
+    is refused. `publish` turns the files into `<table>.csv`, so only a finished table replaces a
+    finished one. Floats are written by `repr`, the shortest text that
     reads back to the same bits; columns named `*_seconds` are measurements, and get milliseconds.
     Texts are written by `escapes.csv_cell`, which `escapes.from_csv_cell` reads back: nothing in
     them is a formula or controls a terminal.
@@ -59,6 +61,7 @@ class CsvWriter:
         if new:
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._folder / f"{table}.csv.partial"
+            check_files(self._folder, (path.name, f"{table}.csv"), "folder")
             self._files[table] = path.open("w", encoding="utf-8", newline="")
         file = self._files[table]
         writer = csv.writer(file, lineterminator="\n")

@@ -87,3 +87,15 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path):
 def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert result().save("~/runs/one") == pathlib.Path(tmp_path / "runs" / "one")
+
+
+@pytest.mark.parametrize("name", ["metrics.csv.partial", "run.json.new", "summary.csv", "run.json"])
+def test_nothing_is_written_through_a_link(name, tmp_path):
+    target, folder = tmp_path / "outside", tmp_path / "run"
+    target.write_text("not yours", encoding="utf-8")
+    folder.mkdir()
+    (folder / name).symlink_to(target)
+    with pytest.raises(hj.UserError, match=f"{name} is a link.*another folder with `folder`"):
+        result().save(folder)
+    assert target.read_text(encoding="utf-8") == "not yours"
+    assert [path.name for path in folder.iterdir()] == [name]

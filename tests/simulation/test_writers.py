@@ -9,6 +9,7 @@ import os
 import numpy as np
 import pytest
 
+from hasa_jax.base import UserError
 from hasa_jax.simulation import columns, writers
 
 RECORD = {
@@ -212,3 +213,17 @@ def test_the_bar_says_compiling_until_the_first_rounds_are_done(monkeypatch):
     assert "20/100" in shown.getvalue()
     assert "worst 5.00%" in shown.getvalue()
     writer.close()
+
+
+@pytest.mark.parametrize("name", ["summary.csv.partial", "summary.csv"])
+def test_a_table_is_not_written_through_a_link(name, tmp_path):
+    target, folder = tmp_path / "outside", tmp_path / "run"
+    target.write_text("not yours", encoding="utf-8")
+    folder.mkdir()
+    (folder / "other").symlink_to(target)
+    (folder / name).symlink_to(target)
+    writer = writers.CsvWriter(folder)
+    with pytest.raises(UserError, match=f"{name} is a link"):
+        writer.write("summary", [RECORD])
+    writer.close()
+    assert target.read_text(encoding="utf-8") == "not yours"
