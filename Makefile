@@ -59,7 +59,7 @@ fiarse: $(STUDY_STAMP) ## FIARSE's study: make fiarse DATA=FOLDER, which has cif
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/fiarse) --methods=fiarse:levels
 	$(call by_size,structured scalefl fiarse)
 
-fiarse_ablations: $(STUDY_STAMP) ## FIARSE's ablations, of half the rounds
+fiarse_ablations: $(STUDY_STAMP) ## FIARSE's ablations, of 50 rounds
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/ablations/fiarse) --methods=fiarse:levels --num_rounds=50
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/ablations/fiarse_by_stage) --methods=fiarse:levels \
 	  --num_rounds=50 --threshold=stage
