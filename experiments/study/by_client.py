@@ -49,7 +49,8 @@ def numbers_by_client(
         if name in found:
             raise UserError(f"`{field}` names client {name!r} twice")
         found[name] = number
-    unknown = [name for name in found if name not in set(clients)]
+    known = set(clients)
+    unknown = [name for name in found if name not in known]
     missing = [name for name in clients if name not in found]
     if unknown or missing:
         what = f"unknown: {first_of(unknown)}" if unknown else f"missing: {first_of(missing)}"

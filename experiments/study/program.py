@@ -127,6 +127,31 @@ def build_allocation(
     return allocate_clients(method, program.model, dataset, jax.random.key(seed), scores)
 
 
+def shared_sizes(config: RunConfig, program: Program, arm: Arm) -> list[str]:
+    """Says which levels of an arm have one size, since the supernet has no more units.
+
+    Args:
+      config: the configuration.
+      program: supplies the costs of all sizes.
+      arm: only policy levels has levels.
+
+    Returns:
+      A line for each size that several levels share.
+    """
+    if arm.policy != "levels":
+        return []
+    found = _sizes_of(config, program, config.allocation.levels)
+    by_size: dict[int, list[str]] = {}
+    for name, size in found.items():
+        by_size.setdefault(size, []).append(name)
+    largest = max(program.model.groups.values())
+    return [
+        f"{arm.method}: levels {', '.join(names)} all have size {size} of {largest}"
+        for size, names in by_size.items()
+        if len(names) > 1
+    ]
+
+
 def eval_levels(config: RunConfig, program: Program) -> dict[str, int]:
     """Returns the sizes of `eval_levels`, by their names.
 
@@ -137,7 +162,12 @@ def eval_levels(config: RunConfig, program: Program) -> dict[str, int]:
     Returns:
       `{name: size}`.
     """
-    levels, unit = config.reporting.eval_levels, config.allocation.budget_unit
+    return _sizes_of(config, program, config.reporting.eval_levels)
+
+
+def _sizes_of(config: RunConfig, program: Program, levels: Sequence[float]) -> dict[str, int]:
+    """Returns the sizes of levels in the unit of the budget, by their names."""
+    unit = config.allocation.budget_unit
     sizes = sizes_of_levels(
         np.array(levels), unit, cost_table(program.model, program.extraction, unit)
     )

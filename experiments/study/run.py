@@ -153,6 +153,8 @@ def run_study(study: Study) -> pathlib.Path:
         say(echo(field, numbers))
     for arm in study.arms:
         _say_severed(arm, group.trials[arm])
+        for line in program.shared_sizes(config, group.programs[arm], arm):
+            say(line)
         sizes = group.sizes_in_run(arm, config.training.num_rounds)
         check_memory(
             group.programs[arm],
@@ -195,7 +197,7 @@ def run_study(study: Study) -> pathlib.Path:
 def _say_severed(arm: Arm, trials: Sequence[Trial]) -> None:
     """Says how many clients start with a subnet that computes nothing from its input."""
     share = float(np.mean([trial.allocation.ledger.severed for trial in trials]))
-    if share:
+    if share > 0:
         say(
             f"{arm.method} ({arm.policy}): {share:.0%} of the clients start with a subnet that has "
             "no path from input to output, so they learn only its biases: larger levels, "
@@ -274,6 +276,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
         baseline=_baselines(study, group),
         by_client=named_numbers(study.config.allocation, group.datasets[0].client_names),
         methods={name: describe(study.config, name, group.datasets[0]) for name, _ in study.arms},
+        model={"groups": dict(first.model.groups)},
         execution={
             "backend": jax.default_backend(),
             "devices": first.execution.devices,

@@ -22,6 +22,7 @@ _NEEDS = {
     "dropout_levels": ("extraction", {"ordered_dropout"}),
     "exit_widths": ("extraction", {"depth_width"}),
     "threshold": ("extraction", {"importance", "pruning_greedy"}),
+    "importance_gradient": ("extraction with measure magnitude", {"importance"}),
     "measure": ("extraction", {"importance", "neuron_importance"}),
     "distillation": ("objective", {"multi_exit"}),
     "temperature": ("objective", {"multi_exit"}),
@@ -137,6 +138,9 @@ def _settings(config: RunConfig, arm: Arm) -> Mapping[str, str]:
         "client_optimizer": config.training.client_optimizer,
         "corrupted": "a share above 0" if config.faults.corrupted else "none",
         "extraction": parts.extraction,
+        "extraction with measure magnitude": (
+            parts.extraction if config.method.measure == "magnitude" else "none"
+        ),
         "objective": parts.objective,
         "policy": policy,
         "score": score if policy in SCORED else "none",

@@ -59,7 +59,7 @@ def allocate(
     policy: Policy,
     key: jax.Array,
     scores: np.ndarray | None = None,
-    bytes_once: float = 0.0,
+    bytes_once: float | None = None,
     budget: BudgetSpec | None = None,
     extraction: Extraction | None = None,
 ) -> Allocation:
@@ -72,7 +72,8 @@ def allocate(
       key: root key of the run; it is not consumed.
       scores: heterogeneity scores of the clients `[N]`, from a `ScoreFn` on the same data; a
         policy that is not scored needs none.
-      bytes_once: bytes that a client sends once for its score, from `scores.message_bytes`.
+      bytes_once: bytes that a client sends once for its score, from `scores.message_bytes`; if
+        None, unknown for a scored policy and 0 for others.
       budget: the size-weighted mean cost that a budgeted policy meets. Other policies may read
         its unit, bounds and capacities, but are never scaled to its target. `BudgetSpec()` if None.
       extraction: which part of the supernet a client of some size holds, and therefore what the
@@ -87,7 +88,7 @@ def allocate(
     """
     budget = budget or BudgetSpec()
     extraction = extraction or Extraction(shape=units.by_width)
-    if policy.budgeted and extraction.mask is not None and budget.unit == "width":
+    if policy.reads_unit and extraction.mask is not None and budget.unit == "width":
         raise UserError(
             "this extraction keeps single parameters, not units, so it has no width: state its "
             "budget in params, or in (nominal) macs"
@@ -112,13 +113,20 @@ def allocate(
             requested=budget.target if policy.budgeted else float("nan"),
             unit=budget.unit,
             uncut=costs.uncut_share(model, extraction),
-            bytes_once=bytes_once,
+            bytes_once=_bytes_once(policy, bytes_once),
             **mean_costs(rounds, stats.shares * takes_part, tables),
             **_moved(model, extraction, rounds, takes_part),
             severed=_severed(model, extraction, rounds, takes_part, key),
         ),
         redraw=redraw,
     )
+
+
+def _bytes_once(policy: Policy, given: float | None) -> float:
+    """Returns the bytes that a client sends once for its score; NaN if they are not known."""
+    if not policy.scored:
+        return 0.0
+    return float("nan") if given is None else given
 
 
 def _moved(
@@ -141,9 +149,11 @@ def _severed(
     takes_part: np.ndarray,
     key: jax.Array,
 ) -> float:
-    """Returns the share of the clients whose subnet is severed at the start of the run."""
-    if extraction.mask is None or extraction.by_data:
+    """Returns the share of the clients whose subnet is severed at the start; NaN if unknown."""
+    if extraction.mask is None:
         return 0.0
+    if extraction.by_data:
+        return float("nan")
     params = initial_params(model, key)
     severed = np.zeros(max(model.groups.values()) + 1)
     for size in np.unique(rounds):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from hasa_jax.base import Params, PyTree
+from hasa_jax.supernet import units
 from hasa_jax.supernet.types import Broadcast, Context, Extraction, Kept, Model
 
-_PAIRS = 4
+_PAIRS = 16
 
 
 class Connection(NamedTuple):
@@ -19,15 +21,18 @@ class Connection(NamedTuple):
 
     Attributes:
       empty_layers: share of the weight arrays (of two axes or more) that keep no weight.
-      severed: whether the output is the same for every input.
+      severed: 1 if the output is the same for every input, 0 if it is not.
     """
 
     empty_layers: float
-    severed: bool
+    severed: float
 
 
-CONNECTED = Connection(0.0, False)
+CONNECTED = Connection(0.0, 0.0)
 """A subnet that keeps a unit of every group, as all extractions of units do."""
+
+UNKNOWN = Connection(math.nan, math.nan)
+"""A subnet that each client's own data decide."""
 
 
 def connection(
@@ -46,14 +51,16 @@ def connection(
       key: draws the inputs that are compared; it is consumed.
 
     Returns:
-      The connection. It is that of all clients of the size; where each client's own data decide,
-      it is not known here, and the answer is `CONNECTED`.
+      The connection of all clients of the size; `CONNECTED` for extractions of units, and
+      `UNKNOWN` where each client's own data decide.
     """
-    if extraction.mask is None or extraction.by_data:
+    if extraction.mask is None:
         return CONNECTED
+    if extraction.by_data:
+        return UNKNOWN
     kept = {name: jnp.int32(count) for name, count in extraction.shape(model, size).kept}
     empty, severed = jax.device_get(_measure(model, extraction, params, kept, key))
-    return Connection(float(empty), bool(severed))
+    return Connection(float(empty), float(severed))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "extraction"))
@@ -81,11 +88,23 @@ def _measure(
 
 
 def _examples(model: Model, key: jax.Array) -> jax.Array:
-    """Draws pairs of examples that differ in every entry."""
+    """Draws pairs of examples, each the opposite of the other."""
     shape = (_PAIRS, *model.input_shape)
     if jnp.issubdtype(model.input_dtype, jnp.integer):
-        # Ids 1 and 2 exist in every vocabulary: 0 is padding.
-        drawn = jax.random.randint(key, shape, 1, 3, jnp.int32)
-        return jnp.concatenate([drawn, 3 - drawn]).astype(model.input_dtype)
+        # Id 0 is padding.
+        last = _num_tokens(model) - 1
+        drawn = jax.random.randint(key, shape, 1, last + 1, jnp.int32)
+        return jnp.concatenate([drawn, 1 + last - drawn]).astype(model.input_dtype)
     drawn = jax.random.normal(key, shape, jnp.float32)
     return jnp.concatenate([drawn, -drawn]).astype(model.input_dtype)
+
+
+def _num_tokens(model: Model) -> int:
+    """Returns the length of the axis of tokens; 3 for a model that names none."""
+    lengths = [3]
+
+    def visit(names: tuple, leaf: jax.ShapeDtypeStruct) -> None:
+        lengths.extend(n for name, n in zip(names, leaf.shape, strict=True) if name == "tokens")
+
+    units.map_with_axes(visit, model.axes, model.shapes)
+    return lengths[-1]

@@ -27,7 +27,8 @@ class Ledger:
       bytes_down: bytes that a client receives in a round, the plain mean over clients.
       bytes_up: bytes that it sends.
       bytes_once: bytes that it sends once for its score; NaN for a score that does not say.
-      severed: share of the clients whose subnet has no path from input to output at the start.
+      severed: share of the clients whose subnet has no path from input to output at the start;
+        NaN where each client's own data decide its parameters.
     """
 
     requested: float

@@ -24,6 +24,7 @@ class Policy:
       budgeted: whether the rounded widths must meet the budget. The widths of other policies are
         used as they are, and the budget only supplies the unit of their levels and their bounds.
       dynamic: whether widths are computed again in every round, with a key of that round.
+      levels: whether its widths are levels in the unit of the budget, though it follows none.
       scored: whether the policy reads the clients' heterogeneity scores.
       name: its name in `POLICIES`, for messages.
     """
@@ -31,5 +32,11 @@ class Policy:
     widths: WidthsFn
     budgeted: bool = True
     dynamic: bool = False
+    levels: bool = False
     scored: bool = False
     name: str = "custom"
+
+    @property
+    def reads_unit(self) -> bool:
+        """Whether its widths depend on the unit of the budget."""
+        return self.budgeted or self.levels

@@ -111,8 +111,10 @@ def shares(model: Model, threshold: str, levels: tuple[float, ...]) -> tuple[Fra
       `gamma` of the sizes 1..H, rising.
 
     Raises:
-      UserError: if two levels are nearest to one size.
+      UserError: if a level is out of its range, or two levels are nearest to one size.
     """
+    if not all(0 < level <= 1 for level in levels):
+        raise UserError(f"`levels` must be fractions in (0, 1], not {list(levels)}")
     largest = max(model.groups.values())
     groups = name_groups(model, threshold)
     total = sum(group_sizes(model, threshold).values())
@@ -136,8 +138,8 @@ def shares(model: Model, threshold: str, levels: tuple[float, ...]) -> tuple[Fra
         index = min(range(largest), key=lambda i: abs(found[i] - level) + (i == largest - 1))
         if index in nearest:
             raise UserError(
-                f"`levels` {float(nearest[index]):g} and {float(level):g} have the same size of "
-                f"{largest}: take levels that are further apart, or a wider supernet"
+                f"levels {float(nearest[index]):g} and {float(level):g} have the same size of "
+                f"{largest}: take `levels`, and those that are evaluated, further apart"
             )
         nearest[index] = level
     return tuple(nearest.get(index, own) for index, own in enumerate(found))

@@ -82,7 +82,8 @@ class Reporting:
       eval_clients: clients that are evaluated, the same in all rounds, arms and methods of a seed
         (see `evaluation.chosen_clients`); 0 for all.
       draw: whose subnets are evaluated where they change from round to round, one of
-        `draws.DRAWS`: those of the last round, or those of the next one, which no client has trained.
+        `draws.DRAWS`: those of the last round, or those of the next one, which no client has
+        trained.
       levels: sizes, by name, whose accuracies on the test examples of all clients go into the
         table `sizes`, whether or not clients have these sizes.
     """

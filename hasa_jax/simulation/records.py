@@ -126,6 +126,7 @@ def _size_records(
     The global accuracy is that over all of them, on all classes. The local one is the mean over
     clients, on their own classes where the objective hides others. `empty_layers` is the share of
     weight arrays without a weight, and `severed` is 1 where no path leads from input to output.
+    Both are NaN where each client's own data decide.
     """
     width_of = _widths(program, found)
     # Where the objective hides nothing, one result is both.
@@ -140,7 +141,7 @@ def _size_records(
             "global_accuracy": float(right / result.targets.sum()),
             "local_accuracy": float(np.nanmean(on_own[level].accuracy)),
             "empty_layers": connections[level].empty_layers,
-            "severed": int(connections[level].severed),
+            "severed": connections[level].severed,
         }
         lines.append({**front, "level": level, **columns})
     return lines

@@ -253,8 +253,9 @@ def _held_count(model: Model, extraction: Extraction, shape: Shape) -> int:
 def bytes_down(model: Model, extraction: Extraction, shape: Shape) -> int:
     """Returns the bytes that a client receives in a round.
 
-    The server sends the parameters of the client's subnet, in an order that both know: prefixes,
-    windows, draws from a shared key, and ranks of magnitudes follow from what the server has.
+    The server sends the parameters of the client's subnet. Prefixes, windows and draws from a
+    shared key are known on both sides. Ranks by magnitude are known to the server only; the
+    positions that it must tell, at most a bit for each parameter that can be cut, are not counted.
     Where the client's own data decide, the server sends the supernet.
 
     Args:

@@ -8,6 +8,7 @@ import pytest
 from hasa_jax.allocation import POLICIES, BudgetSpec, allocate
 from hasa_jax.allocation.connection import CONNECTED, connection
 from hasa_jax.extraction import EXTRACTIONS, importance
+from hasa_jax.supernet.types import Extraction, ParameterMask
 from tests.support import small
 
 KEY = jax.random.key(3)
@@ -81,7 +82,32 @@ def test_the_ledger_says_how_many_clients_are_severed():
     assert severed((1.0, 0.9)) == 0
 
 
-def test_data_decide_where_a_measure_looks_at_them():
-    model = small.mlp()
-    params = jax.tree.map(np.zeros_like, model.init(KEY))
-    assert connection(model, importance(measure="fisher"), params, 1, KEY) == CONNECTED
+def test_it_is_unknown_where_a_measure_looks_at_the_clients_data():
+    model, data = small.mlp(), small.client_data()
+    extraction = importance(measure="fisher")
+    found = connection(model, extraction, model.init(KEY), 1, KEY)
+    assert np.isnan(found.severed)
+    assert np.isnan(found.empty_layers)
+    budget = BudgetSpec(unit="params")
+    ledger = allocate(
+        data, model, policy=POLICIES["uniform"](), key=KEY, budget=budget, extraction=extraction
+    ).ledger
+    assert np.isnan(ledger.severed)
+
+
+def only_last_tokens(broadcast, kept, prepared):
+    """A mask that empties the rows of all tokens but the last two."""
+    del kept, prepared
+    rows = jnp.arange(7)[:, None] >= 5
+    masks = {**jax.tree.map(jnp.ones_like, broadcast.params), "embedding": rows.astype(jnp.float32)}
+
+    def view(params):
+        return {**params, "embedding": params["embedding"] * rows}
+
+    return ParameterMask(view, masks)
+
+
+def test_all_tokens_are_tried():
+    model = small.lstm()
+    extraction = Extraction(shape=importance().shape, mask=only_last_tokens)
+    assert connection(model, extraction, model.init(KEY), 8, KEY) == CONNECTED

@@ -103,8 +103,10 @@ def test_shares_rise_and_only_the_last_size_is_the_supernet():
 
 
 def test_levels_of_one_size_are_refused():
-    with pytest.raises(UserError, match=r"`levels` 0\.3 and 0\.301 have the same size of 12"):
+    with pytest.raises(UserError, match=r"levels 0\.3 and 0\.301 have the same size of 12"):
         shares(small.mlp(), "model", (0.301, 0.3))
+    with pytest.raises(UserError, match=r"fractions in \(0, 1\], not \[2.0\]"):
+        shares(small.mlp(), "model", (2.0,))
 
 
 def test_the_published_setting_of_texts_has_three_thresholds_and_leaves_the_head():

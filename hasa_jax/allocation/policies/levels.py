@@ -58,7 +58,7 @@ def levels(
     parts = parts / parts.sum()
     give = _drawn_widths if dynamic else _widths_in_blocks
     widths = functools.partial(give, fractions, parts)
-    return Policy(widths, budgeted=False, dynamic=dynamic, name="levels")
+    return Policy(widths, budgeted=False, dynamic=dynamic, levels=True, name="levels")
 
 
 def _widths_in_blocks(
