@@ -589,8 +589,9 @@ class ReportingConfig:
     )
     eval_levels: tuple[float, ...] = knob(
         (),
-        "Sizes whose accuracy on the test examples of all clients goes to sizes.csv, as fractions "
-        "of the supernet in `budget_unit`, whether or not clients have them.",
+        "Sizes whose accuracy on the test examples of all clients, or of `eval_clients`, goes to "
+        "sizes.csv, as fractions of the supernet in `budget_unit`, whether or not clients have "
+        "them.",
     )
     tail_fraction: float = knob(
         Reporting.tail_fraction, "Share of clients in the tail.", least=0, most=1
