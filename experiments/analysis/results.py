@@ -15,7 +15,7 @@ from experiments.study.manifest import Manifest
 from hasa_jax.base import UserError
 from hasa_jax.datasets.paths import content_of, path_of
 from hasa_jax.simulation.escapes import from_csv_cell
-from hasa_jax.simulation.saved import LIBRARY
+from hasa_jax.simulation.run_json import LIBRARY
 from hasa_jax.supernet.costs import BUDGET_UNITS
 
 UNITS = (*BUDGET_UNITS, "executed")
@@ -45,6 +45,12 @@ _FREE = ("data", "execution", "comparison", "reporting")
 """Rooms that set no arms apart."""
 
 _MOST = 5
+"""Lines on settings that differ."""
+
+_LONGEST = 60
+"""Letters of a value in such a line."""
+
+_OPTIMIZER = "client_optimizer"
 
 Record = Mapping[str, str]
 
@@ -94,16 +100,32 @@ class Source:
         return manifest.recorded(self.manifest.run)
 
     def settings(self, method: str) -> dict[str, Any]:
-        """Returns what else decides the results of a method beside the fields that must agree."""
+        """Returns what else decides the results of a method beside the fields that must agree.
+
+        Args:
+          method: its name; of a method that the workdir does not have, only what all methods share.
+
+        Returns:
+          Values by name; the parts of a method replace what the user chose of them.
+        """
         found = {
             name: value
             for room, own in self.config.items()
             for name, value in own.items()
             if room not in _FREE and name not in (*_ALIKE.get(room, ()), "method", "policy")
         }
+        # The projection is a part: methods choose it where the user does not.
+        chosen = found.pop("budget_projection", None)
+        projection = {} if chosen is None else {"projection": chosen}
         parts = self.manifest.methods.get(method, {})
         parts = {n: v for n, v in parts.items() if n not in ("summary", "policy")}
-        return found | parts | dict(self.manifest.switches)
+        stated = {**self.manifest.settings, **self.manifest.switches}
+        return found | projection | parts | stated
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods in the records."""
+        return tuple(dict.fromkeys(record["method"] for record in self.summary))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,7 +328,7 @@ def merge(sources: Sequence[Source]) -> Results:
             int(seed): own for source in sources for seed, own in source.manifest.baseline.items()
         },
         levels=_levels(sources, tags),
-        remarks=tuple(_differences(sources, names)),
+        remarks=(*_differences(sources, names), *_unrecorded(sources, names)),
         eval_clients=tuple(
             sorted({source.manifest.run.reporting.eval_clients for source in sources})
         ),
@@ -371,12 +393,43 @@ def _check_alike(first: Source, other: Source) -> None:
                     f"`{name}` is {_text(one[name])} in {first.folder} and {_text(two[name])} in "
                     f"{other.folder}: compare runs of one data set, model and budget"
                 )
-    groups = [own.manifest.model.get("groups") for own in (first, other)]
-    if None not in groups and groups[0] != groups[1]:
+    _check_models(first, other, data_too=not common)
+
+
+def _check_models(first: Source, other: Source, *, data_too: bool) -> None:
+    """Raises if two workdirs have other supernets, as far as is known, or other data."""
+    one, two = first.manifest.model, other.manifest.model
+    widths = [own.settings("").get("supernet_width", 1) for own in (first, other)]
+    # A supernet of another width has other units, and is another arm.
+    groups = (one.get("groups"), two.get("groups"))
+    if widths[0] == widths[1] and None not in groups and groups[0] != groups[1]:
         raise UserError(
             f"the supernet has the units {groups[0]} in {first.folder} and {groups[1]} in "
             f"{other.folder}: compare runs of one model"
         )
+    here, there = _of_data(one), _of_data(two)
+    for name in here if data_too else ():
+        if name in there and here[name] != there[name]:
+            raise UserError(
+                f"{other.folder} has other data than {first.folder} ({name}: {there[name]}, "
+                f"not {here[name]}): compare runs of one data set"
+            )
+
+
+def _of_data(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is known of the data of a run of the library and is the same for all seeds.
+
+    Vocabularies come from the training examples of a seed, so numbers of tokens may differ.
+    """
+    if "classes" not in model:
+        return {}
+    classes, tokens = model["classes"], model.get("tokens", 0)
+    return {
+        "inputs": "tokens" if tokens else "numbers",
+        "classes": "tokens" if tokens and classes == tokens else classes,
+        "shape of an example": model.get("input_shape"),
+        "SHA-256 of the clients' names": model.get("clients_sha256"),
+    }
 
 
 def _plain_arms(sources: Sequence[Source]) -> list[Arm]:
@@ -449,19 +502,54 @@ def _levels(
 
 def _differences(sources: Sequence[Source], names: Sequence[str]) -> list[str]:
     """Writes which settings of the workdirs differ, one line each; the first few."""
-    lines = []
-    kept = [source.settings("") for source in sources]
-    for name in dict.fromkeys(name for own in kept for name in own):
-        folders: dict[str, list[str]] = {}
-        for folder, own in zip(names, kept, strict=True):
-            if name in own:
-                folders.setdefault(_text(own[name]), []).append(folder)
-        if len(folders) > 1:
-            each = "; ".join(f"{value} in {', '.join(own)}" for value, own in folders.items())
-            lines.append(f"{name} differs: {each}.")
+    methods = tuple(dict.fromkeys(method for source in sources for method in source.methods))
+    lines: dict[str, None] = {}
+    for method in ("", *methods):
+        folders = [
+            (name, source.settings(method))
+            for name, source in zip(names, sources, strict=True)
+            if method in ("", *source.methods)
+        ]
+        if not method:  # What a method's parts say is compared method by method.
+            parts = {n for own in sources for of in own.manifest.methods.values() for n in of}
+            folders = [(n, {k: v for k, v in own.items() if k not in parts}) for n, own in folders]
+        lines |= dict.fromkeys(_differing(folders))
     if len(lines) > _MOST:
-        return [*lines[:_MOST], f"{len(lines) - _MOST} more settings differ; see run.json."]
+        return [*list(lines)[:_MOST], f"{len(lines) - _MOST} more settings differ; see run.json."]
+    return list(lines)
+
+
+def _differing(folders: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Writes a line for each setting that is known of several folders and differs."""
+    lines = []
+    for name in dict.fromkeys(name for _, own in folders for name in own):
+        found: dict[str, list[str]] = {}
+        for folder, own in folders:
+            if name in own:
+                found.setdefault(_text(own[name]), []).append(folder)
+        if len(found) > 1 and max(map(len, found)) > _LONGEST:
+            groups = "; ".join(", ".join(own) for own in found.values())
+            lines.append(f"{name} differs between {groups}; see run.json.")
+        elif len(found) > 1:
+            each = "; ".join(f"{value} in {', '.join(own)}" for value, own in found.items())
+            lines.append(f"{name} differs: {each}.")
     return lines
+
+
+def _unrecorded(sources: Sequence[Source], names: Sequence[str]) -> list[str]:
+    """Says of which runs of the library the optimizer cannot be compared with that of others."""
+    library = [source.manifest.script == LIBRARY for source in sources]
+    lacking = [
+        name
+        for name, source, own in zip(names, sources, library, strict=True)
+        if own
+        and _OPTIMIZER not in source.manifest.settings
+        # Runs of the library are compared by the functions that the optimizer is made of.
+        and not (all(library) and "client_update" in source.settings(source.methods[0]))
+    ]
+    if len(sources) < 2 or not lacking:
+        return []
+    return [f"settings of the client optimizer are not recorded in {', '.join(lacking)}."]
 
 
 def _text(value: Any) -> str:

@@ -43,7 +43,9 @@ class Manifest:
       data_notes: what readers of the data left out, joined or guessed, by seed.
       baseline: what predictions of the most frequent training target reach, by seed.
       by_client: capacities and widths that the user gave, by field and client.
-      model: what a run of the library knows of its supernet.
+      model: units of the supernet; of a run of the library also classes, tokens, the shape of an
+        example, and a hash of the clients' names.
+      settings: what the user of the library stated of a run.
     """
 
     script: str
@@ -58,6 +60,7 @@ class Manifest:
     baseline: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     by_client: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def run(self) -> RunConfig:
@@ -122,11 +125,13 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             baseline=found.get("baseline", {}),
             by_client=found.get("by_client", {}),
             model=found.get("model", {}),
+            settings=found.get("settings", {}),
         )
         texts = (manifest.script,)
         trees = (
             *(manifest.config, manifest.data_sha256, manifest.methods, manifest.execution),
             *(manifest.switches, manifest.baseline, manifest.by_client, manifest.model),
+            *(manifest.settings, *manifest.methods.values()),
         )
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
@@ -163,6 +168,7 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
         "data_notes": manifest.data_notes,
         "baseline": manifest.baseline,
         "by_client": manifest.by_client,
+        "model": manifest.model,
     }
     temporary = folder / f"{NAME}.new"
     temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

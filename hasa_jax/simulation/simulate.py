@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -88,7 +88,9 @@ class Result:
             lines.append(missing)
         return "\n".join(lines)
 
-    def save(self, folder: str | os.PathLike[str]) -> pathlib.Path:
+    def save(
+        self, folder: str | os.PathLike[str], settings: Mapping[str, Any] | None = None
+    ) -> pathlib.Path:
         """Writes the records as the files that the scripts write, with `run.json`.
 
         The columns `method`, `policy`, `extraction`, `aggregation` and `seed` go before the
@@ -97,15 +99,27 @@ class Result:
 
         Args:
           folder: where the files go; made if it is not there.
+          settings: what the run cannot know of itself, such as `{"client_optimizer": "sgd",
+            "client_lr": 0.1}`, by the names of the scripts where they have one. Runs that differ
+            in them are different arms of a table.
 
         Returns:
           The folder.
 
         Raises:
-          UserError: if the folder holds results already, or cannot be written.
+          UserError: for `settings` that are no texts, numbers or lists, or that the run records
+            itself, if the folder holds results already, or cannot be written.
         """
         rounds = int(self.state.round)
-        return save_run(folder, self.program, self.trial, self.records, rounds, self.reporting)
+        return save_run(
+            folder,
+            self.program,
+            self.trial,
+            self.records,
+            rounds,
+            self.reporting,
+            {} if settings is None else settings,
+        )
 
     @in_32_bits
     def subnet(self, client: str | int) -> tuple[nn.Module, Params]:

@@ -1,6 +1,7 @@
 """The files of a run of the library."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 
@@ -9,7 +10,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.datasets import fingerprint
-from hasa_jax.simulation.saved import labels_of
+from hasa_jax.simulation.run_json import labels_of
 from tests.simulation.simulated import DATASET, result
 
 
@@ -43,8 +44,23 @@ def test_run_json_has_what_is_known(folder):
         "local_epochs": 1,
         "batch_size": 8,
         "clients_per_round": 3,
+        "drop_nonfinite": False,
     }
-    assert found["config"]["allocation"] == {"budget": 0.5, "budget_unit": "width"}
+    budget = {"budget": 0.5, "budget_unit": "width", "w_min": 0.2, "w_max": 0.8}
+    assert found["config"]["allocation"] == budget
+    assert found["config"]["method"] == {"trim": 0.2, "proximal": 0.0, "supernet_width": 1.0}
+    assert found["config"]["faults"]["client_dropout"] == 0
+    parts = found["methods"]["hasa"]
+    assert (parts["projection"], parts["score"]) == ("paper", "label_divergence")
+    assert "step_size=-0.1" in parts["client_update"]
+    assert found["model"] | {"clients_sha256": ""} == {
+        "groups": {"hidden/0": 6},
+        "classes": 5,
+        "tokens": 0,
+        "input_shape": [2, 3],
+        "clients_sha256": "",
+    }
+    assert found["settings"] == {}
     assert found["data_sha256"] == {"5": fingerprint(DATASET)}
     assert found["methods"]["hasa"]["extraction"] == "prefix"
     assert found["execution"]["modes"] == {"hasa:hasa": "masked"}
@@ -99,3 +115,37 @@ def test_nothing_is_written_through_a_link(name, tmp_path):
         result().save(folder)
     assert target.read_text(encoding="utf-8") == "not yours"
     assert [path.name for path in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"batch_size": 9}, "'batch_size', what the run records itself"),
+        ({"projection": "exact"}, "'projection', what the run records itself"),
+        ({3: 9}, "3, a name that is no text"),
+        ({"client_lr": float("nan")}, "a float as 'client_lr': give a text, a finite number"),
+        ({"client_optimizer": jax.numpy.ones(3)}, "as 'client_optimizer': give a text"),
+        ({"decay": [0.1, {}]}, "a dict as 'decay'"),
+    ],
+)
+def test_settings_that_cannot_be_recorded_are_refused(settings, expected, tmp_path):
+    with pytest.raises(hj.UserError, match=f"`settings` has .*{expected}"):
+        result().save(tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_are_recorded(tmp_path):
+    settings = {"client_optimizer": "sgd", "client_lr": 0.1, "milestones": [3, 5], "warm": None}
+    folder = result().save(tmp_path / "run", settings)
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["settings"] == settings
+
+
+def test_scores_of_the_user_are_recorded_as_given(tmp_path):
+    allocation = result().trial.allocation
+    ledger = dataclasses.replace(
+        allocation.ledger, bytes_once=4.0
+    )  # As `allocate_clients` sets it.
+    trial = result().trial._replace(allocation=dataclasses.replace(allocation, ledger=ledger))
+    folder = dataclasses.replace(result(), trial=trial).save(tmp_path / "run")
+    found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert found["methods"]["hasa"]["score"] == "file"

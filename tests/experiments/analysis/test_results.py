@@ -1,5 +1,6 @@
 """Workdirs read and merged: what matches is merged, what differs is named."""
 
+import dataclasses
 import json
 import os
 
@@ -11,7 +12,10 @@ import pytest
 import hasa_jax as hj
 from experiments.analysis import results, tables
 from experiments.analysis.results import Arm
+from experiments.config import RunConfig, with_fields
 from experiments.rooms import ComparisonConfig
+from experiments.study.manifest import recorded
+from experiments.study.method import describe
 from hasa_jax import UserError
 from tests.experiments.analysis.workdirs import record, records, write, write_csv
 from tests.support.scripts import run
@@ -212,16 +216,16 @@ def test_damaged_results_are_refused(name, content, match, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+def runs():
     """Runs of the library: HASA on two seeds, FedAvg on one of them."""
-    folder = tmp_path_factory.mktemp("saved")
     generator = np.random.default_rng(0)
     arrays = {
         name: (generator.normal(size=(40, 6)), generator.integers(0, 3, 40)) for name in NAMES
     }
+    found = {}
     for method, seed in (("hasa", 0), ("hasa", 1), ("fedavg", 1)):
         key = jax.random.key(seed)
-        hj.simulate(
+        found[f"{method}{seed}"] = hj.simulate(
             hj.METHODS[method](),
             hj.models.mlp(hidden=4),
             hj.from_arrays(arrays, key),
@@ -230,8 +234,33 @@ def saved(tmp_path_factory):
             client_optimizer=optax.sgd(0.1),
             execution=hj.Execution("masked", devices=1),
             reporting=hj.Reporting(eval_every=1, levels={"1": 4, "0.5": 2}),
-        ).save(folder / f"{method}{seed}")
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def saved(runs, tmp_path_factory):
+    """The folders of the runs."""
+    folder = tmp_path_factory.mktemp("saved")
+    for name, result in runs.items():
+        result.save(folder / name)
     return folder
+
+
+def with_method(result, seed=None, **parts):
+    """A run as it would be of another method, with the same records."""
+    program = result.program
+    method = dataclasses.replace(program.method, **parts)
+    trial = result.trial if seed is None else result.trial._replace(key=jax.random.key(seed))
+    program = dataclasses.replace(program, method=method)
+    return dataclasses.replace(result, program=program, trial=trial)
+
+
+def with_rule(result, seed=None, **parts):
+    """A run as it would be with other local training, with the same records."""
+    result = with_method(result, seed)
+    rule = result.program.rule._replace(**parts)
+    return dataclasses.replace(result, program=dataclasses.replace(result.program, rule=rule))
 
 
 def test_runs_of_the_library_are_read_and_merged(saved):
@@ -239,9 +268,10 @@ def test_runs_of_the_library_are_read_and_merged(saved):
     done = run("tables", f"--workdir={','.join(map(str, folders))}")
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 matched seeds" in done.stdout
-    for line in ("| hasa ", "| fedavg ", "| majority "):
-        assert line in done.stdout
+    for name in ("hasa", "fedavg", "| majority "):
+        assert name in done.stdout
     found = read(*folders)
+    assert found.remarks == ()
     # The reader of arrays makes spaces of line breaks.
     assert {own["client"] for own in found.metrics} == {"a b", *NAMES[1:]}
     assert sorted(found.baselines) == [0, 1]
@@ -287,8 +317,142 @@ def test_what_a_run_of_the_library_does_not_know_is_not_compared(tmp_path):
     one = write(tmp_path / "a", records("uniform", [0.1]), {"training": {"client_lr": 0.5}})
     two = write(tmp_path / "b", records("hasa", [0.1]), script="simulate")
     found = read(one, two)
-    assert found.remarks == ()
+    assert found.remarks == ("settings of the client optimizer are not recorded in b.",)
     assert len(found.arms) == 2
+    changed(two, lambda run: run.update(settings={"client_optimizer": "adam", "client_lr": 0.5}))
+    assert read(one, two).remarks == ()
+    changed(two, lambda run: run.update(settings={"client_optimizer": "adam", "client_lr": 0.1}))
+    assert read(one, two).remarks == ("client_lr differs: 0.5 in a; 0.1 in b.",)
+
+
+OTHER_METHODS = {
+    "score": {"score": hj.SCORES["entropy"]()},
+    "smoothing": {"score": hj.SCORES["label_divergence"](alpha=2.0)},
+    "w_max": {"budget": hj.BudgetSpec(projection="paper", w_min=0.4, w_max=0.6)},
+    "projection": {"budget": hj.BudgetSpec()},
+    "capacities": {"budget": hj.BudgetSpec(projection="paper", capacities=(0.5,) * len(NAMES))},
+    "extraction": {"extraction": hj.EXTRACTIONS["prefix"](levels=(0.5,))},
+    "trim": {"trim": 0.3},
+    "proximal": {"proximal": 0.1},
+    "label_split": {"label_split": True},
+}
+
+
+@pytest.mark.parametrize("parts", OTHER_METHODS.values(), ids=OTHER_METHODS)
+def test_methods_of_the_library_with_other_options_are_other_arms(parts, runs, saved, tmp_path):
+    other = with_method(runs["hasa0"], 7, **parts).save(tmp_path / "other")
+    found = read(saved / "hasa0", other)
+    assert [arm.folder for arm in found.arms] == ["hasa0", "other"]
+    assert found.remarks
+    assert all("differs" in line for line in found.remarks)
+    same = with_method(runs["hasa0"], 7).save(tmp_path / "same")
+    assert [arm.folder for arm in read(saved / "hasa0", same).arms] == [""]
+
+
+@pytest.mark.parametrize("optimizer", [optax.sgd(1e-5), optax.adam(0.1)])
+def test_optimizers_of_the_library_make_other_arms(optimizer, runs, saved, tmp_path):
+    other = with_rule(runs["hasa0"], 7, optimizer=optimizer).save(tmp_path / "other")
+    found = read(saved / "hasa0", other)
+    assert [arm.folder for arm in found.arms] == ["hasa0", "other"]
+    assert found.remarks == ("client_update differs between hasa0; other; see run.json.",)
+
+
+def test_settings_that_the_user_states_make_other_arms(runs, tmp_path):
+    folders = [
+        with_method(runs["hasa0"], seed).save(tmp_path / name, settings)
+        for seed, name, settings in (
+            (3, "a", {"client_optimizer": "sgd", "warm_up": 0}),
+            (4, "b", {"client_optimizer": "sgd", "warm_up": 5}),
+            (5, "c", {"client_optimizer": "sgd", "warm_up": 5}),
+        )
+    ]
+    found = read(*folders)
+    assert [arm.folder for arm in found.arms] == ["a", "b"]
+    assert found.remarks == ("warm_up differs: 0 in a; 5 in b, c.",)
+
+
+def test_one_method_from_a_script_and_from_the_library_is_one_arm(runs, saved, tmp_path):
+    config = with_fields(RunConfig(), {"num_rounds": 2})
+    parts = {"hasa": describe(config, "hasa", runs["hasa0"].trial.dataset)}
+    summary = records("hasa", [0.3], 7)
+    of_model = {"model": {"groups": {"hidden/0": 4}}}
+    script = write(tmp_path / "s", summary, recorded(config), methods=parts, **of_model)
+    found = read(saved / "hasa0", script)
+    assert [arm.name for arm in found.arms] == ["hasa:hasa"]
+    assert found.remarks == ("settings of the client optimizer are not recorded in hasa0.",)
+    exact = with_method(runs["hasa0"], budget=hj.BudgetSpec()).save(tmp_path / "exact")
+    found = read(exact, script)
+    assert [arm.folder for arm in found.arms] == ["exact", "s"]
+    assert found.remarks[0] == "projection differs: exact in exact; paper in s."
+
+
+def test_projections_of_older_workdirs_are_compared(tmp_path):
+    own = {"allocation": {"budget_projection": "exact"}}
+    one = write(tmp_path / "a", records("hasa", [0.1]), own)
+    for projection, folders in (("exact", [""]), ("paper", ["a", "b"])):
+        parts = {"hasa": {"policy": "hasa", "projection": projection}}
+        two = write(tmp_path / "b", records("hasa", [0.1], 5), methods=parts)
+        assert [arm.folder for arm in read(one, two).arms] == folders
+
+
+@pytest.mark.parametrize("script", ["compare", "simulate"])
+def test_a_script_and_the_library_with_other_models_are_refused(script, saved, tmp_path):
+    summary = records("hasa", [0.3], 7)
+    rounds = {"training": {"num_rounds": 2}}
+    for groups in ({"hidden/0": 8}, {"embed": 8, "feedforward": 8}):
+        model = {"groups": groups}
+        other = write(tmp_path / "other", summary, rounds, script=script, model=model)
+        with pytest.raises(UserError, match=r"the supernet has the units {'hidden/0': 4} in"):
+            read(saved / "hasa0", other)
+    # Supernets of another width are other arms.
+    narrow = rounds | {"method": {"supernet_width": 0.5}}
+    model = {"groups": {"hidden/0": 2}}
+    other = write(tmp_path / "other", summary, narrow, script=script, model=model)
+    assert (
+        "supernet_width differs: 1 in hasa0; 0.5 in other." in read(saved / "hasa0", other).remarks
+    )
+
+
+OF_DATA = {"classes": 3, "tokens": 0, "input_shape": [6], "clients_sha256": "a"}
+TEXTS = {"classes": 50, "tokens": 50, "input_shape": [9], "clients_sha256": "a"}
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "expected"),
+    [
+        (OF_DATA, {"classes": 4}, "classes: 4, not 3"),
+        (OF_DATA, {"input_shape": [7]}, r"shape of an example: \[7\], not \[6\]"),
+        (OF_DATA, {"tokens": 9}, "inputs: tokens, not numbers"),
+        (OF_DATA, {"clients_sha256": "b"}, "SHA-256 of the clients' names: b, not a"),
+        (TEXTS, {"classes": 2}, "classes: 2, not tokens"),
+        (TEXTS, {"classes": 60, "tokens": 60}, ""),
+    ],
+)
+def test_data_of_the_library_are_compared_without_a_common_seed(own, other, expected, tmp_path):
+    folders = [
+        write(tmp_path / name, records("hasa", [0.3], seed), script="simulate", model=model)
+        for name, seed, model in (("a", 1, own), ("b", 2, own | other))
+    ]
+    if not expected:
+        assert len(read(*folders).summary) == 2
+        return
+    with pytest.raises(UserError, match=rf"b has other data than .*a \({expected}\)"):
+        read(*folders)
+
+
+def test_remarks_say_which_parts_differ(tmp_path):
+    config = {"method": {"robust": None}}
+    folders = [
+        write(tmp_path / name, records("hasa", [0.1], seed), config, methods={"hasa": parts})
+        for name, seed, parts in (
+            ("a", 1, {"robust": "none", "objective": "cross_entropy"}),
+            ("b", 2, {"robust": "none", "objective": "masked_cross_entropy"}),
+        )
+    ]
+    found = read(*folders)
+    assert [arm.folder for arm in found.arms] == ["a", "b"]
+    line = "objective differs: cross_entropy in a; masked_cross_entropy in b."
+    assert found.remarks == (line,)
 
 
 def test_sizes_are_merged(tmp_path):

@@ -1,0 +1,219 @@
+"""What run.json holds of a run of the library, by the names that the scripts use."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import math
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hasa_jax.allocation.scores import SCORES
+from hasa_jax.allocation.scores.score import NUMBER_BYTES
+from hasa_jax.base import FederatedDataset, UserError
+from hasa_jax.datasets.fingerprint import fingerprint
+from hasa_jax.methods.method import Method
+from hasa_jax.simulation.baseline import baseline
+from hasa_jax.simulation.described import described
+from hasa_jax.simulation.evaluation import chosen_clients
+from hasa_jax.simulation.options import Reporting
+from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.trial import Trial
+from hasa_jax.supernet.types import Model
+
+LIBRARY = "simulate"
+"""What run.json calls the script of a run of the library."""
+
+GIVEN = "file"
+"""What run.json calls a score whose values the user gave."""
+
+_PACKAGES = ("hasa_jax", "jax", "jaxlib", "flax", "optax", "numpy")
+
+_PARTS = ("norm", "scaler", "label_split", "aggregation", "client_weights", "robust")
+
+
+def labels_of(program: Program, trial: Trial) -> dict[str, str | int]:
+    """Returns the columns that set runs apart.
+
+    Args:
+      program: what was run.
+      trial: its key.
+
+    Returns:
+      Names of the method and its parts, and the key as an integer: 7 for `jax.random.key(7)`.
+    """
+    method = program.method
+    return {
+        "method": method.name,
+        "policy": method.policy.name,
+        "extraction": method.extraction.name,
+        "aggregation": method.aggregation,
+        "seed": _number_of(trial.key),
+    }
+
+
+def _number_of(key: jax.Array) -> int:
+    """Returns the words of a key as one integer."""
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    words = np.asarray(jax.random.key_data(key) if typed else key).ravel().tolist()
+    return int("".join(f"{word:08x}" for word in words), 16)
+
+
+def description(
+    program: Program,
+    trial: Trial,
+    num_rounds: int,
+    reporting: Reporting,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Returns what is known of a run.
+
+    Args:
+      program: what was run.
+      trial: data, sizes and key of the run.
+      num_rounds: rounds of the run.
+      reporting: what was evaluated.
+      settings: what the run cannot know of itself, such as `{"client_optimizer": "sgd",
+        "client_lr": 0.1}`: texts, finite numbers, booleans, None, or lists of them.
+
+    Returns:
+      The content of run.json.
+
+    Raises:
+      UserError: for `settings` that JSON cannot hold, or that the run knows.
+    """
+    method, seed = program.method, str(_number_of(trial.key))
+    config = {
+        "allocation": _allocation(method, trial),
+        "method": {name: getattr(method, name) for name in ("trim", "proximal", "supernet_width")},
+        "training": {"num_rounds": num_rounds, **_training(program)},
+        "faults": _faults(program),
+        "reporting": {
+            "tail_fraction": reporting.tail_fraction,
+            "eval_clients": reporting.eval_clients,
+            "scored_draw": reporting.draw,
+        },
+    }
+    parts = _parts(program, trial)
+    _check_settings(settings, {*parts, *(name for room in config.values() for name in room)})
+    evaluated = chosen_clients(trial, reporting.eval_clients)
+    return {
+        "script": LIBRARY,
+        "config": config,
+        "settings": dict(settings),
+        "methods": {method.name: parts},
+        "model": _model(program.model, trial.dataset),
+        "execution": {
+            "backend": jax.default_backend(),
+            "devices": program.execution.devices,
+            "client_block": program.lanes or "all",
+            "modes": {f"{method.name}:{method.policy.name}": program.execution.mode},
+        },
+        "versions": {"python": platform.python_version(), **_versions()},
+        "data_sha256": {seed: fingerprint(trial.dataset)},
+        "data_notes": {seed: list(trial.dataset.notes)} if trial.dataset.notes else {},
+        "baseline": {seed: baseline(trial.dataset, reporting.tail_fraction, evaluated)},
+    }
+
+
+def _allocation(method: Method, trial: Trial) -> dict[str, Any]:
+    """Returns the budget; a policy that follows none has no bounds either."""
+    ledger, budget = trial.allocation.ledger, method.budget
+    found: dict[str, Any] = {"budget_unit": ledger.unit}
+    if method.policy.budgeted:
+        found |= {"w_min": budget.w_min, "w_max": budget.w_max}
+    if math.isfinite(ledger.requested):
+        found["budget"] = ledger.requested
+    return found
+
+
+def _training(program: Program) -> dict[str, Any]:
+    """Returns how clients train, but for the optimizers."""
+    names = ("local_epochs", "batch_size", "clients_per_round", "drop_nonfinite")
+    return {name: getattr(program.training, name) for name in names}
+
+
+def _faults(program: Program) -> dict[str, Any]:
+    """Returns what goes wrong."""
+    faults = program.training.faults
+    return {
+        "client_dropout": faults.dropout,
+        "deadline": faults.deadline,
+        "corrupted": faults.corrupted,
+        "corruption": faults.corruption,
+        "corruption_scale": faults.scale,
+    }
+
+
+def _parts(program: Program, trial: Trial) -> dict[str, Any]:
+    """Returns what a method is made of: names, and the functions behind them with all options."""
+    method = program.method
+    named = {part: getattr(method, part).name for part in ("policy", "extraction", "objective")}
+    others = {part: getattr(method, part) for part in _PARTS}
+    budgeted = {"projection": method.budget.projection} if method.policy.budgeted else {}
+    capacities = method.budget.capacities
+    return {
+        "summary": method.summary,
+        **named,
+        **others,
+        **budgeted,
+        **({"score": _score(method, trial)} if method.policy.scored else {}),
+        "policy_options": described(method.policy),
+        "capacities_of_clients": described(None if capacities is None else np.array(capacities)),
+        "extraction_options": described(method.extraction),
+        "objective_options": described(method.objective),
+        "client_update": described(program.rule.optimizer.update),
+        "server_update": described(program.server_optimizer.update),
+        "learning_rate_factor": described(program.schedule),
+    }
+
+
+def _score(method: Method, trial: Trial) -> str:
+    """Returns the name of a score with its usual options, or what it is made of."""
+    if method.score is None or trial.allocation.ledger.bytes_once == NUMBER_BYTES:
+        return GIVEN
+    own = described(method.score)
+    return next((name for name, make in SCORES.items() if described(make()) == own), own)
+
+
+def _model(model: Model, dataset: FederatedDataset) -> dict[str, Any]:
+    """Returns the units of the supernet, and what it was made for."""
+    names = repr(dataset.client_names).encode("utf-8", "backslashreplace")
+    return {
+        "groups": dict(model.groups),
+        "classes": dataset.train.num_classes,
+        "tokens": dataset.num_tokens,
+        "input_shape": list(model.input_shape),
+        "clients_sha256": hashlib.sha256(names).hexdigest(),
+    }
+
+
+def _check_settings(settings: Mapping[str, Any], known: set[str]) -> None:
+    """Refuses settings that JSON cannot hold, or that the run knows."""
+    for name, value in settings.items():
+        if not isinstance(name, str) or name in known:
+            why = "a name that is no text" if name not in known else "what the run records itself"
+            raise UserError(f"`settings` has {name!r}, {why}: leave it out")
+        for one in value if isinstance(value, list | tuple) else (value,):
+            finite = not isinstance(one, float) or math.isfinite(one)
+            if not (finite and (one is None or isinstance(one, bool | int | float | str))):
+                raise UserError(
+                    f"`settings` has a {type(one).__name__} as {name!r}: give a text, a finite "
+                    "number, a boolean, None, or a list of them"
+                )
+
+
+def _versions() -> dict[str, str]:
+    """Returns the versions of the installed packages that numbers depend on."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
