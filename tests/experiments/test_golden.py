@@ -5,8 +5,7 @@ compiler. Its column `units` is called `size` now. In the process of the tests, 
 quickly, losses are equal within a millionth. What the first edition did by default stands in the
 commands where the default is another today: HASA's coverage mean and exact projection, and the
 evaluation of the next round's draw. Two things are not compared: columns and splits that it did
-not have, and the executed MACs of masked runs, where it wrote those of sliced ones. One line is of
-today: FIARSE's level .25 in `fiarse_cnn/sizes.csv`, which was the nearest size and is exact now.
+not have, and the executed MACs of masked runs, where it wrote those of sliced ones.
 """
 
 import csv
