@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence, Set
+from typing import Any
 
 import jax
 import numpy as np
@@ -27,6 +28,7 @@ from hasa_jax.datasets import fingerprint
 from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.cohorts import sizes_in_run
+from hasa_jax.simulation.described import described
 from hasa_jax.simulation.escapes import one_line
 from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.options import Reporting
@@ -275,7 +277,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
         data_notes=_notes(group),
         baseline=_baselines(study, group),
         by_client=named_numbers(study.config.allocation, group.datasets[0].client_names),
-        methods={name: describe(study.config, name, group.datasets[0]) for name, _ in study.arms},
+        methods={name: _parts(study, group, name) for name, _ in study.arms},
         model={"groups": dict(first.model.groups)},
         execution={
             "backend": jax.default_backend(),
@@ -288,6 +290,14 @@ def _manifest(study: Study, group: Group) -> Manifest:
         ),
         code=manifest.code_here(),
     )
+
+
+def _parts(study: Study, group: Group, name: str) -> dict[str, Any]:
+    """Describes a method; the options of its extraction too, where all its policies share them."""
+    own = [program for arm, program in group.programs.items() if arm.method == name]
+    options = {described(program.extraction) for program in own}
+    shared = {"extraction_options": options.pop()} if len(options) == 1 else {}
+    return {**describe(study.config, name, group.datasets[0]), **shared}
 
 
 def _hashes(group: Group) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import math
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.scores import SCORES
 from hasa_jax.allocation.scores.score import NUMBER_BYTES
 from hasa_jax.base import FederatedDataset, UserError
@@ -129,7 +131,15 @@ def _allocation(method: Method, trial: Trial) -> dict[str, Any]:
         found |= {"w_min": budget.w_min, "w_max": budget.w_max}
     if math.isfinite(ledger.requested):
         found["budget"] = ledger.requested
-    return found
+    return found | _levels(method.policy)
+
+
+def _levels(policy: Policy) -> dict[str, Any]:
+    """Returns the levels of policy levels, which it holds as the first argument of its widths."""
+    widths = policy.widths
+    if not (policy.levels and isinstance(widths, functools.partial) and widths.args):
+        return {}
+    return {"levels": np.ravel(widths.args[0]).tolist(), "dynamic": policy.dynamic}
 
 
 def _training(program: Program) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from experiments.analysis.results import Arm
 from experiments.config import RunConfig, with_fields
 from experiments.rooms import ComparisonConfig
 from experiments.study.manifest import recorded
-from experiments.study.method import describe
+from experiments.study.method import describe, method_of
 from hasa_jax import UserError
+from hasa_jax.simulation.described import described
 from tests.experiments.analysis.workdirs import record, records, write, write_csv
 from tests.support.scripts import run
 
@@ -349,6 +350,17 @@ def test_methods_of_the_library_with_other_options_are_other_arms(parts, runs, s
     assert [arm.folder for arm in read(saved / "hasa0", same).arms] == [""]
 
 
+def test_levels_of_the_library_are_known(runs, tmp_path):
+    folders = []
+    for seed, dynamic in ((3, False), (4, True)):
+        policy = hj.POLICIES["levels"]((1, 0.5), dynamic=dynamic)
+        folders.append(with_method(runs["hasa0"], seed, policy=policy).save(tmp_path / f"{seed}"))
+    found = read(*folders)
+    assert set(found.levels.values()) == {(1.0, 0.5)}
+    assert [arm.folder for arm in found.arms] == ["3", "4"]
+    assert "dynamic differs: False in 3; True in 4." in found.remarks
+
+
 @pytest.mark.parametrize("optimizer", [optax.sgd(1e-5), optax.adam(0.1)])
 def test_optimizers_of_the_library_make_other_arms(optimizer, runs, saved, tmp_path):
     other = with_rule(runs["hasa0"], 7, optimizer=optimizer).save(tmp_path / "other")
@@ -374,6 +386,9 @@ def test_settings_that_the_user_states_make_other_arms(runs, tmp_path):
 def test_one_method_from_a_script_and_from_the_library_is_one_arm(runs, saved, tmp_path):
     config = with_fields(RunConfig(), {"num_rounds": 2})
     parts = {"hasa": describe(config, "hasa", runs["hasa0"].trial.dataset)}
+    parts["hasa"]["extraction_options"] = described(
+        method_of(config, "hasa", "hasa", ()).extraction
+    )
     summary = records("hasa", [0.3], 7)
     of_model = {"model": {"groups": {"hidden/0": 4}}}
     script = write(tmp_path / "s", summary, recorded(config), methods=parts, **of_model)

@@ -78,6 +78,7 @@ def test_a_workdir_holds_what_it_should(compared):
     assert manifest["script"] == "compare"
     assert manifest["config"]["model"]["hidden_dim"] == 4
     assert manifest["methods"]["hasa"]["extraction"] == "prefix"
+    assert "shape=by_width" in manifest["methods"]["hasa"]["extraction_options"]
     assert list(manifest["model"]["groups"].values()) == [4]
     assert {"jax", "numpy", "python", "hasa_jax"} <= set(manifest["versions"])
     assert manifest["execution"] == {
