@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import dataclasses
 import io
@@ -502,17 +503,18 @@ def _levels(
 
 def _differences(sources: Sequence[Source], names: Sequence[str]) -> list[str]:
     """Writes which settings of the workdirs differ, one line each; the first few."""
-    methods = tuple(dict.fromkeys(method for source in sources for method in source.methods))
-    lines: dict[str, None] = {}
-    for method in ("", *methods):
+    counts = collections.Counter(method for source in sources for method in source.methods)
+    # What the parts of a shared method say is compared by method, as it is, not as it was chosen.
+    shared = all(any(counts[method] > 1 for method in source.methods) for source in sources)
+    parts = {n for own in sources for of in own.manifest.methods.values() for n in of if shared}
+    common = [{n: v for n, v in own.settings("").items() if n not in parts} for own in sources]
+    lines = dict.fromkeys(_differing(list(zip(names, common, strict=True))))
+    for method in counts:
         folders = [
             (name, source.settings(method))
             for name, source in zip(names, sources, strict=True)
-            if method in ("", *source.methods)
+            if method in source.methods
         ]
-        if not method:  # What a method's parts say is compared method by method.
-            parts = {n for own in sources for of in own.manifest.methods.values() for n in of}
-            folders = [(n, {k: v for k, v in own.items() if k not in parts}) for n, own in folders]
         lines |= dict.fromkeys(_differing(folders))
     if len(lines) > _MOST:
         return [*list(lines)[:_MOST], f"{len(lines) - _MOST} more settings differ; see run.json."]

@@ -468,6 +468,13 @@ def test_remarks_say_which_parts_differ(tmp_path):
     assert [arm.folder for arm in found.arms] == ["a", "b"]
     line = "objective differs: cross_entropy in a; masked_cross_entropy in b."
     assert found.remarks == (line,)
+    # Another method has other parts anyway, so only what the user chose is said.
+    other = [own | {"method": "fjord"} for own in records("hasa", [0.1], 3)]
+    chosen = {"method": {"robust": "norm_clip"}}
+    parts = {"fjord": {"robust": "norm_clip", "objective": "self_distillation"}}
+    third = write(tmp_path / "c", other, chosen, methods=parts)
+    line = "robust differs: not given in a; norm_clip in c."
+    assert read(folders[0], third).remarks == (line,)
 
 
 def test_sizes_are_merged(tmp_path):
