@@ -137,9 +137,7 @@ class Result:
           UserError: for an unknown client.
         """
         number, size = self._client(client)
-        return deploy(
-            self.program, scored_state(self.state, "last"), self.trial.dataset.train, number, size
-        )
+        return deploy(self.program, self._scored, self.trial.dataset.train, number, size)
 
     @in_32_bits
     def moments(self, client: str | int) -> PyTree:
@@ -152,8 +150,12 @@ class Result:
           UserError: for an unknown client.
         """
         number, size = self._client(client)
-        state = scored_state(self.state, "last")
-        return deployed_moments(self.program, state, self.trial.dataset.train, number, size)
+        return deployed_moments(self.program, self._scored, self.trial.dataset.train, number, size)
+
+    @property
+    def _scored(self) -> ServerState:
+        """The final state at the round whose subnets were evaluated."""
+        return scored_state(self.state, self.reporting.draw)
 
     def _client(self, client: str | int) -> tuple[int, int]:
         """Returns a client's id and size."""
@@ -163,7 +165,8 @@ class Result:
         if not isinstance(client, int | np.integer) or not 0 <= client < len(names):
             known = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
             raise UserError(f"no `client` is called {client!r}: the clients are {known}")
-        sizes = self.trial.allocation.sizes_at(scored_round(int(self.state.round), "last"))
+        round = scored_round(int(self.state.round), self.reporting.draw)
+        sizes = self.trial.allocation.sizes_at(round)
         return int(client), int(sizes[client])
 
 
