@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import signal
 from pathlib import Path
 
 from tests.support.forks import COMPILES_QUICKLY
@@ -16,6 +17,11 @@ os.environ["XLA_FLAGS"] = (
 import hypothesis
 import jax
 import pytest
+
+# Processes of tests inherit what this one ignores: under nohup, or in the background, SIGHUP and
+# SIGINT would not end them.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Broadcasting across ranks hides shape mistakes.
 jax.config.update("jax_numpy_rank_promotion", "raise")
