@@ -64,4 +64,6 @@ def deciding_switches(*, deterministic_ops: bool) -> dict[str, Any]:
     usual = f"--xla_gpu_deterministic_ops={str(deterministic_ops).lower()}"
     chosen = os.environ.get("XLA_FLAGS", "").split()
     flags = [f for f in chosen if f != usual and not f.startswith(_XLA_FLAGS_OF_NO_NUMBER)]
+    # XLA takes the last of several.
+    flags = {flag.partition("=")[0]: flag for flag in flags}.values()
     return found | ({"XLA_FLAGS": " ".join(sorted(flags))} if flags else {})
