@@ -141,7 +141,7 @@ def _workload(
         training=hj.Training(batch_size=batch_size),
         execution=hj.Execution("sliced", engine.client_block, engine.devices),
     )
-    allocation = allocate_clients(program, dataset, KEY)
+    allocation = allocate_clients(method, program.model, dataset, KEY)
     return Workload(name, program, hj.Trial(dataset, allocation, KEY), drawn, passes, rounds)
 
 
