@@ -32,9 +32,13 @@ _ALPHA = 0.05
 
 _MEGABYTE = 1e6
 
-_SENT = {"bytes_down": "MB down", "bytes_up": "MB up"}
-
 _ONCE = "bytes_once"
+
+GLOBAL = {f"global {metric} %": f"global_{metric}_accuracy" for metric in METRICS}
+"""Columns of the supernet on each client's own classes, by their headers."""
+
+SENT = {"MB down": "bytes_down", "MB up": "bytes_up", "B once": _ONCE, "updates": "updates"}
+"""Columns of what clients send and receive, by their headers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,12 +156,13 @@ def difference_table(compared: Comparison, round: int) -> str:
     return markdown.table([_of_arm(compared), "Δ worst (p t, p W)", "Δ tail (p t, p W)"], lines)
 
 
-def exchange_table(compared: Comparison, round: int) -> str:
-    """Makes the third table of a round: the global model, and what clients send and receive.
+def exchange_table(compared: Comparison, round: int, columns: Mapping[str, str]) -> str:
+    """Makes a table of the global model, or of what clients send and receive.
 
     Args:
       compared: the arms.
       round: the round.
+      columns: columns of summary.csv by their headers, such as `GLOBAL` and `SENT`.
 
     Returns:
       A Markdown table of the columns that the results have; empty if they have none of them.
@@ -165,9 +170,6 @@ def exchange_table(compared: Comparison, round: int) -> str:
       `unknown` where the score does not say.
     """
     by_arm = _at(compared.found, round)
-    columns = {f"global {metric} %": f"global_{metric}_accuracy" for metric in METRICS}
-    columns |= {header: name for name, header in _SENT.items()}
-    columns |= {"B once": _ONCE, "updates": "updates"}
     records = [record for own in by_arm.values() for record in own.values()]
     present = {
         header: name
@@ -362,7 +364,8 @@ def _of_round(compared: Comparison, round: int) -> list[str]:
     tables = [accuracy_table(compared, round)]
     if len(compared.found.arms) > 1:
         tables.append(difference_table(compared, round))
-    return [table for table in (*tables, exchange_table(compared, round)) if table]
+    tables += [exchange_table(compared, round, columns) for columns in (GLOBAL, SENT)]
+    return [table for table in tables if table]
 
 
 def _warnings(compared: Comparison, round: int) -> list[str]:
@@ -494,7 +497,7 @@ def _exchanged(own: Mapping[int, Record], name: str) -> str:
     if name.endswith("_accuracy"):
         return accuracy_text(values)
     mean = float(values.mean()) / 100
-    if name in _SENT:
+    if name in ("bytes_down", "bytes_up"):
         return f"{mean / _MEGABYTE:.3g}"
     if not all(_has(own[seed], f"{name}_asked") for seed in known):
         return f"{mean:.6g}"

@@ -174,8 +174,9 @@ def test_columns_that_a_run_has_are_shown(tmp_path):
     }
     summary = records("uniform", [0.1, 0.2], **columns) + records("hasa", [0.1, 0.2], **columns)
     text = text_of(write(tmp_path, summary))
-    (line,) = (cells for cells in lines_of(text, "hasa") if "25.00 ± 0.00" in cells)
-    assert line == ["hasa", "25.00 ± 0.00", "2.5", "1.25", "7.5"]
+    lines = lines_of(text, "hasa")
+    assert ["hasa", "25.00 ± 0.00"] in lines
+    assert ["hasa", "2.5", "1.25", "7.5"] in lines
     (header,) = (cells for cells in lines_of(text, "policy") if "MB down" in cells)
     assert header == ["policy", "global mean %", "MB down", "MB up", "updates"]
     assert "bytes" in lines_of(text, "policy")[-1]
