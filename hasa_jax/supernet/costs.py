@@ -256,8 +256,7 @@ def bytes_down(model: Model, extraction: Extraction, shape: Shape) -> int:
     The server sends the parameters of the client's subnet. Prefixes, windows and draws from a
     shared key are known on both sides. Ranks by magnitude are known to the server only; the
     positions that it sends beside them, at most a bit for each parameter that can be cut, are not
-    counted.
-    Where the client's own data decide, the server sends the supernet.
+    counted. Where the client's own data decide, the server sends the supernet.
 
     Args:
       model: the supernet.

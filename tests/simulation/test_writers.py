@@ -54,15 +54,19 @@ def test_a_folder_is_any_path_and_made(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO])
 def test_a_reader_that_goes_away_ends_nothing(number, monkeypatch):
+    tried = []
+
     class Gone(io.StringIO):
         def fileno(self):
             return os.open(os.devnull, os.O_RDONLY)
 
         def write(self, text):
+            tried.append(text)
             raise OSError(number, "gone")
 
     monkeypatch.setattr("sys.stdout", Gone())
     writers.say("a line")
+    assert tried[0].startswith("a line")
 
 
 def test_a_full_disk_is_no_reader_that_goes_away(monkeypatch):

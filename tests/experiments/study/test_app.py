@@ -94,3 +94,4 @@ def test_a_script_without_a_console_starts(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     app.replace_unknown_characters()
+    assert (sys.stdout, sys.stderr) == (None, None)
