@@ -8,10 +8,16 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from benchmarks import turns
 
 _DEVICE_COUNT = "--xla_force_host_platform_device_count"
+
+_SECONDS_TO_END = 60
+"""After that a process that is asked for nothing more is killed."""
 
 
 class ProcessError(Exception):
@@ -72,8 +78,22 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+class Turns(NamedTuple):
+    """A process that waits until it is asked for rounds.
+
+    Attributes:
+      ask: how often to repeat a round -> their mean seconds, as the process measures them.
+      start_seconds: from its start until its first round was done.
+      pid: its id.
+    """
+
+    ask: Callable[[int], float]
+    start_seconds: float
+    pid: int
+
+
 @contextlib.contextmanager
-def taking_turns(command: Sequence[str], env: Mapping[str, str]) -> Iterator[Callable[[], float]]:
+def taking_turns(command: Sequence[str], env: Mapping[str, str]) -> Iterator[Turns]:
     """Starts a process that measures when it is asked to, as `benchmarks.turns` does.
 
     Args:
@@ -81,36 +101,38 @@ def taking_turns(command: Sequence[str], env: Mapping[str, str]) -> Iterator[Cal
       env: its environment.
 
     Yields:
-      A function that has it run one round, and returns the seconds; other than that it waits.
+      The process, once its first round is done; it waits unless it is asked.
 
     Raises:
       ProcessError: if it fails.
     """
-    pipe = subprocess.PIPE
+    began, pipe = time.perf_counter(), subprocess.PIPE
     process = subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
-    ask, answers = process.stdin, process.stdout
+    requests, answers = process.stdin, process.stdout
 
-    def answer() -> str:
-        line = answers.readline()
-        if not line:
-            raise ProcessError(command, process.wait())
-        return line.strip()
+    def answer(start: str) -> str:
+        for line in answers:
+            if line.startswith(start):
+                return line.removeprefix(start).strip()
+        raise ProcessError(command, process.wait())
 
-    def turn() -> float:
+    def ask(repeats: int) -> float:
         try:
-            ask.write("\n")
-            ask.flush()
+            requests.write(f"{repeats}\n")
+            requests.flush()
         except BrokenPipeError:
             raise ProcessError(command, process.wait()) from None
-        return float(answer())
+        return float(answer(turns.SECONDS))
 
     try:
-        while answer() != "ready":
-            pass
-        yield turn
+        answer(turns.READY)
+        yield Turns(ask, time.perf_counter() - began, process.pid)
     finally:
         with contextlib.suppress(BrokenPipeError):
-            ask.close()
-        process.wait()
+            requests.close()
+        try:
+            process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()

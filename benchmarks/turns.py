@@ -5,21 +5,31 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
+
+READY = "ready"
+"""The line that says that a first round is done."""
+
+SECONDS = "seconds "
+"""What a line with the seconds of a round begins with; frameworks print lines of their own."""
 
 
 def serve(one_round: Callable[[], float]) -> None:
-    """Says `ready`, then answers every line on standard input with the seconds of a round.
+    """Says that it is ready, then answers every line on standard input.
+
+    A line holds how often to repeat a round; the answer is `SECONDS` and their mean.
 
     Args:
       one_round: runs a round and returns its seconds.
     """
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        print(one_round(), flush=True)
+    print(READY, flush=True)
+    for line in sys.stdin:
+        repeats = int(line)
+        print(f"{SECONDS}{sum(one_round() for _ in range(repeats)) / repeats}", flush=True)
 
 
-def repeat(one_round: Callable[[], float], repeats: int) -> dict[str, object]:
+def repeat(one_round: Callable[[], float], repeats: int) -> dict[str, Any]:
     """Runs rounds and summarises their seconds.
 
     Args:
@@ -29,16 +39,20 @@ def repeat(one_round: Callable[[], float], repeats: int) -> dict[str, object]:
     Returns:
       `{seconds, least_seconds, all_seconds}`: median, minimum, and each of them.
     """
-    seconds = [one_round() for _ in range(repeats)]
+    return summary([one_round() for _ in range(repeats)])
+
+
+def summary(seconds: Sequence[float]) -> dict[str, Any]:
+    """Returns `{seconds, least_seconds, all_seconds}`: median, minimum, and each of them."""
     return {
         "seconds": statistics.median(seconds),
         "least_seconds": min(seconds),
-        "all_seconds": seconds,
+        "all_seconds": list(seconds),
     }
 
 
 def report(one_round: Callable[[], float], repeats: int, *, on_request: bool) -> None:
-    """Warms up, then serves rounds, or prints their summary as one line of JSON.
+    """Runs a first round, then serves rounds, or prints their summary as one line of JSON.
 
     Args:
       one_round: runs a round and returns its seconds.

@@ -1,6 +1,6 @@
-"""This library and PyTorch in turns, round by round, on the same batches.
+"""This library and other frameworks in turns, on the same batches.
 
-`python -m benchmarks.peers.compare --workload=titles --torch_python=/path/to/python`
+`python -m benchmarks.peers.compare --peer=torch,flower --workload=cnn`
 """
 
 from __future__ import annotations
@@ -8,105 +8,263 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import processes
+from benchmarks.peers import memory
+from benchmarks.peers.known import PEERS, WORKLOADS
+from benchmarks.peers.table import markdown
 from benchmarks.rounds import add_engine_flags
 
-_PEERS = {"titles": "benchmarks.peers.torch_titles", "cnn": "benchmarks.peers.torch_cnn"}
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+_TURN_SECONDS = 1.0
+"""A turn repeats rounds for about as long, so that caches are warm in most of it."""
 
 
-def compare(given: argparse.Namespace, folder: str) -> dict[str, Any]:
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parses the command line.
+
+    Args:
+      words: its words; None for those of this process.
+
+    Returns:
+      The flags; `pairs` lists peers and workloads.
+    """
+    parser = argparse.ArgumentParser(description="Compares this library with others, in turns.")
+    listed = "repeat it or separate by commas; by default all"
+    parser.add_argument("--peer", action="append", help=f"of {', '.join(PEERS)}; {listed}")
+    parser.add_argument("--workload", action="append", help=f"of {', '.join(WORKLOADS)}; {listed}")
+    parser.add_argument("--setting", help="of the peer; by default the fastest that it has")
+    parser.add_argument(
+        "--environments",
+        type=pathlib.Path,
+        default=pathlib.Path(".venv-peers"),
+        help="folder with the virtual environment of each peer",
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each")
+    add_engine_flags(parser)
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default=_ROOT / "benchmarks" / "results" / "peers.json",
+        help="a JSON file; what it has of other peers and workloads stays",
+    )
+    given = parser.parse_args(words)
+    peers = _names(parser, "peer", given.peer, tuple(PEERS))
+    workloads = _names(parser, "workload", given.workload, WORKLOADS)
+    given.pairs = [(p, w) for p in peers for w in workloads if w in PEERS[p].workloads]
+    if not given.pairs:
+        parser.error(f"{', '.join(peers)} does not run {', '.join(workloads)}")
+    if given.repeats < 1:
+        parser.error("--repeats must be at least 1")
+    return given
+
+
+def measure(given: argparse.Namespace, peer: str, workload: str, batches: str) -> dict[str, Any]:
     """Runs both, each in processes of its own that wait while another one runs.
 
     Args:
       given: the flags.
-      folder: an empty one, for the batches.
+      peer: its name.
+      workload: its name.
+      batches: the file that the peer reads.
 
     Returns:
-      Seconds of a round of both, medians and all, and the ratio of the medians; PyTorch's are
-      those at the number of threads that it is fastest at.
+      Of both `{seconds, all_seconds, repeats_in_a_turn, peak_bytes, start_seconds}`: the median of
+      the turns, each of them, repeats in each, and seconds from the start of the process to the
+      end of its first round.
+
+    Raises:
+      ProcessError: if one fails.
     """
-    batches = str(pathlib.Path(folder) / "batches.npz")
-    spec = {
-        "workload": given.workload,
-        "rounds": 1,
-        "client_block": given.client_block,
-        "on_request": True,
-        "batches": batches,
-    }
-    env = processes.environment(given.host_devices)
-    peer = [given.torch_python, "-m", _PEERS[given.workload], f"--batches={batches}"]
-    peer_env = {**env, "PYTHONPATH": str(_ROOT)}
+    settings = (given.setting,) if given.setting else PEERS[peer].settings
+    env = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    commands = {each: _command(given, peer, workload, batches, each) for each in settings}
+    fastest, trials = _fastest(commands, env)
+    # Rounds in one scan as the workload says, for that is how a run has them.
+    spec = {"workload": workload, "client_block": given.client_block, "on_request": True}
+    own_env = processes.environment(given.host_devices)
     with contextlib.ExitStack() as stack:
-        # Ours first: it writes the batches before it says that it is ready.
-        turns = [stack.enter_context(processes.taking_turns(processes.measure_command(spec), env))]
-        for threads in given.threads:
-            command = [*peer, "--on_request", f"--threads={threads}"]
-            turns.append(stack.enter_context(processes.taking_turns(command, peer_env)))
-        seconds = [[turn() for turn in turns] for _ in range(given.repeats)]
-    ours, *theirs = ([row[number] for row in seconds] for number in range(len(turns)))
-    by_threads = dict(zip(given.threads, theirs, strict=True))
-    fastest = min(by_threads, key=lambda threads: statistics.median(by_threads[threads]))
-    medians = statistics.median(ours), statistics.median(by_threads[fastest])
+        both = [
+            stack.enter_context(processes.taking_turns(*process))
+            for process in (
+                (processes.measure_command(spec), own_env),
+                (commands[fastest], env),
+            )
+        ]
+        repeats = [_repeats(process) for process in both]
+        seconds = [
+            [process.ask(number) for process, number in zip(both, repeats, strict=True)]
+            for _ in range(given.repeats)
+        ]
+        ours, theirs = (
+            {
+                "seconds": statistics.median(turns),
+                "all_seconds": turns,
+                "repeats_in_a_turn": number,
+                "peak_bytes": memory.peak_bytes(process.pid),
+                "start_seconds": process.start_seconds,
+            }
+            for turns, number, process in zip(
+                zip(*seconds, strict=True), repeats, both, strict=True
+            )
+        )
     return {
-        "workload": given.workload,
+        "peer": peer,
+        "version": version(_python(given, peer), PEERS[peer].package),
+        "workload": workload,
+        "setting_name": PEERS[peer].setting,
+        "setting": fastest,
+        "seconds_by_setting": trials,
+        "cores": processes.cores(),
         "host_devices": given.host_devices,
-        "ours_seconds": medians[0],
-        "torch_seconds": medians[1],
-        "ours_over_torch": medians[0] / medians[1],
-        "torch_threads": fastest,
-        "all_ours_seconds": ours,
-        "all_torch_seconds": by_threads,
+        "ours": ours,
+        "theirs": theirs,
     }
 
 
-def _check_torch(python: str) -> None:
-    """Leaves with one line where an interpreter has no PyTorch, before anything is compiled."""
+def version(python: str, package: str) -> str | None:
+    """Returns the version of a package in an environment.
+
+    Args:
+      python: its interpreter.
+      package: the package.
+
+    Returns:
+      The version; None if it, or the interpreter, is not there.
+    """
+    text = f"import importlib.metadata as found; print(found.version({package!r}))"
     try:
-        command = [python, "-c", "import torch"]
-        found = not subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode
+        done = subprocess.run([python, "-c", text], capture_output=True, text=True, check=False)
     except OSError:
-        found = False
-    if not found:
-        print(
-            f"error: {python} has no PyTorch: name an interpreter that has it in --torch_python",
-            file=sys.stderr,
-        )
-        sys.exit(2)
+        return None
+    return None if done.returncode else done.stdout.strip()
+
+
+def missing(given: argparse.Namespace) -> list[str]:
+    """Says of every environment that is not there how to make it.
+
+    Args:
+      given: the flags.
+
+    Returns:
+      A line for each.
+    """
+    lines = []
+    for peer in dict.fromkeys(peer for peer, _ in given.pairs):
+        name, package = PEERS[peer].environment, PEERS[peer].package
+        if version(_python(given, peer), package) is None:
+            folder = given.environments / name
+            lines.append(
+                f"error: no {package} in {folder}: make it with `python3 -m venv {folder} && "
+                f"{folder}/bin/pip install -r benchmarks/peers/requirements-{name}.txt`, or name "
+                "the folder above it in --environments"
+            )
+    return list(dict.fromkeys(lines))
+
+
+def keep(path: pathlib.Path, record: dict[str, Any]) -> None:
+    """Writes a record to a file, in the place of that of the same peer and workload.
+
+    A figure stays where a later run has none.
+
+    Args:
+      path: the file.
+      record: the record.
+    """
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    merged = {(each["peer"], each["workload"]): each for each in stored}
+    pair = record["peer"], record["workload"]
+    if "not_measured" not in record or "ours" not in merged.get(pair, {}):
+        merged[pair] = record
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([*merged.values()], indent=1) + "\n", encoding="utf-8")
+
+
+def _fastest(
+    commands: Mapping[str, Sequence[str]], env: Mapping[str, str]
+) -> tuple[str, dict[str, float]]:
+    """Runs a turn of each command.
+
+    Args:
+      commands: by setting.
+      env: their environment.
+
+    Returns:
+      The setting of the fastest, and seconds of a round by setting; these are empty for a single one.
+    """
+    trials = {}
+    if len(commands) > 1:
+        for setting, command in commands.items():
+            with processes.taking_turns(command, env) as process:
+                trials[setting] = process.ask(_repeats(process))
+    return min(commands, key=lambda setting: trials.get(setting, 0.0)), trials
+
+
+def _repeats(process: processes.Turns) -> int:
+    """Returns how often a process repeats its rounds in a turn."""
+    began = time.perf_counter()
+    process.ask(1)
+    return max(1, round(_TURN_SECONDS / (time.perf_counter() - began)))
+
+
+def _names(
+    parser: argparse.ArgumentParser, flag: str, given: list[str] | None, known: tuple[str, ...]
+) -> list[str]:
+    """Splits the values of a flag at commas; each has to be known."""
+    names = [name for part in given or known for name in part.split(",") if name]
+    for name in names:
+        if name not in known:
+            parser.error(f"unknown {flag} {name!r}: use one of {', '.join(known)}")
+    return list(dict.fromkeys(names))
+
+
+def _python(given: argparse.Namespace, peer: str) -> str:
+    """Returns the interpreter of a peer's environment."""
+    return str(given.environments / PEERS[peer].environment / "bin" / "python")
+
+
+def _command(
+    given: argparse.Namespace, peer: str, workload: str, batches: str, setting: str
+) -> list[str]:
+    """Returns the command that serves rounds of a peer."""
+    flags = {"peer": peer, "workload": workload, "batches": batches, "setting": setting}
+    words = [f"--{name}={value}" for name, value in flags.items()]
+    return [_python(given, peer), "-m", "benchmarks.peers.run", *words, "--on_request"]
 
 
 def main() -> None:
-    """Compares, and prints one line of JSON."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--workload", choices=sorted(_PEERS), default="titles")
-    parser.add_argument("--torch_python", default=sys.executable, help="an interpreter with torch")
-    parser.add_argument(
-        "--threads",
-        type=lambda text: [int(part) for part in text.split(",")],
-        default=sorted({1, processes.cores()}),
-        help="numbers of PyTorch's threads to try; by default one, and one a core",
-    )
-    parser.add_argument("--repeats", type=int, default=5, help="rounds of each")
-    add_engine_flags(parser)
-    parser.add_argument("--out", type=pathlib.Path, help="a JSON file")
-    given = parser.parse_args()
-    _check_torch(given.torch_python)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            text = json.dumps(compare(given, folder))
-    except processes.ProcessError as error:
-        sys.exit(error.status)
-    print(text)
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(text + "\n", encoding="utf-8")
+    """Compares every pair, and prints a table."""
+    given = arguments()
+    if lines := missing(given):
+        print("\n".join(lines), file=sys.stderr)
+        sys.exit(2)
+    records = []
+    with tempfile.TemporaryDirectory() as folder:
+        for peer, workload in given.pairs:
+            print(f"{peer}, {workload}", file=sys.stderr, flush=True)
+            batches = str(pathlib.Path(folder) / f"{workload}.npz")
+            try:
+                if not pathlib.Path(batches).exists():
+                    words = [f"--workload={workload}", f"--out={batches}"]
+                    command = [sys.executable, "-m", "benchmarks.peers.export", *words]
+                    processes.run(command, os.environ)
+                record = measure(given, peer, workload, batches)
+            except processes.ProcessError as error:
+                record = {"peer": peer, "workload": workload, "not_measured": str(error)}
+            records.append(record)
+            # Written after each, so that an interruption loses one at most.
+            keep(given.out, record)
+    print(markdown(records))
+    sys.exit(any("not_measured" in record for record in records))
 
 
 if __name__ == "__main__":

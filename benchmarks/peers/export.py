@@ -1,8 +1,12 @@
-"""Writes the batches of a round, for frameworks that do not have this library."""
+"""Writes the batches of a round, for frameworks that do not have this library.
+
+`python -m benchmarks.peers.export --workload=cnn --out=cnn.npz`
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 
 import numpy as np
@@ -10,15 +14,15 @@ import numpy as np
 from benchmarks.base import Engine, Workload, clients_of
 from benchmarks.workloads import WORKLOADS
 from hasa_jax.base import IGNORED
+from hasa_jax.supernet.costs import parameter_count
 
 
 def write(workload: Workload, path: str | os.PathLike[str]) -> None:
     """Writes the batches of round 0, in storage order, to an `.npz` file.
 
-    The file holds `inputs` and `targets` of all batches `[S, B, ...]`; for each client its number
-    of batches `steps`, its weight `weights`, and what it keeps of every group `sizes` `[C, G]`;
-    what the whole supernet has, `full` `[G]`; `num_classes` and, of texts, `num_tokens`. Entries
-    that only fill up the last batch of a client have no target.
+    The file holds what `benchmarks.peers.batches.Batches` lists, the batches of all clients one
+    after the other and for each client its number of them, `steps`. Entries that only fill up the
+    last batch of a client have no target.
 
     Args:
       workload: the workload.
@@ -37,8 +41,8 @@ def write(workload: Workload, path: str | os.PathLike[str]) -> None:
         inputs.append(np.asarray(train.inputs)[filled])
         targets.append(own)
     model = program.model
-    kept = workload.sizes[clients]
-    sizes = [dict(program.extraction.shape(model, int(number)).kept) for number in kept]
+    sizes = workload.sizes[clients].tolist()
+    kept = [dict(program.extraction.shape(model, number).kept) for number in sizes]
     groups = sorted(model.groups)
     tokens = model.shapes.get("embedding")
     uniform = program.method.client_weights == "uniform"
@@ -48,8 +52,11 @@ def write(workload: Workload, path: str | os.PathLike[str]) -> None:
         targets=np.concatenate(targets).reshape(-1, size, *train.targets.shape[1:]),
         steps=np.array(steps),
         weights=np.ones(len(clients)) if uniform else train.num_examples[clients],
-        sizes=np.array([[own[group] for group in groups] for own in sizes]),
+        groups=np.array(groups),
+        kept=np.array([[own[group] for group in groups] for own in kept]),
+        parameters=np.array([parameter_count(model, own) for own in kept]),
         full=np.array([model.groups[group] for group in groups]),
+        full_parameters=parameter_count(model, model.groups),
         num_classes=train.num_classes,
         num_tokens=0 if tokens is None else tokens.shape[0],
     )
@@ -62,6 +69,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="an .npz file")
     given = parser.parse_args()
     write(WORKLOADS[given.workload](Engine()), given.out)
+    print(json.dumps({"workload": given.workload, "batches": given.out}))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
-"""HeteroFL's CNN in PyTorch: ten narrow clients, SGD with momentum, 20 steps of ten images.
-
-`python -m benchmarks.peers.torch_cnn --batches=cnn.npz`
-"""
+"""HeteroFL's CNN in PyTorch, SGD with momentum."""
 
 # pyright: reportMissingImports=false, reportUntypedBaseClass=false
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.peers import federated  # Before PyTorch itself: it tells if there is none.
-
-# isort: split
 import torch
+
+from benchmarks.peers.batches import Batches
+from benchmarks.peers.pytorch.task import Task, class_loss
+
+_STAGES = ("stage1", "stage2", "stage3", "stage4")
 
 
 class Network(torch.nn.Module):
@@ -47,35 +48,19 @@ class Network(torch.nn.Module):
         return self.head(images.mean((2, 3)))
 
 
-def loss(network: Any, inputs: Any, targets: Any) -> Any:
-    """Returns the mean cross-entropy.
+def build(kept: Mapping[str, int], batches: Batches) -> Network:
+    """Makes the network.
 
     Args:
-      network: the client's.
-      inputs: images `[B, 3, height, width]`.
-      targets: classes `[B]`.
+      kept: what it keeps of every group.
+      batches: have the classes.
 
     Returns:
-      A scalar.
+      The network.
     """
-    return torch.nn.functional.cross_entropy(
-        network(inputs), targets, ignore_index=federated.IGNORED
-    )
+    channels = tuple(kept[stage] for stage in _STAGES)
+    return Network(channels, channels[-1] / batches.full[_STAGES[-1]], batches.num_classes)
 
 
-def main() -> None:
-    """Times rounds and prints their seconds."""
-    given = federated.arguments(main.__doc__)
-    batches = federated.load(given.batches)
-
-    def build(sizes: tuple[int, ...]) -> Network:
-        return Network(sizes, sizes[-1] / batches.full[-1], batches.num_classes)
-
-    def optimizer(parameters: Any) -> Any:
-        return torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
-
-    federated.run(given, batches, build, optimizer, loss)
-
-
-if __name__ == "__main__":
-    main()
+TASK = Task(build, functools.partial(torch.optim.SGD, lr=0.01, momentum=0.9), class_loss)
+"""HeteroFL's CNN."""

@@ -1,0 +1,1 @@
+"""The workloads in PyTorch, and a plain loop over their clients."""
