@@ -50,7 +50,7 @@ class Workload:
       program: what is compiled.
       trial: data and sizes of all clients.
       clients_per_round: equally many of each size, drawn in each round; 0 for all clients.
-      optimizer_passes: passes over the parameters in a local optimizer's step.
+      optimizer_arrays: arrays of the parameters' shapes that a local optimizer's step changes.
       rounds: rounds in one scan, unless asked otherwise.
     """
 
@@ -58,7 +58,7 @@ class Workload:
     program: hj.Program
     trial: hj.Trial
     clients_per_round: int
-    optimizer_passes: int
+    optimizer_arrays: int
     rounds: int
 
     @property

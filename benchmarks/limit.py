@@ -1,44 +1,106 @@
-"""What the machine could do: the seconds that a round's useful arithmetic takes at its best.
+"""What the machine could do: the least seconds of what a round cannot do without.
 
-No engine gets below it by running the same products: each is timed alone, as a plain jitted
-program, in the fastest of a few ways. What lies above it is everything else that a round does.
+That is the useful products of all local steps, one reading and one writing of what the optimizer
+changes in each of them, and one reading of every client's parameters for the mean. Loss, norms,
+batches and bookkeeping cost nothing here. Every part is timed in the fastest of several forms: its
+layouts, one client or several in a stack, by itself or with the other products of its step,
+on one device or on all. So a round that runs the same products does not get below it.
 """
 
 from __future__ import annotations
 
-import functools
-import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
+from benchmarks import forms, timing
 from benchmarks.base import Workload, work_of
 from benchmarks.products import Product, step_products
 from hasa_jax.supernet import costs
 
-_TRIALS = 10
-_SECONDS = 2e-3
-"""Least seconds of a trial, so that the call itself does not count."""
-_MOST_CALLS = 2000
-_FLOAT_BYTES = 4
+FLOAT_BYTES = 4
+
+_EXPLORED, _MOST_EXPLORED = 0.98, 24
+"""Share of the seconds of all products whose products are tried in every form, and how many."""
+
+_MOST_CLIENTS, _MOST_STACK = 64, 2**28
+"""Most clients, and most bytes, of a stack."""
+
+_MOST_IN_SEQUENCE = 64
+"""Most products of a step that is also timed as one sequence."""
+
+
+class Work(NamedTuple):
+    """What the clients of one size do in a round, on average over some rounds.
+
+    Attributes:
+      clients: how many there are.
+      steps: of all of them.
+      parameters: floats that one of them trains.
+      optimizer_floats: floats that a step of its optimizer reads and writes.
+      step: how often a step computes each product.
+      useful: share of the output layer's products that targets with a loss need.
+    """
+
+    clients: float
+    steps: float
+    parameters: int
+    optimizer_floats: int
+    step: Mapping[Product, float]
+    useful: float
+
+    @property
+    def products(self) -> dict[Product, float]:
+        """How often each product is useful in a round; logits of padding do not count."""
+        return {
+            product: self.steps * times * (self.useful if product.output_layer else 1.0)
+            for product, times in self.step.items()
+        }
+
+    @property
+    def sequence(self) -> tuple[Product, ...]:
+        """The products of a step without the output layer's; empty if they are no short list."""
+        inner = {one: times for one, times in self.step.items() if not one.output_layer}
+        countable = all(times == int(times) for times in inner.values())
+        if not countable or sum(inner.values()) > _MOST_IN_SEQUENCE:
+            return ()
+        return tuple(product for product, times in inner.items() for _ in range(int(times)))
+
+
+Key = Product | tuple[Product, ...] | int
+"""What is timed: a product, the products of a step, or so many floats in place."""
+
+
+class Measured(NamedTuple):
+    """What was timed.
+
+    Attributes:
+      works: a round's work, by size.
+      best: the fastest way to compute each part.
+      explored: the parts that were tried in every form, and that `again` times again.
+    """
+
+    works: Mapping[int, Work]
+    best: Mapping[Key, timing.Best]
+    explored: frozenset[Key]
 
 
 class Limit(NamedTuple):
     """The least seconds of a round, and where they go.
 
     Attributes:
-      seconds: of a round, products and optimizer together.
+      seconds: of a round: products, optimizer and mean.
       product_seconds: of its products alone.
       flops: useful floating-point operations of a round's products.
       gflops: of them in a second, in 1e9.
       optimizer_seconds: of a round's optimizer steps.
       optimizer_bytes: that they read and write.
-      gigabytes: of them in a second.
-      products: the products that take most, as `{product, times, seconds, gflops}`.
+      mean_seconds: of reading every client's parameters for the mean.
+      mean_bytes: that it reads.
+      gigabytes: of the bytes in a second.
+      sizes_in_sequence: sizes whose products are faster as one sequence.
+      products: the products that take most, as `{product, form, devices, times, seconds, gflops}`,
+        each by itself.
     """
 
     seconds: float
@@ -47,172 +109,182 @@ class Limit(NamedTuple):
     gflops: float
     optimizer_seconds: float
     optimizer_bytes: float
+    mean_seconds: float
+    mean_bytes: float
     gigabytes: float
+    sizes_in_sequence: list[int]
     products: list[dict[str, Any]]
 
 
-def useful_flops(workload: Workload, num_rounds: int) -> float:
-    """Counts the useful floating-point operations of a round's products, over some rounds."""
-    return sum(2 * product.macs * times for product, times in _useful(workload, num_rounds).items())
-
-
-def measure(workload: Workload, num_rounds: int, copies: int, listed: int = 12) -> Limit:
-    """Measures the limit of a workload on this machine.
+def works_of(workload: Workload, num_rounds: int) -> dict[int, Work]:
+    """Counts the work of a round.
 
     Args:
       workload: the workload.
       num_rounds: rounds whose mean is taken.
-      copies: devices; a product may also run on all of them at once, one copy each.
+
+    Returns:
+      The work of the clients of each size.
+    """
+    model, extraction = workload.program.model, workload.program.extraction
+    listed = [work for round in range(num_rounds) for work in work_of(workload, round)]
+    found = {}
+    for size in sorted({work.size for work in listed}):
+        own = [work for work in listed if work.size == size]
+        steps = sum(work.steps for work in own)
+        shape = extraction.shape(model, size)
+        parameters = costs.parameter_count(model, dict(shape.kept), shape.exits)
+        found[size] = Work(
+            clients=len(own) / num_rounds,
+            steps=steps / num_rounds,
+            parameters=parameters,
+            optimizer_floats=workload.optimizer_arrays * parameters,
+            step=step_products(workload, size),
+            useful=sum(work.steps * work.useful for work in own) / steps,
+        )
+    return found
+
+
+def useful_products(works: Mapping[int, Work]) -> dict[Product, float]:
+    """Returns how often each product is useful in a round, whatever the sizes that compute it."""
+    counted: dict[Product, float] = {}
+    for work in works.values():
+        for product, times in work.products.items():
+            counted[product] = counted.get(product, 0.0) + times
+    return counted
+
+
+def useful_flops(works: Mapping[int, Work]) -> float:
+    """Counts the useful floating-point operations of a round's products."""
+    return sum(2.0 * product.macs * times for product, times in useful_products(works).items())
+
+
+def measure(works: Mapping[int, Work], copies: int) -> Measured:
+    """Times every part of a round.
+
+    Args:
+      works: a round's work, by size.
+      copies: devices; a part may also run on all of them at once, one copy each.
+
+    Returns:
+      What was found.
+    """
+    counted = useful_products(works)
+    best: dict[Key, timing.Best] = {
+        product: timing.fastest([forms.as_traced(product)], copies) for product in counted
+    }
+    explored: set[Key] = set()
+    for product in _most_costly(counted, best):
+        others = list(forms.variants(product, _stack(product, works)))
+        best[product] = min(
+            best[product], timing.fastest(others, copies), key=lambda found: found.seconds
+        )
+        explored.add(product)
+    for work in works.values():
+        for floats in (work.optimizer_floats, work.parameters):
+            best[floats] = timing.fastest([forms.passes_in_place(floats)], copies)
+            explored.add(floats)
+        if sequence := work.sequence:
+            best[sequence] = timing.fastest([forms.sequence(sequence)], copies)
+            explored.add(sequence)
+    return again(Measured(works, best, frozenset(explored)))
+
+
+def again(measured: Measured) -> Measured:
+    """Times again, for longer, what takes most of the limit.
+
+    Args:
+      measured: what was found.
+
+    Returns:
+      The same, with the least seconds so far.
+    """
+    longer = {key: timing.again(measured.best[key]) for key in measured.explored}
+    return measured._replace(best={**measured.best, **longer})
+
+
+def _most_costly(
+    counted: Mapping[Product, float], best: Mapping[Key, timing.Best]
+) -> list[Product]:
+    """Lists the products that take nearly all of the seconds."""
+    seconds = {product: times * best[product].seconds for product, times in counted.items()}
+    listed, left = [], _EXPLORED * sum(seconds.values())
+    for product in sorted(seconds, key=lambda one: -seconds[one])[:_MOST_EXPLORED]:
+        if left > 0:
+            listed.append(product)
+        left -= seconds[product]
+    return listed
+
+
+def _stack(product: Product, works: Mapping[int, Work]) -> int:
+    """Returns how many clients of a round could compute a product in one stack."""
+    clients = sum(work.clients for work in works.values() if product in work.step)
+    floats = sum(math.prod(shape) for shape in product.shapes)
+    room = _MOST_STACK // (FLOAT_BYTES * floats)
+    return max(1, min(int(clients), room, _MOST_CLIENTS))
+
+
+def limit_of(measured: Measured, listed: int = 12) -> Limit:
+    """Adds up the limit of a round.
+
+    Args:
+      measured: what was timed.
       listed: products to list.
 
     Returns:
       The limit.
     """
-    rows = []
-    for product, times in _useful(workload, num_rounds).items():
-        each = product_seconds(product, copies)
-        gflops = 2e-9 * product.macs / each
-        rows.append(
-            {"product": str(product), "times": times, "seconds": times * each, "gflops": gflops}
-        )
-    rows.sort(key=lambda row: -row["seconds"])
-    seconds, flops = sum(row["seconds"] for row in rows), useful_flops(workload, num_rounds)
-    moved, moving = _optimizer(workload, num_rounds, copies)
+    best, works = measured.best, measured.works
+    products = optimizer = mean = optimizer_bytes = mean_bytes = 0.0
+    in_sequence = []
+    for size, work in works.items():
+        apart, joint = _product_seconds(work, best)
+        products += min(apart, joint)
+        in_sequence += [size] if joint < apart else []
+        optimizer += work.steps * best[work.optimizer_floats].seconds
+        optimizer_bytes += 2 * FLOAT_BYTES * work.steps * work.optimizer_floats
+        # In place, half of the passes read.
+        mean += work.clients * best[work.parameters].seconds / 2
+        mean_bytes += FLOAT_BYTES * work.clients * work.parameters
+    flops = useful_flops(works)
     return Limit(
-        seconds=seconds + moving,
-        product_seconds=seconds,
+        seconds=products + optimizer + mean,
+        product_seconds=products,
         flops=flops,
-        gflops=1e-9 * flops / seconds,
-        optimizer_seconds=moving,
-        optimizer_bytes=moved,
-        gigabytes=1e-9 * moved / moving,
-        products=rows[:listed],
+        gflops=1e-9 * flops / products,
+        optimizer_seconds=optimizer,
+        optimizer_bytes=optimizer_bytes,
+        mean_seconds=mean,
+        mean_bytes=mean_bytes,
+        gigabytes=1e-9 * (optimizer_bytes + mean_bytes) / (optimizer + mean),
+        sizes_in_sequence=in_sequence,
+        products=_listed(useful_products(works), best)[:listed],
     )
 
 
-def _useful(workload: Workload, num_rounds: int) -> dict[Product, float]:
-    """Returns how often each product is useful in a round.
-
-    Of the output layer, only what targets with a loss need counts: logits of padding do not.
-    """
-    steps, useful = _steps(workload, num_rounds)
-    counted: dict[Product, float] = {}
-    for size in steps:
-        for product, times in step_products(workload, size).items():
-            number = useful[size] if product.output_layer else steps[size]
-            counted[product] = counted.get(product, 0.0) + times * number
-    return counted
+def _product_seconds(work: Work, best: Mapping[Key, timing.Best]) -> tuple[float, float]:
+    """Returns the seconds of a size's products in a round: each by itself, and in sequence."""
+    seconds = {product: times * best[product].seconds for product, times in work.products.items()}
+    apart = sum(seconds.values())
+    if not work.sequence:
+        return apart, math.inf
+    outputs = sum(seconds[product] for product in seconds if product.output_layer)
+    return apart, work.steps * best[work.sequence].seconds + outputs
 
 
-def _steps(workload: Workload, num_rounds: int) -> tuple[dict[int, float], dict[int, float]]:
-    """Returns the steps of a round by size, and the same times the useful part of their targets."""
-    steps: Counter[int] = Counter()
-    useful: dict[int, float] = {}
-    for round in range(num_rounds):
-        for work in work_of(workload, round):
-            steps[work.size] += work.steps
-            useful[work.size] = useful.get(work.size, 0.0) + work.steps * work.useful
-    return (
-        {size: number / num_rounds for size, number in steps.items()},
-        {size: number / num_rounds for size, number in useful.items()},
-    )
-
-
-def _optimizer(workload: Workload, num_rounds: int, copies: int) -> tuple[float, float]:
-    """Returns the bytes that a round's optimizer steps move, and the seconds that copying takes."""
-    model, extraction = workload.program.model, workload.program.extraction
-    moved = moving = 0.0
-    for size, number in _steps(workload, num_rounds)[0].items():
-        shape = extraction.shape(model, size)
-        count = costs.parameter_count(model, dict(shape.kept), shape.exits)
-        size = number * workload.optimizer_passes * _FLOAT_BYTES * count
-        moved += size
-        moving += size / bandwidth(count, copies)
-    return moved, moving
-
-
-@functools.cache
-def product_seconds(product: Product, copies: int) -> float:
-    """Times a product at the best rate that the machine reaches.
-
-    Args:
-      product: the product; one of arrays is also tried as a plain product of matrices.
-      copies: devices that may compute one each at the same time.
-
-    Returns:
-      Seconds a product: of one on all cores, or of one of several copies divided by their number.
-    """
-    seconds = _best_seconds(product, _normal(product.shapes, product.dtype), copies)
-    if product.matrices:
-        seconds = min(seconds, _matrix_seconds(product.matrices, product.dtype, copies))
-    return seconds
-
-
-@functools.cache
-def _matrix_seconds(matrices: tuple[int, int, int, int], dtype: str, copies: int) -> float:
-    """Times a plain product of matrices; a batch of them if it is not one."""
-    batch, rows, depth, columns = matrices
-    leading = (batch,) if batch > 1 else ()
-    shapes = (*leading, rows, depth), (*leading, depth, columns)
-    return _best_seconds(jnp.matmul, _normal(shapes, dtype), copies)
-
-
-def _normal(shapes: Sequence[tuple[int, ...]], dtype: str) -> list[np.ndarray]:
-    """Draws arrays of normal numbers."""
-    generator = np.random.default_rng(0)
-    return [generator.standard_normal(shape).astype(dtype) for shape in shapes]
-
-
-@functools.cache
-def bandwidth(count: int, copies: int) -> float:
-    """Measures the bytes a second that are read and written in copying an array.
-
-    Args:
-      count: floats in the array.
-      copies: devices that may copy one each at the same time.
-
-    Returns:
-      Bytes read and bytes written together, in a second.
-    """
-    # One is added because a bare copy may be left out by the compiler.
-    seconds = _best_seconds(lambda array: array + 1.0, [np.zeros(count, np.float32)], copies)
-    return 2 * _FLOAT_BYTES * count / seconds
-
-
-def _best_seconds(
-    function: Callable[..., jax.Array], arrays: Sequence[np.ndarray], copies: int
-) -> float:
-    """Returns the least seconds of a call: alone or in a loop, on one device or on all."""
-    devices = jax.devices()[:copies]
-    placed = [[jax.device_put(array, device) for array in arrays] for device in devices]
-    direct = jax.jit(function)
-    jax.block_until_ready([direct(*own) for own in placed])
-    once = _trial(direct, placed[:1], 1)
-    calls = int(np.clip(_SECONDS / once, 1, _MOST_CALLS))
-    # A call from the host costs microseconds, as much as a small product: loops have none.
-    looped = jax.jit(functools.partial(_repeated, function, calls))
-    jax.block_until_ready([looped(*own) for own in placed])
-    found = [once]
-    for own in [placed[:1], placed] if copies > 1 else [placed]:
-        found += [_trial(direct, own, calls) / calls for _ in range(_TRIALS)]
-        found += [_trial(looped, own, 1) / calls for _ in range(_TRIALS)]
-    return min(found)
-
-
-def _trial(program: Callable[..., jax.Array], placed: Sequence[Sequence[Any]], calls: int) -> float:
-    """Returns the seconds of calls on every device at once, divided by the number of devices."""
-    began = time.perf_counter()
-    jax.block_until_ready([program(*own) for _ in range(calls) for own in placed])
-    return (time.perf_counter() - began) / len(placed)
-
-
-def _repeated(function: Callable[..., jax.Array], times: int, *arrays: jax.Array) -> jax.Array:
-    """Calls a function many times on the same arrays, each time anew."""
-    shape = jax.eval_shape(function, *arrays)
-
-    def once(_: jax.Array, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
-        # The barrier ties a call to the one before it; without it the compiler would make one.
-        inputs, _ = jax.lax.optimization_barrier(carry)
-        return inputs, function(*inputs)
-
-    return jax.lax.fori_loop(0, times, once, (arrays, jnp.zeros(shape.shape, shape.dtype)))[1]
+def _listed(
+    counted: Mapping[Product, float], best: Mapping[Key, timing.Best]
+) -> list[dict[str, Any]]:
+    """Describes the products, those that take most first."""
+    described = [
+        {
+            "product": str(product),
+            "form": best[product].form.name,
+            "devices": best[product].devices,
+            "times": times,
+            "seconds": times * best[product].seconds,
+            "gflops": 2e-9 * product.macs / best[product].seconds,
+        }
+        for product, times in counted.items()
+    ]
+    return sorted(described, key=lambda one: -one["seconds"])

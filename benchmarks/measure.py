@@ -9,14 +9,13 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
 import hasa_jax as hj
 from benchmarks import base, limit, turns, workloads
-from benchmarks.peers import export
 from hasa_jax.simulation.round import init_state
 
 _DEFAULTS: dict[str, Any] = {
@@ -27,7 +26,6 @@ _DEFAULTS: dict[str, Any] = {
     "client_block": 0,
     "limit": True,
     "on_request": False,
-    "batches": "",
 }
 """What a specification may hold; see `measure`."""
 
@@ -38,7 +36,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     Args:
       spec: `workload` and the `options` of its builder; `repeats` of a scan of `rounds` (0: the
         workload's own number); `client_block`; whether to measure the `limit`; whether to run
-        `on_request`, as `turns.serve` does; a file for the `batches` of round 0.
+        `on_request`, as `turns.serve` does.
 
     Returns:
       Seconds, bytes and floating-point operations, by name.
@@ -48,23 +46,23 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     """
     base_bytes = _peak_bytes()
     workload = _build(spec)
-    if spec["batches"]:
-        export.write(workload, spec["batches"])
     num_rounds = spec["rounds"] or workload.rounds
     run, compiling = _compiled(workload, num_rounds)
     run()  # The first run touches memory that later ones find mapped.
     if spec["on_request"]:
         turns.serve(lambda: run() / num_rounds)
         return {}
-    timed = turns.repeat(lambda: run() / num_rounds, spec["repeats"])
     # Read before the limit is measured, which needs memory of its own.
     memory = {
         "peak_bytes": _peak_bytes(),
         "base_bytes": base_bytes,  # Of Python and its imports alone.
         "data_bytes": _bytes(workload.train),
     }
-    flops = limit.useful_flops(workload, num_rounds)
-    seconds: Any = timed["seconds"]
+    works = limit.works_of(workload, num_rounds)
+    timed, found = _in_turns(
+        lambda: run() / num_rounds, spec["repeats"], works if spec["limit"] else None
+    )
+    flops, seconds = limit.useful_flops(works), timed["seconds"]
     record: dict[str, Any] = {
         "workload": workload.name,
         "options": spec["options"],
@@ -76,11 +74,40 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
         "useful_gflops": 1e-9 * flops / seconds,
         "machine": _machine(),
     }
-    if spec["limit"]:
-        found = limit.measure(workload, num_rounds, len(jax.devices()))
+    if found:
         record["limit"] = found._asdict()
         record["fraction_of_limit"] = found.seconds / seconds
+        record["fraction_of_least"] = found.seconds / timed["least_seconds"]
     return record
+
+
+def _in_turns(
+    one_round: Callable[[], float], repeats: int, works: Mapping[int, limit.Work] | None
+) -> tuple[dict[str, Any], limit.Limit | None]:
+    """Times half of the rounds, the limit, the other half, and the limit again.
+
+    So a machine that grows faster or slower meanwhile favours neither.
+
+    Args:
+      one_round: runs rounds and returns the seconds of one.
+      repeats: how often.
+      works: a round's work, by size; None without the limit.
+
+    Returns:
+      What `turns.summary` returns, with the seconds that the limit took; and the limit.
+    """
+    before = repeats // 2
+    seconds = [one_round() for _ in range(before)]
+    began = time.perf_counter()
+    measured = limit.measure(works, len(jax.devices())) if works else None
+    took = time.perf_counter() - began
+    seconds += [one_round() for _ in range(repeats - before)]
+    if not measured:
+        return turns.summary(seconds), None
+    began = time.perf_counter()
+    found = limit.limit_of(limit.again(measured))
+    took += time.perf_counter() - began
+    return {**turns.summary(seconds), "limit_took": took}, found
 
 
 def _build(spec: dict[str, Any]) -> base.Workload:
@@ -103,8 +130,8 @@ def _compiled(
       num_rounds: rounds of the scan.
 
     Returns:
-      A function that runs them and returns the seconds, and the seconds that it took to trace
-      and to compile.
+      A function that runs them and returns the seconds, and the seconds of layout, tracing,
+      lowering and compiling: the last are XLA's.
     """
     run_program = workload.program
     began = time.perf_counter()
@@ -119,9 +146,11 @@ def _compiled(
         return hj.scan_rounds(run_program, state, train, cohorts)[0]
 
     # A run keeps no metrics of training, so that they are not computed.
-    lowered = jax.jit(rounds).lower(state, train, cohorts)
+    trace = jax.jit(rounds).trace(state, train, cohorts)
     traced = time.perf_counter()
-    program = lowered.compile()
+    lowering = trace.lower()
+    lowered = time.perf_counter()
+    program = lowering.compile()
     compiled = time.perf_counter()
 
     def run() -> float:
@@ -132,7 +161,8 @@ def _compiled(
     return run, {
         "layout_seconds": laid_out - began,
         "trace_seconds": traced - placed,
-        "compile_seconds": compiled - traced,
+        "lower_seconds": lowered - traced,
+        "compile_seconds": compiled - lowered,
     }
 
 

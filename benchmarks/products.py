@@ -85,9 +85,10 @@ def step_products(workload: Workload, size: int) -> dict[Product, float]:
     apply = model.narrow(dict(shape.kept), shape.exits)
 
     def loss(params: PyTree, inputs: jax.Array, targets: jax.Array) -> jax.Array:
-        logits, _ = apply(params, inputs, Context(shape.width, train=True))
-        everyone = jnp.ones(batch_size, bool)
-        return jnp.sum(losses.target_losses(logits[-1], targets, everyone)[0])
+        outputs, _ = apply(params, inputs, Context(shape.width, train=True))
+        logits, everyone = outputs[-1], jnp.ones(batch_size, bool)
+        assert isinstance(logits, jax.Array)  # They are put off only where the context says so.
+        return jnp.sum(losses.target_losses(logits, targets, everyone)[0])
 
     inputs = jax.ShapeDtypeStruct((batch_size, *model.input_shape), model.input_dtype)
     targets = jax.ShapeDtypeStruct((batch_size, *train.targets.shape[1:]), jnp.int32)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks import processes
-from benchmarks.rounds import add_engine_flags
+from benchmarks.rounds import COMPILATION, add_engine_flags, compilation
 
 _BUDGETED = ("titles", "resnet18")
 _BUDGETS = (1.0, 0.5, 0.25, 0.125)
@@ -74,7 +74,7 @@ def compiling(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
       given: the flags.
 
     Returns:
-      For each workload, seconds of tracing and compiling, `cold` and `warm`.
+      For each workload, seconds of tracing, lowering and compiling, `cold` and `warm`.
     """
     found: dict[str, dict[str, Any]] = {}
     for workload in _COMPILED:
@@ -88,11 +88,10 @@ def compiling(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
             spec = {"workload": workload, "repeats": 1}
             rows = {name: _measure(given, spec, **cache) for name in ("cold", "warm")}
         found[workload] = {
-            name: {key: record[key] for key in ("trace_seconds", "compile_seconds")}
-            for name, record in rows.items()
+            name: {key: record[key] for key in COMPILATION} for name, record in rows.items()
         }
-        cold, warm = (rows[name]["compile_seconds"] for name in ("cold", "warm"))
-        print(f"{workload}: compiling cold {cold:.2f} s, warm {warm:.2f} s", flush=True)
+        cold, warm = (compilation(rows[name]) for name in ("cold", "warm"))
+        print(f"{workload}: cold {cold}; warm {warm}", flush=True)
     return found
 
 
@@ -120,8 +119,7 @@ def _costs(record: Mapping[str, Any]) -> dict[str, Any]:
         "least_seconds",
         "all_seconds",
         "layout_seconds",
-        "trace_seconds",
-        "compile_seconds",
+        *COMPILATION,
         "useful_flops",
         "useful_gflops",
         "peak_bytes",
@@ -134,7 +132,7 @@ def _told(row: Mapping[str, Any]) -> str:
     """Returns a row in words."""
     return (
         f"{row['seconds']:.4g} s a round, {row['ratio']:.3f} of the first; "
-        f"compiling {row['compile_seconds']:.1f} s; peak {row['peak_bytes'] / 2**30:.2f} GiB"
+        f"{compilation(row)}; peak {row['peak_bytes'] / 2**30:.2f} GiB"
     )
 
 

@@ -14,8 +14,9 @@ import hasa_jax as hj
 from benchmarks.base import KEY, Engine, Workload
 from hasa_jax.simulation.algorithm import allocate_clients
 
-ADAM_PASSES, SGD_PASSES, MOMENTUM_PASSES = 7, 3, 5
-"""Passes over the parameters in an optimizer's step: what it reads and what it writes."""
+_ADAM, _SGD, _MOMENTUM = 3, 1, 2
+"""Arrays of the parameters' shapes that a step changes: the parameters and the state. The gradient
+does not count: an engine may use it where the product leaves it."""
 
 _LEVELS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
 
@@ -79,7 +80,7 @@ def _texts(
     """Builds a workload of all clients, one epoch of titles each, at a uniform width."""
     uniform = _with_budget(hj.methods.hasa(), budget)
     return _workload(
-        name, engine, uniform, model, _read_titles(), optimizer, 32, 0, ADAM_PASSES, rounds=2
+        name, engine, uniform, model, _read_titles(), optimizer, 32, 0, _ADAM, rounds=2
     )
 
 
@@ -94,9 +95,7 @@ def _averaging(
 ) -> Workload:
     """Builds a workload of federated averaging by plain SGD, without norms."""
     method = dataclasses.replace(hj.methods.fedavg(), norm="none")
-    return _workload(
-        name, engine, method, model, dataset, optax.sgd(0.01), 20, drawn, SGD_PASSES, rounds
-    )
+    return _workload(name, engine, method, model, dataset, optax.sgd(0.01), 20, drawn, _SGD, rounds)
 
 
 def _images(name: str, engine: Engine, model: hj.ModelSpec, budget: float | None) -> Workload:
@@ -106,9 +105,7 @@ def _images(name: str, engine: Engine, model: hj.ModelSpec, budget: float | None
         method = _with_budget(method, budget)
     dataset = _examples(100, 200, (32, 32, 3), num_classes=10)
     optimizer = optax.sgd(0.01, momentum=0.9)
-    return _workload(
-        name, engine, method, model, dataset, optimizer, 10, 10, MOMENTUM_PASSES, rounds=1
-    )
+    return _workload(name, engine, method, model, dataset, optimizer, 10, 10, _MOMENTUM, rounds=1)
 
 
 def _with_budget(method: hj.Method, budget: float) -> hj.Method:
@@ -129,7 +126,7 @@ def _workload(
     optimizer: optax.GradientTransformation,
     batch_size: int,
     drawn: int,
-    passes: int,
+    optimizer_arrays: int,
     rounds: int,
 ) -> Workload:
     """Builds a workload in sliced execution."""
@@ -142,7 +139,9 @@ def _workload(
         execution=hj.Execution("sliced", engine.client_block, engine.devices),
     )
     allocation = allocate_clients(method, program.model, dataset, KEY)
-    return Workload(name, program, hj.Trial(dataset, allocation, KEY), drawn, passes, rounds)
+    return Workload(
+        name, program, hj.Trial(dataset, allocation, KEY), drawn, optimizer_arrays, rounds
+    )
 
 
 def _read_titles() -> hj.FederatedDataset:
