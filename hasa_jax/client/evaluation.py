@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -10,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax.base import ClientData, ClientMetrics, PyTree
-from hasa_jax.client.batches import Batch, Batches, take_batch
-from hasa_jax.client.positions import choose_number, largest, wanted_targets
+from hasa_jax.client.batches import Batches, take_batch
+from hasa_jax.client.target_chunks import largest, mean_over_targets, targets_of
 from hasa_jax.supernet import losses
 from hasa_jax.supernet.subnet import Subnet, forward
 
@@ -23,14 +22,14 @@ class EvaluationTask(NamedTuple):
       batches: its batches.
       moments: calibrated moments of static norms, or None.
       present: classes that the client may predict `[K]`, bool; None for all.
-      positions: as in `training.LocalRule` (static).
+      chunk: as in `training.LocalRule` (static).
       lane_axis: as in `training.LocalTask` (static).
     """
 
     batches: Batches
     moments: PyTree | None
     present: jax.Array | None
-    positions: tuple[int, ...]
+    chunk: int
     lane_axis: str | None
 
 
@@ -59,25 +58,18 @@ def _step(
 ) -> ClientMetrics:
     """Adds the metrics of one batch."""
     batch = take_batch(data, task.batches, number)
-    numbers = [*task.positions, None]
-    scores = [functools.partial(_score, subnet, task, batch, n) for n in numbers]
-    choice = choose_number(batch, task.positions, task.lane_axis)
-    return jax.tree.map(jnp.add, total, jax.lax.switch(choice, scores))
-
-
-def _score(subnet: Subnet, task: EvaluationTask, batch: Batch, number: int | None) -> ClientMetrics:
-    """Returns the metrics of one batch, with logits at so many positions."""
-    wanted, targets, valid, misses = wanted_targets(batch, number)
     outputs, _ = forward(
         subnet,
         subnet.params,
         batch.inputs,
         valid=batch.valid,
-        wanted=wanted,
+        defer_logits=True,
         moments=task.moments,
     )
-    logits = losses.at_exit(outputs, subnet.exits)
-    if task.present is not None:
-        logits = losses.hide_classes(logits, task.present)
-    sums = losses.score_batch(logits, targets, valid)
-    return dataclasses.replace(sums, count=sums.count + misses)
+    _, sums = mean_over_targets(
+        targets_of(batch, task.chunk, task.lane_axis),
+        losses.deepest(outputs, subnet.exits),
+        losses.score_exit,
+        (subnet.exits, task.present),
+    )
+    return jax.tree.map(jnp.add, total, sums)

@@ -5,7 +5,6 @@ Everything here is written for one client; execution maps it over a cohort.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ import optax
 from hasa_jax.base import ClientData, ClientMetrics, Params, PyTree
 from hasa_jax.client.batches import Batch, Batches, take_batch
 from hasa_jax.client.objectives.objective import LocalStep, Objective
-from hasa_jax.client.positions import choose_number, largest, wanted_targets
+from hasa_jax.client.target_chunks import largest, targets_of
 from hasa_jax.supernet import losses, units
 from hasa_jax.supernet.subnet import Subnet, confine, forward
 from hasa_jax.supernet.types import Drawn
@@ -30,15 +29,14 @@ class LocalRule(NamedTuple):
       objective: what is minimised.
       proximal: FedProx's `mu`; adds `mu / 2 ||theta_i - theta||^2`.
       levels: widths of ordered dropout; each step draws one of them. Empty without it.
-      positions: rising numbers of positions; a batch of texts computes logits at as many
-        positions as the first number that holds its targets, or everywhere.
+      chunk: targets of texts whose logits are computed at once; 0 for all of a batch.
     """
 
     optimizer: optax.GradientTransformation
     objective: Objective
     proximal: float = 0.0
     levels: tuple[float, ...] = ()
-    positions: tuple[int, ...] = ()
+    chunk: int = 0
 
 
 class LocalTask(NamedTuple):
@@ -101,13 +99,8 @@ def _step(
         key = jax.random.fold_in(task.key, number)
         own = Drawn(subnet.width, subnet.kept)
         drawn = units.draw_kept(key, subnet.model, rule.levels, own)
-    numbers = [*rule.positions, None]
-    loss = functools.partial(
-        batch_loss, subnet=subnet, task=task, rule=rule, batch=batch, drawn=drawn
-    )
-    gradients = [jax.grad(functools.partial(loss, number=n), has_aux=True) for n in numbers]
-    choice = choose_number(batch, rule.positions, task.lane_axis)
-    grads, sums = jax.lax.switch(choice, gradients, params)
+    gradient = jax.grad(batch_loss, has_aux=True)
+    grads, sums = gradient(params, subnet, task, rule, batch, drawn)
     steps, new_opt_state = rule.optimizer.update(grads, opt_state, params)
     # Weight decay must not move what the client does not hold.
     steps = confine(subnet, jax.tree.map(lambda s: task.scale * s, steps))
@@ -124,7 +117,6 @@ def batch_loss(
     rule: LocalRule,
     batch: Batch,
     drawn: Drawn | None,
-    number: int | None,
 ) -> tuple[jax.Array, ClientMetrics]:
     """Returns what a local step minimises.
 
@@ -135,7 +127,6 @@ def batch_loss(
       rule: how clients train.
       batch: the step's batch.
       drawn: what ordered dropout drew, or None.
-      number: positions where logits are computed; None for everywhere.
 
     Returns:
       The loss, a scalar, and the metrics of the batch.
@@ -143,7 +134,6 @@ def batch_loss(
     References:
       The proximal term: FedProx, arXiv 1812.06127.
     """
-    wanted, targets, valid, misses = wanted_targets(batch, number)
     loss, sums = rule.objective.loss(
         LocalStep(
             forward=functools.partial(
@@ -152,12 +142,11 @@ def batch_loss(
                 params,
                 batch.inputs,
                 valid=batch.valid,
-                wanted=wanted,
                 train=True,
+                defer_logits=True,
                 kept_width=None if drawn is None else drawn.width,
             ),
-            targets=targets,
-            valid=valid,
+            targets=targets_of(batch, rule.chunk, task.lane_axis),
             drawn=None if drawn is None else drawn.kept,
             exits=subnet.exits,
             present=task.present,
@@ -167,4 +156,4 @@ def batch_loss(
     if rule.proximal:
         moved = jax.tree.map(jnp.subtract, params, subnet.params)
         loss += 0.5 * rule.proximal * optax.tree.norm(moved, squared=True)
-    return loss, dataclasses.replace(sums, count=sums.count + misses)
+    return loss, sums

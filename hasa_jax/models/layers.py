@@ -6,14 +6,16 @@ zero. The `Context` says which units are kept.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from hasa_jax.base import UserError
-from hasa_jax.supernet.types import Context
+from hasa_jax.models.batch_norm import apply_moments, normalise_batch
+from hasa_jax.supernet.types import Context, LinearHead, Output
 
 NORMS = ("static", "batch", "group", "layer", "none")
 """Kinds of `Norm`."""
@@ -22,6 +24,8 @@ SCALERS = ("none", "train", "always", "inverted_dropout")
 """When and where activations are divided by the width: see `scale` and `rescale`."""
 
 Names = tuple[str | None, ...]
+
+_Exit = TypeVar("_Exit", bound=Output)
 
 _EPSILON = 1e-5
 _NORM_GROUPS = 4
@@ -75,9 +79,9 @@ def exit_places(exits: int, exit_blocks: tuple[int, ...], depth: int) -> tuple[i
     return places[:exits]
 
 
-def joined(logits: list[jax.Array]) -> jax.Array | tuple[jax.Array, ...]:
-    """Returns the logits of a single exit as an array, those of several as a tuple."""
-    return logits[0] if len(logits) == 1 else tuple(logits)
+def joined(outputs: Sequence[_Exit]) -> _Exit | tuple[_Exit, ...]:
+    """Returns the output of a single exit by itself, those of several as a tuple."""
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 def scale(inputs: jax.Array, context: Context, scaler: str) -> jax.Array:
@@ -122,11 +126,10 @@ def rescale(inputs: jax.Array, context: Context, scaler: str) -> jax.Array:
     return inputs / context.width if scaler == "inverted_dropout" and context.train else inputs
 
 
-def at_wanted(states: jax.Array, context: Context) -> jax.Array:
-    """Picks the wanted positions: `[B, T, U]` -> `[Q, U]`; without any, returns the states."""
-    if context.wanted is None:
-        return states
-    return states.reshape(-1, states.shape[-1]).at[context.wanted].get(mode="clip")
+def classify(states: jax.Array, kernel: jax.Array, bias: jax.Array, context: Context) -> Output:
+    """Returns the logits `[..., K]` of states `[..., U]`, or their head if the context defers."""
+    head = LinearHead(states, kernel, bias)
+    return head if context.defer_logits else head.logits()
 
 
 def kept_units(context: Context, group: str, units: int) -> tuple[jax.Array, int | jax.Array]:
@@ -178,34 +181,28 @@ class Norm(nn.Module):
             raise UserError(f"unknown norm {self.kind!r}: use one of {', '.join(NORMS)}")
         if self.kind == "none":
             return inputs
-        if self.kind in ("static", "batch"):
-            normal = self._by_batch(inputs, context)
-        else:
-            normal = self._by_example(inputs, context)
         gain = parameter(self, "gain", nn.initializers.ones, (self.group,), (self.units,))
         shift = parameter(self, "shift", nn.initializers.zeros, (self.group,), (self.units,))
+        if self.kind in ("static", "batch"):
+            return self._by_batch(inputs, gain, shift, context)
+        normal = self._by_example(inputs, context)
         return normal * along_last(gain, inputs) + along_last(shift, inputs)
 
-    def _by_batch(self, inputs: jax.Array, context: Context) -> jax.Array:
+    def _by_batch(
+        self, inputs: jax.Array, gain: jax.Array, shift: jax.Array, context: Context
+    ) -> jax.Array:
         """Normalises each channel over the batch's valid examples and all positions."""
         if self.kind == "static" and not context.train and self.has_variable("moments", "mean"):
-            mean: Any = self.get_variable("moments", "mean")
-            variance: Any = self.get_variable("moments", "var")
-            mean = along_last(mean, inputs)
-        else:
-            examples = inputs.shape[0]
-            valid = jnp.ones(examples, bool) if context.valid is None else context.valid
-            weights = valid.astype(inputs.dtype).reshape((-1,) + (1,) * (inputs.ndim - 1))
-            positions = inputs.size // (examples * self.units)
-            count = jnp.maximum(jnp.sum(weights) * positions, 1)
-            axes = tuple(range(inputs.ndim - 1))
-            mean = jnp.sum(inputs * weights, axes, keepdims=True) / count
-            variance = jnp.sum(jnp.square(inputs - mean) * weights, axes) / count
-            if self.kind == "static":
-                unbiased = variance * (count / jnp.maximum(count - 1, 1))
-                for name, value in (("mean", mean.reshape(-1)), ("var", unbiased)):
-                    self.sow("batch_moments", name, value, reduce_fn=lambda _, new: new)
-        return (inputs - mean) * jax.lax.rsqrt(along_last(variance, inputs) + _EPSILON)
+            known: list[Any] = [self.get_variable("moments", name) for name in ("mean", "var")]
+            return apply_moments(inputs, gain, shift, *known)
+        valid = jnp.ones(inputs.shape[0], bool) if context.valid is None else context.valid
+        weights = valid.astype(inputs.dtype)
+        outputs, (mean, variance, count) = normalise_batch(inputs, gain, shift, weights)
+        if self.kind == "static":
+            unbiased = variance * (count / jnp.maximum(count - 1, 1))
+            for name, value in (("mean", mean), ("var", unbiased)):
+                self.sow("batch_moments", name, value, reduce_fn=lambda _, new: new)
+        return outputs
 
     def _by_example(self, inputs: jax.Array, context: Context) -> jax.Array:
         """Normalises each example over groups of kept channels, neighbours in rank."""
@@ -260,3 +257,23 @@ class Dense(nn.Module):
         bias = parameter(self, "bias", nn.initializers.zeros, self.names[1:], shape[1:])
         outputs = jnp.einsum("...i,io->...o", inputs, kernel)
         return outputs + along_last(bias, outputs)
+
+
+class Head(nn.Module):
+    """A linear classifier of states, whose logits may be deferred.
+
+    Attributes:
+      num_classes: classes, `K`; never cut.
+      group: unit group of the states.
+    """
+
+    num_classes: int
+    group: str
+
+    @nn.compact
+    def __call__(self, states: jax.Array, context: Context) -> Output:
+        """Returns logits `[..., K]` of states `[..., U]`, or their head if the context defers."""
+        names, shape = (self.group, "classes"), (states.shape[-1], self.num_classes)
+        kernel = parameter(self, "kernel", uniform, names, shape)
+        bias = parameter(self, "bias", nn.initializers.zeros, names[1:], shape[1:])
+        return classify(states, kernel, bias, context)

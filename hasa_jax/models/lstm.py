@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from hasa_jax.base import FederatedDataset
 from hasa_jax.models.fit import check_counts, check_fit, place_exits
 from hasa_jax.models.layers import (
-    along_last,
-    at_wanted,
+    classify,
     exit_places,
     joined,
     parameter,
@@ -21,7 +20,7 @@ from hasa_jax.models.layers import (
     scale,
 )
 from hasa_jax.supernet.linen import supernet_of
-from hasa_jax.supernet.types import Context, Model, ModelSpec
+from hasa_jax.supernet.types import Context, Model, ModelSpec, Output
 
 
 def lstm(
@@ -119,16 +118,16 @@ class LSTM(nn.Module):
     @nn.compact
     def __call__(
         self, tokens: jax.Array, context: Context | None = None
-    ) -> jax.Array | tuple[jax.Array, ...]:
+    ) -> Output | tuple[Output, ...]:
         """Predicts the next word at every position.
 
         Args:
           tokens: input ids `[B, T]`.
-          context: the share of units that is kept, and the wanted positions; None for all units
-            of this module and all positions.
+          context: the share of units that is kept, and whether logits may be deferred; None for
+            all units of this module.
 
         Returns:
-          Logits `[B, T, K]`, at wanted positions `[Q, K]`; a tuple of them if there are several
+          Logits `[B, T, K]`, or the head that gives them; a tuple of them if there are several
           exits.
 
         Raises:
@@ -145,7 +144,7 @@ class LSTM(nn.Module):
         )
         # Time first: the scan reads one contiguous slice a step.
         states, below = embedding[tokens.T], None
-        logits: list[jax.Array] = []
+        outputs: list[Output] = []
         for layer in range(places[-1]):
             group = f"hidden/{layer}" if self.layers > 1 else "hidden"
             states = self._layer(layer, states, (below, group), context)
@@ -153,16 +152,14 @@ class LSTM(nn.Module):
             states = rescale(states, context, self.scaler)
             below = group
             if layer + 1 in places:
-                suffix = f"_{len(logits) + 1}" if logits else ""
+                suffix = f"_{len(outputs) + 1}" if outputs else ""
                 names, shape = (group, "classes"), (self.hidden, self.num_classes)
                 init = nn.initializers.lecun_uniform()
                 kernel = parameter(self, f"head_kernel{suffix}", init, names, shape)
                 init = nn.initializers.zeros
                 bias = parameter(self, f"head_bias{suffix}", init, names[1:], shape[1:])
-                shown = at_wanted(states.swapaxes(0, 1), context)
-                outputs = jnp.einsum("...h,hk->...k", shown, kernel)
-                logits.append(outputs + along_last(bias, outputs))
-        return joined(logits)
+                outputs.append(classify(states.swapaxes(0, 1), kernel, bias, context))
+        return joined(outputs)
 
     def _layer(
         self, layer: int, inputs: jax.Array, names: tuple[str | None, str], context: Context

@@ -15,8 +15,8 @@ from hasa_jax.models.attention import Attention
 from hasa_jax.models.fit import check_counts, check_fit, place_exits
 from hasa_jax.models.layers import (
     Dense,
+    Head,
     Norm,
-    at_wanted,
     exit_places,
     joined,
     parameter,
@@ -24,7 +24,7 @@ from hasa_jax.models.layers import (
     scale,
 )
 from hasa_jax.supernet.linen import supernet_of
-from hasa_jax.supernet.types import Context, Model, ModelSpec
+from hasa_jax.supernet.types import Context, Model, ModelSpec, Output
 
 PADDING = 0
 """The token id of padding."""
@@ -160,16 +160,16 @@ class Transformer(nn.Module):
     @nn.compact
     def __call__(
         self, tokens: jax.Array, context: Context | None = None
-    ) -> jax.Array | tuple[jax.Array, ...]:
+    ) -> Output | tuple[Output, ...]:
         """Predicts the next word at every position, or the class of the text.
 
         Args:
           tokens: input ids `[B, T]`.
-          context: which units are kept, their share, and the wanted positions; None for all
-            units of this module and all positions.
+          context: which units are kept, their share, and whether logits may be deferred; None
+            for all units of this module.
 
         Returns:
-          Logits `[B, T, K]` (at wanted positions `[Q, K]`) if causal, else `[B, K]`; a tuple of
+          Logits `[B, T, K]` (or the head that gives them) if causal, else `[B, K]`; a tuple of
           them if there are several exits.
 
         Raises:
@@ -189,21 +189,22 @@ class Transformer(nn.Module):
         embedding = parameter(self, "embedding", _embedding, ("tokens", "embed"), shapes[0])
         positions = parameter(self, "positions", _embedding, (None, "embed"), shapes[1])
         states = scale(embedding[tokens] + positions[None, :length], context, self.scaler)
-        logits: list[jax.Array] = []
+        outputs: list[Output] = []
         head = None
         for layer in range(places[-1]):
             states = self._layer(layer, states, allowed, context)
             if layer + 1 in places:
-                number = len(logits) + 1
+                number = len(outputs) + 1
                 if head is None or not self.causal:
                     name = "decoder" if self.causal else f"head_{number}"
-                    head = Dense(self.num_classes, ("embed", "classes"), name=name)
-                # The class of a text is pooled over all its positions.
-                shown = at_wanted(states, context) if self.causal else states
-                outputs = self._norm(f"head_norm_{number}", shown, context)
-                outputs = rescale(outputs, context, self.scaler)
-                logits.append(head(outputs if self.causal else _pooled(outputs, present)))
-        return joined(logits)
+                    head = Head(self.num_classes, "embed", name=name)
+                shown = self._norm(f"head_norm_{number}", states, context)
+                shown = rescale(shown, context, self.scaler)
+                # The class of a text is pooled over all its positions, and has few logits.
+                pooled = shown if self.causal else _pooled(shown, present)
+                own = context if self.causal else context.replace(defer_logits=False)
+                outputs.append(head(pooled, own))
+        return joined(outputs)
 
     def _layer(
         self, layer: int, states: jax.Array, allowed: jax.Array, context: Context

@@ -120,7 +120,7 @@ def _evaluate_slot(
         batches=batching.sequential_batches(data, client, num_batches, batch_size),
         moments=_moments_of(program, subnet, client, inputs.calibrated),
         present=None if classes is None else classes[client],
-        positions=program.rule.positions,
+        chunk=program.rule.chunk,
         lane_axis=lane_axis,
     )
     return (), evaluate_client(subnet, data, task)

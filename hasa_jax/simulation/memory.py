@@ -43,10 +43,10 @@ _RECORD_BYTES = 56  # Of a record of a client: columns, and a client's part of w
 _PLACED_BYTES = 250  # Of a client while the host places it in a turn.
 
 # What making the programs takes for each operation of a local step that differs from the others in
-# kind or shapes, and beside that for each convolution and each product; and what numbers of
-# positions and further buckets add to that.
+# kind or shapes, and beside that for each convolution and each product; and what
+# further buckets add to that.
 _OPERATION_BYTES, _CONVOLUTION_BYTES, _PRODUCT_BYTES = 1_730_000, 28 * 2**20, 7 * 2**20
-_POSITIONS, _BUCKET = 0.13, 0.2
+_BUCKET = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,7 +253,7 @@ def _programs(program: Program, layout: Layout, jaxpr: Any) -> int:
         (equation.primitive.name, *(str(v.aval) for v in (*equation.invars, *equation.outvars)))
         for equation in found
     }
-    operations = _OPERATION_BYTES * len(distinct) * (1 + _POSITIONS * len(program.rule.positions))
+    operations = _OPERATION_BYTES * len(distinct)
     kernels = _CONVOLUTION_BYTES * kinds["conv_general_dilated"]
     kernels += _PRODUCT_BYTES * kinds["dot_general"]
     return int((operations + kernels) * (1 + _BUCKET * (len(layout.buckets) - 1)))
@@ -403,7 +403,7 @@ def _residuals(
         drawn = units.draw_kept(task.key, program.model, rule.levels, own)
 
     def loss(params: Params) -> tuple[jax.Array, Any]:
-        return batch_loss(params, subnet, task, rule, batch, drawn, None)
+        return batch_loss(params, subnet, task, rule, batch, drawn)
 
     return subnet.params, subnet.masks, jax.vjp(loss, subnet.params, has_aux=True)[1]
 

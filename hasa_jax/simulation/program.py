@@ -15,7 +15,7 @@ from hasa_jax.allocation.allocation import allocate
 from hasa_jax.allocation.ledger import Ledger
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.client.objectives.objective import objective_on
-from hasa_jax.client.positions import usual_positions
+from hasa_jax.client.target_chunks import usual_chunk
 from hasa_jax.client.training import LocalRule
 from hasa_jax.execution.ranks import check_ranks
 from hasa_jax.extraction import EXTRACTIONS
@@ -121,8 +121,6 @@ def make_program(
     mode = execution.mode
     if mode == "auto":
         mode = choose_mode(method, bound, dataset, training, num_rounds)
-    batch_size = training.batch_size
-    positions = usual_positions(dataset.train, batch_size) if bound.picks_positions else ()
     return Program(
         method=method,
         model=bound,
@@ -131,7 +129,7 @@ def make_program(
             objective=method.objective,
             proximal=method.proximal,
             levels=extraction.levels,
-            positions=positions,
+            chunk=usual_chunk(dataset.train, training.batch_size),
         ),
         server_optimizer=training.server_optimizer or optax.sgd(1.0),
         schedule=training.schedule or _constant,

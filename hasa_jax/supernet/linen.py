@@ -18,7 +18,7 @@ from hasa_jax.base import FederatedDataset, Params, PyTree, UserError
 from hasa_jax.supernet import units
 from hasa_jax.supernet.context_argument import context_argument
 from hasa_jax.supernet.narrow_trial import tried_sizes, try_narrow
-from hasa_jax.supernet.types import ApplyFn, Context, Model, ModelSpec
+from hasa_jax.supernet.types import ApplyFn, Context, LinearHead, Model, ModelSpec, Output
 
 
 def from_linen(module: nn.Module, *, dtype: Any = jnp.float32) -> ModelSpec:
@@ -174,7 +174,6 @@ def supernet_of(
         groups=groups,
         num_exits=num_exits,
         moments=_abstract_moments(module, shapes, inputs),
-        picks_positions=_picks_positions(module, shapes, inputs),
         input_shape=inputs.shape[1:],
         input_dtype=inputs.dtype,
     )
@@ -259,7 +258,7 @@ def _apply_fn(module: nn.Module, dtype: Any = jnp.float32) -> ApplyFn:
 
     def apply(
         params: Params, inputs: Any, context: Context, moments: PyTree | None = None
-    ) -> tuple[tuple[jax.Array, ...], PyTree]:
+    ) -> tuple[tuple[Output, ...], PyTree]:
         variables = (
             {"params": params} if moments is None else {"params": params, "moments": moments}
         )
@@ -267,8 +266,12 @@ def _apply_fn(module: nn.Module, dtype: Any = jnp.float32) -> ApplyFn:
         output, state = module.apply(
             variables, inputs, **context_argument(module, context), mutable=["batch_moments"]
         )
-        logits: Any = output if isinstance(output, tuple) else (output,)
-        return cast((logits, state.get("batch_moments", {})), jnp.float32)
+        outputs: Any = output if isinstance(output, tuple) else (output,)
+        # A deferred head computes its products in the model's type.
+        outputs = tuple(
+            each if isinstance(each, LinearHead) else cast(each, jnp.float32) for each in outputs
+        )
+        return outputs, cast(state.get("batch_moments", {}), jnp.float32)
 
     return apply
 
@@ -283,16 +286,6 @@ def _abstract_moments(module: nn.Module, shapes: PyTree, inputs: jax.ShapeDtypeS
             f"{type(module).__name__} draws random numbers while training (dropout?): modules "
             "must be deterministic"
         ) from None
-
-
-def _picks_positions(module: nn.Module, shapes: PyTree, inputs: jax.ShapeDtypeStruct) -> bool:
-    """Returns whether the module computes the logits of two wanted positions as `[2, K]`."""
-    if not context_argument(module, Context()):
-        return False
-    some = Context(wanted=jnp.zeros(2, jnp.int32))
-    apply = functools.partial(_apply_fn(module), context=some)
-    exits = jax.eval_shape(apply, shapes, inputs)[0]
-    return all(len(logits.shape) == 2 and logits.shape[0] == 2 for logits in exits)
 
 
 def _check_narrow(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax.base import IGNORED, ClientMetrics
+from hasa_jax.supernet.types import Output
 
 
 def score_batch(logits: jax.Array, targets: jax.Array, valid: jax.Array) -> ClientMetrics:
@@ -74,11 +75,6 @@ def no_metrics() -> ClientMetrics:
     return ClientMetrics(jnp.float32(0), jnp.int32(0), jnp.int32(0), jnp.int32(0))
 
 
-def mean_loss(sums: ClientMetrics) -> jax.Array:
-    """Returns the mean loss over the targets that have one; 0 if none has."""
-    return sums.loss / jnp.maximum(sums.loss_count, 1)
-
-
 def hide_classes(logits: jax.Array, present: jax.Array) -> jax.Array:
     """Sets the logits of absent classes to 0 (not to minus infinity): HeteroFL's masking.
 
@@ -92,19 +88,58 @@ def hide_classes(logits: jax.Array, present: jax.Array) -> jax.Array:
     return jnp.where(present.reshape((1,) * (logits.ndim - 1) + (-1,)), logits, 0.0)
 
 
+def deepest(outputs: tuple[Output, ...], exits: int | jax.Array) -> tuple[Output, ...]:
+    """Leaves out the exits that cannot be a subnet's deepest one.
+
+    Args:
+      outputs: those of every exit computed.
+      exits: exits that the subnet has: an int, or an int32 scalar.
+
+    Returns:
+      Only the deepest one if it is known, or all; `at_exit` picks it of either.
+    """
+    return (outputs[exits - 1],) if isinstance(exits, int) else outputs
+
+
 def at_exit(logits: Sequence[jax.Array], exits: int | jax.Array) -> jax.Array:
     """Returns the logits of a subnet's deepest exit.
 
     Args:
-      logits: those of every exit computed.
+      logits: those of every exit computed, or only of the deepest one.
       exits: exits that the subnet has: an int, or an int32 scalar.
 
     Returns:
       `[B, ..., K]`.
     """
-    if isinstance(exits, int):
-        return logits[exits - 1]
+    if len(logits) == 1 or isinstance(exits, int):
+        return logits[0 if len(logits) == 1 else exits - 1]
     return jnp.stack(logits)[exits - 1]
+
+
+def score_exit(
+    logits: tuple[jax.Array, ...],
+    targets: jax.Array,
+    valid: jax.Array,
+    extras: tuple[int | jax.Array, jax.Array | None],
+) -> tuple[jax.Array, ClientMetrics]:
+    """Sums cross-entropy at a subnet's deepest exit.
+
+    Args:
+      logits: `[B, ..., K]` of every exit computed, or only of the deepest one.
+      targets: class ids `[B, ...]`.
+      valid: which examples count `[B]`, bool.
+      extras: exits that the subnet has, and the classes whose logits are not hidden `[K]`, bool,
+        or None for all.
+
+    Returns:
+      The sum over the targets, and their metrics.
+    """
+    exits, present = extras
+    own = at_exit(logits, exits)
+    if present is not None:
+        own = hide_classes(own, present)
+    sums = score_batch(own, targets, valid)
+    return sums.loss, sums
 
 
 def _spread(valid: jax.Array, targets: jax.Array) -> jax.Array:

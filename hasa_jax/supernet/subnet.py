@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from hasa_jax.base import Params, PyTree
 from hasa_jax.supernet import units
-from hasa_jax.supernet.types import ApplyFn, Context, Kept, Model
+from hasa_jax.supernet.types import ApplyFn, Context, Kept, Model, Output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +54,12 @@ def forward(
     inputs: Any,
     *,
     valid: jax.Array | None = None,
-    wanted: jax.Array | None = None,
     train: bool = False,
+    defer_logits: bool = False,
     kept: Kept | None = None,
     kept_width: float | jax.Array | None = None,
     moments: PyTree | None = None,
-) -> tuple[tuple[jax.Array, ...], PyTree]:
+) -> tuple[tuple[Output, ...], PyTree]:
     """Runs a subnet's forward pass.
 
     Args:
@@ -67,24 +67,24 @@ def forward(
       params: parameters shaped like `subnet.params`.
       inputs: a batch `[B, ...]`.
       valid: which examples count in batch statistics `[B]`, bool; None for all.
-      wanted: flat positions `[Q]` where logits are wanted; None for everywhere.
       train: whether this is a training step.
+      defer_logits: whether a model of texts may return linear heads in place of logits.
       kept: units of a smaller subnet that is nested in this one, int32 scalars; None for this
         subnet. A subnet of single parameters has no nested one and ignores it.
       kept_width: width of that smaller subnet; that of its largest group if None.
       moments: calibrated moments of static norms, or None.
 
     Returns:
-      Logits of each exit, and the batch's own moments.
+      Logits or the linear head of each exit, and the batch's own moments.
     """
     if kept is None or subnet.ranks is None:
         ranks, own = (subnet.ranks, subnet.kept) if subnet.partial else (None, None)
-        context = Context(subnet.width, ranks, own, valid, wanted, train)
+        context = Context(subnet.width, ranks, own, valid, train, defer_logits)
         used = params if subnet.view is None else subnet.view(params)
     else:
         nested = units.masks(params, subnet.model.axes, subnet.ranks, kept)
         width = units.width_of(subnet.model, kept) if kept_width is None else kept_width
-        context = Context(width, subnet.ranks, kept, valid, wanted, train)
+        context = Context(width, subnet.ranks, kept, valid, train, defer_logits)
         used = jax.tree.map(jnp.multiply, nested, params)
     return subnet.apply(used, inputs, context, moments)
 

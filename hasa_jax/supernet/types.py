@@ -1,6 +1,6 @@
 """Containers and callables of supernets and subnets.
 
-Shape letters are those of `base`; `Q` counts wanted positions.
+Shape letters are those of `base`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import flax.linen as nn
 import flax.struct
 import jax
+import jax.numpy as jnp
 
 from hasa_jax.base import FederatedDataset, Params, PyTree
 
@@ -55,8 +56,8 @@ class Context:
         kept, the others are zero. None if all units at hand are kept.
       kept: `{group: k}` beside `ranks`.
       valid: which examples of the batch count in batch statistics `[B]`, bool; None for all.
-      wanted: flat positions `b T + t` `[Q]` where logits are wanted; None for everywhere. Only
-        models with `picks_positions` are given any.
+      defer_logits: whether a model of texts may return a `LinearHead` in place of logits
+        (static).
       train: whether this is a training step (static).
     """
 
@@ -64,21 +65,47 @@ class Context:
     ranks: Mapping[str, jax.Array] | None = None
     kept: Kept | None = None
     valid: jax.Array | None = None
-    wanted: jax.Array | None = None
     train: bool = flax.struct.field(pytree_node=False, default=False)
+    defer_logits: bool = flax.struct.field(pytree_node=False, default=False)
+
+
+@flax.struct.dataclass
+class LinearHead:
+    """Logits `h W + b` that are not computed yet.
+
+    Attributes:
+      states: inputs `h` of the head `[..., U]`.
+      kernel: `W` `[U, K]`.
+      bias: `b` `[K]`.
+    """
+
+    states: jax.Array
+    kernel: jax.Array
+    bias: jax.Array
+
+    def logits(self) -> jax.Array:
+        """Computes the logits `[..., K]`, in float32."""
+        products = jnp.einsum("...u,uk->...k", self.states, self.kernel)
+        bias = self.bias.reshape((1,) * (products.ndim - 1) + (-1,))
+        return (products + bias).astype(jnp.float32)
+
+
+Output = jax.Array | LinearHead
+"""What an exit returns: logits, or what they are computed from."""
 
 
 class ApplyFn(Protocol):
-    """A forward pass: `(params, inputs [B, ...], context, moments) -> (logits, moments)`.
+    """A forward pass: `(params, inputs [B, ...], context, moments) -> (outputs, moments)`.
 
-    Logits are a tuple, `[B, ..., K]` (`[Q, K]` at wanted positions) for each exit, deepest last.
+    Outputs are a tuple, logits `[B, ..., K]` for each exit, deepest last. Where the context lets
+    a model defer logits, they may be linear heads.
     `moments` in are the calibrated means and variances of static norms, or None to use the
     batch's own; `moments` out are the batch's own, an empty dict if the model has no such norm.
     """
 
     def __call__(
         self, params: Params, inputs: Any, context: Context, moments: PyTree | None = None
-    ) -> tuple[tuple[jax.Array, ...], PyTree]:
+    ) -> tuple[tuple[Output, ...], PyTree]:
         """Runs the forward pass."""
         ...
 
@@ -102,7 +129,6 @@ class Model:
       groups: units of every unit group at full width.
       num_exits: exits, 1 if there is only the last.
       moments: shapes of what calibration makes static; empty without such norms.
-      picks_positions: whether it computes logits only at `Context.wanted`.
       input_shape: shape of one example, without the batch axis, and
       input_dtype: its dtype.
     """
@@ -118,7 +144,6 @@ class Model:
     groups: Mapping[str, int]
     num_exits: int
     moments: PyTree
-    picks_positions: bool
     input_shape: tuple[int, ...]
     input_dtype: Any
 

@@ -9,6 +9,7 @@ import pytest
 
 from hasa_jax.base import IGNORED, UNKNOWN
 from hasa_jax.client.objectives import OBJECTIVES, LocalStep
+from hasa_jax.client.target_chunks import Targets
 
 NUM_CLASSES = 4
 PRESENT = np.array([True, True, False, True])
@@ -38,8 +39,7 @@ def loss_of(name, logits, targets, valid=VALID):
 
     step = LocalStep(
         forward=forward,
-        targets=jnp.asarray(targets),
-        valid=jnp.asarray(valid),
+        targets=Targets(jnp.asarray(targets), jnp.asarray(valid)),
         drawn={"hidden": jnp.int32(3)},
         exits=2,
         present=jnp.asarray(PRESENT),

@@ -187,14 +187,14 @@ def test_the_example_extraction_keeps_the_contract(monkeypatch):
 
 def test_the_example_objective_keeps_the_contract(monkeypatch):
     from hasa_jax.client.objectives.objective import LocalStep
+    from hasa_jax.client.target_chunks import Targets
     from tests.contracts import test_objectives as contract
 
     smoothed = example("hasa_jax/client/objectives/smoothed_cross_entropy.py")
     logits = np.array([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0], [3.0, 3.0, 3.0]], np.float32)
     step = LocalStep(
         forward=lambda kept: ((logits,), {}),
-        targets=np.array([0, 2, hj.IGNORED]),
-        valid=np.array([True, True, False]),
+        targets=Targets(np.array([0, 2, hj.IGNORED]), np.array([True, True, False])),
         drawn=None,
         exits=1,
         present=None,

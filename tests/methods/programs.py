@@ -1,10 +1,12 @@
 """Rounds of a method on a small supernet, with every client in them."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 import hasa_jax as hj
+from hasa_jax.client.target_chunks import Targets
 from hasa_jax.simulation import cohorts
 from tests.support import small
 
@@ -31,8 +33,7 @@ def step_of(forward, target, *, drawn=None, exits=1, present=None, round=0):
     """Makes a local step of one example; `forward(kept)` returns the logits of its exits."""
     return hj.LocalStep(
         lambda *, kept: (forward(kept), {}),
-        np.array([target]),
-        np.array([True]),
+        Targets(jnp.array([target]), jnp.array([True])),
         drawn,
         exits,
         present,

@@ -1,5 +1,7 @@
 """The Transformer, for the next word and for the class of a text."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import pytest
 
 from hasa_jax.base import UserError
 from hasa_jax.models import Transformer, transformer
-from hasa_jax.supernet.types import Context
+from hasa_jax.supernet.types import Context, LinearHead
 from tests.support import small
 
 
@@ -61,7 +63,10 @@ def test_the_data_decide_whether_it_is_causal(kind, causal):
     assert model.shapes["positions"].shape == (small.LENGTH, 32)
     assert model.shapes["layer_1_attention"]["query_kernel"].shape == (32, 4, 8)
     assert ("decoder" in model.shapes) == causal
-    assert model.picks_positions == causal
+    deferred = functools.partial(model.apply, context=Context(defer_logits=True))
+    inputs = jax.ShapeDtypeStruct((2, *model.input_shape), model.input_dtype)
+    outputs = jax.eval_shape(deferred, model.shapes, inputs)[0]
+    assert isinstance(outputs[-1], LinearHead) == causal
 
 
 def test_long_texts_are_refused():

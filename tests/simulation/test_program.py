@@ -108,7 +108,7 @@ def test_the_defaults_are_those_of_the_options():
     mean, _ = program.server_optimizer.update(params, program.server_optimizer.init(params))
     np.testing.assert_array_equal(mean["w"], -params["w"])
     assert program.schedule(jnp.int32(7)) == 1
-    assert program.rule.positions == ()
+    assert program.rule.chunk == 0
 
 
 def test_rules_come_from_the_method_and_the_data():
@@ -121,8 +121,8 @@ def test_rules_come_from_the_method_and_the_data():
     assert rule.optimizer is optimizer
     assert (rule.proximal, rule.levels) == (0.3, (0.2, 0.4, 0.6, 0.8, 1.0))
     assert rule.objective is method.objective
-    assert rule.positions
-    assert all(number % 16 == 0 for number in rule.positions)
+    assert rule.chunk > 0
+    assert rule.chunk % 16 == 0
 
 
 def test_devices_are_all_or_as_many_as_there_are():

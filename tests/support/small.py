@@ -183,10 +183,10 @@ def program(
     optimizer=None,
     client_block=1,
     devices=1,
-    positions=(),
+    chunk=0,
     **training,
 ):
-    """Makes a program of a bound model; logits are everywhere unless `positions` are given."""
+    """Makes a program of a bound model; all logits at once unless a `chunk` is given."""
     names = tuple(str(client) for client in range(data.num_clients))
     made = hj.make_program(
         method or plain(),
@@ -196,7 +196,7 @@ def program(
         training=hj.Training(**{"batch_size": 4, **training}),
         execution=hj.Execution(mode, client_block, devices),
     )
-    return dataclasses.replace(made, rule=made.rule._replace(positions=positions))
+    return dataclasses.replace(made, rule=made.rule._replace(chunk=chunk))
 
 
 def cohort(program, data, sizes, *, weights=None, clients=None, sizes_in_run=None):

@@ -17,8 +17,7 @@ def cross_entropy() -> Objective:
     """
 
     def loss(step: LocalStep) -> tuple[jax.Array, ClientMetrics]:
-        logits = losses.at_exit(step.forward(kept=step.drawn)[0], step.exits)
-        sums = losses.score_batch(logits, step.targets, step.valid)
-        return losses.mean_loss(sums), sums
+        outputs = losses.deepest(step.forward(kept=step.drawn)[0], step.exits)
+        return step.mean(outputs, losses.score_exit, (step.exits, None))
 
     return Objective(loss, name="cross_entropy")

@@ -25,9 +25,7 @@ def masked_cross_entropy() -> Objective:
 
     def loss(step: LocalStep) -> tuple[jax.Array, ClientMetrics]:
         assert step.present is not None
-        logits = losses.at_exit(step.forward(kept=step.drawn)[0], step.exits)
-        logits = losses.hide_classes(logits, step.present)
-        sums = losses.score_batch(logits, step.targets, step.valid)
-        return losses.mean_loss(sums), sums
+        outputs = losses.deepest(step.forward(kept=step.drawn)[0], step.exits)
+        return step.mean(outputs, losses.score_exit, (step.exits, step.present))
 
     return Objective(loss, own_classes=True, name="masked_cross_entropy")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -35,26 +37,38 @@ def multi_exit(
     References:
       ScaleFL, Ilhan, Su and Liu, CVPR 2023.
     """
+    target_loss = functools.partial(_exit_losses, distillation, temperature, detach_teacher)
 
     def loss(step: LocalStep) -> tuple[jax.Array, ClientMetrics]:
         outputs = step.forward(kept=step.drawn)[0]
-        exits = jnp.int32(step.exits)
-        own = losses.at_exit(outputs, step.exits)
-        sums = losses.score_batch(own, step.targets, step.valid)
-        count = jnp.maximum(sums.loss_count, 1)
-        teacher = jax.lax.stop_gradient(own) if detach_teacher else own
         gamma = jnp.where(step.round > first_round, distillation, 0.0)
-        total = jnp.float32(0.0)
-        for level, logits in enumerate(outputs, start=1):
-            values, in_classes = losses.target_losses(logits, step.targets, step.valid)
-            exit_loss = jnp.sum(values) / count
-            if distillation:
-                divergence = _divergence(teacher, logits, in_classes, temperature)
-                exit_loss += jnp.where(level < exits, gamma * divergence / count, 0.0)
-            total += jnp.where(level <= exits, exit_weight(level, exits) * exit_loss, 0.0)
-        return total, sums
+        return step.mean(outputs, target_loss, (jnp.int32(step.exits), gamma))
 
     return Objective(loss, all_exits=True, name="multi_exit")
+
+
+def _exit_losses(
+    distillation: float,
+    temperature: float,
+    detach_teacher: bool,
+    outputs: tuple[jax.Array, ...],
+    targets: jax.Array,
+    valid: jax.Array,
+    extras: tuple[jax.Array, jax.Array],
+) -> tuple[jax.Array, ClientMetrics]:
+    """Sums the weighted losses of all exits over targets."""
+    exits, gamma = extras
+    own = losses.at_exit(outputs, exits)
+    teacher = jax.lax.stop_gradient(own) if detach_teacher else own
+    total = jnp.float32(0.0)
+    for level, logits in enumerate(outputs, start=1):
+        values, in_classes = losses.target_losses(logits, targets, valid)
+        exit_loss = jnp.sum(values)
+        if distillation:
+            divergence = _divergence(teacher, logits, in_classes, temperature)
+            exit_loss += jnp.where(level < exits, gamma * divergence, 0.0)
+        total += jnp.where(level <= exits, exit_weight(level, exits) * exit_loss, 0.0)
+    return total, losses.score_batch(own, targets, valid)
 
 
 def exit_weight(level: int | jax.Array, exits: int | jax.Array) -> jax.Array:

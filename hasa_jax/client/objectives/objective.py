@@ -9,16 +9,19 @@ from typing import Protocol
 import jax
 
 from hasa_jax.base import ClientMetrics, FederatedDataset, PyTree
-from hasa_jax.supernet.types import Kept
+from hasa_jax.client.target_chunks import TargetLoss, Targets, mean_over_targets
+from hasa_jax.supernet.types import Kept, Output
 
 
 class ForwardFn(Protocol):
-    """`(kept) -> (logits of each exit, moments)` of the step's batch at the current parameters.
+    """`(kept) -> (output of each exit, moments)` of the step's batch at the current parameters.
+
+    The outputs of texts are linear heads, if the model has them: see `LocalStep.mean`.
 
     `kept` names a smaller subnet that is nested in the client's; None is the client's own.
     """
 
-    def __call__(self, *, kept: Kept | None) -> tuple[tuple[jax.Array, ...], PyTree]:
+    def __call__(self, *, kept: Kept | None) -> tuple[tuple[Output, ...], PyTree]:
         """Runs the forward pass."""
         ...
 
@@ -29,8 +32,7 @@ class LocalStep:
 
     Attributes:
       forward: the client's forward pass on the step's batch.
-      targets: `[B]` or `[B, T]`, or those at the wanted positions of texts `[Q]`.
-      valid: which examples (or positions) count `[B]` (or `[Q]`), bool.
+      targets: those of the batch.
       drawn: units that ordered dropout drew for this step, None without it.
       exits: exits that the client has, an int or int32 scalar.
       present: which classes occur in the client's training data `[K]`, bool; None unless the
@@ -39,12 +41,27 @@ class LocalStep:
     """
 
     forward: ForwardFn
-    targets: jax.Array
-    valid: jax.Array
+    targets: Targets
     drawn: Kept | None
     exits: int | jax.Array
     present: jax.Array | None
     round: jax.Array
+
+    def mean(
+        self, outputs: tuple[Output, ...], target_loss: TargetLoss, extras: PyTree = ()
+    ) -> tuple[jax.Array, ClientMetrics]:
+        """Averages a loss over the targets that have one; see `mean_over_targets`.
+
+        Args:
+          outputs: of the forward passes that the loss compares.
+          target_loss: `(logits [Q, K] of each output, targets [Q], valid [Q], extras) -> (sum,
+            metrics)`, of any number of targets.
+          extras: arrays that it needs, without a gradient.
+
+        Returns:
+          The mean, and the metrics of the batch.
+        """
+        return mean_over_targets(self.targets, outputs, target_loss, extras)
 
 
 ObjectiveFn = Callable[[LocalStep], tuple[jax.Array, ClientMetrics]]

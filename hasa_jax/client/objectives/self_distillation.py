@@ -24,13 +24,28 @@ def self_distillation() -> Objective:
     """
 
     def loss(step: LocalStep) -> tuple[jax.Array, ClientMetrics]:
-        teacher = losses.at_exit(step.forward(kept=None)[0], step.exits)
-        student = losses.at_exit(step.forward(kept=step.drawn)[0], step.exits)
-        sums = losses.score_batch(teacher, step.targets, step.valid)
-        _, in_classes = losses.target_losses(teacher, step.targets, step.valid)
-        soft = jax.lax.stop_gradient(jax.nn.softmax(teacher))
-        distances = -jnp.sum(soft * jax.nn.log_softmax(student), axis=-1)
-        distances = jnp.sum(jnp.where(in_classes, distances, 0.0))
-        return losses.mean_loss(sums) + distances / jnp.maximum(sums.loss_count, 1), sums
+        teacher = losses.deepest(step.forward(kept=None)[0], step.exits)
+        student = losses.deepest(step.forward(kept=step.drawn)[0], step.exits)
+        return step.mean((*teacher, *student), _distilled, step.exits)
 
     return Objective(loss, teacher=True, name="self_distillation")
+
+
+def _distilled(
+    outputs: tuple[jax.Array, ...],
+    targets: jax.Array,
+    valid: jax.Array,
+    exits: int | jax.Array,
+) -> tuple[jax.Array, ClientMetrics]:
+    """Sums the teacher's loss and the student's distance to it over targets.
+
+    The teacher's exits come first, then as many of the student.
+    """
+    half = len(outputs) // 2
+    teacher = losses.at_exit(outputs[:half], exits)
+    student = losses.at_exit(outputs[half:], exits)
+    sums = losses.score_batch(teacher, targets, valid)
+    _, in_classes = losses.target_losses(teacher, targets, valid)
+    soft = jax.lax.stop_gradient(jax.nn.softmax(teacher))
+    distances = -jnp.sum(soft * jax.nn.log_softmax(student), axis=-1)
+    return sums.loss + jnp.sum(jnp.where(in_classes, distances, 0.0)), sums
