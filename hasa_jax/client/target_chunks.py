@@ -100,7 +100,8 @@ def mean_over_targets(
     heads = tuple(_flat(output) for output in outputs if isinstance(output, LinearHead))
     chunks = -(-largest(count, targets.lane_axis) // targets.chunk)
     scale = 1 / jnp.maximum(count, 1).astype(jnp.float32)
-    mean, sums = _walk(target_loss, targets.chunk, heads, (flat, chunks, scale, extras))
+    found: Any = _walk(target_loss, targets.chunk, heads, (flat, chunks, scale, extras))
+    mean, sums = found
     misses = jnp.sum(flat == UNKNOWN, dtype=jnp.int32)
     # Counts are known before the loop, so that a step does not wait for it to know them.
     return mean, dataclasses.replace(sums, loss_count=count, count=count + misses)
@@ -113,7 +114,7 @@ def _logits(output: Output) -> jax.Array:
 
 def _flat(head: LinearHead) -> LinearHead:
     """Returns a head whose states are a list of positions `[B T, U]`."""
-    return head.replace(states=head.states.reshape(-1, head.states.shape[-1]))
+    return dataclasses.replace(head, states=head.states.reshape(-1, head.states.shape[-1]))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -196,7 +197,9 @@ def _chunk(
     """Returns the heads at the positions of a chunk, the targets there, and which there are."""
     chosen = jax.lax.dynamic_slice_in_dim(order, number * chunk, chunk)
     known = flat.at[chosen].get(mode="fill", fill_value=IGNORED)
-    picked = [head.replace(states=head.states.at[chosen].get(mode="clip")) for head in heads]
+    picked = [
+        dataclasses.replace(head, states=head.states.at[chosen].get(mode="clip")) for head in heads
+    ]
     return tuple(picked), known, chosen < flat.size
 
 

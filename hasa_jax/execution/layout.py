@@ -49,7 +49,8 @@ class Slot:
     """One client's place in a cohort; every entry is a scalar, or `[P, V, L]` for all places.
 
     Attributes:
-      client: client id, int32; -1 marks an empty lane.
+      entry: position in the list of clients that was placed, int32; -1 marks an empty lane.
+      client: client id, int32; -1 in an empty lane.
       width: fraction of units kept.
       kept: units kept in every group of the extraction, `{group: int32}`.
       exits: exits of the client's subnet, int32.
@@ -57,6 +58,7 @@ class Slot:
       steps: local steps that the client has time for, int32.
     """
 
+    entry: Entry
     client: Entry
     width: Entry
     kept: Mapping[str, Entry]
@@ -181,7 +183,7 @@ def place(
 
     Args:
       layout: of this run.
-      clients: client ids `[C]`.
+      clients: client ids `[C]`; evaluations list a client once for each of its sizes.
       sizes: the size of each of them `[C]`.
       weights: their aggregation weights `[C]`.
       num_examples: examples of every client of the population `[N]`.
@@ -240,6 +242,7 @@ def _slots(
     which = np.searchsorted(distinct, sizes)[places]
     # An empty lane has a client's shape, so that no arithmetic on it is special.
     return Slot(
+        entry=places.astype(np.int32),
         client=np.where(taken, clients[places], -1).astype(np.int32),
         width=np.array([shape.width for shape in shapes], np.float32)[which],
         kept={

@@ -202,7 +202,7 @@ class Transformer(nn.Module):
                 shown = rescale(shown, context, self.scaler)
                 # The class of a text is pooled over all its positions, and has few logits.
                 pooled = shown if self.causal else _pooled(shown, present)
-                own = context if self.causal else context.replace(defer_logits=False)
+                own = context if self.causal else dataclasses.replace(context, defer_logits=False)
                 outputs.append(head(pooled, own))
         return joined(outputs)
 

@@ -16,8 +16,14 @@ from hasa_jax.methods.method import Method
 from hasa_jax.numerics import in_32_bits
 from hasa_jax.simulation import cohorts
 from hasa_jax.simulation.draws import DRAWS, scored_round
-from hasa_jax.simulation.evaluation import EvaluationResult, View, chosen_clients, evaluate_view
-from hasa_jax.simulation.feed import SPLITS, Resident, resident
+from hasa_jax.simulation.evaluation import (
+    Evaluation,
+    EvaluationResult,
+    View,
+    chosen_clients,
+    evaluate_views,
+)
+from hasa_jax.simulation.feed import EVALUATED, Resident, resident
 from hasa_jax.simulation.options import Execution, Training
 from hasa_jax.simulation.program import Program, make_program
 from hasa_jax.simulation.round import init_state, scan_rounds
@@ -103,18 +109,23 @@ class FederatedAlgorithm:
         Raises:
           UserError: for another split or draw.
         """
-        if split not in SPLITS[1:]:
-            raise UserError(f"unknown `split` {split!r}: use one of {', '.join(SPLITS[1:])}")
+        if split not in EVALUATED:
+            raise UserError(f"unknown `split` {split!r}: use one of {', '.join(EVALUATED)}")
         if draw not in DRAWS:
             raise UserError(f"unknown `draw` {draw!r}: use one of {', '.join(DRAWS)}")
-        view, done = View(split, "", None, False), int(state.round)
+        done = int(state.round)
         states = jax.tree.map(lambda x: x[None], state)
         sizes = self.allocation.sizes_at(scored_round(done, draw))
-        trials = [self.trial]
-        everyone = [chosen_clients(self.trial, 0)]
-        (found,) = evaluate_view(
-            self.program, view, states, self.feed, trials, done, sizes, draw, everyone
+        evaluation = Evaluation(
+            program=self.program,
+            views=[View(split, "", None, False)],
+            feed=self.feed,
+            trials=[self.trial],
+            sizes_in_run=sizes,
+            draw=draw,
+            clients=[chosen_clients(self.trial, 0)],
         )
+        ((found,),) = evaluate_views(evaluation, states, done)
         return found
 
 

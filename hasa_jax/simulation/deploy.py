@@ -96,6 +96,7 @@ def _subnet(
     """Extracts a client's subnet, truly narrow where the extraction ranks units."""
     model, extraction = program.model, program.extraction
     slot = Slot(
+        entry=jnp.int32(0),
         client=client,
         width=jnp.float32(shape.width),
         kept={group: np.int32(kept) for group, kept in shape.kept},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -20,8 +20,8 @@ from hasa_jax.execution.layout import Cohort, place
 from hasa_jax.execution.sharding import over_trials
 from hasa_jax.simulation import cohorts
 from hasa_jax.simulation.draws import scored_round, scored_state
-from hasa_jax.simulation.evaluation_pass import evaluate_cohort
-from hasa_jax.simulation.feed import Feed, Part
+from hasa_jax.simulation.evaluation_pass import Asked, evaluate_cohort
+from hasa_jax.simulation.feed import EVALUATED, Feed, Part
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.supernet.types import Extraction
@@ -154,101 +154,201 @@ def level_connections(
     }
 
 
-def evaluate_view(
-    program: Program,
-    view: View,
-    states: ServerState,
-    feed: Feed,
-    trials: Sequence[Trial],
-    done: int,
-    sizes_in_run: np.ndarray,
-    draw: str,
-    clients: Sequence[np.ndarray],
-) -> list[EvaluationResult]:
-    """Evaluates one view of every trial.
+class Evaluation(NamedTuple):
+    """What an evaluation needs, beside the states.
 
-    Args:
+    Attributes:
       program: what is run.
-      view: what to evaluate.
-      states: the server's state in each trial `[E]`.
+      views: what to evaluate.
       feed: supplies the data.
       trials: the seeds.
-      done: rounds done.
       sizes_in_run: sizes that clients have in this run, with repeats.
       draw: whose subnets and sizes, one of `draws.DRAWS`.
       clients: ids of the clients to evaluate in each trial, rising and equally many.
+    """
+
+    program: Program
+    views: Sequence[View]
+    feed: Feed
+    trials: Sequence[Trial]
+    sizes_in_run: np.ndarray
+    draw: str
+    clients: Sequence[np.ndarray]
+
+
+def evaluate_views(
+    evaluation: Evaluation, states: ServerState, done: int
+) -> list[list[EvaluationResult]]:
+    """Evaluates all views of every trial in one cohort.
+
+    A client has an entry for each size at which it is evaluated. Both splits are evaluated, and
+    static norms calibrated, in the entry's one turn.
+
+    Args:
+      evaluation: what to evaluate.
+      states: the server's state in each trial `[E]`.
+      done: rounds done.
 
     Returns:
-      A result for each trial.
+      A result for each view and trial.
     """
-    states = scored_state(states, draw)
-    sizes = [trial.allocation.sizes_at(scored_round(done, draw)) for trial in trials]
-    if view.size is not None:
-        sizes = [np.full_like(own, view.size) for own in sizes]
-        sizes_in_run = np.array([view.size])
-    # Views that hide no class share a program, whatever their names.
-    hides = program.method.objective.own_classes and not view.all_classes
+    program, trials = evaluation.program, evaluation.trials
+    kinds = _kinds_of(program, evaluation.views)
+    states = scored_state(states, evaluation.draw)
     sums: list[list[tuple[np.ndarray, ClientMetrics]]] = [[] for _ in trials]
-    for part in feed.parts(view.split, clients):
-        cohort, calibrators = _place(program, view, part, trials, sizes, sizes_in_run)
-        found = jax.device_get(
-            _evaluate_trials(program, hides, states, part.data, part.train, cohort, calibrators)
-        )
+    for part in evaluation.feed.parts(evaluation.clients):
+        cohort, arguments = _arguments(evaluation, kinds, part, done)
+        found = jax.device_get(_evaluate_trials(program, states, *arguments))
         for e, collected in enumerate(sums):
-            one = jax.tree.map(lambda x, e=e: x[e], (cohort.slots.client, found))
-            collected.append(_in_client_order(*one))
+            own = jax.tree.map(lambda x, e=e: x[e], found)
+            by_entry = _by_entry(cohort.slots.entry[e], own, len(kinds))
+            collected.append((part.clients[e], by_entry))
+    sizes = _sizes_at(evaluation, done)
     return [
-        _result(view, trial, own, collected)
-        for trial, own, collected in zip(trials, sizes, sums, strict=True)
+        [
+            _result(view, trial, _size_of(view, own), _of_view(program, view, kinds, collected))
+            for trial, own, collected in zip(trials, sizes, sums, strict=True)
+        ]
+        for view in evaluation.views
     ]
 
 
+def compile_views(evaluation: Evaluation, states: ServerState, done: int) -> None:
+    """Compiles what `evaluate_views` will run, without running it.
+
+    Args:
+      evaluation: what will be evaluated.
+      states: shapes of the server's states then.
+      done: rounds that will be done then.
+    """
+    kinds = _kinds_of(evaluation.program, evaluation.views)
+    part = next(evaluation.feed.parts(evaluation.clients))
+    arguments = _arguments(evaluation, kinds, part, done)[1]
+    _evaluate_trials.lower(evaluation.program, states, *arguments).compile()
+
+
+class _Kind(NamedTuple):
+    """A size of all clients, or None for their own, and whether absent classes are hidden."""
+
+    size: int | None
+    hides: bool
+
+
+def _kind_of(program: Program, view: View) -> _Kind:
+    """Returns the kind of a view; views of one kind share its entries."""
+    return _Kind(view.size, program.method.objective.own_classes and not view.all_classes)
+
+
+def _kinds_of(program: Program, asked: Sequence[View]) -> dict[_Kind, list[bool]]:
+    """Returns the kinds of views, and which splits of each are evaluated."""
+    kinds: dict[_Kind, list[bool]] = {}
+    for view in asked:
+        splits = kinds.setdefault(_kind_of(program, view), [False] * len(EVALUATED))
+        splits[EVALUATED.index(view.split)] = True
+    return kinds
+
+
+def _sizes_at(evaluation: Evaluation, done: int) -> list[np.ndarray]:
+    """Returns the clients' own sizes in each trial `[N]`."""
+    round = scored_round(done, evaluation.draw)
+    return [trial.allocation.sizes_at(round) for trial in evaluation.trials]
+
+
+def _size_of(view: View, own: np.ndarray) -> np.ndarray:
+    """Returns the size at which a view evaluates each client `[N]`."""
+    return own if view.size is None else np.full_like(own, view.size)
+
+
+def _arguments(
+    evaluation: Evaluation, kinds: Mapping[_Kind, list[bool]], part: Part, done: int
+) -> tuple[Cohort, tuple[Any, ...]]:
+    """Places a part's clients at every kind; returns the cohort and all arguments after states."""
+    count = len(part.clients[0])
+    sizes = [
+        np.concatenate([own[ids] if k.size is None else np.full(count, k.size) for k in kinds])
+        for own, ids in zip(_sizes_at(evaluation, done), part.clients, strict=True)
+    ]
+    in_run = [
+        evaluation.sizes_in_run if k.size is None else np.full(len(evaluation.sizes_in_run), k.size)
+        for k in kinds
+    ]
+    cohort, calibrators = _place(evaluation, part, len(kinds), sizes, np.concatenate(in_run))
+    trials = len(evaluation.trials)
+    asked = Asked(
+        splits=np.tile(np.repeat(np.array([*kinds.values()]), count, axis=0), (trials, 1, 1)),
+        hides=np.tile(np.repeat([k.hides for k in kinds], count), (trials, 1)),
+    )
+    return cohort, (part.splits, part.train, asked, cohort, calibrators)
+
+
 def _place(
-    program: Program,
-    view: View,
+    evaluation: Evaluation,
     part: Part,
-    trials: Sequence[Trial],
+    kinds: int,
     sizes: Sequence[np.ndarray],
     sizes_in_run: np.ndarray,
 ) -> tuple[Cohort, Cohort | None]:
-    """Places the clients to evaluate in each trial, and those whose subnets are calibrated."""
-    own = [size[ids] for size, ids in zip(sizes, part.clients, strict=True)]
-    everyone = [np.arange(len(ids)) for ids in part.clients]
-    cohort = _place_chosen(program, view, part, trials, own, everyone, sizes_in_run)
+    """Places the entries to evaluate in each trial, and those whose subnets are calibrated."""
+    program = evaluation.program
+    everyone = [np.arange(len(own)) for own in sizes]
+    cohort = _place_chosen(evaluation, part, kinds, sizes, everyone, sizes_in_run)
     if not program.model.moments:
         return cohort, None
     # As many in every trial and round, so that nothing is compiled again.
-    count = len(part.clients[0])
+    count = len(sizes[0])
     if program.extraction.by_size:
         count = min(len(np.unique(sizes_in_run)), count)
-    chosen = [representatives(program.extraction, size, count) for size in own]
-    return cohort, _place_chosen(program, view, part, trials, own, chosen, sizes_in_run)
+    chosen = [representatives(program.extraction, size, count) for size in sizes]
+    return cohort, _place_chosen(evaluation, part, kinds, sizes, chosen, sizes_in_run)
 
 
 def _place_chosen(
-    program: Program,
-    view: View,
+    evaluation: Evaluation,
     part: Part,
-    trials: Sequence[Trial],
+    kinds: int,
     sizes: Sequence[np.ndarray],
     chosen: Sequence[np.ndarray],
     sizes_in_run: np.ndarray,
 ) -> Cohort:
-    """Places the clients at some positions of a part, for each trial."""
-    examples = [getattr(trial.dataset, view.split).num_examples for trial in trials]
+    """Places some entries of a part, for each trial."""
+    trials = evaluation.trials
+    splits = [[getattr(trial.dataset, s).num_examples for s in EVALUATED] for trial in trials]
     layout = cohorts.layout_of(
-        program,
+        evaluation.program,
         sizes_in_run=sizes_in_run,
         num_clients=len(chosen[0]),
-        most_examples=max(int(own.max()) for own in examples),
+        most_examples=max(int(own.max()) for counts in splits for own in counts),
         trials=len(trials),
     )
-    return cohorts.stack(
-        [
-            place(layout, ids[positions], size[positions], np.ones(len(positions)), own)
-            for ids, positions, size, own in zip(part.clients, chosen, sizes, examples, strict=True)
-        ]
+    placed = []
+    for ids, positions, size, counts in zip(part.clients, chosen, sizes, splits, strict=True):
+        own, weights = np.tile(ids, kinds)[positions], np.ones(len(positions))
+        placed.append(place(layout, own, size[positions], weights, np.sum(counts, axis=0)))
+    return cohorts.stack(placed)
+
+
+def _by_entry(entries: np.ndarray, sums: ClientMetrics, kinds: int) -> ClientMetrics:
+    """Lists sums of a cohort by kind and client, as float64: `[kinds, n, S]`."""
+    order = np.argsort(entries, axis=None, kind="stable")[np.sum(entries < 0) :]
+    return jax.tree.map(
+        lambda x: (
+            np.asarray(x, np.float64)
+            .reshape(-1, x.shape[-1])[order]
+            .reshape(kinds, -1, x.shape[-1])
+        ),
+        sums,
     )
+
+
+def _of_view(
+    program: Program,
+    view: View,
+    kinds: Mapping[_Kind, list[bool]],
+    parts: Sequence[tuple[np.ndarray, ClientMetrics]],
+) -> list[tuple[np.ndarray, ClientMetrics]]:
+    """Returns the sums of one view in each part."""
+    kind, split = [*kinds].index(_kind_of(program, view)), EVALUATED.index(view.split)
+    return [(ids, jax.tree.map(lambda x: x[kind, :, split], sums)) for ids, sums in parts]
 
 
 def representatives(extraction: Extraction, sizes: np.ndarray, count: int) -> np.ndarray:
@@ -268,21 +368,13 @@ def representatives(extraction: Extraction, sizes: np.ndarray, count: int) -> np
     return np.concatenate([first, np.full(count - len(first), first[0])])
 
 
-def _in_client_order(clients: np.ndarray, sums: ClientMetrics) -> tuple[np.ndarray, ClientMetrics]:
-    """Lists the clients of a cohort, rising, and their sums as float64."""
-    # Empty lanes have the id -1, and sort first.
-    order = np.argsort(clients, axis=None, kind="stable")[np.sum(clients < 0) :]
-    ordered = jax.tree.map(lambda x: np.asarray(x, np.float64).reshape(-1)[order], sums)
-    return clients.reshape(-1)[order], ordered
-
-
 def _result(
     view: View,
     trial: Trial,
     sizes: np.ndarray,
     parts: Sequence[tuple[np.ndarray, ClientMetrics]],
 ) -> EvaluationResult:
-    """Divides the sums of all parts."""
+    """Divides the sums of a view in all parts."""
     # Parts may overlap, and a client's sums are the same in both.
     clients, first = np.unique(np.concatenate([ids for ids, _ in parts]), return_index=True)
     sums = jax.tree.map(lambda *leaves: np.concatenate(leaves)[first], *[s for _, s in parts])
@@ -296,17 +388,17 @@ def _result(
     return EvaluationResult(view, names, sizes[clients], loss, accuracy, sums.count, clients)
 
 
-@functools.partial(jax.jit, static_argnames=("program", "hides"))
+@functools.partial(jax.jit, static_argnames="program")
 def _evaluate_trials(
     program: Program,
-    hides: bool,
     states: ServerState,
-    data: ClientData,
+    splits: tuple[ClientData, ...],
     train: ClientData,
+    asked: Asked,
     cohort: Cohort,
     calibrators: Cohort | None,
 ) -> ClientMetrics:
-    """Sums metrics of every trial, `[E, P, V, L]`."""
-    one = functools.partial(evaluate_cohort, program, hides)
+    """Sums metrics of every trial, `[E, P, V, L, S]`."""
+    one = functools.partial(evaluate_cohort, program)
     devices = program.execution.devices
-    return over_trials(one, devices, states, data, train, cohort, calibrators)
+    return over_trials(one, devices, states, splits, train, asked, cohort, calibrators)

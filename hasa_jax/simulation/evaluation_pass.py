@@ -7,7 +7,7 @@ also evaluates one and calibrates one.
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.struct
 import jax
@@ -26,20 +26,36 @@ from hasa_jax.supernet import label_rows
 from hasa_jax.supernet.subnet import Subnet, forward
 
 
+@flax.struct.dataclass
+class Asked:
+    """What is asked of each entry of an evaluated cohort.
+
+    Attributes:
+      splits: whether each split is evaluated `[n, S]`, bool.
+      hides: whether the classes that are absent from the client's training data are hidden `[n]`,
+        bool.
+    """
+
+    splits: Any
+    hides: Any
+
+
 class EvaluationInputs(NamedTuple):
     """What all clients of an evaluation share.
 
     Attributes:
       state: the server's state; the subnets are those of its current round.
-      data: examples to evaluate.
+      splits: examples to evaluate, of all clients in each split.
       train: training examples of all clients, which calibrate static norms, name a client's own
         classes, and inform extractions that look at data.
+      asked: what is evaluated.
       calibrated: moments of the subnets; None for a model without static norms.
     """
 
     state: ServerState
-    data: ClientData
+    splits: tuple[ClientData, ...]
     train: ClientData
+    asked: Asked
     calibrated: Calibrated | None
 
 
@@ -59,26 +75,27 @@ class Calibrated:
 
 def evaluate_cohort(
     program: Program,
-    hides: bool,
     state: ServerState,
-    data: ClientData,
+    splits: tuple[ClientData, ...],
     train: ClientData,
+    asked: Asked,
     cohort: Cohort,
     calibrators: Cohort | None,
 ) -> ClientMetrics:
-    """Evaluates every client's subnet on that client's own examples.
+    """Evaluates every entry's subnet on its client's own examples.
 
     Args:
       program: what is run (static).
-      hides: whether each client's absent classes are hidden, for objectives that train so (static).
       state: the server's state.
-      data: one split of all clients.
+      splits: examples of all clients in each split.
       train: training examples of all clients.
-      cohort: clients and their sizes; full sizes evaluate the supernet.
-      calibrators: clients whose subnets represent those of all, where norms are static.
+      asked: what is evaluated of each entry.
+      cohort: clients and sizes; a client has an entry for each size. Full sizes evaluate the
+        supernet.
+      calibrators: entries whose subnets represent those of all, where norms are static.
 
     Returns:
-      Sums over examples `[P, V, L]`, as the cohort's clients.
+      Sums over examples `[P, V, L, S]`, as the cohort's entries; 0 in splits that are not asked.
     """
     calibrated = None
     if calibrators is not None:
@@ -86,15 +103,16 @@ def evaluate_cohort(
         shared = share_cohort(moments_of, calibrators.layout, axis=0, same=2)
         found = calibrators.slots, shared(calibrators, state, train)[1]
         calibrated = Calibrated(*jax.tree.map(lambda x: jnp.reshape(x, (-1, *x.shape[3:])), found))
-    inputs = EvaluationInputs(state, data, train, calibrated)
-    sums_of = functools.partial(_evaluate_device, program, hides)
+    inputs = EvaluationInputs(state, splits, train, asked, calibrated)
+    sums_of = functools.partial(_evaluate_device, program)
     return share_cohort(sums_of, cohort.layout, axis=0, same=1)(cohort, inputs)[1]
 
 
 def _evaluate_device(
-    program: Program, hides: bool, cohort: Cohort, inputs: EvaluationInputs
+    program: Program, cohort: Cohort, inputs: EvaluationInputs
 ) -> tuple[PyTree, ClientMetrics]:
     """Evaluates the clients of one device `[1, V, L]`."""
+    hides = program.method.objective.own_classes
     classes = label_rows.present_classes(inputs.train) if hides else None
     prepared = prepare(program, inputs.state)
     num_batches = cohort.layout.num_batches
@@ -112,18 +130,29 @@ def _evaluate_slot(
     lane_axis: str | None,
     slot: Slot,
 ) -> tuple[PyTree, ClientMetrics]:
-    """Evaluates one client; nothing is summed over clients."""
-    state, data, client = inputs.state, inputs.data, slot.client
-    subnet = extract(program, state, inputs.train, prepared, slot, bucket)
-    batch_size = program.training.batch_size
+    """Evaluates one entry; nothing is summed over clients."""
+    asked = jax.tree.map(lambda x: jnp.asarray(x)[slot.entry], inputs.asked)
+    subnet = extract(program, inputs.state, inputs.train, prepared, slot, bucket)
     task = EvaluationTask(
-        batches=batching.sequential_batches(data, client, num_batches, batch_size),
-        moments=_moments_of(program, subnet, client, inputs.calibrated),
-        present=None if classes is None else classes[client],
+        batches=tuple(
+            _batches_of(program, data, slot.client, num_batches, asked.splits[number])
+            for number, data in enumerate(inputs.splits)
+        ),
+        moments=_moments_of(program, subnet, slot, inputs.calibrated),
+        present=None if classes is None else classes[slot.client] | ~asked.hides,
         chunk=program.rule.chunk,
         lane_axis=lane_axis,
     )
-    return (), evaluate_client(subnet, data, task)
+    return (), evaluate_client(subnet, inputs.splits, task)
+
+
+def _batches_of(
+    program: Program, data: ClientData, client: jax.Array, num_batches: int, asked: jax.Array
+) -> batching.Batches:
+    """Returns a client's batches of a split; none if it is not asked."""
+    batch_size = program.training.batch_size
+    batches = batching.sequential_batches(data, client, num_batches, batch_size)
+    return batches._replace(used=jnp.where(asked, batches.used, 0))
 
 
 def _calibrate_device(
@@ -153,13 +182,13 @@ def _calibrate_slot(
 
 
 def _moments_of(
-    program: Program, subnet: Subnet, client: jax.Array, calibrated: Calibrated | None
+    program: Program, subnet: Subnet, slot: Slot, calibrated: Calibrated | None
 ) -> PyTree | None:
-    """Finds the moments of a client's subnet."""
+    """Finds the moments of an entry's subnet."""
     if calibrated is None:
         return None
     slots = calibrated.slots
-    alike = slots.client == client
+    alike = slots.entry == slot.entry
     if program.extraction.by_size:
         same = [slots.kept[name] == kept for name, kept in subnet.kept.items()]
         alike = jnp.stack([slots.exits == subnet.exits, *same]).all(axis=0)

@@ -23,7 +23,11 @@ from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.supernet.types import Model
 
-SPLITS = ("train", "validation", "test")
+EVALUATED = ("validation", "test")
+"""Splits that are evaluated."""
+
+SPLITS = ("train", *EVALUATED)
+"""All splits."""
 
 
 class Part(NamedTuple):
@@ -31,12 +35,12 @@ class Part(NamedTuple):
 
     Attributes:
       clients: their ids in each trial, equally many `[n]`.
-      data: their examples of the split, on the device `[E, ...]`.
+      splits: their examples of `EVALUATED`, on the device `[E, ...]`.
       train: their training examples, likewise.
     """
 
     clients: Sequence[np.ndarray]
-    data: ClientData
+    splits: tuple[ClientData, ...]
     train: ClientData
 
 
@@ -47,7 +51,7 @@ class Feed(Protocol):
         """Yields data and cohorts of stretches of rounds: leaves `[E, ...]` and `[E, R, ...]`."""
         ...
 
-    def parts(self, split: str, clients: Sequence[np.ndarray]) -> Iterator[Part]:
+    def parts(self, clients: Sequence[np.ndarray]) -> Iterator[Part]:
         """Yields parts that hold some clients of each trial, rising and equally many."""
         ...
 
@@ -78,9 +82,10 @@ class Resident:
         ]
         yield self.splits["train"], cohorts.stack(drawn)
 
-    def parts(self, split: str, clients: Sequence[np.ndarray]) -> Iterator[Part]:
+    def parts(self, clients: Sequence[np.ndarray]) -> Iterator[Part]:
         """Yields one part."""
-        yield Part(clients, self.splits[split], self.splits["train"])
+        splits = tuple(self.splits[split] for split in EVALUATED)
+        yield Part(clients, splits, self.splits["train"])
 
 
 def resident(program: Program, trials: Sequence[Trial], layout: Layout) -> Resident:
@@ -114,22 +119,22 @@ class Streamed:
             cohort = cohorts.stack([cohorts.stack([own[round]]) for own in self.drawn])
             yield self._put("train", clients, self.capacity), cohort
 
-    def parts(self, split: str, clients: Sequence[np.ndarray]) -> Iterator[Part]:
+    def parts(self, clients: Sequence[np.ndarray]) -> Iterator[Part]:
         """Yields sets of equally many clients."""
         examples = {
             name: [
                 getattr(trial.dataset, name).num_examples[own]
                 for trial, own in zip(self.trials, clients, strict=True)
             ]
-            for name in (split, "train")
+            for name in SPLITS
         }
         limit = self.capacity * len(self.trials)
-        sets = client_sets([*examples[split], *examples["train"]], limit)
+        sets = client_sets([own for name in SPLITS for own in examples[name]], limit)
         room = {name: max(most_examples(own, sets) for own in examples[name]) for name in examples}
         for positions in sets:
             chosen = [own[positions] for own in clients]
-            data, train = (self._put(name, chosen, room[name]) for name in (split, "train"))
-            yield Part(chosen, data, train)
+            train, *splits = (self._put(name, chosen, room[name]) for name in SPLITS)
+            yield Part(chosen, tuple(splits), train)
 
     def _put(self, split: str, clients: Sequence[np.ndarray], room: int) -> ClientData:
         """Puts the examples of some clients of each trial on the device."""

@@ -212,9 +212,10 @@ def _evaluation(program: Program, trial: Trial, layout: Layout, own: int) -> int
     # Calibration sees mixed batches of the size that `batches.mixed_batches` gives them.
     train = trial.dataset.train
     batch = min(CALIBRATION_BATCH, len(train.targets))
-    kinds = len(set(layout.sizes)) if program.extraction.by_size else train.num_clients
+    # Each client is scored at its own size and at full size.
+    kinds = len({*layout.sizes}) + 1 if program.extraction.by_size else 2 * train.num_clients
     calibration = layout.lanes * (own + _forward_bytes(model, batch))
-    return max(1, kinds) * _bytes(model.moments) + max(clients, calibration)
+    return kinds * _bytes(model.moments) + max(clients, calibration)
 
 
 def _forward_bytes(model: Model, batch: int) -> int:
@@ -359,6 +360,7 @@ class _Step(NamedTuple):
 def _trace_step(program: Program, layout: Layout, state: ServerState, data: ClientData) -> _Step:
     """Traces a local step of the largest bucket."""
     slot = Slot(
+        entry=jax.ShapeDtypeStruct((), jnp.int32),
         client=jax.ShapeDtypeStruct((), jnp.int32),
         width=jax.ShapeDtypeStruct((), jnp.float32),
         kept={

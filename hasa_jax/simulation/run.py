@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +19,15 @@ from hasa_jax.execution.layout import Cohort
 from hasa_jax.numerics import in_32_bits
 from hasa_jax.server.aggregation import all_finite
 from hasa_jax.simulation import cohorts, feed, health, records
+from hasa_jax.simulation.ahead import compiled_ahead
 from hasa_jax.simulation.checkpoint import Checkpoints, Saved
 from hasa_jax.simulation.columns import Columns, joined
 from hasa_jax.simulation.evaluation import (
+    Evaluation,
     EvaluationResult,
     chosen_clients,
-    evaluate_view,
+    compile_views,
+    evaluate_views,
     level_connections,
     views,
 )
@@ -108,16 +112,26 @@ def run_trials(
     devices = program.execution.devices
     source = _feed(program, trials, sizes_in_run, num_rounds)
     states = jax.tree.map(lambda *x: jnp.stack(x), *[init_state(program, t.key) for t in trials])
-    clients = [chosen_clients(trial, reporting.eval_clients) for trial in trials]
+    evaluation = Evaluation(
+        program=program,
+        views=views(program, reporting.levels),
+        feed=source,
+        trials=trials,
+        sizes_in_run=sizes_in_run,
+        draw=reporting.draw,
+        clients=[chosen_clients(trial, reporting.eval_clients) for trial in trials],
+    )
     done, states, record = _latest(checkpoints, states, trials, num_rounds)
     for evaluated in record:
         _write(evaluated, writers)
     states = sharding.put(states, devices, len(trials))
     seconds, updates = _seconds_of(record), _updates_of(record, len(trials))
-    stopping = False
+    started, stopping = False, False
     while done < num_rounds and not stopping:
         first, done = done, min(done + reporting.eval_every, num_rounds)
-        states, spent, found = _train(program, states, source, trials, first, done)
+        with contextlib.nullcontext() if started else _evaluation_ahead(evaluation, states, done):
+            states, spent, found = _train(program, states, source, trials, first, done)
+        started = True
         updates = [
             Updates(*map(sum, zip(*pair, strict=True))) for pair in zip(updates, found, strict=True)
         ]
@@ -128,7 +142,7 @@ def run_trials(
             )
             for trial, found, connections, own in zip(
                 trials,
-                _evaluate(program, states, source, trials, done, sizes_in_run, reporting, clients),
+                _evaluate(evaluation, states, done),
                 _connections(program, states, len(trials), reporting.levels),
                 updates,
                 strict=True,
@@ -217,24 +231,29 @@ _finite = jax.jit(jax.vmap(all_finite))
 """Returns for each trial whether all parameters are finite `[E]`."""
 
 
+def _evaluation_ahead(
+    evaluation: Evaluation, states: ServerState, done: int
+) -> contextlib.AbstractContextManager[None]:
+    """Compiles the evaluation after some rounds, in a thread, while they are trained."""
+    if evaluation.program.execution.stream:
+        return contextlib.nullcontext()  # Placing the data of its clients would take long.
+    shapes = jax.tree.map(_shape_of, states)
+    return compiled_ahead(functools.partial(in_32_bits(compile_views), evaluation, shapes, done))
+
+
+def _shape_of(array: jax.Array) -> jax.ShapeDtypeStruct:
+    """Returns an array's shape, and where it is if it must stay there."""
+    sharding = array.sharding if array.committed else None
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
+
+
 def _evaluate(
-    program: Program,
-    states: ServerState,
-    source: feed.Feed,
-    trials: Sequence[Trial],
-    done: int,
-    sizes_in_run: np.ndarray,
-    reporting: Reporting,
-    clients: Sequence[np.ndarray],
+    evaluation: Evaluation, states: ServerState, done: int
 ) -> list[list[EvaluationResult]]:
     """Evaluates all views, and refuses losses that are not finite; a list for each trial."""
-    draw = reporting.draw
-    by_view = [
-        evaluate_view(program, view, states, source, trials, done, sizes_in_run, draw, clients)
-        for view in views(program, reporting.levels)
-    ]
+    by_view = evaluate_views(evaluation, states, done)
     by_trial = [list(found) for found in zip(*by_view, strict=True)]
-    for trial, found in zip(trials, by_trial, strict=True):
+    for trial, found in zip(evaluation.trials, by_trial, strict=True):
         health.check_losses(trial, found, done)
     return by_trial
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterable, Iterator
 
@@ -15,18 +16,19 @@ def stopwatch() -> Iterator[dict[str, float]]:
     """Measures wall seconds, and how many of them went into making programs.
 
     Making a program is tracing, lowering, and compiling it or fetching it from the persistent
-    compilation cache.
+    compilation cache. Programs that other threads make meanwhile do not count.
 
     Yields:
       A dict whose entries `wall` and `compile` are set when the block ends.
     """
     seconds = {"wall": 0.0, "compile": 0.0}
     spans: list[tuple[float, float]] = []
+    own = threading.get_ident()
 
     def listen(event: str, start_time: float, end_time: float, **kwargs: str | int) -> None:
         del kwargs
         # The backend's span includes what the cache takes to read or write.
-        if event.startswith("/jax/core/compile/"):
+        if event.startswith("/jax/core/compile/") and threading.get_ident() == own:
             spans.append((start_time, end_time))
 
     jax.monitoring.register_event_time_span_listener(listen)

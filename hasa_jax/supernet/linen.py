@@ -18,7 +18,7 @@ from hasa_jax.base import FederatedDataset, Params, PyTree, UserError
 from hasa_jax.supernet import units
 from hasa_jax.supernet.context_argument import context_argument
 from hasa_jax.supernet.narrow_trial import tried_sizes, try_narrow
-from hasa_jax.supernet.types import ApplyFn, Context, LinearHead, Model, ModelSpec, Output
+from hasa_jax.supernet.types import ApplyFn, Context, LinearHead, Model, ModelSpec
 
 
 def from_linen(module: nn.Module, *, dtype: Any = jnp.float32) -> ModelSpec:
@@ -258,7 +258,7 @@ def _apply_fn(module: nn.Module, dtype: Any = jnp.float32) -> ApplyFn:
 
     def apply(
         params: Params, inputs: Any, context: Context, moments: PyTree | None = None
-    ) -> tuple[tuple[Output, ...], PyTree]:
+    ) -> tuple[tuple[Any, ...], PyTree]:
         variables = (
             {"params": params} if moments is None else {"params": params, "moments": moments}
         )

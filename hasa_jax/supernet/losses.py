@@ -111,8 +111,8 @@ def at_exit(logits: Sequence[jax.Array], exits: int | jax.Array) -> jax.Array:
     Returns:
       `[B, ..., K]`.
     """
-    if len(logits) == 1 or isinstance(exits, int):
-        return logits[0 if len(logits) == 1 else exits - 1]
+    if len(logits) == 1:
+        return logits[0]
     return jnp.stack(logits)[exits - 1]
 
 

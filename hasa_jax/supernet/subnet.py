@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from hasa_jax.base import Params, PyTree
 from hasa_jax.supernet import units
-from hasa_jax.supernet.types import ApplyFn, Context, Kept, Model, Output
+from hasa_jax.supernet.types import ApplyFn, Context, Kept, Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ def forward(
     kept: Kept | None = None,
     kept_width: float | jax.Array | None = None,
     moments: PyTree | None = None,
-) -> tuple[tuple[Output, ...], PyTree]:
+) -> tuple[tuple[Any, ...], PyTree]:
     """Runs a subnet's forward pass.
 
     Args:

@@ -105,7 +105,7 @@ class ApplyFn(Protocol):
 
     def __call__(
         self, params: Params, inputs: Any, context: Context, moments: PyTree | None = None
-    ) -> tuple[tuple[Output, ...], PyTree]:
+    ) -> tuple[tuple[Any, ...], PyTree]:
         """Runs the forward pass."""
         ...
 

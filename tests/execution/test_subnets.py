@@ -25,6 +25,7 @@ DEEP = hj.EXTRACTIONS["depth_width"]()
 def slot_of(shape):
     """Returns the slot of client 1."""
     return Slot(
+        entry=jnp.int32(0),
         client=jnp.int32(1),
         width=jnp.float32(shape.width),
         kept={group: jnp.int32(count) for group, count in shape.kept},

@@ -80,6 +80,7 @@ def inside(program, state, train, slot, inputs):
 def slot_of(program, client, size):
     shape = program.extraction.shape(program.model, size)
     return Slot(
+        entry=jnp.int32(0),
         client=jnp.int32(client),
         width=jnp.float32(shape.width),
         kept={group: jnp.int32(count) for group, count in shape.kept},

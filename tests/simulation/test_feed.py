@@ -236,6 +236,6 @@ def test_all_data_is_put_on_the_devices_once():
     assert data is source.splits["train"]
     assert cohort.slots.client.shape[:2] == (1, 4)
     chosen = [np.array([1, 4])]
-    (part,) = source.parts("test", chosen)
+    (part,) = source.parts(chosen)
     assert part.clients is chosen
-    assert part.data is source.splits["test"]
+    assert part.splits == (source.splits["validation"], source.splits["test"])

@@ -20,7 +20,7 @@ from hasa_jax.models.mlp import MLP as Perceptron
 from hasa_jax.models.resnet18 import ResNet18
 from hasa_jax.models.transformer import Transformer
 from hasa_jax.simulation import cohorts
-from hasa_jax.simulation.evaluation_pass import evaluate_cohort
+from hasa_jax.simulation.evaluation_pass import Asked, evaluate_cohort
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.subnet import Subnet
 from hasa_jax.supernet.types import Model
@@ -268,14 +268,16 @@ def evaluate(program, state, data, cohort, *, calibrators=None, hides=False):
     """
     if program.model.moments:
         calibrators = calibrators or cohort
-    sums = _evaluate(program, hides, state, data, data, cohort, calibrators)
-    sums = by_client(cohort, sums)
+    count = cohort.layout.num_clients
+    asked = Asked(splits=np.ones((count, 1), bool), hides=np.full(count, hides))
+    sums = _evaluate(program, state, (data,), data, asked, cohort, calibrators)
+    sums = by_client(cohort, jax.tree.map(lambda x: x[..., 0], sums))
     return sums.loss / sums.loss_count, sums.correct / sums.count
 
 
 # Eager JAX is slow enough to matter in a test suite.
 _init = jax.jit(lambda model, key: model.init(key), static_argnums=0)
-_evaluate = jax.jit(evaluate_cohort, static_argnums=(0, 1))
+_evaluate = jax.jit(evaluate_cohort, static_argnums=0)
 jitted_batches = jax.jit(batches.shuffled_batches, static_argnums=(3, 4, 5))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 
@@ -21,7 +21,7 @@ class ForwardFn(Protocol):
     `kept` names a smaller subnet that is nested in the client's; None is the client's own.
     """
 
-    def __call__(self, *, kept: Kept | None) -> tuple[tuple[Output, ...], PyTree]:
+    def __call__(self, *, kept: Kept | None) -> tuple[tuple[Any, ...], PyTree]:
         """Runs the forward pass."""
         ...
 
