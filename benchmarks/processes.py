@@ -136,3 +136,4 @@ def taking_turns(command: Sequence[str], env: Mapping[str, str]) -> Iterator[Tur
             process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             process.kill()
+        answers.close()

@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks import processes
 from benchmarks.peers import memory
+from benchmarks.peers.batches import load
 from benchmarks.peers.known import PEERS, WORKLOADS
 from benchmarks.peers.table import markdown
 from benchmarks.rounds import add_engine_flags
@@ -121,6 +122,7 @@ def measure(given: argparse.Namespace, peer: str, workload: str, batches: str) -
         "peer": peer,
         "version": version(_python(given, peer), PEERS[peer].package),
         "workload": workload,
+        "num_classes": load(batches).num_classes,  # Real titles have more words than synthetic.
         "setting_name": PEERS[peer].setting,
         "setting": fastest,
         "seconds_by_setting": trials,
@@ -199,7 +201,7 @@ def _fastest(
       env: their environment.
 
     Returns:
-      The setting of the fastest, and seconds of a round by setting; these are empty for a single one.
+      The setting of the fastest, and seconds of a round by setting; none if there is one command.
     """
     trials = {}
     if len(commands) > 1:
