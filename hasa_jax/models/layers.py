@@ -199,8 +199,9 @@ class Norm(nn.Module):
         weights = valid.astype(inputs.dtype)
         outputs, (mean, variance, count) = normalise_batch(inputs, gain, shift, weights)
         if self.kind == "static":
-            unbiased = variance * (count / jnp.maximum(count - 1, 1))
-            for name, value in (("mean", mean), ("var", unbiased)):
+            unbiased: Any = variance * (count / jnp.maximum(count - 1, 1))
+            moments: dict[str, Any] = {"mean": mean, "var": unbiased}
+            for name, value in moments.items():
                 self.sow("batch_moments", name, value, reduce_fn=lambda _, new: new)
         return outputs
 
