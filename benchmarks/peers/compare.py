@@ -64,6 +64,10 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     given.pairs = [(p, w) for p in peers for w in workloads if w in PEERS[p].workloads]
     if not given.pairs:
         parser.error(f"{', '.join(peers)} does not run {', '.join(workloads)}")
+    for peer in {peer for peer, _ in given.pairs} if given.setting else ():
+        known = PEERS[peer].settings
+        if given.setting not in known:
+            parser.error(f"{peer} has no setting {given.setting!r}: use one of {', '.join(known)}")
     if given.repeats < 1:
         parser.error("--repeats must be at least 1")
     return given
@@ -173,6 +177,25 @@ def missing(given: argparse.Namespace) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+def kept(path: pathlib.Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """Reads the records of a file.
+
+    Args:
+      path: the file; it need not exist.
+
+    Returns:
+      The records, by peer and workload.
+
+    Raises:
+      ValueError: if other things are in it.
+    """
+    text = path.read_text(encoding="utf-8") if path.is_file() else "[]"
+    try:
+        return {(each["peer"], each["workload"]): each for each in json.loads(text)}
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise ValueError(f"{path} holds no comparisons: name another file in --out") from None
+
+
 def keep(path: pathlib.Path, record: dict[str, Any]) -> None:
     """Writes a record to a file, in the place of that of the same peer and workload.
 
@@ -182,8 +205,7 @@ def keep(path: pathlib.Path, record: dict[str, Any]) -> None:
       path: the file.
       record: the record.
     """
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    merged = {(each["peer"], each["workload"]): each for each in stored}
+    merged = kept(path)
     pair = record["peer"], record["workload"]
     if "not_measured" not in record or "ours" not in merged.get(pair, {}):
         merged[pair] = record
@@ -249,6 +271,10 @@ def main() -> None:
     if lines := missing(given):
         print("\n".join(lines), file=sys.stderr)
         sys.exit(2)
+    try:
+        kept(given.out)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     records = []
     with tempfile.TemporaryDirectory() as folder:
         for peer, workload in given.pairs:

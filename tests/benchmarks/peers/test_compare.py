@@ -71,6 +71,7 @@ def test_names_repeat_or_stand_between_commas():
         (["--peer=tff"], "unknown peer 'tff': use one of torch, torch-padded, fedjax, pfl, flower"),
         (["--workload=bert"], "unknown workload 'bert': use one of cnn, mlp"),
         (["--peer=fedjax", "--workload=cnn"], "fedjax does not run cnn"),
+        (["--peer=pfl", "--setting=jit"], "pfl has no setting 'jit': use one of 1"),
         (["--repeats=0"], "--repeats must be at least 1"),
     ],
 )
@@ -159,3 +160,16 @@ def test_a_figure_stays_where_a_later_run_has_none(tmp_path):
     compare.keep(out, record("torch", "cnn"))
     compare.keep(out, failed)
     assert json.loads(out.read_text(encoding="utf-8")) == [record("torch", "cnn")]
+
+
+@pytest.mark.parametrize("text", ["[{}]", "[1]", "{", "3"])
+def test_a_file_of_something_else_is_not_written_over(text, monkeypatch, capsys, environments):
+    out = environments / "other.json"
+    out.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["x", f"--environments={environments}", f"--out={out}"])
+    with pytest.raises(
+        SystemExit, match=r"^error: .*other.json holds no comparisons: name another"
+    ):
+        compare.main()
+    assert out.read_text(encoding="utf-8") == text
+    assert capsys.readouterr().out == ""
