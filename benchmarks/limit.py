@@ -20,7 +20,7 @@ from hasa_jax.supernet import costs
 
 FLOAT_BYTES = 4
 
-_EXPLORED, _MOST_EXPLORED = 0.98, 24
+_EXPLORED, _MOST_EXPLORED = 0.95, 16
 """Share of the seconds of all products whose products are tried in every form, and how many."""
 
 _MOST_CLIENTS, _MOST_STACK = 64, 2**28

@@ -193,10 +193,10 @@ def test_what_takes_most_is_tried_in_every_form():
     products = [product_of(1, 1, number) for number in range(1, 31)]
     times = dict.fromkeys(products, 1.0)
     best = {product: best_of(0.5**product.macs) for product in products}
-    # 1 - 1/64 of all is more than .98, and 1 - 1/32 is not.
-    assert limit._most_costly(times, best) == products[:6]
+    # 1 - 1/32 of all is more than .95, and 1 - 1/16 is not.
+    assert limit._most_costly(times, best) == products[:5]
     even = {product: best_of(1.0) for product in products}
-    assert len(limit._most_costly(times, even)) == 24
+    assert len(limit._most_costly(times, even)) == 16
 
 
 def test_timing_again_keeps_the_least():
