@@ -105,11 +105,10 @@ def measure(given: argparse.Namespace, peer: str, workload: str, batches: str) -
                 (commands[fastest], env),
             )
         ]
-        repeats = [_repeats(process) for process in both]
-        seconds = [
-            [process.ask(number) for process, number in zip(both, repeats, strict=True)]
-            for _ in range(given.repeats)
-        ]
+        first, repeats = zip(*map(_first_turn, both), strict=True)
+        seconds = [first] if max(repeats) == 1 else []
+        while len(seconds) < given.repeats:
+            seconds.append(tuple(p.ask(number) for p, number in zip(both, repeats, strict=True)))
         ours, theirs = (
             {
                 "seconds": statistics.median(turns),
@@ -124,7 +123,7 @@ def measure(given: argparse.Namespace, peer: str, workload: str, batches: str) -
         )
     return {
         "peer": peer,
-        "version": version(_python(given, peer), PEERS[peer].package),
+        "version": version(_python(given, peer), PEERS[peer].packages),
         "workload": workload,
         "num_classes": load(batches).num_classes,  # Real titles have more words than synthetic.
         "setting_name": PEERS[peer].setting,
@@ -137,22 +136,26 @@ def measure(given: argparse.Namespace, peer: str, workload: str, batches: str) -
     }
 
 
-def version(python: str, package: str) -> str | None:
-    """Returns the version of a package in an environment.
+def version(python: str, packages: Sequence[str]) -> str | None:
+    """Returns the version of the first of some packages, once all of them are imported.
+
+    So their files are read before a start is timed.
 
     Args:
-      python: its interpreter.
-      package: the package.
+      python: an interpreter.
+      packages: names that can be imported.
 
     Returns:
-      The version; None if it, or the interpreter, is not there.
+      The version; None if a package, or the interpreter, is not there.
     """
-    text = f"import importlib.metadata as found; print(found.version({package!r}))"
+    text = (
+        f"import importlib.metadata as m, {', '.join(packages)}; print(m.version('{packages[0]}'))"
+    )
     try:
         done = subprocess.run([python, "-c", text], capture_output=True, text=True, check=False)
     except OSError:
         return None
-    return None if done.returncode else done.stdout.strip()
+    return None if done.returncode else done.stdout.splitlines()[-1]
 
 
 def missing(given: argparse.Namespace) -> list[str]:
@@ -166,11 +169,11 @@ def missing(given: argparse.Namespace) -> list[str]:
     """
     lines = []
     for peer in dict.fromkeys(peer for peer, _ in given.pairs):
-        name, package = PEERS[peer].environment, PEERS[peer].package
-        if version(_python(given, peer), package) is None:
+        name, packages = PEERS[peer].environment, PEERS[peer].packages
+        if version(_python(given, peer), packages) is None:
             folder = given.environments / name
             lines.append(
-                f"error: no {package} in {folder}: make it with `python3 -m venv {folder} && "
+                f"error: no {packages[0]} in {folder}: make it with `python3 -m venv {folder} && "
                 f"{folder}/bin/pip install -r benchmarks/peers/requirements-{name}.txt`, or name "
                 "the folder above it in --environments"
             )
@@ -229,15 +232,16 @@ def _fastest(
     if len(commands) > 1:
         for setting, command in commands.items():
             with processes.taking_turns(command, env) as process:
-                trials[setting] = process.ask(_repeats(process))
+                _, repeats = _first_turn(process)
+                trials[setting] = process.ask(repeats)
     return min(commands, key=lambda setting: trials.get(setting, 0.0)), trials
 
 
-def _repeats(process: processes.Turns) -> int:
-    """Returns how often a process repeats its rounds in a turn."""
+def _first_turn(process: processes.Turns) -> tuple[float, int]:
+    """Runs a round; returns its seconds, and how often to repeat it in a turn."""
     began = time.perf_counter()
-    process.ask(1)
-    return max(1, round(_TURN_SECONDS / (time.perf_counter() - began)))
+    seconds = process.ask(1)
+    return seconds, max(1, round(_TURN_SECONDS / (time.perf_counter() - began)))
 
 
 def _names(

@@ -13,7 +13,7 @@ class Peer(NamedTuple):
 
     Attributes:
       environment: folder of its virtual environment, and name of its list of requirements.
-      package: what has to be there.
+      packages: what it imports; the first gives the version.
       module: has `run(workload, path, setting, report)`.
       workloads: those that it runs.
       setting: what can be set.
@@ -22,7 +22,7 @@ class Peer(NamedTuple):
     """
 
     environment: str
-    package: str
+    packages: tuple[str, ...]
     module: str
     workloads: tuple[str, ...]
     setting: str
@@ -43,12 +43,18 @@ _FLOWER = "benchmarks.peers.flower"
 _TEXTS, _IMAGES = ("titles", "transformer"), ("cnn", "resnet18")
 
 PEERS: dict[str, Peer] = {
-    "torch": Peer("torch", "torch", _LOOP, (*_TEXTS, *_IMAGES), "threads", _THREADS, {}),
-    "torch-padded": Peer("torch", "torch", _PADDED, _TEXTS, "threads", _THREADS, {}),
-    "fedjax": Peer("fedjax", "fedjax", _FEDJAX, ("mlp",), "backend", ("jit", "pmap"), {}),
-    "pfl": Peer("pfl", "pfl", _PFL, ("mlp",), "threads", _THREADS, {}),
+    "torch": Peer("torch", ("torch",), _LOOP, (*_TEXTS, *_IMAGES), "threads", _THREADS, {}),
+    "torch-padded": Peer("torch", ("torch",), _PADDED, _TEXTS, "threads", _THREADS, {}),
+    "fedjax": Peer("fedjax", ("fedjax",), _FEDJAX, ("mlp",), "backend", ("jit", "pmap"), {}),
+    "pfl": Peer("pfl", ("pfl", "torch"), _PFL, ("mlp",), "threads", _THREADS, {}),
     "flower": Peer(
-        "flower", "flwr", _FLOWER, ("cnn", "mlp"), "threads of a client", _THREADS, _QUIET
+        "flower",
+        ("flwr", "ray", "torch"),
+        _FLOWER,
+        ("cnn", "mlp"),
+        "threads of a client",
+        _THREADS,
+        _QUIET,
     ),
 }
 """The peers, by name."""

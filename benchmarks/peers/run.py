@@ -27,9 +27,10 @@ def main() -> None:
     parser.add_argument("--on_request", action="store_true", help="rounds for each line read")
     given = parser.parse_args()
     peer = PEERS[given.peer]
-    if importlib.util.find_spec(peer.package) is None:
-        print(f"error: {sys.executable} has no {peer.package}", file=sys.stderr)
-        sys.exit(2)
+    for package in peer.packages:
+        if importlib.util.find_spec(package) is None:
+            print(f"error: {sys.executable} has no {package}", file=sys.stderr)
+            sys.exit(2)
     os.environ.update(peer.variables)
     report = functools.partial(turns.report, repeats=given.repeats, on_request=given.on_request)
     importlib.import_module(peer.module).run(given.workload, given.batches, given.setting, report)

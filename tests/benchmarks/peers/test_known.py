@@ -29,7 +29,7 @@ def test_requirements_are_exact_and_have_the_package(name):
     lines = [line for line in text.splitlines() if line and line[0] != "#"]
     assert all(re.fullmatch(r"[\w.\[\]-]+==[\d.]+", line) for line in lines), lines
     packages = {re.split(r"[=\[]", line)[0] for line in lines}
-    assert {peer.package for peer in PEERS.values() if peer.environment == name} <= packages
+    assert {peer.packages[0] for peer in PEERS.values() if peer.environment == name} <= packages
 
 
 def test_no_list_of_requirements_is_left_over():
