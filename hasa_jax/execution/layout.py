@@ -21,11 +21,8 @@ from hasa_jax.supernet import costs
 from hasa_jax.supernet.buckets import consecutive_groups
 from hasa_jax.supernet.types import Extraction, Model, Shape
 
-_MOST_EXACT = 8
-"""Up to so many sizes, each one has a bucket of its own; every bucket is code to compile."""
-
-_EXECUTED_OVER_OWN = 1.08
-"""With more sizes, buckets are added until parameters executed over held meet this."""
+_MOST_BUCKETS = 16
+"""Most buckets; each is code to compile, and to keep in memory."""
 
 
 Entry = Any
@@ -126,6 +123,7 @@ def make_layout(
     batch_size: int,
     lanes: int | None,
     devices: int,
+    bucket_share: float,
 ) -> Layout:
     """Decides what is compiled, and how many clients run at once.
 
@@ -139,6 +137,7 @@ def make_layout(
       batch_size: examples in a batch.
       lanes: clients of a turn; None to share the cohort out evenly over buckets and devices.
       devices: devices that take turns.
+      bucket_share: share of the supernet's MACs that a further bucket must save for a mean client.
 
     Returns:
       The layout.
@@ -149,7 +148,7 @@ def make_layout(
     else:
         values, counts = np.unique(sizes_in_run, return_counts=True)
         sizes = tuple(values.tolist())
-        ends = _bucket_sizes(model, extraction, sizes, tuple(counts.tolist()))
+        ends = _bucket_sizes(model, extraction, sizes, tuple(counts.tolist()), bucket_share)
         distinct = sorted(set(ends), reverse=True)
         shared = {end for size, end in zip(sizes, ends, strict=True) if size != end}
         buckets = tuple(Bucket(extraction.shape(model, end), end not in shared) for end in distinct)
@@ -282,9 +281,35 @@ def _parameters(model: Model, shape: Shape) -> int:
     return costs.parameter_count(model, dict(shape.kept), shape.exits)
 
 
+def executed_and_compiled(
+    model: Model, extraction: Extraction, sizes: np.ndarray, bucket_share: float
+) -> float:
+    """Returns what the buckets of some clients cost: executed and compiled.
+
+    Args:
+      model: the supernet.
+      extraction: which part of it a client holds.
+      sizes: the size of each client.
+      bucket_share: what a bucket costs, as a share of the supernet's MACs.
+
+    Returns:
+      `executed + bucket_share * buckets`, of which `executed` is the mean over the clients of the
+      share of the supernet's MACs that they execute.
+    """
+    values, counts = np.unique(sizes, return_counts=True)
+    distinct, each = tuple(values.tolist()), tuple(counts.tolist())
+    ends = _bucket_sizes(model, extraction, distinct, each, bucket_share)
+    table = costs.cost_table(model, extraction, "macs")
+    return float(np.dot(table[list(ends)], counts) / counts.sum()) + bucket_share * len(set(ends))
+
+
 @functools.cache
 def _bucket_sizes(
-    model: Model, extraction: Extraction, sizes: tuple[int, ...], counts: tuple[int, ...]
+    model: Model,
+    extraction: Extraction,
+    sizes: tuple[int, ...],
+    counts: tuple[int, ...],
+    bucket_share: float,
 ) -> tuple[int, ...]:
     """Returns the size at which clients of each size are computed: the largest of its bucket.
 
@@ -293,13 +318,12 @@ def _bucket_sizes(
       extraction: which part of it a client holds.
       sizes: the sizes that occur, rising.
       counts: how often each occurs.
+      bucket_share: what a bucket costs, as a share of the supernet's MACs.
 
     Returns:
       One size for each of `sizes`.
     """
-    if len(sizes) <= _MOST_EXACT:
-        return sizes
-    shapes = [extraction.shape(model, size) for size in sizes]
-    cost = np.array([_parameters(model, shape) for shape in shapes], np.float64)
-    ends = consecutive_groups(cost, np.array(counts), _MOST_EXACT, _EXECUTED_OVER_OWN)
+    cost = costs.cost_table(model, extraction, "macs")[list(sizes)]
+    shares = np.array(counts) / sum(counts)
+    ends = consecutive_groups(cost, shares, bucket_share, _MOST_BUCKETS)
     return tuple(sizes[ends[np.searchsorted(ends, i)]] for i in range(len(sizes)))

@@ -118,8 +118,28 @@ def put(tree: PyTree, devices: int, count: int) -> PyTree:
     Returns:
       The tree, on the devices.
     """
+    return jax.device_put(tree, _placement(devices, count))
+
+
+def placed_shapes(shapes: PyTree, devices: int, count: int) -> PyTree:
+    """Returns shapes of the arrays that `put` returns, with their places.
+
+    Args:
+      shapes: `jax.ShapeDtypeStruct` leaves `[E, ...]`.
+      devices: devices of the run.
+      count: trials `E`.
+
+    Returns:
+      Shapes that compile the same program.
+    """
+    where = _placement(devices, count)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes)
+
+
+def _placement(devices: int, count: int) -> NamedSharding | None:
+    """Returns where trees of some trials are; None on a single device."""
     if count == 1:
         mesh, spec = device_mesh(devices), PartitionSpec()
     else:
         mesh, spec = device_mesh(devices_for_trials(devices, count)), PartitionSpec(_DEVICES)
-    return jax.device_put(tree, NamedSharding(mesh, spec) if mesh.size > 1 else None)
+    return NamedSharding(mesh, spec) if mesh.size > 1 else None

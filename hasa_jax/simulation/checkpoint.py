@@ -194,6 +194,11 @@ class Checkpoints:
         self._saving = round
         self._guarded("could not be written", lambda: self._manager.save(round, args=args))
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no checkpoint, not even a damaged one."""
+        return not self._manager.all_steps()
+
     def latest(self, like: PyTree) -> Saved | None:
         """Reads the latest complete checkpoint; those after it are renamed.
 

@@ -104,6 +104,7 @@ def layout_of(
         batch_size=program.training.batch_size,
         lanes=program.lanes,
         devices=1 if trials > 1 else program.execution.devices,
+        bucket_share=program.bucket_share,
     )
 
 

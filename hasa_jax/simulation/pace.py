@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_NUMBERS = ("round", "train_seconds", "compile_seconds")
+_NUMBERS = (
+    "round",
+    "train_seconds",
+    "compile_seconds",
+    "evaluation_compile_seconds",
+    "programs",
+)
 """Columns of timings that name no run."""
 
 

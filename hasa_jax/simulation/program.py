@@ -17,6 +17,7 @@ from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.client.objectives.objective import objective_on
 from hasa_jax.client.target_chunks import usual_chunk
 from hasa_jax.client.training import LocalRule
+from hasa_jax.execution.layout import executed_and_compiled
 from hasa_jax.execution.ranks import check_ranks
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.methods.method import Method
@@ -25,10 +26,10 @@ from hasa_jax.simulation.options import CLIENT_LEARNING_RATE, Execution, Trainin
 from hasa_jax.supernet import costs, label_rows, units
 from hasa_jax.supernet.types import Extraction, Model, ModelSpec
 
-_SECONDS_A_BUCKET = 4.0
-"""About what a bucket takes to compile."""
+_SECONDS_AN_ARRAY = 0.3
+"""About what a bucket takes to compile, for training and evaluation, by arrays of parameters."""
 
-_MACS_A_SECOND = {"cpu": 1e10}
+_MACS_A_SECOND = {"cpu": 3e10}
 _MACS_A_SECOND_ELSEWHERE = 1e12
 """About what a device computes in training, by platform."""
 
@@ -51,6 +52,8 @@ class Program:
       schedule: round -> factor on the clients' learning rate.
       training: epochs, batches, faults.
       execution: mode and devices, resolved.
+      bucket_share: share of the supernet's MACs that a further bucket must save for a mean client
+        to be worth its compilation (see `choose_mode`).
     """
 
     method: Method
@@ -60,6 +63,7 @@ class Program:
     schedule: Callable[[jax.Array], jax.Array]
     training: Training
     execution: Execution
+    bucket_share: float
 
     @property
     def extraction(self) -> Extraction:
@@ -94,7 +98,7 @@ def make_program(
       client_optimizer: local optimizer, fresh each round; `optax.adam(0.01)` if None.
       training: how clients and server train.
       execution: how cohorts run.
-      num_rounds: rounds of the run, by which `auto` chooses the mode.
+      num_rounds: rounds of the run, by which the mode `auto` and the number of buckets are chosen.
 
     Returns:
       The program. Make it once and share it between trials, so that they share compiled code.
@@ -118,9 +122,10 @@ def make_program(
             "sliced execution cuts units, but this extraction keeps single parameters: use masked "
             "execution (`mode` auto does where it must), or an extraction that ranks units"
         )
+    bucket_share = _bucket_share(bound, dataset, training, num_rounds)
     mode = execution.mode
     if mode == "auto":
-        mode = choose_mode(method, bound, dataset, training, num_rounds)
+        mode = choose_mode(method, bound, dataset, bucket_share)
     return Program(
         method=method,
         model=bound,
@@ -137,6 +142,7 @@ def make_program(
         execution=dataclasses.replace(
             execution, mode=mode, devices=device_count(execution.devices)
         ),
+        bucket_share=bucket_share,
     )
 
 
@@ -178,31 +184,30 @@ def supernet(method: Method, model: ModelSpec, dataset: FederatedDataset) -> Mod
 
 
 def choose_mode(
-    method: Method,
-    model: Model,
-    dataset: FederatedDataset,
-    training: Training,
-    num_rounds: int,
+    method: Method, model: Model, dataset: FederatedDataset, bucket_share: float
 ) -> str:
     """Chooses masked execution where compiling narrow programs costs more than it saves.
 
-    Sliced execution compiles one body for each size, up to eight, at about 4 s each. It saves
-    `rounds * examples * epochs * 3 * MACs * (1 - executed)` multiply-accumulates, at about `1e10`
-    a second on CPUs and `1e12` elsewhere; `executed` is the share of the supernet's MACs that the
-    allocation executes. Sliced is chosen if it saves more seconds than it costs. An extraction of
-    single parameters runs masked.
+    A bucket, a size that is compiled, takes about .3 s for each array of parameters. Over a run, a
+    mean client that executes a share s of the supernet's MACs takes `rounds * examples * epochs *
+    3 * MACs * s` multiply-accumulates, at about `3e10` a second on CPUs and `1e12` elsewhere. The
+    seconds of a bucket over those of full size are the `bucket_share`. Neighbouring sizes share a
+    bucket, and run at the size of the largest, so that `executed + bucket_share * buckets` is
+    least. Sliced is chosen if that is below 1, what masked execution executes; its one program,
+    which serves all sizes and policies, is compiled in any case. An extraction of single
+    parameters runs masked.
 
     Args:
       method: supplies extraction, policy and budget.
       model: the supernet.
       dataset: supplies the sizes of the clients.
-      training: epochs and clients in a round.
-      num_rounds: rounds of the run.
+      bucket_share: what a bucket costs, as a share of the supernet's MACs.
 
     Returns:
       `masked` or `sliced`.
     """
-    if method.extraction.order is None:
+    extraction = method.extraction
+    if extraction.order is None:
         return "masked"
     num_clients = dataset.train.num_clients
     allocation = allocate(
@@ -213,15 +218,23 @@ def choose_mode(
         scores=np.zeros(num_clients),
         key=jax.random.key(0),
         budget=method.budget,
-        extraction=method.extraction,
+        extraction=extraction,
     )
+    cost = executed_and_compiled(model, extraction, allocation.sizes, bucket_share)
+    return "sliced" if cost < 1 else "masked"
+
+
+def _bucket_share(
+    model: Model, dataset: FederatedDataset, training: Training, num_rounds: int
+) -> float:
+    """Returns the seconds of compiling a bucket over those of running all clients at full size."""
+    num_clients = dataset.train.num_clients
     share = (training.clients_per_round or num_clients) / num_clients
     examples = float(dataset.train.num_examples.sum()) * share * training.local_epochs
-    macs = costs.mac_count(model, model.groups) * (1 - allocation.ledger.executed)
+    macs = num_rounds * examples * _PASSES * costs.mac_count(model, model.groups)
     rate = _MACS_A_SECOND.get(jax.default_backend(), _MACS_A_SECOND_ELSEWHERE)
-    saved = num_rounds * examples * _PASSES * macs / rate
-    buckets = min(8, len(np.unique(allocation.sizes)))
-    return "sliced" if saved > _SECONDS_A_BUCKET * buckets else "masked"
+    seconds = _SECONDS_AN_ARRAY * len(jax.tree.leaves(model.shapes))
+    return seconds * rate / max(macs, 1.0)
 
 
 def executed_share(program: Program, ledger: Ledger) -> float:

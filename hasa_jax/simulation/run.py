@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +18,7 @@ from hasa_jax.execution.layout import Cohort
 from hasa_jax.numerics import in_32_bits
 from hasa_jax.server.aggregation import all_finite
 from hasa_jax.simulation import cohorts, feed, health, records
-from hasa_jax.simulation.ahead import compiled_ahead
+from hasa_jax.simulation.ahead import Wait, compile_ahead, nothing_ahead
 from hasa_jax.simulation.checkpoint import Checkpoints, Saved
 from hasa_jax.simulation.columns import Columns, joined
 from hasa_jax.simulation.evaluation import (
@@ -35,7 +34,7 @@ from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import init_state, scan_rounds
-from hasa_jax.simulation.stopwatch import stopwatch
+from hasa_jax.simulation.stopwatch import Spent, stopwatch
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.writers import TABLES, Writer
 
@@ -57,6 +56,10 @@ class History:
     summary: Sequence[dict[str, Any]]
     sizes: Sequence[dict[str, Any]]
     timings: Sequence[dict[str, Any]]
+
+
+SECONDS = ("train_seconds", "compile_seconds", "evaluation_compile_seconds", "programs")
+"""Columns of `timings` that are measured."""
 
 
 def never() -> bool:
@@ -99,7 +102,8 @@ def run_trials(
     Returns:
       The final state and all records of each trial. Summary accuracies are those of the clients'
       own subnets on their test examples. `train_seconds` and `compile_seconds` add up over the
-      rounds so far, leave evaluation out, and are a trial's share of the program's.
+      rounds so far, leave evaluation out, and are a trial's share of the program's;
+      `evaluation_compile_seconds` and the number of `programs` made are shares, too.
 
     Raises:
       UserError: for a count out of range, or training that diverged.
@@ -111,7 +115,6 @@ def run_trials(
         sizes_in_run = cohorts.sizes_in_run([trial.allocation for trial in trials], num_rounds)
     devices = program.execution.devices
     source = _feed(program, trials, sizes_in_run, num_rounds)
-    states = jax.tree.map(lambda *x: jnp.stack(x), *[init_state(program, t.key) for t in trials])
     evaluation = Evaluation(
         program=program,
         views=views(program, reporting.levels),
@@ -121,20 +124,24 @@ def run_trials(
         draw=reporting.draw,
         clients=[chosen_clients(trial, reporting.eval_clients) for trial in trials],
     )
+    ahead = _compile_ahead(evaluation, min(reporting.eval_every, num_rounds), checkpoints)
+    states = _initial_states(program, [trial.key for trial in trials])
     done, states, record = _latest(checkpoints, states, trials, num_rounds)
     for evaluated in record:
         _write(evaluated, writers)
     states = sharding.put(states, devices, len(trials))
     seconds, updates = _seconds_of(record), _updates_of(record, len(trials))
-    started, stopping = False, False
+    stopping = False
     while done < num_rounds and not stopping:
         first, done = done, min(done + reporting.eval_every, num_rounds)
-        with contextlib.nullcontext() if started else _evaluation_ahead(evaluation, states, done):
-            states, spent, found = _train(program, states, source, trials, first, done)
-        started = True
+        states, spent, found = _train(program, states, source, trials, first, done, ahead)
         updates = [
             Updates(*map(sum, zip(*pair, strict=True))) for pair in zip(updates, found, strict=True)
         ]
+        results, took = _evaluate(evaluation, states, done, ahead)
+        ahead = _AT_HAND
+        spent["evaluation_compile_seconds"] = took.compile
+        spent["programs"] += took.programs
         seconds = {name: seconds[name] + spent[name] / len(trials) for name in seconds}
         evaluated = [
             records.records_of(
@@ -142,7 +149,7 @@ def run_trials(
             )
             for trial, found, connections, own in zip(
                 trials,
-                _evaluate(evaluation, states, done),
+                results,
                 _connections(program, states, len(trials), reporting.levels),
                 updates,
                 strict=True,
@@ -180,32 +187,38 @@ def _train(
     trials: Sequence[Trial],
     first: int,
     done: int,
+    ahead: _Ahead,
 ) -> tuple[ServerState, dict[str, float], list[Updates]]:
     """Runs the rounds up to the next evaluation, and checks their numbers.
 
     Returns:
       The states, the seconds of training and of compiling it, and the updates of every trial.
     """
+    before = ahead.training()
     with stopwatch() as timer:
         stretches = []
+        finite = np.ones(len(trials), bool)
         for data, drawn in source.rounds(first, done):
-            states, found = _advance(program, states, data, drawn)
+            states, found, flags = _advance(program, states, data, drawn)
             stretches.append((drawn, found))
-        finite = jax.device_get(_finite(states.params))
+            finite = jax.device_get(flags)
     health.check_rounds(program, finite, stretches, trials, first)
-    train_seconds = timer["wall"] - timer["compile"]
-    seconds = {"train_seconds": train_seconds, "compile_seconds": timer["compile"]}
+    seconds = {
+        "train_seconds": timer.wall - timer.compile,
+        "compile_seconds": timer.compile + before.compile,
+        "programs": timer.programs + before.programs,
+    }
     return states, seconds, health.updates_of(stretches)
 
 
 @functools.partial(jax.jit, static_argnames="program", donate_argnames="states")
 def _advance(
     program: Program, states: ServerState, data: ClientData, drawn: Cohort
-) -> tuple[ServerState, health.RoundHealth]:
+) -> tuple[ServerState, health.RoundHealth, jax.Array]:
     """Runs a stretch of rounds of every trial, `[E, ...]`; metrics of training are not computed.
 
     Returns:
-      The states, and the health of the rounds.
+      The states, the health of the rounds, and whether all parameters are finite at their end.
     """
     advance = functools.partial(_advance_trial, program)
     return sharding.over_trials(advance, program.execution.devices, states, data, drawn)
@@ -213,10 +226,10 @@ def _advance(
 
 def _advance_trial(
     program: Program, state: ServerState, data: ClientData, drawn: Cohort
-) -> tuple[ServerState, health.RoundHealth]:
+) -> tuple[ServerState, health.RoundHealth, jax.Array]:
     """Runs a stretch of rounds of one trial."""
     state, report = scan_rounds(program, state, data, drawn)
-    return state, round_health(report, drawn)
+    return state, round_health(report, drawn), all_finite(state.params)
 
 
 def round_health(report: ClientReport, cohort: Cohort) -> health.RoundHealth:
@@ -227,35 +240,62 @@ def round_health(report: ClientReport, cohort: Cohort) -> health.RoundHealth:
     return health.RoundHealth(report.finite | (report.weight == 0), weight, share, count)
 
 
-_finite = jax.jit(jax.vmap(all_finite))
-"""Returns for each trial whether all parameters are finite `[E]`."""
+class _Ahead(NamedTuple):
+    """Waits for the programs that are compiled ahead."""
+
+    training: Wait
+    evaluation: Wait
 
 
-def _evaluation_ahead(
-    evaluation: Evaluation, states: ServerState, done: int
-) -> contextlib.AbstractContextManager[None]:
-    """Compiles the evaluation after some rounds, in a thread, while they are trained."""
-    if evaluation.program.execution.stream:
-        return contextlib.nullcontext()  # Placing the data of its clients would take long.
-    shapes = jax.tree.map(_shape_of, states)
-    return compiled_ahead(functools.partial(in_32_bits(compile_views), evaluation, shapes, done))
+_AT_HAND = _Ahead(nothing_ahead, nothing_ahead)
+"""Nothing is compiled ahead."""
 
 
-def _shape_of(array: jax.Array) -> jax.ShapeDtypeStruct:
-    """Returns an array's shape, and where it is if it must stay there."""
-    sharding = array.sharding if array.committed else None
-    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
+def _compile_ahead(
+    evaluation: Evaluation, num_rounds: int, checkpoints: Checkpoints | None
+) -> _Ahead:
+    """Compiles the first rounds and the evaluation after them, while parameters are initialised.
+
+    A run that goes on does not: its first stretch of rounds is not known yet. A streamed one does
+    not either, as placing the data of its clients takes long.
+    """
+    program, trials = evaluation.program, evaluation.trials
+    if program.execution.stream or not (checkpoints is None or checkpoints.empty):
+        return _AT_HAND
+    shapes = jax.eval_shape(functools.partial(_initial_states, program), [t.key for t in trials])
+    shapes = sharding.placed_shapes(shapes, program.execution.devices, len(trials))
+    ((data, drawn),) = evaluation.feed.rounds(0, num_rounds)
+    training = functools.partial(_compile_rounds, program, shapes, data, drawn)
+    scored = functools.partial(compile_views, evaluation, shapes, num_rounds)
+    return _Ahead(compile_ahead(in_32_bits(training)), compile_ahead(in_32_bits(scored)))
+
+
+def _compile_rounds(program: Program, shapes: ServerState, data: ClientData, drawn: Cohort) -> None:
+    """Compiles a stretch of rounds."""
+    _advance.lower(program, shapes, data, drawn).compile()
+
+
+def _initial_states(program: Program, roots: Sequence[jax.Array]) -> ServerState:
+    """Returns the states of some trials before round 0 `[E, ...]`, by their root keys."""
+    return jax.tree.map(lambda *x: jnp.stack(x), *[init_state(program, key) for key in roots])
 
 
 def _evaluate(
-    evaluation: Evaluation, states: ServerState, done: int
-) -> list[list[EvaluationResult]]:
-    """Evaluates all views, and refuses losses that are not finite; a list for each trial."""
-    by_view = evaluate_views(evaluation, states, done)
+    evaluation: Evaluation, states: ServerState, done: int, ahead: _Ahead
+) -> tuple[list[list[EvaluationResult]], Spent]:
+    """Evaluates all views, and refuses losses that are not finite.
+
+    Returns:
+      A list for each trial, and what it took.
+    """
+    before = ahead.evaluation()
+    with stopwatch() as timer:
+        by_view = evaluate_views(evaluation, states, done)
     by_trial = [list(found) for found in zip(*by_view, strict=True)]
     for trial, found in zip(evaluation.trials, by_trial, strict=True):
         health.check_losses(trial, found, done)
-    return by_trial
+    made = before.programs + timer.programs
+    return by_trial, Spent(timer.wall, before.compile + timer.compile, made)
 
 
 def _connections(
@@ -305,7 +345,7 @@ def _write(evaluated: Sequence[records.Records], writers: Sequence[Writer]) -> N
 def _seconds_of(record: Sequence[Sequence[records.Records]]) -> dict[str, float]:
     """Returns the seconds that a run has taken so far."""
     latest = record[-1][0]["timings"][0] if record else {}
-    return {name: latest.get(name, 0.0) for name in ("train_seconds", "compile_seconds")}
+    return {name: latest.get(name, 0.0) for name in SECONDS}
 
 
 def _updates_of(record: Sequence[Sequence[records.Records]], trials: int) -> list[Updates]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -10,35 +11,54 @@ from collections.abc import Iterable, Iterator
 import jax
 import jax.monitoring
 
+_MAKING = "/jax/core/compile/"
+_MADE = "/jax/core/compile/backend_compile_duration"
+
+
+@dataclasses.dataclass
+class Spent:
+    """What a block of code took; set when the block ends.
+
+    Attributes:
+      wall: seconds in all.
+      compile: of these, seconds that went into making programs.
+      programs: how many programs were compiled, or fetched from the compilation cache.
+    """
+
+    wall: float = 0.0
+    compile: float = 0.0
+    programs: int = 0
+
 
 @contextlib.contextmanager
-def stopwatch() -> Iterator[dict[str, float]]:
+def stopwatch() -> Iterator[Spent]:
     """Measures wall seconds, and how many of them went into making programs.
 
     Making a program is tracing, lowering, and compiling it or fetching it from the persistent
     compilation cache. Programs that other threads make meanwhile do not count.
 
     Yields:
-      A dict whose entries `wall` and `compile` are set when the block ends.
+      What the block takes.
     """
-    seconds = {"wall": 0.0, "compile": 0.0}
+    spent = Spent()
     spans: list[tuple[float, float]] = []
     own = threading.get_ident()
 
     def listen(event: str, start_time: float, end_time: float, **kwargs: str | int) -> None:
         del kwargs
         # The backend's span includes what the cache takes to read or write.
-        if event.startswith("/jax/core/compile/") and threading.get_ident() == own:
+        if event.startswith(_MAKING) and threading.get_ident() == own:
             spans.append((start_time, end_time))
+            spent.programs += event == _MADE
 
     jax.monitoring.register_event_time_span_listener(listen)
     start = time.perf_counter()
     try:
-        yield seconds
+        yield spent
     finally:
-        seconds["wall"] = time.perf_counter() - start
+        spent.wall = time.perf_counter() - start
         jax.monitoring.unregister_event_time_span_listener(listen)
-        seconds["compile"] = min(_covered(spans), seconds["wall"])
+        spent.compile = min(_covered(spans), spent.wall)
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:

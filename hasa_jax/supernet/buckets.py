@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 
-def consecutive_groups(
-    costs: np.ndarray, counts: np.ndarray, least: int, within: float = np.inf
-) -> list[int]:
+def consecutive_groups(costs: np.ndarray, counts: np.ndarray, each: float, most: int) -> list[int]:
     """Divides sizes into groups of neighbours that cost the least when all run as the largest.
+
+    A group itself costs something: it is compiled.
 
     Dynamic programming over the first `j` sizes in `g` groups:
     `best[g, j] = min_{i < j} best[g - 1, i] + (counts[i] + ... + counts[j - 1]) costs[j - 1]`.
@@ -16,25 +16,25 @@ def consecutive_groups(
     Args:
       costs: cost of every size `[n]`, rising.
       counts: how often each size occurs `[n]`.
-      least: the number of groups, or `n` if there are fewer sizes.
-      within: the number of groups grows until their cost is at most this many times the cost
-        of every size in a group of its own. By default it does not grow.
+      each: what a group costs.
+      most: most groups.
 
     Returns:
       The position of the last size of each group, rising.
     """
     number = len(costs)
     before = np.concatenate([[0], np.cumsum(counts)])
-    own = float(np.dot(counts, costs))
     best = np.concatenate([[0.0], np.full(number, np.inf)])
     starts: list[np.ndarray] = []
-    while len(starts) < min(least, number) or (within < np.inf and best[-1] > within * own):
+    found: list[float] = []
+    for groups in range(1, min(most, number) + 1):
         totals = best[None, :-1] + (before[1:, None] - before[None, :-1]) * costs[:, None]
         totals[np.triu_indices(number, 1)] = np.inf
         starts.append(totals.argmin(axis=1))
         best = np.concatenate([[np.inf], totals.min(axis=1)])
+        found.append(float(best[-1]) + groups * each)
     ends, stop = [], number
-    for choice in reversed(starts):
+    for choice in reversed(starts[: int(np.argmin(found)) + 1]):
         ends.append(stop - 1)
         stop = int(choice[stop - 1])
     return ends[::-1]

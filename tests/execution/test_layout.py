@@ -26,6 +26,7 @@ def layout_of(model, sizes_in_run, **changes):
         "batch_size": 10,
         "lanes": 1,
         "devices": 1,
+        "bucket_share": 0.01,
     }
     options |= changes
     return make_layout(model, PREFIX, sizes_in_run=np.asarray(sizes_in_run), **options)

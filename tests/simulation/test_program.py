@@ -1,7 +1,6 @@
 """What a program is made from: parts that fit, a mode, devices, defaults."""
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +11,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.base import ClientData, FederatedDataset
 from hasa_jax.simulation.program import choose_mode, device_count
-from hasa_jax.supernet import costs, units
+from hasa_jax.supernet import costs
 from tests.support import small
 
 DATASET = small.dataset()
@@ -63,16 +62,23 @@ def test_auto_slices_where_it_saves_more_than_compiling_costs(
         (0.2, {"clients_per_round": 10, "local_epochs": 2}),
     ],
 )
-def test_the_mode_changes_where_it_saves_the_seconds_of_compiling(share, training):
-    """Five sizes compile for 20 s; a CPU computes 1e10 multiply-accumulates a second."""
+def test_a_bucket_costs_its_seconds_as_a_share_of_the_run(share, training):
+    """An array of parameters compiles for .3 s; a CPU computes 3e10 MACs a second."""
+    options = {"training": hj.Training(**training), "num_rounds": 7}
+    program = hj.make_program(LEVELS, MLP, MNIST, **options)
+    seconds = 0.3 * len(jax.tree.leaves(program.model.shapes))
+    full = costs.mac_count(program.model, program.model.groups)
+    expected = seconds * 3e10 / (7 * share * 60_000 * 3 * full)
+    assert program.bucket_share == pytest.approx(expected)
+
+
+def test_the_mode_changes_where_two_buckets_save_what_they_cost():
     model = MLP.bind(MNIST, norm="static", scaler="train")
-    full = costs.mac_count(model, model.groups)
-    kept = [units.kept_of_size(model.groups, size) for size in (64, 32, 16, 8, 4)]
-    saved = full - np.mean([costs.mac_count(model, own) for own in kept])
-    rounds = 20 * 1e10 / (share * 60_000 * 3 * saved)
-    assert rounds > 2
-    for number, expected in ((math.floor(rounds), "masked"), (math.ceil(rounds), "sliced")):
-        assert choose_mode(LEVELS, model, MNIST, hj.Training(**training), number) == expected
+    method = hj.methods.heterofl(levels=(1, 0.5))
+    half = costs.cost_table(model, method.extraction, "macs")[32]
+    # Half of the clients save 1 - half, and two buckets are compiled.
+    for factor, expected in ((0.99, "sliced"), (1.01, "masked")):
+        assert choose_mode(method, model, MNIST, factor * (1 - half) / 4) == expected
 
 
 def test_a_mode_that_is_named_is_taken():

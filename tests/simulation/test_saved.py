@@ -10,6 +10,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.datasets import fingerprint
+from hasa_jax.simulation.run import SECONDS
 from hasa_jax.simulation.run_json import labels_of
 from tests.simulation.simulated import DATASET, result
 
@@ -30,7 +31,7 @@ def test_tables_have_all_records_to_the_last_bit(folder):
         assert len(found) == len(records)
         for line, record in zip(found, records, strict=True):
             assert (line["method"], line["policy"], line["seed"]) == ("hasa", "hasa", "5")
-            for name in set(record) - {"train_seconds", "compile_seconds"}:
+            for name in set(record) - {*SECONDS}:
                 assert line[name] == str(record[name])
     assert not (folder / "sizes.csv").exists()
     assert not list(folder.glob("*.partial"))

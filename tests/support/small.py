@@ -186,7 +186,10 @@ def program(
     chunk=0,
     **training,
 ):
-    """Makes a program of a bound model; all logits at once unless a `chunk` is given."""
+    """Makes a program of a bound model; all logits at once unless a `chunk` is given.
+
+    Each size has a bucket of its own, as compiling cost nothing.
+    """
     names = tuple(str(client) for client in range(data.num_clients))
     made = hj.make_program(
         method or plain(),
@@ -196,7 +199,8 @@ def program(
         training=hj.Training(**{"batch_size": 4, **training}),
         execution=hj.Execution(mode, client_block, devices),
     )
-    return dataclasses.replace(made, rule=made.rule._replace(chunk=chunk))
+    rule = made.rule._replace(chunk=chunk)
+    return dataclasses.replace(made, rule=rule, bucket_share=0.0)
 
 
 def cohort(program, data, sizes, *, weights=None, clients=None, sizes_in_run=None):
