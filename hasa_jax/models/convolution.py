@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from hasa_jax.models.layers import along_last, parameter, uniform
+from hasa_jax.models.shifted import bordered, shifted
+from hasa_jax.models.winograd import suits, winograd
 
 
 class Conv(nn.Module):
@@ -56,10 +58,12 @@ def _convolve(inputs: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 def conv(inputs: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """Convolves images; its gradients are written as operations that are fast in loops.
 
-    The gradients that JAX derives (a convolution with exchanged axes, one with a dilated
-    input) fall off XLA's fast path on CPUs inside `lax.scan`. Here a kernel's gradient is one
-    matrix product for each of its taps, and the input's gradient is a plain convolution with
-    the flipped kernel, after zeros between the outputs of a strided one.
+    Where `winograd.suits` says so, a convolution of 3 x 3 pixels is `winograd`. Elsewhere only the
+    gradients are special. Those that JAX derives (a convolution with exchanged axes, one with a
+    dilated input) fall off XLA's fast path on CPUs inside `lax.scan`. Here a kernel's gradient is
+    one matrix product for each of its taps. The input's gradient is a plain convolution with the
+    flipped kernel at stride 1. Else it is one product whose columns are summed where the taps
+    overlap: a convolution would multiply the zeros between strided outputs.
 
     Args:
       inputs: `[B, height, width, in]`.
@@ -70,16 +74,17 @@ def conv(inputs: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
       `[B, ceil(height / stride), ceil(width / stride), out]`.
     """
     # A norm before it may have computed in a wider type.
-    outputs: Any = _conv(inputs.astype(kernel.dtype), kernel, stride)
-    return outputs
+    inputs = inputs.astype(kernel.dtype)
+    chosen: Any = winograd if suits(inputs, kernel, stride) else functools.partial(_conv, stride)
+    return chosen(inputs, kernel)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _conv(inputs: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _conv(stride: int, inputs: jax.Array, kernel: jax.Array) -> jax.Array:
     return _convolve(inputs, kernel, stride)
 
 
-def _conv_forward(inputs: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, Any]:
+def _conv_forward(stride: int, inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, Any]:
     return _convolve(inputs, kernel, stride), (inputs, kernel)
 
 
@@ -87,18 +92,42 @@ def _conv_backward(stride: int, residuals: Any, gradient: jax.Array) -> tuple[ja
     inputs, kernel = residuals
     size, pad = kernel.shape[0], kernel.shape[0] // 2
     spans = tuple(stride * (steps - 1) + 1 for steps in gradient.shape[1:3])
-    padded = jnp.pad(inputs, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    padded = bordered(inputs, (pad, pad), (pad, pad))
 
     def tap(row, column):
         seen = padded[:, row : row + spans[0] : stride, column : column + spans[1] : stride]
         return jnp.einsum("bhwi,bhwo->io", seen, gradient)
 
     taps = [jnp.stack([tap(row, column) for column in range(size)]) for row in range(size)]
-    rest = [side - span for side, span in zip(inputs.shape[1:3], spans, strict=True)]
-    spread = [(0, 0, 0), (0, rest[0], stride - 1), (0, rest[1], stride - 1), (0, 0, 0)]
-    dilated = jax.lax.pad(gradient, jnp.zeros((), gradient.dtype), spread)
-    flipped = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    return _convolve(dilated, flipped, 1), jnp.stack(taps)
+    if stride == 1:
+        of_inputs = _convolve(gradient, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), 1)
+    else:
+        of_inputs = _fold(jnp.einsum("bhwo,rcio->rcbhwi", gradient, kernel), stride)
+    return of_inputs[:, : inputs.shape[1], : inputs.shape[2]], jnp.stack(taps)
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _fold(taps: jax.Array, stride: int) -> jax.Array:
+    """Sums what each tap gives to the pixels that it saw.
+
+    Args:
+      taps: `[size, size, B, h, w, in]`.
+      stride: step between the pixels that a tap saw.
+
+    Returns:
+      Images `[B, stride h, stride w, in]`.
+    """
+
+    def folded(parts):
+        """Sums along the third axis, for each place in a step of the stride."""
+        phases = [jnp.zeros(parts.shape[1:], parts.dtype)] * stride
+        for number in range(parts.shape[0]):
+            by, phase = divmod(number - parts.shape[0] // 2, stride)
+            phases[phase] += shifted(parts[number], 2, by)
+        return phases
+
+    rows = jnp.stack([jnp.stack(folded(row), 3) for row in folded(taps)], 2)
+    examples, height, _, width, _, channels = rows.shape
+    return rows.reshape(examples, stride * height, stride * width, channels)

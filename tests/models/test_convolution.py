@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hasa_jax.models.convolution import conv
+from hasa_jax.models.winograd import suits, winograd
 
 KEY = jax.random.key(2)
 
@@ -21,11 +22,15 @@ def reference(inputs, kernel, stride):
     )
 
 
-@pytest.mark.parametrize(("size", "stride", "side"), [(3, 1, 5), (3, 2, 6), (3, 2, 5), (1, 2, 6)])
-def test_gradients_of_the_convolution(size, stride, side):
-    """Of one client, of stacked clients, and in a loop."""
-    clients = jax.random.normal(KEY, (2, 3, side, side, 2))
-    kernels = jax.random.normal(KEY, (2, size, size, 2, 4))
+@pytest.mark.parametrize(("size", "stride", "sides", "channels"), [
+    (3, 1, (5, 4), 2), (3, 2, (6, 5), 2), (1, 2, (6, 5), 2), (3, 1, (6, 7), 16), (3, 1, (5, 4), 16),
+])  # fmt: skip
+def test_gradients_of_the_convolution(size, stride, sides, channels):
+    """Of one client, of stacked clients, and in a loop; by Winograd's way with enough channels."""
+    keys = jax.random.split(KEY, 2)
+    clients = jax.random.normal(keys[0], (2, 3, *sides, channels))
+    kernels = 0.1 * jax.random.normal(keys[1], (2, size, size, channels, 16))
+    assert suits(clients[0], kernels[0], stride) == (channels == 16)
 
     def gradients(convolve):
         def gradient(inputs, kernel):
@@ -40,7 +45,24 @@ def test_gradients_of_the_convolution(size, stride, side):
     looped = jax.jit(lambda *both: jax.lax.map(lambda pair: ours(*pair), both))(clients, kernels)
     for actual in (stacked, looped):
         for a, b in zip(actual, expected, strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-4)
+            np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
     np.testing.assert_allclose(
         conv(clients[0], kernels[0], stride), reference(clients[0], kernels[0], stride), atol=1e-5
     )
+
+
+def test_other_types_many_pixels_and_accelerators_convolve_plainly(monkeypatch):
+    inputs, kernel = jnp.ones((2, 8, 8, 16)), jnp.ones((3, 3, 16, 16))
+    assert suits(inputs, kernel, 1)
+    assert not suits(inputs, kernel, 2)
+    assert not suits(inputs[:, :1], kernel, 1)
+    assert not suits(inputs.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), 1)
+    assert not suits(jnp.broadcast_to(inputs[:1], (4096, 8, 8, 16)), kernel, 1)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not suits(inputs, kernel, 1)
+
+
+def test_a_hand_computed_convolution():
+    """Ones under a kernel of ones count the neighbours, in the corner too."""
+    counts = winograd(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0]
+    np.testing.assert_array_equal(counts, [[4, 6, 6, 4], [6, 9, 9, 6], [6, 9, 9, 6], [4, 6, 6, 4]])
