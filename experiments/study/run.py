@@ -27,7 +27,7 @@ from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import fingerprint
 from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
-from hasa_jax.simulation.cohorts import sizes_in_run
+from hasa_jax.simulation.cohorts import sizes_in_run, training_layout
 from hasa_jax.simulation.described import described
 from hasa_jax.simulation.escapes import one_line
 from hasa_jax.simulation.evaluation import chosen_clients
@@ -284,6 +284,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
             "devices": first.execution.devices,
             "client_block": first.lanes or "all",
             "modes": {":".join(arm): p.execution.mode for arm, p in group.programs.items()},
+            "buckets": _buckets(group, study.config.training.num_rounds),
         },
         switches=switches.deciding_switches(
             deterministic_ops=study.config.execution.deterministic_ops
@@ -298,6 +299,17 @@ def _parts(study: Study, group: Group, name: str) -> dict[str, Any]:
     options = {described(program.extraction) for program in own}
     shared = {"extraction_options": options.pop()} if len(options) == 1 else {}
     return {**describe(study.config, name, group.datasets[0]), **shared}
+
+
+def _buckets(group: Group, num_rounds: int) -> dict[str, list[int]]:
+    """Returns the sizes that are compiled for every sliced arm, the largest first."""
+    found = {}
+    for arm, own in group.programs.items():
+        if own.execution.mode == "sliced":
+            sizes = group.sizes_in_run(arm, num_rounds)
+            layout = training_layout(own, group.trials[arm], sizes)
+            found[":".join(arm)] = [max(dict(b.shape.kept).values()) for b in layout.buckets]
+    return found
 
 
 def _hashes(group: Group) -> dict[str, str]:

@@ -196,8 +196,11 @@ def _refuse_other_run(folder: pathlib.Path, run: Manifest) -> None:
     found = manifest.read_manifest(folder)
     _refuse_other_config(folder, found, run)
     _refuse_other_switches(folder, found, run)
-    machine = {**found.execution, "modes": run.execution.get("modes")}
-    if (folder / CHECKPOINTS).exists() and found.execution and machine != run.execution:
+    there, here = (
+        {name: value for name, value in execution.items() if name not in ("modes", "buckets")}
+        for execution in (found.execution, run.execution)
+    )
+    if (folder / CHECKPOINTS).exists() and there and there != here:
         block = str(found.execution.get("client_block")).replace("all", "0")
         raise UserError(
             f"workdir {folder} holds a run that began on {found.execution.get('backend')} with "
@@ -235,6 +238,7 @@ def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -
             "name another with `workdir`"
         )
     _refuse_other_mode(folder, found, run)
+    _refuse_other_buckets(folder, found, run)
     _refuse_shared_programs(folder, found, run)
 
 
@@ -261,6 +265,18 @@ def _refuse_other_mode(folder: pathlib.Path, found: Manifest, run: Manifest) -> 
                 f"workdir {folder} holds a {before[arm]} run of {arm}, but for "
                 f"{run.run.training.num_rounds} rounds `execution` auto chooses {modes[arm]}: "
                 "name another with `workdir`"
+            )
+
+
+def _refuse_other_buckets(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
+    """Raises if more rounds amortise other buckets, in which results differ a little."""
+    buckets, before = run.execution.get("buckets", {}), found.execution.get("buckets", {})
+    for arm in buckets:
+        if before.get(arm, buckets[arm]) != buckets[arm]:
+            raise UserError(
+                f"workdir {folder} holds a run of {arm} that compiled the sizes {before[arm]}, but "
+                f"{run.run.training.num_rounds} rounds amortise the sizes {buckets[arm]}: name "
+                "another with `workdir`"
             )
 
 

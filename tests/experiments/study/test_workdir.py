@@ -148,6 +148,17 @@ def test_more_rounds_in_another_mode_are_another_run(folder):
         workdir.open_workdir(str(folder), more)
 
 
+def test_more_rounds_with_other_buckets_are_another_run(folder):
+    sliced = {**HERE, "modes": {"hasa:hasa": "sliced"}, "buckets": {"hasa:hasa": [8]}}
+    run = dataclasses.replace(run_of(num_rounds=10), execution=sliced)
+    manifest.write_manifest(folder, run)
+    longer = dataclasses.replace(run_of(num_rounds=20), execution=sliced)
+    assert workdir.open_workdir(str(folder), longer)[0] == folder
+    more = dataclasses.replace(longer, execution={**sliced, "buckets": {"hasa:hasa": [8, 4]}})
+    with pytest.raises(UserError, match=r"sizes \[8\], but 20 rounds amortise the sizes \[8, 4\]"):
+        workdir.open_workdir(str(folder), more)
+
+
 @pytest.fixture
 def compared(tmp_path):
     """A workdir of compare that has begun: two policies of HASA, two seeds."""
