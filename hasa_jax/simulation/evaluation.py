@@ -194,11 +194,10 @@ def evaluate_views(
     """
     program, trials = evaluation.program, evaluation.trials
     kinds = _kinds_of(program, evaluation.views)
-    states = scored_state(states, evaluation.draw)
     sums: list[list[tuple[np.ndarray, ClientMetrics]]] = [[] for _ in trials]
     for part in evaluation.feed.parts(evaluation.clients):
         cohort, arguments = _arguments(evaluation, kinds, part, done)
-        found = jax.device_get(_evaluate_trials(program, states, *arguments))
+        found = jax.device_get(_evaluate_trials(program, evaluation.draw, states, *arguments))
         for e, collected in enumerate(sums):
             own = jax.tree.map(lambda x, e=e: x[e], found)
             by_entry = _by_entry(cohort.slots.entry[e], own, len(kinds))
@@ -224,7 +223,7 @@ def compile_views(evaluation: Evaluation, states: ServerState, done: int) -> Non
     kinds = _kinds_of(evaluation.program, evaluation.views)
     part = next(evaluation.feed.parts(evaluation.clients))
     arguments = _arguments(evaluation, kinds, part, done)[1]
-    _evaluate_trials.lower(evaluation.program, states, *arguments).compile()
+    _evaluate_trials.lower(evaluation.program, evaluation.draw, states, *arguments).compile()
 
 
 class _Kind(NamedTuple):
@@ -388,9 +387,10 @@ def _result(
     return EvaluationResult(view, names, sizes[clients], loss, accuracy, sums.count, clients)
 
 
-@functools.partial(jax.jit, static_argnames="program")
+@functools.partial(jax.jit, static_argnames=("program", "draw"))
 def _evaluate_trials(
     program: Program,
+    draw: str,
     states: ServerState,
     splits: tuple[ClientData, ...],
     train: ClientData,
@@ -399,6 +399,7 @@ def _evaluate_trials(
     calibrators: Cohort | None,
 ) -> ClientMetrics:
     """Sums metrics of every trial, `[E, P, V, L, S]`."""
+    states = scored_state(states, draw)
     one = functools.partial(evaluate_cohort, program)
     devices = program.execution.devices
     return over_trials(one, devices, states, splits, train, asked, cohort, calibrators)
