@@ -128,6 +128,6 @@ def _fold(taps: jax.Array, stride: int) -> jax.Array:
             phases[phase] += shifted(parts[number], 2, by)
         return phases
 
-    rows = jnp.stack([jnp.stack(folded(row), 3) for row in folded(taps)], 2)
-    examples, height, _, width, _, channels = rows.shape
-    return rows.reshape(examples, stride * height, stride * width, channels)
+    pairs = jnp.stack([jnp.stack(folded(row), 3) for row in folded(taps)], 2)
+    examples, height, _, width, _, channels = pairs.shape
+    return pairs.reshape(examples, stride * height, stride * width, channels)

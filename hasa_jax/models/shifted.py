@@ -1,4 +1,4 @@
-"""Images moved by whole places or put into a border, with zeros where nothing was."""
+"""Images moved by places or put into a border, with zeros where nothing was."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def shifted(values: jax.Array, axis: int, by: int) -> jax.Array:
     return jax.lax.pad(values, jnp.zeros((), values.dtype), moves)
 
 
-def bordered(images: jax.Array, rows: tuple[int, int], columns: tuple[int, int]) -> jax.Array:
+def bordered(images: jax.Array, lines: tuple[int, int], columns: tuple[int, int]) -> jax.Array:
     """Puts zeros around images.
 
     A column and its channels are one axis meanwhile: on CPUs this compiles in a quarter of the
@@ -29,15 +29,15 @@ def bordered(images: jax.Array, rows: tuple[int, int], columns: tuple[int, int])
 
     Args:
       images: `[B, height, width, U]`.
-      rows: rows before and after them.
+      lines: lines of pixels before and after them.
       columns: columns before and after them.
 
     Returns:
-      `[B, rows + height, columns + width, U]`.
+      `[B, lines + height, columns + width, U]`.
     """
     examples, height, width, units = images.shape
     flat = images.reshape(examples, height, width * units)
     sides = (units * columns[0], units * columns[1])
-    return jnp.pad(flat, ((0, 0), rows, sides)).reshape(
-        examples, sum(rows) + height, sum(columns) + width, units
+    return jnp.pad(flat, ((0, 0), lines, sides)).reshape(
+        examples, sum(lines) + height, sum(columns) + width, units
     )

@@ -20,18 +20,18 @@ import numpy as np
 
 from hasa_jax.models.shifted import bordered, shifted
 
-_FEWEST_CHANNELS = 16
-"""With fewer, the maps cost more than the multiplications that they save."""
+_FEWEST_CHANNELS = 32
+"""With fewer, compiling the maps costs more than the multiplications that they save."""
 
 _SMALLEST_SIDE = 2
 _MOST_BYTES = 2**25
-"""Of mapped inputs and outputs together, each four times as large as the images: about a cache."""
+"""Of mapped inputs and outputs, each four times as large as the images: about a cache."""
 
 _KERNEL_MAP = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
 
 
 def suits(inputs: jax.Array, kernel: jax.Array, stride: int) -> bool:
-    """Tells whether `winograd` is the faster way to convolve on this backend.
+    """Returns whether `winograd` is the faster way to convolve on this backend.
 
     Accelerators have convolutions of their own, and other types than float32 would lose digits in
     the maps.
@@ -97,12 +97,12 @@ def _map_inputs(inputs: jax.Array) -> jax.Array:
     """Maps images to the tiles `B^T d B` `[4, 4, B, height / 2, width / 2, in]`."""
     odd = [side % 2 for side in inputs.shape[1:3]]
     padded = bordered(inputs, (1, 1 + odd[0]), (1, 1 + odd[1]))
-    rows, columns = (side - 2 for side in padded.shape[1:3])
+    lines, columns = (side - 2 for side in padded.shape[1:3])
 
     def mapped(zeroth, first, second, third, axis):
         return jnp.stack([zeroth - second, first + second, second - first, first - third], axis)
 
-    tall = mapped(*(padded[:, start : start + rows : 2] for start in range(4)), axis=0)
+    tall = mapped(*(padded[:, start : start + lines : 2] for start in range(4)), axis=0)
     tall = jax.lax.optimization_barrier(tall)
     return mapped(*(tall[:, :, :, start : start + columns : 2] for start in range(4)), axis=1)
 

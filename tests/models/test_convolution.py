@@ -23,14 +23,14 @@ def reference(inputs, kernel, stride):
 
 
 @pytest.mark.parametrize(("size", "stride", "sides", "channels"), [
-    (3, 1, (5, 4), 2), (3, 2, (6, 5), 2), (1, 2, (6, 5), 2), (3, 1, (6, 7), 16), (3, 1, (5, 4), 16),
+    (3, 1, (5, 4), 2), (3, 2, (6, 5), 2), (1, 2, (6, 5), 2), (3, 1, (6, 7), 32), (3, 1, (5, 4), 32),
 ])  # fmt: skip
 def test_gradients_of_the_convolution(size, stride, sides, channels):
     """Of one client, of stacked clients, and in a loop; by Winograd's way with enough channels."""
     keys = jax.random.split(KEY, 2)
     clients = jax.random.normal(keys[0], (2, 3, *sides, channels))
-    kernels = 0.1 * jax.random.normal(keys[1], (2, size, size, channels, 16))
-    assert suits(clients[0], kernels[0], stride) == (channels == 16)
+    kernels = 0.1 * jax.random.normal(keys[1], (2, size, size, channels, 32))
+    assert suits(clients[0], kernels[0], stride) == (channels == 32)
 
     def gradients(convolve):
         def gradient(inputs, kernel):
@@ -52,12 +52,12 @@ def test_gradients_of_the_convolution(size, stride, sides, channels):
 
 
 def test_other_types_many_pixels_and_accelerators_convolve_plainly(monkeypatch):
-    inputs, kernel = jnp.ones((2, 8, 8, 16)), jnp.ones((3, 3, 16, 16))
+    inputs, kernel = jnp.ones((2, 8, 8, 32)), jnp.ones((3, 3, 32, 32))
     assert suits(inputs, kernel, 1)
     assert not suits(inputs, kernel, 2)
     assert not suits(inputs[:, :1], kernel, 1)
     assert not suits(inputs.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), 1)
-    assert not suits(jnp.broadcast_to(inputs[:1], (4096, 8, 8, 16)), kernel, 1)
+    assert not suits(jnp.broadcast_to(inputs[:1], (4096, 8, 8, 32)), kernel, 1)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert not suits(inputs, kernel, 1)
 
