@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import jax
 
 from hasa_jax import keys
@@ -19,4 +22,18 @@ def initial_params(model: Model, key: jax.Array) -> Params:
     Returns:
       Its parameters before round 0.
     """
-    return model.init(keys.address(key, keys.Stream.INIT))
+    key = keys.address(key, keys.Stream.INIT)
+    if isinstance(key, jax.core.Tracer):
+        return model.init(key)  # It is part of a larger program, or only its shapes are asked for.
+    return _compiled(model, jax.default_backend())(key)
+
+
+@functools.cache
+def _compiled(model: Model, backend: str) -> Callable[[jax.Array], Params]:
+    """Compiles an initialisation into one program: by themselves its steps compile for seconds.
+
+    On CPUs the numbers are those of the steps by themselves, to the last bit: XLA's simplifier,
+    which would multiply the constants of consecutive products first, is left out.
+    """
+    exact = {"xla_disable_hlo_passes": "algsimp"} if backend == "cpu" else None
+    return jax.jit(model.init, compiler_options=exact)
