@@ -29,6 +29,7 @@ from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.cohorts import sizes_in_run, training_layout
 from hasa_jax.simulation.described import described
+from hasa_jax.simulation.effort import is_quick
 from hasa_jax.simulation.escapes import one_line
 from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.options import Reporting
@@ -285,6 +286,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
             "client_block": first.lanes or "all",
             "modes": {":".join(arm): p.execution.mode for arm, p in group.programs.items()},
             "buckets": _buckets(group, study.config.training.num_rounds),
+            "quick": {":".join(arm): is_quick(p.bucket_share) for arm, p in group.programs.items()},
         },
         switches=switches.deciding_switches(
             deterministic_ops=study.config.execution.deterministic_ops

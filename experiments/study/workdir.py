@@ -26,6 +26,9 @@ CHECKPOINTS = "checkpoints"
 _OF_ARMS = frozenset({"method", "methods", "num_seeds", "policies"})
 """Fields that name the arms and seeds of compare: a workdir may get more of them."""
 
+_BY_ROUNDS = ("modes", "buckets", "quick")
+"""What is chosen by the number of rounds, and has messages of its own."""
+
 
 def grown(config: RunConfig, arms: Sequence[Arm]) -> tuple[RunConfig, list[Arm]]:
     """Adds the arms and seeds that a workdir of compare has to those of a command.
@@ -197,7 +200,7 @@ def _refuse_other_run(folder: pathlib.Path, run: Manifest) -> None:
     _refuse_other_config(folder, found, run)
     _refuse_other_switches(folder, found, run)
     there, here = (
-        {name: value for name, value in execution.items() if name not in ("modes", "buckets")}
+        {name: value for name, value in execution.items() if name not in _BY_ROUNDS}
         for execution in (found.execution, run.execution)
     )
     if (folder / CHECKPOINTS).exists() and there and there != here:
@@ -238,7 +241,7 @@ def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -
             "name another with `workdir`"
         )
     _refuse_other_mode(folder, found, run)
-    _refuse_other_buckets(folder, found, run)
+    _refuse_other_programs(folder, found, run)
     _refuse_shared_programs(folder, found, run)
 
 
@@ -268,8 +271,16 @@ def _refuse_other_mode(folder: pathlib.Path, found: Manifest, run: Manifest) -> 
             )
 
 
-def _refuse_other_buckets(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
-    """Raises if more rounds amortise other buckets, in which results differ a little."""
+def _refuse_other_programs(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
+    """Raises if more rounds amortise other programs, in which results differ a little."""
+    quick, earlier = run.execution.get("quick", {}), found.execution.get("quick", {})
+    for arm in quick:
+        if earlier.get(arm, quick[arm]) != quick[arm]:
+            raise UserError(
+                f"workdir {folder} holds a run of {arm} that was compiled quickly, but "
+                f"{run.run.training.num_rounds} rounds amortise a program that is compiled with "
+                "all effort: name another with `workdir`"
+            )
     buckets, before = run.execution.get("buckets", {}), found.execution.get("buckets", {})
     for arm in buckets:
         if before.get(arm, buckets[arm]) != buckets[arm]:

@@ -9,9 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hasa_jax.models import winograd
 from hasa_jax.models.layers import along_last, parameter, uniform
 from hasa_jax.models.shifted import bordered, shifted
-from hasa_jax.models.winograd import suits, winograd
 
 
 class Conv(nn.Module):
@@ -58,8 +58,9 @@ def _convolve(inputs: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 def conv(inputs: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """Convolves images; its gradients are written as operations that are fast in loops.
 
-    Where `winograd.suits` says so, a convolution of 3 x 3 pixels is `winograd`. Elsewhere only the
-    gradients are special. Those that JAX derives (a convolution with exchanged axes, one with a
+    Where `winograd.suits` says so, training steps convolve by Winograd's way. Evaluation, and the
+    count of MACs, have the plain convolution. Elsewhere only the gradients are special. Those that
+    JAX derives (a convolution with exchanged axes, one with a
     dilated input) fall off XLA's fast path on CPUs inside `lax.scan`. Here a kernel's gradient is
     one matrix product for each of its taps. The input's gradient is a plain convolution with the
     flipped kernel at stride 1. Else it is one product whose columns are summed where the taps
@@ -74,9 +75,8 @@ def conv(inputs: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
       `[B, ceil(height / stride), ceil(width / stride), out]`.
     """
     # A norm before it may have computed in a wider type.
-    inputs = inputs.astype(kernel.dtype)
-    chosen: Any = winograd if suits(inputs, kernel, stride) else functools.partial(_conv, stride)
-    return chosen(inputs, kernel)
+    outputs: Any = _conv(stride, inputs.astype(kernel.dtype), kernel)
+    return outputs
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -85,10 +85,14 @@ def _conv(stride: int, inputs: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _conv_forward(stride: int, inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, Any]:
+    if winograd.suits(inputs, kernel, stride):
+        return winograd.forward(inputs, kernel)
     return _convolve(inputs, kernel, stride), (inputs, kernel)
 
 
 def _conv_backward(stride: int, residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    if isinstance(residuals, winograd.Mapped):
+        return winograd.backward(residuals, gradient)
     inputs, kernel = residuals
     size, pad = kernel.shape[0], kernel.shape[0] // 2
     spans = tuple(stride * (steps - 1) + 1 for steps in gradient.shape[1:3])

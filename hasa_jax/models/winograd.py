@@ -3,7 +3,7 @@
 Every 2 x 2 pixels of the output come from 4 x 4 of the input. With the matrices below,
 `Y = A^T [(G g G^T) * (B^T d B)] A` for a tile d and a kernel g, so a convolution is 16 products of
 matrices, one for each entry, between two linear maps (Winograd's F(2 x 2, 3 x 3)). The maps hold
-only 0, 1, -1 and 1/2, so the result is as exact as a direct convolution's.
+only 0, 1, -1 and 1/2, so the result is nearly as exact as a direct convolution's.
 
 The gradients use the transposes of the same maps: they are again 16 products each, and share what
 the forward pass has mapped. The maps go over rows first and over columns then; a barrier between
@@ -12,7 +12,7 @@ keeps the compiler from computing the first for every use.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ _KERNEL_MAP = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]
 
 
 def suits(inputs: jax.Array, kernel: jax.Array, stride: int) -> bool:
-    """Returns whether `winograd` is the faster way to convolve on this backend.
+    """Returns whether this is the faster way to convolve in training on this backend.
 
     Accelerators have convolutions of their own, and other types than float32 would lose digits in
     the maps.
@@ -57,8 +57,19 @@ def suits(inputs: jax.Array, kernel: jax.Array, stride: int) -> bool:
     )
 
 
-@jax.custom_vjp
-def winograd(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
+class Mapped(NamedTuple):
+    """What the gradients share with the forward pass.
+
+    Attributes:
+      inputs: tiles of the images `[4, 4, B, height / 2, width / 2, in]`.
+      kernel: the mapped kernel `[4, 4, in, out]`.
+    """
+
+    inputs: jax.Array
+    kernel: jax.Array
+
+
+def forward(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, Mapped]:
     """Convolves at stride 1, with one zero around the image.
 
     Args:
@@ -66,31 +77,29 @@ def winograd(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
       kernel: `[3, 3, in, out]`, float32.
 
     Returns:
-      `[B, height, width, out]`.
+      `[B, height, width, out]`, and what `backward` needs.
 
     References:
       arXiv 1509.09308.
     """
-    return _forward(inputs, kernel)[0]
-
-
-def _forward(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, Any]:
-    mapped, mapped_kernel = _map_inputs(inputs), _map_kernel(kernel)
-    products = jnp.einsum("rcbhwi,rcio->rcbhwo", mapped, mapped_kernel)
+    mapped = Mapped(_map_inputs(inputs), _map_kernel(kernel))
+    products = jnp.einsum("rcbhwi,rcio->rcbhwo", *mapped)
     height, width = inputs.shape[1:3]
-    return _map_outputs(products)[:, :height, :width], (mapped, mapped_kernel)
+    return _map_outputs(products)[:, :height, :width], mapped
 
 
-def _backward(residuals: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    mapped, mapped_kernel = residuals
+def backward(mapped: Mapped, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the gradients of the inputs and the kernel.
+
+    Args:
+      mapped: from `forward`.
+      gradient: of the outputs `[B, height, width, out]`.
+    """
     height, width = gradient.shape[1:3]
     spread = _spread_outputs(gradient)
-    of_inputs = jnp.einsum("rcbhwo,rcio->rcbhwi", spread, mapped_kernel)
-    of_kernel = jnp.einsum("rcbhwi,rcbhwo->rcio", mapped, spread)
+    of_inputs = jnp.einsum("rcbhwo,rcio->rcbhwi", spread, mapped.kernel)
+    of_kernel = jnp.einsum("rcbhwi,rcbhwo->rcio", mapped.inputs, spread)
     return _fold_inputs(of_inputs)[:, :height, :width], _fold_kernel(of_kernel)
-
-
-winograd.defvjp(_forward, _backward)
 
 
 def _map_inputs(inputs: jax.Array) -> jax.Array:

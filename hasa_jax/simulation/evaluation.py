@@ -20,6 +20,7 @@ from hasa_jax.execution.layout import Cohort, place
 from hasa_jax.execution.sharding import over_trials
 from hasa_jax.simulation import cohorts
 from hasa_jax.simulation.draws import scored_round, scored_state
+from hasa_jax.simulation.effort import by_effort, is_quick
 from hasa_jax.simulation.evaluation_pass import Asked, evaluate_cohort
 from hasa_jax.simulation.feed import EVALUATED, Feed, Part
 from hasa_jax.simulation.program import Program
@@ -194,10 +195,11 @@ def evaluate_views(
     """
     program, trials = evaluation.program, evaluation.trials
     kinds = _kinds_of(program, evaluation.views)
+    evaluate = _EVALUATE[is_quick(program.bucket_share)]
     sums: list[list[tuple[np.ndarray, ClientMetrics]]] = [[] for _ in trials]
     for part in evaluation.feed.parts(evaluation.clients):
         cohort, arguments = _arguments(evaluation, kinds, part, done)
-        found = jax.device_get(_evaluate_trials(program, evaluation.draw, states, *arguments))
+        found = jax.device_get(evaluate(program, evaluation.draw, states, *arguments))
         for e, collected in enumerate(sums):
             own = jax.tree.map(lambda x, e=e: x[e], found)
             by_entry = _by_entry(cohort.slots.entry[e], own, len(kinds))
@@ -223,7 +225,8 @@ def compile_views(evaluation: Evaluation, states: ServerState, done: int) -> Non
     kinds = _kinds_of(evaluation.program, evaluation.views)
     part = next(evaluation.feed.parts(evaluation.clients))
     arguments = _arguments(evaluation, kinds, part, done)[1]
-    _evaluate_trials.lower(evaluation.program, evaluation.draw, states, *arguments).compile()
+    evaluate = _EVALUATE[is_quick(evaluation.program.bucket_share)]
+    evaluate.lower(evaluation.program, evaluation.draw, states, *arguments).compile()
 
 
 class _Kind(NamedTuple):
@@ -387,7 +390,6 @@ def _result(
     return EvaluationResult(view, names, sizes[clients], loss, accuracy, sums.count, clients)
 
 
-@functools.partial(jax.jit, static_argnames=("program", "draw"))
 def _evaluate_trials(
     program: Program,
     draw: str,
@@ -403,3 +405,6 @@ def _evaluate_trials(
     one = functools.partial(evaluate_cohort, program)
     devices = program.execution.devices
     return over_trials(one, devices, states, splits, train, asked, cohort, calibrators)
+
+
+_EVALUATE = by_effort(_evaluate_trials, static_argnames=("program", "draw"))

@@ -21,6 +21,7 @@ from hasa_jax.simulation import cohorts, feed, health, records
 from hasa_jax.simulation.ahead import Wait, compile_ahead, nothing_ahead
 from hasa_jax.simulation.checkpoint import Checkpoints, Saved
 from hasa_jax.simulation.columns import Columns, joined
+from hasa_jax.simulation.effort import by_effort, is_quick
 from hasa_jax.simulation.evaluation import (
     Evaluation,
     EvaluationResult,
@@ -199,7 +200,8 @@ def _train(
         stretches = []
         finite = np.ones(len(trials), bool)
         for data, drawn in source.rounds(first, done):
-            states, found, flags = _advance(program, states, data, drawn)
+            advance = _ADVANCE[is_quick(program.bucket_share)]
+            states, found, flags = advance(program, states, data, drawn)
             stretches.append((drawn, found))
             finite = jax.device_get(flags)
     health.check_rounds(program, finite, stretches, trials, first)
@@ -211,7 +213,6 @@ def _train(
     return states, seconds, health.updates_of(stretches)
 
 
-@functools.partial(jax.jit, static_argnames="program", donate_argnames="states")
 def _advance(
     program: Program, states: ServerState, data: ClientData, drawn: Cohort
 ) -> tuple[ServerState, health.RoundHealth, jax.Array]:
@@ -222,6 +223,9 @@ def _advance(
     """
     advance = functools.partial(_advance_trial, program)
     return sharding.over_trials(advance, program.execution.devices, states, data, drawn)
+
+
+_ADVANCE = by_effort(_advance, static_argnames="program", donate_argnames="states")
 
 
 def _advance_trial(
@@ -272,7 +276,7 @@ def _compile_ahead(
 
 def _compile_rounds(program: Program, shapes: ServerState, data: ClientData, drawn: Cohort) -> None:
     """Compiles a stretch of rounds."""
-    _advance.lower(program, shapes, data, drawn).compile()
+    _ADVANCE[is_quick(program.bucket_share)].lower(program, shapes, data, drawn).compile()
 
 
 def _initial_states(program: Program, roots: Sequence[jax.Array]) -> ServerState:

@@ -1,12 +1,17 @@
 """The convolution and its gradients against those that JAX derives."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import hasa_jax as hj
 from hasa_jax.models.convolution import conv
-from hasa_jax.models.winograd import suits, winograd
+from hasa_jax.models.winograd import forward, suits
+from hasa_jax.supernet import costs
+from tests.support import small
 
 KEY = jax.random.key(2)
 
@@ -64,5 +69,18 @@ def test_other_types_many_pixels_and_accelerators_convolve_plainly(monkeypatch):
 
 def test_a_hand_computed_convolution():
     """Ones under a kernel of ones count the neighbours, in the corner too."""
-    counts = winograd(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0]
-    np.testing.assert_array_equal(counts, [[4, 6, 6, 4], [6, 9, 9, 6], [6, 9, 9, 6], [4, 6, 6, 4]])
+    inputs, kernel = jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))
+    for counts in (forward(inputs, kernel)[0], conv(inputs, kernel)):
+        expected = [[4, 6, 6, 4], [6, 9, 9, 6], [6, 9, 9, 6], [4, 6, 6, 4]]
+        np.testing.assert_array_equal(counts[0, :, :, 0], expected)
+
+
+def test_macs_are_those_of_the_plain_convolution():
+    """A budget must not depend on how a backend convolves."""
+    dataset = small.dataset((20, 30), "cnn")
+    model = hj.models.cnn(hidden=32).bind(dataset, norm="none", scaler="none")
+    side, channels = model.input_shape[0], (model.input_shape[-1], 32, 64, 128, 256)
+    macs = dataset.train.num_classes * channels[-1]
+    for stage, (below, above) in enumerate(itertools.pairwise(channels)):
+        macs += (side // 2**stage) ** 2 * 9 * below * above
+    assert costs.mac_count(model, model.groups) == macs

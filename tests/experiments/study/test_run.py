@@ -87,6 +87,7 @@ def test_a_workdir_holds_what_it_should(compared):
         "client_block": 1,
         "modes": {f"hasa:{name}": "masked" for name in ("uniform", "hasa", "inverse_hasa")},
         "buckets": {},
+        "quick": {f"hasa:{name}": True for name in ("uniform", "hasa", "inverse_hasa")},
     }
     assert set(manifest["data_sha256"]) == {"0", "1"}
     assert len(set(manifest["data_sha256"].values())) == 2

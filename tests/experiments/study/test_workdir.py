@@ -159,6 +159,15 @@ def test_more_rounds_with_other_buckets_are_another_run(folder):
         workdir.open_workdir(str(folder), more)
 
 
+def test_more_rounds_with_more_effort_are_another_run(folder):
+    quick = {**HERE, "quick": {"hasa:hasa": True}}
+    manifest.write_manifest(folder, dataclasses.replace(run_of(num_rounds=10), execution=quick))
+    full = {**HERE, "quick": {"hasa:hasa": False}}
+    more = dataclasses.replace(run_of(num_rounds=20), execution=full)
+    with pytest.raises(UserError, match="was compiled quickly, but 20 rounds"):
+        workdir.open_workdir(str(folder), more)
+
+
 @pytest.fixture
 def compared(tmp_path):
     """A workdir of compare that has begun: two policies of HASA, two seeds."""
