@@ -90,7 +90,8 @@ def mean_over_targets(
     Returns:
       The mean, 0 without any target, and the metrics of the batch.
     """
-    if not isinstance(outputs[0], LinearHead) or not targets.chunk:
+    deferred = all(isinstance(output, LinearHead) for output in outputs)
+    if not deferred or not targets.chunk:
         logits = tuple(_logits(output) for output in outputs)
         total, sums = target_loss(logits, targets.values, targets.valid, extras)
         return total / jnp.maximum(sums.loss_count, 1), sums

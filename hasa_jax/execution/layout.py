@@ -281,26 +281,24 @@ def _parameters(model: Model, shape: Shape) -> int:
     return costs.parameter_count(model, dict(shape.kept), shape.exits)
 
 
-def executed_and_compiled(
+def sizes_of_buckets(
     model: Model, extraction: Extraction, sizes: np.ndarray, bucket_share: float
-) -> float:
-    """Returns what the buckets of some clients cost: executed and compiled.
+) -> np.ndarray:
+    """Returns the size at which each of some clients is computed, if they are all of a run.
 
     Args:
       model: the supernet.
       extraction: which part of it a client holds.
-      sizes: the size of each client.
+      sizes: the size of each client, in any shape.
       bucket_share: what a bucket costs, as a share of the supernet's MACs.
 
     Returns:
-      `executed + bucket_share * buckets`, of which `executed` is the mean over the clients of the
-      share of the supernet's MACs that they execute.
+      Sizes of the same shape: the largest of each one's bucket.
     """
-    values, counts = np.unique(sizes, return_counts=True)
+    values, which, counts = np.unique(sizes, return_inverse=True, return_counts=True)
     distinct, each = tuple(values.tolist()), tuple(counts.tolist())
-    ends = _bucket_sizes(model, extraction, distinct, each, bucket_share)
-    table = costs.cost_table(model, extraction, "macs")
-    return float(np.dot(table[list(ends)], counts) / counts.sum()) + bucket_share * len(set(ends))
+    ends = np.array(_bucket_sizes(model, extraction, distinct, each, bucket_share))
+    return ends[which].reshape(sizes.shape)
 
 
 @functools.cache

@@ -59,6 +59,11 @@ def _by_example(values: jax.Array) -> jax.Array:
     return jnp.sum(values, tuple(range(1, values.ndim - 1)))
 
 
+def _weighted(weights: jax.Array, values: jax.Array) -> jax.Array:
+    """Sums `[B, U]` with weights `[B]`, in full precision on accelerators too."""
+    return jnp.matmul(weights, values, precision=jax.lax.Precision.HIGHEST)
+
+
 @jax.custom_vjp
 def _normalise(
     inputs: jax.Array, gain: jax.Array, shift: jax.Array, weights: jax.Array
@@ -71,9 +76,9 @@ def _forward(
 ) -> tuple[tuple[jax.Array, Moments], Any]:
     examples, units = inputs.shape[0], inputs.shape[-1]
     count = jnp.maximum(jnp.sum(weights) * (inputs.size // (examples * units)), 1)
-    mean = weights @ _by_example(inputs) / count
+    mean = _weighted(weights, _by_example(inputs)) / count
     centred = inputs - mean.reshape(_along_last(inputs))
-    variance = weights @ _by_example(jnp.square(centred)) / count
+    variance = _weighted(weights, _by_example(jnp.square(centred))) / count
     outputs = apply_moments(inputs, gain, shift, mean, variance)
     residuals = (inputs, gain, shift, weights, mean, variance, count)
     return (outputs, (mean, variance, count)), residuals

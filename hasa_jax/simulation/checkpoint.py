@@ -25,7 +25,7 @@ from hasa_jax.datasets.paths import path_of
 from hasa_jax.simulation.named_arrays import named_leaves, rebuilt
 from hasa_jax.simulation.record_file import Mark, RecordFile, RecordFileError
 
-_FORMAT = 3
+_FORMAT = 4
 _SUM = "SHA256"
 
 RECORDS = "records.jsonl"

@@ -81,6 +81,7 @@ def layout_of(
     num_clients: int,
     most_examples: int,
     trials: int,
+    lanes: int | None = None,
 ) -> Layout:
     """Makes a layout of a program's cohorts.
 
@@ -90,6 +91,7 @@ def layout_of(
       num_clients: clients of a cohort.
       most_examples: examples of the largest client of all.
       trials: how many share the program; several trials leave one device to each cohort.
+      lanes: clients of a turn, if the program does not say; None to share the cohort out evenly.
 
     Returns:
       The layout.
@@ -102,7 +104,7 @@ def layout_of(
         num_clients=num_clients,
         most_examples=most_examples,
         batch_size=program.training.batch_size,
-        lanes=program.lanes,
+        lanes=program.lanes or lanes,
         devices=1 if trials > 1 else program.execution.devices,
         bucket_share=program.bucket_share,
     )

@@ -321,6 +321,8 @@ def _place_chosen(
         num_clients=len(chosen[0]),
         most_examples=max(int(own.max()) for counts in splits for own in counts),
         trials=len(trials),
+        # As many lanes as if each kind were a cohort of its own: memory does not grow with kinds.
+        lanes=max(1, -(-len(chosen[0]) // (kinds * min(16, len(np.unique(sizes_in_run)))))),
     )
     placed = []
     for ids, positions, size, counts in zip(part.clients, chosen, sizes, splits, strict=True):

@@ -221,7 +221,7 @@ def _evaluation(program: Program, trial: Trial, layout: Layout, own: int) -> int
 def _forward_bytes(model: Model, batch: int) -> int:
     """Returns the bytes that are alive at once in a forward pass of a batch."""
     inputs = jax.ShapeDtypeStruct((batch, *model.input_shape), model.input_dtype)
-    forward = functools.partial(model.apply, context=Context())
+    forward = functools.partial(model.apply, context=Context(defer_logits=True))
     return _alive(jax.make_jaxpr(forward)(model.shapes, inputs).jaxpr)
 
 

@@ -11,13 +11,12 @@ import numpy as np
 import optax
 
 from hasa_jax import machine
-from hasa_jax.allocation.allocation import allocate
-from hasa_jax.allocation.ledger import Ledger
+from hasa_jax.allocation.allocation import Allocation, allocate
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.client.objectives.objective import objective_on
 from hasa_jax.client.target_chunks import usual_chunk
 from hasa_jax.client.training import LocalRule
-from hasa_jax.execution.layout import executed_and_compiled
+from hasa_jax.execution.layout import sizes_of_buckets
 from hasa_jax.execution.ranks import check_ranks
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.methods.method import Method
@@ -35,6 +34,9 @@ _MACS_A_SECOND_ELSEWHERE = 1e12
 
 _PASSES = 3
 """A training step costs about as much as so many forward passes."""
+
+_ROUNDS = 16
+"""Of sizes that change from round to round, so many rounds tell what is executed."""
 
 _COPIES = 4
 """Of the parameters while a client trains: the server's, twice, the client's and a gradient."""
@@ -108,6 +110,7 @@ def make_program(
     """
     training, execution = training or Training(), execution or Execution()
     method = dataclasses.replace(method, objective=objective_on(method.objective, dataset))
+    _check_splits(dataset)
     bound = supernet(method, model, dataset)
     _check_room(bound)
     extraction = method.extraction
@@ -144,6 +147,24 @@ def make_program(
         ),
         bucket_share=bucket_share,
     )
+
+
+def _check_splits(dataset: FederatedDataset) -> None:
+    """Refuses splits whose examples differ in shape or type: one program evaluates both."""
+    found = {
+        name: [(array.shape[1:], str(array.dtype)) for array in (split.inputs, split.targets)]
+        for name, split in (
+            ("train", dataset.train),
+            ("validation", dataset.validation),
+            ("test", dataset.test),
+        )
+    }
+    for name, kinds in found.items():
+        if kinds != found["train"]:
+            raise UserError(
+                f"examples of the split {name!r} have shapes and types {kinds}, but those of "
+                f"'train' {found['train']}: make them alike"
+            )
 
 
 def _check_room(model: Model) -> None:
@@ -193,8 +214,8 @@ def choose_mode(
     3 * MACs * s` multiply-accumulates, at about `3e10` a second on CPUs and `1e12` elsewhere. The
     seconds of a bucket over those of full size are the `bucket_share`. Neighbouring sizes share a
     bucket, and run at the size of the largest, so that `executed + bucket_share * buckets` is
-    least. Sliced is chosen if that is below 1, what masked execution executes; its one program,
-    which serves all sizes and policies, is compiled in any case. An extraction of single
+    least. Sliced is chosen if that is below what masked execution executes, 1 or more: its one
+    program, which serves all sizes and policies, is compiled in any case. An extraction of single
     parameters runs masked.
 
     Args:
@@ -220,8 +241,10 @@ def choose_mode(
         budget=method.budget,
         extraction=extraction,
     )
-    cost = executed_and_compiled(model, extraction, allocation.sizes, bucket_share)
-    return "sliced" if cost < 1 else "masked"
+    ends = sizes_of_buckets(model, extraction, allocation.sizes, bucket_share)
+    executed = costs.cost_table(model, extraction, "macs")[ends].mean()
+    cost = float(executed) + bucket_share * len(np.unique(ends))
+    return "sliced" if cost < costs.masked_macs(model, extraction) else "masked"
 
 
 def _bucket_share(
@@ -237,21 +260,28 @@ def _bucket_share(
     return seconds * rate / max(macs, 1.0)
 
 
-def executed_share(program: Program, ledger: Ledger) -> float:
+def executed_share(program: Program, allocation: Allocation) -> float:
     """Returns the MACs that a run executes, over those of clients that train the supernet.
 
     Args:
       program: supplies the supernet, the extraction and the mode.
-      ledger: of the allocation.
+      allocation: sizes of the clients.
 
     Returns:
-      In sliced execution the mean over the clients' own sizes; buckets of several sizes add to it.
-      In masked execution every client executes the supernet, and its teacher's pass where it has
-      one.
+      In sliced execution the mean over the clients of their buckets, those of this seed by
+      itself. In masked execution every client executes the supernet, and its teacher's pass where
+      it has one.
     """
-    if program.execution.mode == "sliced":
-        return ledger.executed
-    return costs.masked_macs(program.model, program.extraction)
+    model, extraction = program.model, program.extraction
+    if program.execution.mode != "sliced":
+        return costs.masked_macs(model, extraction)
+    rounds = range(_ROUNDS if allocation.redraw else 1)
+    sizes = np.stack([allocation.sizes_at(round) for round in rounds])
+    ends = sizes_of_buckets(model, extraction, sizes, program.bucket_share)
+    table = costs.cost_table(model, extraction, "executed")
+    weights = allocation.stats.shares * allocation.takes_part
+    own, executed = ((table[each] @ weights).sum() for each in (sizes, ends))
+    return float(allocation.ledger.executed * executed / own)
 
 
 def device_count(wanted: int) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hasa_jax.allocation.allocation import Allocation
 from hasa_jax.allocation.connection import Connection
-from hasa_jax.allocation.ledger import Ledger
 from hasa_jax.simulation.columns import Block, Columns, Named
 from hasa_jax.simulation.evaluation import GLOBAL, OWN_TEST, SUPERNET, EvaluationResult
 from hasa_jax.simulation.health import Updates
@@ -65,7 +65,7 @@ def records_of(
             {
                 **front,
                 **_accuracy_columns("", summary),
-                **_budget_columns(program, trial.allocation.ledger),
+                **_budget_columns(program, trial.allocation),
                 **_accuracy_columns("global_", global_summary),
                 "updates": updates.arrived,
                 "updates_asked": updates.asked,
@@ -159,8 +159,9 @@ def _accuracy_columns(prefix: str, summary: Summary) -> dict[str, float]:
     return {f"{prefix}{name}_accuracy": v for name, v in dataclasses.asdict(summary).items()}
 
 
-def _budget_columns(program: Program, ledger: Ledger) -> dict[str, float]:
+def _budget_columns(program: Program, allocation: Allocation) -> dict[str, float]:
     """Names the columns of budgets and bytes."""
+    ledger = allocation.ledger
     return {
         "budget_requested": ledger.requested,
         "budget_width": ledger.width,
@@ -168,7 +169,7 @@ def _budget_columns(program: Program, ledger: Ledger) -> dict[str, float]:
         "budget_uncut": ledger.uncut,
         "budget_macs": ledger.macs,
         "budget_bytes": ledger.bytes,
-        "budget_executed": executed_share(program, ledger),
+        "budget_executed": executed_share(program, allocation),
         "bytes_down": ledger.bytes_down,
         "bytes_up": ledger.bytes_up,
         "bytes_once": ledger.bytes_once,

@@ -82,7 +82,7 @@ class Result:
         lines.append(
             f"{self.program.method.name}: budget {asked}; achieved width {ledger.width:.3f}, "
             f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, bytes {ledger.bytes:.3f}, "
-            f"executed {executed_share(self.program, ledger):.3f}"
+            f"executed {executed_share(self.program, self.trial.allocation):.3f}"
         )
         if missing := updates_in(self.history.summary[-1]).missing():
             lines.append(missing)

@@ -32,7 +32,7 @@ def test_the_table_has_a_line_for_each_evaluation_and_the_ledger():
     assert lines[-1] == (
         f"hasa: budget 0.5 (width); achieved width {ledger.width:.3f}, "
         f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, bytes {ledger.bytes:.3f}, "
-        f"executed {executed_share(result().program, ledger):.3f}"
+        f"executed {executed_share(result().program, result().trial.allocation):.3f}"
     )
     assert len(lines) == 6
 
