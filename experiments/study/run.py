@@ -27,7 +27,7 @@ from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import fingerprint
 from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
-from hasa_jax.simulation.cohorts import sizes_in_run, training_layout
+from hasa_jax.simulation.cohorts import sizes_in_run
 from hasa_jax.simulation.described import described
 from hasa_jax.simulation.effort import is_quick
 from hasa_jax.simulation.escapes import one_line
@@ -222,6 +222,7 @@ def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> G
     else:
         refuse_unused_of_model(model_name(config.model, datasets[0]), study.given)
         programs = program.build_programs(config, datasets[0], study.arms)
+        programs = _as_begun(programs, workdir.bucket_shares(config.reporting.workdir))
     trials = {
         arm: [
             Trial(
@@ -235,6 +236,16 @@ def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> G
         for arm in study.arms
     }
     return Group(seeds, datasets, programs, trials)
+
+
+def _as_begun(programs: Mapping[Arm, Program], begun: Mapping[str, float]) -> dict[Arm, Program]:
+    """Gives programs the share of a bucket with which their workdir began.
+
+    More rounds would amortise other programs, in which results differ a little.
+    """
+    shares = {p: begun[":".join(arm)] for arm, p in programs.items() if ":".join(arm) in begun}
+    changed = {p: dataclasses.replace(p, bucket_share=share) for p, share in shares.items()}
+    return {arm: changed.get(p, p) for arm, p in programs.items()}
 
 
 def _shape(datasets: Sequence[FederatedDataset]) -> tuple[int, int, tuple[int, ...]]:
@@ -285,7 +296,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
             "devices": first.execution.devices,
             "client_block": first.lanes or "all",
             "modes": {":".join(arm): p.execution.mode for arm, p in group.programs.items()},
-            "buckets": _buckets(group, study.config.training.num_rounds),
+            "bucket_shares": {":".join(arm): p.bucket_share for arm, p in group.programs.items()},
             "quick": {":".join(arm): is_quick(p.bucket_share) for arm, p in group.programs.items()},
         },
         switches=switches.deciding_switches(
@@ -301,17 +312,6 @@ def _parts(study: Study, group: Group, name: str) -> dict[str, Any]:
     options = {described(program.extraction) for program in own}
     shared = {"extraction_options": options.pop()} if len(options) == 1 else {}
     return {**describe(study.config, name, group.datasets[0]), **shared}
-
-
-def _buckets(group: Group, num_rounds: int) -> dict[str, list[int]]:
-    """Returns the sizes that are compiled for every sliced arm, the largest first."""
-    found = {}
-    for arm, own in group.programs.items():
-        if own.execution.mode == "sliced":
-            sizes = group.sizes_in_run(arm, num_rounds)
-            layout = training_layout(own, group.trials[arm], sizes)
-            found[":".join(arm)] = [max(dict(b.shape.kept).values()) for b in layout.buckets]
-    return found
 
 
 def _hashes(group: Group) -> dict[str, str]:

@@ -26,8 +26,8 @@ CHECKPOINTS = "checkpoints"
 _OF_ARMS = frozenset({"method", "methods", "num_seeds", "policies"})
 """Fields that name the arms and seeds of compare: a workdir may get more of them."""
 
-_BY_ROUNDS = ("modes", "buckets", "quick")
-"""What is chosen by the number of rounds, and has messages of its own."""
+_BY_ROUNDS = ("modes", "bucket_shares", "quick")
+"""What is chosen by the number of rounds; a run that goes on has what it began with."""
 
 
 def grown(config: RunConfig, arms: Sequence[Arm]) -> tuple[RunConfig, list[Arm]]:
@@ -94,6 +94,21 @@ def open_workdir(
             "leave stale beside new tables: leave it out, or name another folder with `workdir`"
         )
     return folder, _going_on(folder, run)
+
+
+def bucket_shares(path: str) -> dict[str, float]:
+    """Returns what a bucket costs in the programs of a run that goes on.
+
+    Args:
+      path: the folder, or empty.
+
+    Returns:
+      `Program.bucket_share` by arm, `method:policy`; empty if nothing was begun there.
+    """
+    folder = pathlib.Path(path)
+    if not path or not _begun(folder):
+        return {}
+    return manifest.read_manifest(folder).execution.get("bucket_shares", {})
 
 
 def shared_fields(run: Manifest) -> dict[str, Any]:
@@ -241,7 +256,6 @@ def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -
             "name another with `workdir`"
         )
     _refuse_other_mode(folder, found, run)
-    _refuse_other_programs(folder, found, run)
     _refuse_shared_programs(folder, found, run)
 
 
@@ -268,26 +282,6 @@ def _refuse_other_mode(folder: pathlib.Path, found: Manifest, run: Manifest) -> 
                 f"workdir {folder} holds a {before[arm]} run of {arm}, but for "
                 f"{run.run.training.num_rounds} rounds `execution` auto chooses {modes[arm]}: "
                 "name another with `workdir`"
-            )
-
-
-def _refuse_other_programs(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
-    """Raises if more rounds amortise other programs, in which results differ a little."""
-    quick, earlier = run.execution.get("quick", {}), found.execution.get("quick", {})
-    for arm in quick:
-        if earlier.get(arm, quick[arm]) != quick[arm]:
-            raise UserError(
-                f"workdir {folder} holds a run of {arm} that was compiled quickly, but "
-                f"{run.run.training.num_rounds} rounds amortise a program that is compiled with "
-                "all effort: name another with `workdir`"
-            )
-    buckets, before = run.execution.get("buckets", {}), found.execution.get("buckets", {})
-    for arm in buckets:
-        if before.get(arm, buckets[arm]) != buckets[arm]:
-            raise UserError(
-                f"workdir {folder} holds a run of {arm} that compiled the sizes {before[arm]}, but "
-                f"{run.run.training.num_rounds} rounds amortise the sizes {buckets[arm]}: name "
-                "another with `workdir`"
             )
 
 

@@ -81,12 +81,14 @@ def test_a_workdir_holds_what_it_should(compared):
     assert "shape=by_width" in manifest["methods"]["hasa"]["extraction_options"]
     assert list(manifest["model"]["groups"].values()) == [4]
     assert {"jax", "numpy", "python", "hasa_jax"} <= set(manifest["versions"])
+    shares = manifest["execution"].pop("bucket_shares")
+    assert len(set(shares.values())) == 1
+    assert min(shares.values()) > 0.3
     assert manifest["execution"] == {
         "backend": "cpu",
         "devices": 1,
         "client_block": 1,
         "modes": {f"hasa:{name}": "masked" for name in ("uniform", "hasa", "inverse_hasa")},
-        "buckets": {},
         "quick": {f"hasa:{name}": True for name in ("uniform", "hasa", "inverse_hasa")},
     }
     assert set(manifest["data_sha256"]) == {"0", "1"}

@@ -148,24 +148,15 @@ def test_more_rounds_in_another_mode_are_another_run(folder):
         workdir.open_workdir(str(folder), more)
 
 
-def test_more_rounds_with_other_buckets_are_another_run(folder):
-    sliced = {**HERE, "modes": {"hasa:hasa": "sliced"}, "buckets": {"hasa:hasa": [8]}}
-    run = dataclasses.replace(run_of(num_rounds=10), execution=sliced)
+def test_a_run_that_goes_on_has_the_programs_that_it_began_with(folder):
+    assert workdir.bucket_shares(str(folder / "none")) == workdir.bucket_shares("") == {}
+    shares = {"hasa:hasa": 0.25}
+    run = dataclasses.replace(run_of(num_rounds=10), execution={**HERE, "bucket_shares": shares})
     manifest.write_manifest(folder, run)
-    longer = dataclasses.replace(run_of(num_rounds=20), execution=sliced)
+    assert workdir.bucket_shares(str(folder)) == shares
+    others = {**HERE, "bucket_shares": {"hasa:hasa": 0.125}, "quick": {"hasa:hasa": False}}
+    longer = dataclasses.replace(run_of(num_rounds=20), execution=others)
     assert workdir.open_workdir(str(folder), longer)[0] == folder
-    more = dataclasses.replace(longer, execution={**sliced, "buckets": {"hasa:hasa": [8, 4]}})
-    with pytest.raises(UserError, match=r"sizes \[8\], but 20 rounds amortise the sizes \[8, 4\]"):
-        workdir.open_workdir(str(folder), more)
-
-
-def test_more_rounds_with_more_effort_are_another_run(folder):
-    quick = {**HERE, "quick": {"hasa:hasa": True}}
-    manifest.write_manifest(folder, dataclasses.replace(run_of(num_rounds=10), execution=quick))
-    full = {**HERE, "quick": {"hasa:hasa": False}}
-    more = dataclasses.replace(run_of(num_rounds=20), execution=full)
-    with pytest.raises(UserError, match="was compiled quickly, but 20 rounds"):
-        workdir.open_workdir(str(folder), more)
 
 
 @pytest.fixture
