@@ -18,6 +18,9 @@ _ADAM, _SGD, _MOMENTUM = 3, 1, 2
 """Arrays of the parameters' shapes that a step changes: the parameters and the state. The gradient
 does not count: an engine may use it where the product leaves it."""
 
+_ROUNDS = 400
+"""Of the studies that a workload stands for: so many amortise a bucket for each size."""
+
 _LEVELS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
 
 
@@ -137,6 +140,7 @@ def _workload(
         client_optimizer=optimizer,
         training=hj.Training(batch_size=batch_size),
         execution=hj.Execution("sliced", engine.client_block, engine.devices),
+        num_rounds=_ROUNDS,
     )
     allocation = allocate_clients(method, program.model, dataset, KEY)
     return Workload(

@@ -36,7 +36,7 @@ _PASSES = 3
 """A training step costs about as much as so many forward passes."""
 
 _ROUNDS = 16
-"""Of sizes that change from round to round, so many rounds tell what is executed."""
+"""Of sizes that change from round to round, so many rounds say what is executed."""
 
 _COPIES = 4
 """Of the parameters while a client trains: the server's, twice, the client's and a gradient."""

@@ -106,6 +106,12 @@ def compiled_programs():
         compilation_cache.reset_cache()
 
 
+_FULL_EFFORT = (
+    "--xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true "
+    "--xla_cpu_parallel_codegen_split_count=32"
+)
+
+
 def start_process(script, *arguments, quick=True):
     """Starts a script in a process of its own, as a user does; `quick` compiles worse."""
     own = [str(argument) for argument in arguments]
@@ -144,11 +150,11 @@ def compiled(users):
 
 
 def environment_of(*, quick=True):
-    """The environment of a user's shell; `quick` compiles worse."""
+    """The environment of a user's shell; `quick` compiles worse, else XLA tries its hardest."""
     ours = ("JAX_PLATFORMS", "XLA_FLAGS")
     environment = {k: v for k, v in os.environ.items() if k not in ours}
     environment["PYTHONPATH"] = str(ROOT)
-    if quick:
-        environment["XLA_FLAGS"] = forks.COMPILES_QUICKLY
+    # Flags that a user sets are left as they are, so that short runs are not compiled quickly.
+    environment["XLA_FLAGS"] = forks.COMPILES_QUICKLY if quick else _FULL_EFFORT
     environment["JAX_COMPILATION_CACHE_DIR"] = compiled("processes")
     return environment
