@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend import core
 
 from hasa_jax import machine
@@ -195,7 +196,9 @@ def memory_need(
         activations=step.activations,
         batches=_BATCH_BYTES * examples,
         inserted=inserted,
-        evaluation=_evaluation(program, trials[0], layout, own),
+        evaluation=_evaluation(
+            program, trials[0], layout, own, sizes_in_run, reporting or Reporting()
+        ),
         lanes=layout.lanes,
         programs=_programs(program, layout, step.jaxpr),
         records=len(trials) * _records(program, trials[0], slots, num_rounds, reporting),
@@ -203,7 +206,9 @@ def memory_need(
     )
 
 
-def _evaluation(program: Program, trial: Trial, layout: Layout, own: int) -> int:
+def _evaluation(
+    program: Program, trial: Trial, layout: Layout, own: int, sizes: Any, reporting: Reporting
+) -> int:
     """Returns the bytes of an evaluation: of clients, or of the calibration before it."""
     model, batch_size = program.model, program.training.batch_size
     clients = layout.lanes * (own + _forward_bytes(model, batch_size))
@@ -212,10 +217,18 @@ def _evaluation(program: Program, trial: Trial, layout: Layout, own: int) -> int
     # Calibration sees mixed batches of the size that `batches.mixed_batches` gives them.
     train = trial.dataset.train
     batch = min(CALIBRATION_BATCH, len(train.targets))
-    # Each client is scored at its own size and at full size.
-    kinds = len({*layout.sizes}) + 1 if program.extraction.by_size else 2 * train.num_clients
+    kinds = _kinds(program, reporting)
+    calibrated = len(kinds) * len(chosen_clients(trial, reporting.eval_clients))
+    if program.extraction.by_size:
+        fixed = {size for size, _ in kinds if size is not None}
+        calibrated = min(calibrated, len({*np.unique(sizes).tolist(), *fixed}))
     calibration = layout.lanes * (own + _forward_bytes(model, batch))
-    return kinds * _bytes(model.moments) + max(clients, calibration)
+    return calibrated * _bytes(model.moments) + max(clients, calibration)
+
+
+def _kinds(program: Program, reporting: Reporting) -> set[tuple[int | None, bool]]:
+    """Returns the sizes at which each client is evaluated, and whether on all classes."""
+    return {(view.size, view.all_classes) for view in views(program, reporting.levels)}
 
 
 def _forward_bytes(model: Model, batch: int) -> int:
@@ -277,9 +290,10 @@ def _records(
     evaluations = -(-num_rounds // reporting.eval_every)
     # Streamed cohorts are drawn for all rounds at once.
     drawn = num_rounds if program.execution.stream else min(num_rounds, reporting.eval_every)
-    slot_bytes = 4 * (5 + len(program.model.groups))
+    slot_bytes = 4 * (6 + len(program.model.groups))
     of_views = evaluated * len(views(program, {})) * evaluations
-    return _RECORD_BYTES * of_views + _PLACED_BYTES * evaluated + drawn * slots * slot_bytes
+    placed = evaluated * len(_kinds(program, reporting))
+    return _RECORD_BYTES * of_views + _PLACED_BYTES * placed + drawn * slots * slot_bytes
 
 
 def devices_of(program: Program, trials: int) -> list[Any]:
