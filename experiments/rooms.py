@@ -484,7 +484,7 @@ class ExecutionConfig:
     execution: str = knob(
         Execution.mode,
         "masked: one program for all sizes, at the cost of the full one; sliced: compute follows "
-        "the budget, at the cost of compiling each size; auto: sliced where it saves more time "
+        "the budget, at the cost of compiling sizes; auto: sliced where it saves more time "
         "than it costs, and the method cuts units.",
         choices=("auto", "masked", "sliced"),
         common=True,

@@ -51,8 +51,9 @@ class Execution:
     """How cohorts run; results are equal within float tolerance.
 
     Attributes:
-      mode: `masked` computes every client at full size, in one program; `sliced` computes truly
-        narrow subnets, and compiles each size; `auto` chooses (see `program.choose_mode`).
+      mode: `masked` computes every client at full size, in one program; `sliced` computes narrow
+        subnets, and compiles as many sizes as a run amortises; `auto` chooses (see
+        `program.choose_mode`).
       client_block: clients in one `vmap`; 0 for one on CPUs and for all of a size elsewhere.
       devices: devices that share a cohort, or share the trials of a program; 0 for all.
       stream: whether only the clients of a round are on the device, for populations that are
