@@ -21,6 +21,8 @@ COMMANDS = json.loads((GOLDEN / "commands.json").read_text(encoding="utf-8"))
 NUM_RECORDS = 1171
 TABLES = ("metrics.csv", "summary.csv", "sizes.csv")
 TOLERANCE = 1e-6
+LOOSER = {"fedrolex_resnet18": 1e-5}
+"""Its strided convolutions add up their gradients in another order than then."""
 LATER_SPLITS = ("global_test",)
 OPTIMISED = ("fedrolex_resnet18", "nan_dropped_fedprox_yogi")
 """A process of their own optimises these fully: what they compute magnifies the last bits."""
@@ -43,14 +45,14 @@ def in_columns(header, own_header, records):
     return [line for line in lines if line[header.index("split")] not in LATER_SPLITS]
 
 
-def differing(header, expected, found):
+def differing(header, expected, found, tolerance):
     """Returns the columns in which two records differ: losses by more than the tolerance."""
     columns = zip(header, expected, found, strict=True)
-    return [name for name, one, other in columns if one != other and not near(name, one, other)]
+    return [n for n, one, other in columns if one != other and not near(n, one, other, tolerance)]
 
 
-def near(name, one, other):
-    close = {"rel_tol": TOLERANCE, "abs_tol": TOLERANCE}
+def near(name, one, other, tolerance):
+    close = {"rel_tol": tolerance, "abs_tol": tolerance}
     return name == "loss" and math.isclose(float(one), float(other), **close)
 
 
@@ -73,7 +75,7 @@ def test_records_are_those_of_the_first_edition(name, tmp_path, record_property)
         found = in_columns(header, own_header, found)
         assert len(found) == len(expected)
         for line, (one, other) in enumerate(zip(expected, found, strict=True), start=2):
-            wrong = set(differing(header, one, other))
+            wrong = set(differing(header, one, other, LOOSER.get(name, TOLERANCE)))
             # Masked runs executed what they held then; sliced ones had a bucket for each size.
             wrong -= {"budget_executed"}
             assert not wrong, f"{table}, line {line}: {wrong}: {one}, now {other}"
