@@ -29,7 +29,6 @@ from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.cohorts import sizes_in_run
 from hasa_jax.simulation.described import described
-from hasa_jax.simulation.effort import is_quick
 from hasa_jax.simulation.escapes import one_line
 from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.options import Reporting
@@ -297,7 +296,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
             "client_block": first.lanes or "all",
             "modes": {":".join(arm): p.execution.mode for arm, p in group.programs.items()},
             "bucket_shares": {":".join(arm): p.bucket_share for arm, p in group.programs.items()},
-            "quick": {":".join(arm): is_quick(p.bucket_share) for arm, p in group.programs.items()},
+            "quick": {":".join(arm): p.quick for arm, p in group.programs.items()},
         },
         switches=switches.deciding_switches(
             deterministic_ops=study.config.execution.deterministic_ops

@@ -124,6 +124,7 @@ def make_layout(
     lanes: int | None,
     devices: int,
     bucket_share: float,
+    kinds: int = 1,
 ) -> Layout:
     """Decides what is compiled, and how many clients run at once.
 
@@ -138,6 +139,7 @@ def make_layout(
       lanes: clients of a turn; None to share the cohort out evenly over buckets and devices.
       devices: devices that take turns.
       bucket_share: share of the supernet's MACs that a further bucket must save for a mean client.
+      kinds: entries of one client in a cohort. Lanes do not grow with them, so memory does not.
 
     Returns:
       The layout.
@@ -153,7 +155,7 @@ def make_layout(
         shared = {end for size, end in zip(sizes, ends, strict=True) if size != end}
         buckets = tuple(Bucket(extraction.shape(model, end), end not in shared) for end in distinct)
         bucket_of = tuple(distinct.index(end) for end in ends)
-    lanes = min(num_clients, lanes or -(-num_clients // (len(buckets) * devices)))
+    lanes = min(num_clients, lanes or -(-num_clients // (len(buckets) * devices * kinds)))
     # As many turns as any cohort of this size could need, so that shapes never change.
     used = min(num_clients, len(buckets))
     return Layout(

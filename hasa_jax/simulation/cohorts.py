@@ -81,7 +81,7 @@ def layout_of(
     num_clients: int,
     most_examples: int,
     trials: int,
-    lanes: int | None = None,
+    kinds: int = 1,
 ) -> Layout:
     """Makes a layout of a program's cohorts.
 
@@ -91,7 +91,7 @@ def layout_of(
       num_clients: clients of a cohort.
       most_examples: examples of the largest client of all.
       trials: how many share the program; several trials leave one device to each cohort.
-      lanes: clients of a turn, if the program does not say; None to share the cohort out evenly.
+      kinds: entries of one client in a cohort.
 
     Returns:
       The layout.
@@ -104,9 +104,10 @@ def layout_of(
         num_clients=num_clients,
         most_examples=most_examples,
         batch_size=program.training.batch_size,
-        lanes=program.lanes or lanes,
+        lanes=program.lanes,
         devices=1 if trials > 1 else program.execution.devices,
         bucket_share=program.bucket_share,
+        kinds=kinds,
     )
 
 

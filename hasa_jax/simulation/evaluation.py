@@ -16,11 +16,11 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.allocation.connection import Connection, connection
 from hasa_jax.base import ClientData, ClientMetrics, ServerState
+from hasa_jax.effort import by_effort
 from hasa_jax.execution.layout import Cohort, place
 from hasa_jax.execution.sharding import over_trials
 from hasa_jax.simulation import cohorts
 from hasa_jax.simulation.draws import scored_round, scored_state
-from hasa_jax.simulation.effort import by_effort, is_quick
 from hasa_jax.simulation.evaluation_pass import Asked, evaluate_cohort
 from hasa_jax.simulation.feed import EVALUATED, Feed, Part
 from hasa_jax.simulation.program import Program
@@ -195,7 +195,7 @@ def evaluate_views(
     """
     program, trials = evaluation.program, evaluation.trials
     kinds = _kinds_of(program, evaluation.views)
-    evaluate = _EVALUATE[is_quick(program.bucket_share)]
+    evaluate = _EVALUATE[program.quick]
     sums: list[list[tuple[np.ndarray, ClientMetrics]]] = [[] for _ in trials]
     for part in evaluation.feed.parts(evaluation.clients):
         cohort, arguments = _arguments(evaluation, kinds, part, done)
@@ -225,7 +225,7 @@ def compile_views(evaluation: Evaluation, states: ServerState, done: int) -> Non
     kinds = _kinds_of(evaluation.program, evaluation.views)
     part = next(evaluation.feed.parts(evaluation.clients))
     arguments = _arguments(evaluation, kinds, part, done)[1]
-    evaluate = _EVALUATE[is_quick(evaluation.program.bucket_share)]
+    evaluate = _EVALUATE[evaluation.program.quick]
     evaluate.lower(evaluation.program, evaluation.draw, states, *arguments).compile()
 
 
@@ -321,8 +321,7 @@ def _place_chosen(
         num_clients=len(chosen[0]),
         most_examples=max(int(own.max()) for counts in splits for own in counts),
         trials=len(trials),
-        # As many lanes as if each kind were a cohort of its own: memory does not grow with kinds.
-        lanes=max(1, -(-len(chosen[0]) // (kinds * min(16, len(np.unique(sizes_in_run)))))),
+        kinds=kinds,
     )
     placed = []
     for ids, positions, size, counts in zip(part.clients, chosen, sizes, splits, strict=True):

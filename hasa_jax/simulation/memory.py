@@ -197,7 +197,7 @@ def memory_need(
         batches=_BATCH_BYTES * examples,
         inserted=inserted,
         evaluation=_evaluation(
-            program, trials[0], layout, own, sizes_in_run, reporting or Reporting()
+            program, trials[0], layout, supernet, sizes_in_run, reporting or Reporting()
         ),
         lanes=layout.lanes,
         programs=_programs(program, layout, step.jaxpr),
@@ -207,11 +207,14 @@ def memory_need(
 
 
 def _evaluation(
-    program: Program, trial: Trial, layout: Layout, own: int, sizes: Any, reporting: Reporting
+    program: Program, trial: Trial, layout: Layout, largest: int, sizes: Any, reporting: Reporting
 ) -> int:
-    """Returns the bytes of an evaluation: of clients, or of the calibration before it."""
+    """Returns the bytes of an evaluation: of clients, or of the calibration before it.
+
+    The supernet is evaluated too, so `largest` are the bytes of its parameters.
+    """
     model, batch_size = program.model, program.training.batch_size
-    clients = layout.lanes * (own + _forward_bytes(model, batch_size))
+    clients = layout.lanes * (largest + _forward_bytes(model, batch_size))
     if not model.moments:
         return clients
     # Calibration sees mixed batches of the size that `batches.mixed_batches` gives them.
@@ -222,7 +225,7 @@ def _evaluation(
     if program.extraction.by_size:
         fixed = {size for size, _ in kinds if size is not None}
         calibrated = min(calibrated, len({*np.unique(sizes).tolist(), *fixed}))
-    calibration = layout.lanes * (own + _forward_bytes(model, batch))
+    calibration = layout.lanes * (largest + _forward_bytes(model, batch))
     return calibrated * _bytes(model.moments) + max(clients, calibration)
 
 

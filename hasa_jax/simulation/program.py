@@ -35,6 +35,9 @@ _MACS_A_SECOND_ELSEWHERE = 1e12
 _PASSES = 3
 """A training step costs about as much as so many forward passes."""
 
+_QUICK_SHARE = 0.3
+"""A program is compiled quickly if a bucket compiles for more than this share of the run."""
+
 _ROUNDS = 16
 """Of sizes that change from round to round, so many rounds say what is executed."""
 
@@ -71,6 +74,11 @@ class Program:
     def extraction(self) -> Extraction:
         """Which part of the supernet a client holds."""
         return self.method.extraction
+
+    @property
+    def quick(self) -> bool:
+        """Whether it is compiled with little effort: that of a short run, on CPUs."""
+        return self.bucket_share > _QUICK_SHARE and jax.default_backend() == "cpu"
 
     @property
     def lanes(self) -> int | None:

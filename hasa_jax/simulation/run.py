@@ -13,6 +13,7 @@ import numpy as np
 
 from hasa_jax.allocation.connection import Connection
 from hasa_jax.base import ClientData, ClientReport, ServerState, UserError
+from hasa_jax.effort import by_effort
 from hasa_jax.execution import sharding
 from hasa_jax.execution.layout import Cohort
 from hasa_jax.numerics import in_32_bits
@@ -21,7 +22,6 @@ from hasa_jax.simulation import cohorts, feed, health, records
 from hasa_jax.simulation.ahead import Wait, compile_ahead, nothing_ahead
 from hasa_jax.simulation.checkpoint import Checkpoints, Saved
 from hasa_jax.simulation.columns import Columns, joined
-from hasa_jax.simulation.effort import by_effort, is_quick
 from hasa_jax.simulation.evaluation import (
     Evaluation,
     EvaluationResult,
@@ -200,7 +200,7 @@ def _train(
         stretches = []
         finite = np.ones(len(trials), bool)
         for data, drawn in source.rounds(first, done):
-            advance = _ADVANCE[is_quick(program.bucket_share)]
+            advance = _ADVANCE[program.quick]
             states, found, flags = advance(program, states, data, drawn)
             stretches.append((drawn, found))
             finite = jax.device_get(flags)
@@ -276,7 +276,7 @@ def _compile_ahead(
 
 def _compile_rounds(program: Program, shapes: ServerState, data: ClientData, drawn: Cohort) -> None:
     """Compiles a stretch of rounds."""
-    _ADVANCE[is_quick(program.bucket_share)].lower(program, shapes, data, drawn).compile()
+    _ADVANCE[program.quick].lower(program, shapes, data, drawn).compile()
 
 
 def _initial_states(program: Program, roots: Sequence[jax.Array]) -> ServerState:

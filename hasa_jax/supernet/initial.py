@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 
 import jax
@@ -11,15 +10,11 @@ from jax import core
 
 from hasa_jax import keys
 from hasa_jax.base import Params
+from hasa_jax.effort import LITTLE, left_to_us
 from hasa_jax.supernet.types import Model
 
-_EXACT = {
-    "xla_disable_hlo_passes": "algsimp",
-    # It runs once, so it is compiled with little effort; in one part, as low levels need it.
-    "xla_backend_optimization_level": 1,
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
+# It runs once. XLA's simplifier would multiply the constants of consecutive products first.
+_EXACT = {**LITTLE, "xla_disable_hlo_passes": "algsimp"}
 
 
 def initial_params(model: Model, key: jax.Array) -> Params:
@@ -42,9 +37,6 @@ def initial_params(model: Model, key: jax.Array) -> Params:
 def _compiled(model: Model, backend: str) -> Callable[[jax.Array], Params]:
     """Compiles an initialisation into one program: by themselves its steps compile for seconds.
 
-    On CPUs the numbers are those of the steps by themselves, to the last bit: XLA's simplifier,
-    which would multiply the constants of consecutive products first, is left out.
+    On CPUs the numbers are those of the steps by themselves, to the last bit.
     """
-    given = os.environ.get("XLA_FLAGS", "")  # What the user has set there stays.
-    options = {name: value for name, value in _EXACT.items() if name not in given}
-    return jax.jit(model.init, compiler_options=options if backend == "cpu" else None)
+    return jax.jit(model.init, compiler_options=left_to_us(_EXACT) if backend == "cpu" else None)

@@ -118,6 +118,13 @@ def test_masked_cohorts_have_one_bucket_of_the_supernet():
     assert (layout.sizes, layout.buckets) == ((), (Bucket(supernet, exact=False),))
 
 
+def test_lanes_do_not_grow_with_the_entries_of_a_client():
+    model, sizes = small.supernet("mlp"), [12, 5]
+    single = layout_of(model, sizes, lanes=None)
+    assert layout_of(model, sizes, num_clients=30, lanes=None, kinds=3).lanes == single.lanes
+    assert layout_of(model, sizes, num_clients=30, lanes=None).lanes == 3 * single.lanes
+
+
 @pytest.mark.parametrize(
     ("buckets", "devices", "lanes", "expected"),
     [(1, 1, None, (10, 1)), (1, 2, None, (5, 2)), (2, 2, None, (3, 4)), (2, 1, 3, (3, 4))],
