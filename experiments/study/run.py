@@ -30,12 +30,12 @@ from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.cohorts import sizes_in_run
 from hasa_jax.simulation.described import described
 from hasa_jax.simulation.escapes import one_line
-from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.records import updates_in
 from hasa_jax.simulation.run import run_trials
 from hasa_jax.simulation.trial import Trial
+from hasa_jax.simulation.views import chosen_clients
 from hasa_jax.simulation.writers import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer, say
 
 

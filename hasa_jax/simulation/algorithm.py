@@ -16,18 +16,13 @@ from hasa_jax.methods.method import Method
 from hasa_jax.numerics import in_32_bits
 from hasa_jax.simulation import cohorts
 from hasa_jax.simulation.draws import DRAWS, scored_round
-from hasa_jax.simulation.evaluation import (
-    Evaluation,
-    EvaluationResult,
-    View,
-    chosen_clients,
-    evaluate_views,
-)
+from hasa_jax.simulation.evaluation import Evaluation, EvaluationResult, evaluate_views
 from hasa_jax.simulation.feed import EVALUATED, Resident, resident
 from hasa_jax.simulation.options import Execution, Training
 from hasa_jax.simulation.program import Program, make_program
 from hasa_jax.simulation.round import init_state, scan_rounds
 from hasa_jax.simulation.trial import Trial
+from hasa_jax.simulation.views import View, chosen_clients
 from hasa_jax.supernet.types import Model, ModelSpec
 
 

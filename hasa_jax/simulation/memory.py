@@ -12,42 +12,31 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
 
 from hasa_jax import machine
-from hasa_jax.base import ClientData, Params, PyTree, ServerState, UserError
-from hasa_jax.client.batches import CALIBRATION_BATCH, take_batch
-from hasa_jax.client.training import batch_loss
+from hasa_jax.base import ClientData, UserError
+from hasa_jax.client.batches import CALIBRATION_BATCH
 from hasa_jax.execution import sharding
-from hasa_jax.execution.layout import Bucket, Layout, Slot
+from hasa_jax.execution.layout import Layout
 from hasa_jax.machine import readable
 from hasa_jax.simulation import cohorts
-from hasa_jax.simulation.evaluation import chosen_clients, views
 from hasa_jax.simulation.feed import check_streams
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
-from hasa_jax.simulation.round import RoundInputs, extract, init_state, local_task, prepare
+from hasa_jax.simulation.round import init_state
+from hasa_jax.simulation.traced import bytes_of, bytes_of_programs, forward_bytes, trace_step
 from hasa_jax.simulation.trial import Trial
-from hasa_jax.supernet import costs, label_rows, units
-from hasa_jax.supernet.types import Context, Drawn, Model
+from hasa_jax.simulation.views import chosen_clients, views
 
 _MOST_INDICES = 2**31 - 1  # Of int32.
 _BATCH_BYTES = 24  # Of an example while batches are made: keys, draws, orders, indices.
 _RECORD_BYTES = 56  # Of a record of a client: columns, and a client's part of what they are from.
 _PLACED_BYTES = 250  # Of a client while the host places it in a turn.
-
-# What making the programs takes for each operation of a local step that differs from the others in
-# kind or shapes, and beside that for each convolution and each product; and what
-# further buckets add to that.
-_OPERATION_BYTES, _CONVOLUTION_BYTES, _PRODUCT_BYTES = 1_730_000, 28 * 2**20, 7 * 2**20
-_BUCKET = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,20 +168,20 @@ def memory_need(
     splits = _splits_on_device(program, trials[0], layout)
     share = len(trials) // len(devices_of(program, len(trials))) if len(trials) > 1 else 1
     state = jax.eval_shape(functools.partial(init_state, program), jax.random.key(0))
-    step = _trace_step(program, layout, state, splits[0])
-    own, supernet = _bytes(step.params), _bytes(model.shapes)
+    step = trace_step(program, layout, state, splits[0])
+    own, supernet = bytes_of(step.params), bytes_of(model.shapes)
     # With weights for each label row, weights are as large as kernels.
-    inserted = supernet + (supernet if method.label_split else _bytes(step.masks))
+    inserted = supernet + (supernet if method.label_split else bytes_of(step.masks))
     slots = layout.devices * layout.turns * layout.lanes
     # Masked clients start from the server's own copy.
     masked = program.execution.mode == "masked"
     return MemoryNeed(
-        data=share * sum(_bytes(split) for split in splits),
-        server=2 * share * _bytes(state),
+        data=share * sum(bytes_of(split) for split in splits),
+        server=2 * share * bytes_of(state),
         sums=inserted * (1 if method.robust == "none" else 2 * slots),
         params=own if masked else 2 * own,
         gradients=own,
-        optimizer=_bytes(jax.eval_shape(program.rule.optimizer.init, step.params)),
+        optimizer=bytes_of(jax.eval_shape(program.rule.optimizer.init, step.params)),
         activations=step.activations,
         batches=_BATCH_BYTES * examples,
         inserted=inserted,
@@ -200,7 +189,7 @@ def memory_need(
             program, trials[0], layout, supernet, sizes_in_run, reporting or Reporting()
         ),
         lanes=layout.lanes,
-        programs=_programs(program, layout, step.jaxpr),
+        programs=bytes_of_programs(layout, step.jaxpr),
         records=len(trials) * _records(program, trials[0], slots, num_rounds, reporting),
         process=machine.resident_bytes(),
     )
@@ -214,7 +203,7 @@ def _evaluation(
     The supernet is evaluated too, so `largest` are the bytes of its parameters.
     """
     model, batch_size = program.model, program.training.batch_size
-    clients = layout.lanes * (largest + _forward_bytes(model, batch_size))
+    clients = layout.lanes * (largest + forward_bytes(model, batch_size))
     if not model.moments:
         return clients
     # Calibration sees mixed batches of the size that `batches.mixed_batches` gives them.
@@ -225,63 +214,13 @@ def _evaluation(
     if program.extraction.by_size:
         fixed = {size for size, _ in kinds if size is not None}
         calibrated = min(calibrated, len({*np.unique(sizes).tolist(), *fixed}))
-    calibration = layout.lanes * (largest + _forward_bytes(model, batch))
-    return calibrated * _bytes(model.moments) + max(clients, calibration)
+    calibration = layout.lanes * (largest + forward_bytes(model, batch))
+    return calibrated * bytes_of(model.moments) + max(clients, calibration)
 
 
 def _kinds(program: Program, reporting: Reporting) -> set[tuple[int | None, bool]]:
     """Returns the sizes at which each client is evaluated, and whether on all classes."""
     return {(view.size, view.all_classes) for view in views(program, reporting.levels)}
-
-
-def _forward_bytes(model: Model, batch: int) -> int:
-    """Returns the bytes that are alive at once in a forward pass of a batch."""
-    inputs = jax.ShapeDtypeStruct((batch, *model.input_shape), model.input_dtype)
-    forward = functools.partial(model.apply, context=Context(defer_logits=True))
-    return _alive(jax.make_jaxpr(forward)(model.shapes, inputs).jaxpr)
-
-
-def _alive(jaxpr: Any) -> int:
-    """Returns the most bytes that values of a jaxpr take at once, its inputs left out."""
-    last = {
-        value: number
-        for number, equation in enumerate(jaxpr.eqns)
-        for value in equation.invars
-        if isinstance(value, core.Var)
-    }
-    last |= {value: len(jaxpr.eqns) for value in jaxpr.outvars if isinstance(value, core.Var)}
-    inputs = {*jaxpr.invars, *jaxpr.constvars}
-    alive, most = 0, 0
-    for number, equation in enumerate(jaxpr.eqns):
-        inner = max((_alive(sub) for sub in costs.inner_jaxprs(equation.params)), default=0)
-        made = _bytes([value.aval for value in equation.outvars])
-        most = max(most, alive + max(made, inner))
-        alive += _bytes([value.aval for value in equation.outvars if value in last])
-        used = {value for value in equation.invars if isinstance(value, core.Var)} - inputs
-        alive -= _bytes([value.aval for value in used if last[value] == number])
-    return most
-
-
-def _programs(program: Program, layout: Layout, jaxpr: Any) -> int:
-    """Returns about what the process takes to trace and compile the programs of a run."""
-    found = [*_operations(jaxpr)]
-    kinds = Counter(equation.primitive.name for equation in found)
-    distinct = {
-        (equation.primitive.name, *(str(v.aval) for v in (*equation.invars, *equation.outvars)))
-        for equation in found
-    }
-    operations = _OPERATION_BYTES * len(distinct)
-    kernels = _CONVOLUTION_BYTES * kinds["conv_general_dilated"]
-    kernels += _PRODUCT_BYTES * kinds["dot_general"]
-    return int((operations + kernels) * (1 + _BUCKET * (len(layout.buckets) - 1)))
-
-
-def _operations(jaxpr: Any) -> Iterator[Any]:
-    """Yields the equations of a jaxpr and of the jaxprs inside it."""
-    for equation in jaxpr.eqns:
-        yield equation
-        for inner in costs.inner_jaxprs(equation.params):
-            yield from _operations(inner)
 
 
 def _records(
@@ -356,77 +295,3 @@ def _splits_on_device(program: Program, trial: Trial, layout: Layout) -> list[Cl
         data.train, inputs=cut(data.train.inputs), targets=cut(data.train.targets)
     )
     return [part, part]
-
-
-class _Step(NamedTuple):
-    """What a trace of a local step says.
-
-    Attributes:
-      params: shapes of what is trained.
-      masks: shapes of the masks.
-      activations: bytes that the backward pass needs.
-      jaxpr: the forward pass, with what it is made from.
-    """
-
-    params: Params
-    masks: PyTree
-    activations: int
-    jaxpr: Any
-
-
-def _trace_step(program: Program, layout: Layout, state: ServerState, data: ClientData) -> _Step:
-    """Traces a local step of the largest bucket."""
-    slot = Slot(
-        entry=jax.ShapeDtypeStruct((), jnp.int32),
-        client=jax.ShapeDtypeStruct((), jnp.int32),
-        width=jax.ShapeDtypeStruct((), jnp.float32),
-        kept={
-            group: jax.ShapeDtypeStruct((), jnp.int32) for group, _ in layout.buckets[0].shape.kept
-        },
-        exits=jax.ShapeDtypeStruct((), jnp.int32),
-        weight=jax.ShapeDtypeStruct((), jnp.float32),
-        steps=jax.ShapeDtypeStruct((), jnp.int32),
-    )
-    # The largest bucket comes first.
-    residuals = functools.partial(_residuals, program, layout.buckets[0], layout.num_batches)
-    closed, (params, masks, _) = jax.make_jaxpr(residuals, return_shape=True)(state, data, slot)
-    outputs = closed.jaxpr.outvars
-    own, first = (len(jax.tree.leaves(tree)) for tree in (params, (params, masks)))
-    # A value that is kept for two operations is one; parameters are counted elsewhere.
-    kept = {value for value in outputs[first:] if isinstance(value, core.Var)}
-    kept -= {*outputs[:own], *closed.jaxpr.invars}
-    return _Step(params, masks, _bytes([value.aval for value in kept]), closed.jaxpr)
-
-
-def _residuals(
-    program: Program,
-    bucket: Bucket,
-    num_batches: int,
-    state: ServerState,
-    data: ClientData,
-    slot: Slot,
-) -> tuple[Params, PyTree, PyTree]:
-    """Returns params and masks of a subnet, and what the backward pass of a local step keeps."""
-    prepared = prepare(program, state)
-    own_classes = program.method.objective.own_classes
-    classes = label_rows.present_classes(data) if own_classes else None
-    finite = jnp.bool_(True)
-    inputs = RoundInputs(state, data, prepared, classes, None, finite, num_batches)
-    subnet = extract(program, state, data, prepared, slot, bucket)
-    task = local_task(program, inputs, None, slot)
-    batch = take_batch(data, task.batches, jnp.int32(0))
-    rule = program.rule
-    drawn = None
-    if rule.levels:
-        own = Drawn(subnet.width, subnet.kept)
-        drawn = units.draw_kept(task.key, program.model, rule.levels, own)
-
-    def loss(params: Params) -> tuple[jax.Array, Any]:
-        return batch_loss(params, subnet, task, rule, batch, drawn)
-
-    return subnet.params, subnet.masks, jax.vjp(loss, subnet.params, has_aux=True)[1]
-
-
-def _bytes(tree: PyTree) -> int:
-    """Counts the bytes of arrays, or of their shapes."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

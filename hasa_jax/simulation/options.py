@@ -81,7 +81,7 @@ class Reporting:
       eval_every: rounds between evaluations; the last round is evaluated in any case.
       tail_fraction: share of clients that the tail accuracy averages over.
       eval_clients: clients that are evaluated, the same in all rounds, arms and methods of a seed
-        (see `evaluation.chosen_clients`); 0 for all.
+        (see `views.chosen_clients`); 0 for all.
       draw: whose subnets are evaluated where they change from round to round, one of
         `draws.DRAWS`: those of the last round, or those of the next one, which no client has
         trained.

@@ -11,11 +11,12 @@ import numpy as np
 from hasa_jax.allocation.allocation import Allocation
 from hasa_jax.allocation.connection import Connection
 from hasa_jax.simulation.columns import Block, Columns, Named
-from hasa_jax.simulation.evaluation import GLOBAL, OWN_TEST, SUPERNET, EvaluationResult
+from hasa_jax.simulation.evaluation import EvaluationResult
 from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.program import Program, executed_share
 from hasa_jax.simulation.summary import Summary, summarize
 from hasa_jax.simulation.trial import Trial
+from hasa_jax.simulation.views import GLOBAL, OWN_TEST, SUPERNET
 
 _OF_CLIENTS = ("", SUPERNET, GLOBAL)
 """Levels whose results go to the table of clients."""

@@ -25,11 +25,9 @@ from hasa_jax.simulation.columns import Columns, joined
 from hasa_jax.simulation.evaluation import (
     Evaluation,
     EvaluationResult,
-    chosen_clients,
     compile_views,
     evaluate_views,
     level_connections,
-    views,
 )
 from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.options import Reporting
@@ -37,6 +35,7 @@ from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import init_state, scan_rounds
 from hasa_jax.simulation.stopwatch import Spent, stopwatch
 from hasa_jax.simulation.trial import Trial
+from hasa_jax.simulation.views import chosen_clients, views
 from hasa_jax.simulation.writers import TABLES, Writer
 
 

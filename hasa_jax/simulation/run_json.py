@@ -22,10 +22,10 @@ from hasa_jax.datasets.fingerprint import fingerprint
 from hasa_jax.methods.method import Method
 from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.described import described
-from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
+from hasa_jax.simulation.views import chosen_clients
 from hasa_jax.supernet.types import Model
 
 LIBRARY = "simulate"

@@ -22,13 +22,13 @@ from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.deploy import deploy, deployed_moments
 from hasa_jax.simulation.draws import scored_round, scored_state
-from hasa_jax.simulation.evaluation import chosen_clients
 from hasa_jax.simulation.options import Execution, Reporting, Training
 from hasa_jax.simulation.program import Program, executed_share, make_program
 from hasa_jax.simulation.records import updates_in
 from hasa_jax.simulation.run import History, run_trials
 from hasa_jax.simulation.saved import save_run
 from hasa_jax.simulation.trial import Trial
+from hasa_jax.simulation.views import chosen_clients
 from hasa_jax.simulation.writers import TABLES, Writer
 from hasa_jax.supernet.types import ModelSpec
 

@@ -120,7 +120,10 @@ def test_the_deployed_subnet_is_the_clients_own(readme_names):
 
 def test_the_loop_is_the_run(readme_names):
     state, result = readme_names["state"], readme_names["result"]
-    jax.tree.map(np.testing.assert_array_equal, state.params, result.state.params)
+    loop, run = (jax.tree.leaves_with_path(each.params) for each in (state, result.state))
+    assert [path for path, _ in loop] == [path for path, _ in run]
+    for (path, one), (_, other) in zip(loop, run, strict=True):
+        assert np.array_equal(one, other), path
 
 
 def test_the_readme_policy_is_part_of_a_method(readme_names):

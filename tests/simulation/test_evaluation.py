@@ -11,6 +11,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.execution import MODES
 from hasa_jax.simulation import evaluation, evaluation_pass
+from hasa_jax.simulation.views import views
 from hasa_jax.supernet import units
 from tests.support import small
 
@@ -134,7 +135,7 @@ def test_moments_are_filled_up_and_cut_at_their_ends():
 def test_views_are_own_sizes_supernet_and_levels(hides):
     objective = hj.OBJECTIVES["masked_cross_entropy" if hides else "cross_entropy"]()
     program = small.program(small.supernet("mlp"), DATA, method=small.plain(objective=objective))
-    found = evaluation.views(program, {"half": 6})
+    found = views(program, {"half": 6})
     expected = {
         "validation": (None, False),
         "test": (None, False),

@@ -11,7 +11,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.server.faults import Faults
 from hasa_jax.simulation import health
-from hasa_jax.simulation.evaluation import OWN_TEST
+from hasa_jax.simulation.views import OWN_TEST
 from tests.support import small
 
 EXAMPLES = (7, 30, 12, 3, 9)

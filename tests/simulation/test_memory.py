@@ -289,19 +289,6 @@ def test_batches_beyond_the_indices_are_refused(options):
         middle_need(**options)
 
 
-def test_what_is_alive_at_once_in_a_forward_pass():
-    """Two layers: a value is dropped after its last use."""
-
-    def forward(x):
-        wide = jax.numpy.concatenate([x] * 10)
-        narrow = wide[:1] * 1.0
-        other = jax.numpy.concatenate([narrow] * 7)
-        return other[:1]
-
-    traced = jax.make_jaxpr(forward)(jax.ShapeDtypeStruct((100,), np.float32))
-    assert 10 * 400 <= memory._alive(traced.jaxpr) <= 10 * 400 + 2 * 400
-
-
 def test_static_norms_are_evaluated_with_the_batches_of_calibration():
     data = small.client_data((200, 100, 30, 20), kind="perceptron")
     needs = [

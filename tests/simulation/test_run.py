@@ -10,7 +10,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.execution import MODES
-from hasa_jax.simulation.evaluation import chosen_clients
+from hasa_jax.simulation.views import chosen_clients
 from hasa_jax.simulation.writers import TABLES
 from tests.support import small
 
