@@ -216,7 +216,7 @@ def _place(
     """Places the entries to evaluate in each trial, and those whose subnets are calibrated."""
     program = evaluation.program
     everyone = [np.arange(len(own)) for own in sizes]
-    cohort = _place_chosen(evaluation, part, kinds, sizes, everyone, sizes_in_run)
+    cohort = _place_chosen(evaluation, part, kinds, sizes, everyone, sizes_in_run, calibrate=False)
     if not program.model.moments:
         return cohort, None
     # As many in every trial and round, so that nothing is compiled again.
@@ -224,7 +224,9 @@ def _place(
     if program.extraction.by_size:
         count = min(len(np.unique(sizes_in_run)), count)
     chosen = [representatives(program.extraction, size, count) for size in sizes]
-    return cohort, _place_chosen(evaluation, part, kinds, sizes, chosen, sizes_in_run)
+    return cohort, _place_chosen(
+        evaluation, part, kinds, sizes, chosen, sizes_in_run, calibrate=True
+    )
 
 
 def _place_chosen(
@@ -234,6 +236,8 @@ def _place_chosen(
     sizes: Sequence[np.ndarray],
     chosen: Sequence[np.ndarray],
     sizes_in_run: np.ndarray,
+    *,
+    calibrate: bool,
 ) -> Cohort:
     """Places some entries of a part, for each trial."""
     trials = evaluation.trials
@@ -249,7 +253,9 @@ def _place_chosen(
     placed = []
     for ids, positions, size, counts in zip(part.clients, chosen, sizes, splits, strict=True):
         own, weights = np.tile(ids, kinds)[positions], np.ones(len(positions))
-        placed.append(place(layout, own, size[positions], weights, np.sum(counts, axis=0)))
+        # All calibrate on the same batches, whatever examples they have.
+        work = np.ones_like(counts[0]) if calibrate else np.sum(counts, axis=0)
+        placed.append(place(layout, own, size[positions], weights, work))
     return cohorts.stack(placed)
 
 
