@@ -20,11 +20,11 @@ class Engine(NamedTuple):
 
     Attributes:
       client_block: clients in one `vmap`, or 0 for the engine's own choice.
-      devices: how many share a cohort.
+      mesh: devices by what they share.
     """
 
     client_block: int = 0
-    devices: int = 1
+    mesh: str = "clients:1"
 
 
 class Work(NamedTuple):

@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 
 import hasa_jax as hj
 from benchmarks import base, limit, turns, workloads
+from hasa_jax.execution.mesh import mesh_of
 from hasa_jax.execution.sharding import put
 from hasa_jax.simulation.round import init_state
 
@@ -117,7 +119,7 @@ def _build(spec: dict[str, Any]) -> base.Workload:
     if name not in workloads.WORKLOADS:
         known = ", ".join(workloads.WORKLOADS)
         raise hj.UserError(f"unknown workload {name!r}: use one of {known}")
-    engine = base.Engine(spec["client_block"] or 0, len(jax.devices()))
+    engine = base.Engine(spec["client_block"] or 0, f"clients:{len(jax.devices())}")
     return workloads.WORKLOADS[name](engine, **spec["options"])
 
 
@@ -140,7 +142,8 @@ def _compiled(
     laid_out = time.perf_counter()
     state = init_state(run_program, base.KEY)
     # On all devices at once, as in a run: a copy of the data in each call would be timed as well.
-    state, train, cohorts = put((state, workload.train, cohorts), len(jax.devices()), 1)
+    everywhere = NamedSharding(mesh_of(cohorts.layout.mesh), PartitionSpec())
+    state, train, cohorts = put((state, workload.train, cohorts), everywhere)
     jax.block_until_ready((train, cohorts, state))
     placed = time.perf_counter()
 

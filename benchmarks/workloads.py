@@ -139,7 +139,7 @@ def _workload(
         dataset,
         client_optimizer=optimizer,
         training=hj.Training(batch_size=batch_size),
-        execution=hj.Execution("sliced", engine.client_block, engine.devices),
+        execution=hj.Execution("sliced", engine.client_block, engine.mesh),
         num_rounds=_ROUNDS,
     )
     allocation = allocate_clients(method, program.model, dataset, KEY)

@@ -92,7 +92,7 @@ def build_program(config: RunConfig, dataset: FederatedDataset, method: Method) 
         execution=Execution(
             mode=execution.execution,
             client_block=execution.client_block,
-            devices=execution.host_devices,
+            mesh=execution.mesh,
             stream=execution.stream,
         ),
         num_rounds=training.num_rounds,

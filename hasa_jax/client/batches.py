@@ -59,8 +59,8 @@ def sequential_batches(
     """Cuts a client's examples into batches, in storage order.
 
     Args:
-      data: examples of all clients.
-      client: client id, scalar.
+      data: examples of some clients.
+      client: position of the client in the data, scalar.
       num_batches: batches `S`; enough for the client's examples.
       batch_size: examples in a batch `B`.
 
@@ -91,8 +91,8 @@ def shuffled_batches(
 
     Args:
       key: this client's key of this round; it is consumed.
-      data: examples of all clients.
-      client: client id, scalar.
+      data: examples of some clients.
+      client: position of the client in the data, scalar.
       num_batches: batches of one pass; enough for the client's examples.
       batch_size: examples in a batch `B`.
       num_epochs: passes.

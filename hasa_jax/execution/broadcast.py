@@ -13,22 +13,28 @@ from hasa_jax.supernet.types import Broadcast, Context, Model
 
 
 def broadcast_to(
-    client: jax.Array, model: Model, state: ServerState, data: ClientData, batch_size: int
+    client: jax.Array,
+    local: jax.Array,
+    model: Model,
+    state: ServerState,
+    data: ClientData,
+    batch_size: int,
 ) -> Broadcast:
     """Returns what a client's extraction may look at.
 
     Args:
       client: client id, int32 scalar.
+      local: position of the client in the data, int32 scalar.
       model: the supernet.
       state: the server's state, as broadcast.
-      data: training examples of all clients; a client's sample is its first batch of them.
+      data: training examples; a client's sample is its first batch of them.
       batch_size: examples in a batch.
 
     Returns:
       The broadcast.
     """
     offsets = jnp.asarray(data.offsets)
-    start, num_examples = offsets[client], offsets[client + 1] - offsets[client]
+    start, num_examples = offsets[local], offsets[local + 1] - offsets[local]
     return Broadcast(
         model=model,
         params=state.params,

@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import flax.struct
 import numpy as np
 
 from hasa_jax.base import UserError
+from hasa_jax.execution.mesh import MeshShape
 from hasa_jax.supernet import costs
 from hasa_jax.supernet.buckets import consecutive_groups
 from hasa_jax.supernet.types import Extraction, Model, Shape
@@ -48,20 +49,36 @@ class Slot:
     Attributes:
       entry: position in the list of clients that was placed, int32; -1 marks an empty lane.
       client: client id, int32; -1 in an empty lane.
+      local: position of the client in the data that its device has, int32.
       width: fraction of units kept.
       kept: units kept in every group of the extraction, `{group: int32}`.
       exits: exits of the client's subnet, int32.
       weight: aggregation weight `a`; a client of weight 0 is inert.
       steps: local steps that the client has time for, int32.
+      hostile: whether the client corrupts its updates, bool.
     """
 
     entry: Entry
     client: Entry
+    local: Entry
     width: Entry
     kept: Mapping[str, Entry]
     exits: Entry
     weight: Entry
     steps: Entry
+    hostile: Entry
+
+
+class Homes(NamedTuple):
+    """Which devices have the data of a client, and so run it.
+
+    Attributes:
+      of: number of every client's group of devices `[N]`.
+      groups: how many; all have as many consecutive devices along `clients`.
+    """
+
+    of: np.ndarray
+    groups: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +94,7 @@ class Layout:
       num_clients: clients `C` of a cohort.
       lanes: clients `L` of a turn.
       turns: most turns `V` of a device.
-      devices: devices `P` that share the cohort.
+      mesh: devices of the run; those along `clients`, `P`, share the cohort.
       num_batches: batches that the largest client of all needs for one pass.
       batch_size: examples in a batch.
     """
@@ -90,9 +107,14 @@ class Layout:
     num_clients: int
     lanes: int
     turns: int
-    devices: int
+    mesh: MeshShape
     num_batches: int
     batch_size: int
+
+    @property
+    def devices(self) -> int:
+        """Devices `P` that share a cohort."""
+        return self.mesh.clients
 
 
 @flax.struct.dataclass
@@ -122,7 +144,7 @@ def make_layout(
     most_examples: int,
     batch_size: int,
     lanes: int | None,
-    devices: int,
+    mesh: MeshShape,
     bucket_share: float,
     kinds: int = 1,
 ) -> Layout:
@@ -137,7 +159,7 @@ def make_layout(
       most_examples: examples of the largest client of all.
       batch_size: examples in a batch.
       lanes: clients of a turn; None to share the cohort out evenly over buckets and devices.
-      devices: devices that take turns.
+      mesh: devices of the run.
       bucket_share: share of the supernet's MACs that a further bucket must save for a mean client.
       kinds: entries of one client in a cohort. Lanes do not grow with them, so memory does not.
 
@@ -155,7 +177,7 @@ def make_layout(
         shared = {end for size, end in zip(sizes, ends, strict=True) if size != end}
         buckets = tuple(Bucket(extraction.shape(model, end), end not in shared) for end in distinct)
         bucket_of = tuple(distinct.index(end) for end in ends)
-    lanes = min(num_clients, lanes or -(-num_clients // (len(buckets) * devices * kinds)))
+    lanes = min(num_clients, lanes or -(-num_clients // (len(buckets) * mesh.clients * kinds)))
     # As many turns as any cohort of this size could need, so that shapes never change.
     used = min(num_clients, len(buckets))
     return Layout(
@@ -167,7 +189,7 @@ def make_layout(
         num_clients=num_clients,
         lanes=lanes,
         turns=(num_clients - used) // lanes + used,
-        devices=devices,
+        mesh=mesh,
         num_batches=-(-most_examples // batch_size),
         batch_size=batch_size,
     )
@@ -179,6 +201,7 @@ def place(
     sizes: np.ndarray,
     weights: np.ndarray,
     num_examples: np.ndarray,
+    homes: Homes | None = None,
 ) -> Cohort:
     """Places a cohort: turns of one bucket, about the same work on each device.
 
@@ -188,32 +211,47 @@ def place(
       sizes: the size of each of them `[C]`.
       weights: their aggregation weights `[C]`.
       num_examples: examples of every client of the population `[N]`.
+      homes: which devices may run a client; any if None.
 
     Returns:
-      The cohort.
+      The cohort, whose clients are local by their ids.
 
     Raises:
       UserError: if a client has a size that the layout was not made for.
     """
     bucket_of_client = _buckets_of(layout, sizes)
     batches = -(-num_examples[clients] // layout.batch_size)
-    turns = _cut_into_turns(bucket_of_client, batches, layout.lanes)
     parameters = [_parameters(layout.model, bucket.shape) for bucket in layout.buckets]
-    work = [parameters[bucket_of_client[turn[0]]] * float(batches[turn].max()) for turn in turns]
-    assigned = _balance(work, layout.devices)
     places = np.full((layout.devices, layout.turns, layout.lanes), -1)
     bucket = np.zeros((layout.devices, layout.turns), np.int32)
-    for device, numbers in enumerate(assigned):
-        for turn, number in enumerate(numbers):
-            members = turns[number]
-            places[device, turn, : len(members)] = members
-            bucket[device, turn] = bucket_of_client[members[0]]
+    taken = np.zeros(layout.devices, np.int32)
+    for first, devices, members in _shares(layout, clients, homes):
+        turns = _cut_into_turns(members, bucket_of_client, batches, layout.lanes)
+        work = [parameters[bucket_of_client[t[0]]] * float(batches[t].max()) for t in turns]
+        for device, numbers in enumerate(_balance(work, devices), start=first):
+            taken[device] = len(numbers)
+            for turn, number in enumerate(numbers):
+                own = turns[number]
+                places[device, turn, : len(own)] = own
+                bucket[device, turn] = bucket_of_client[own[0]]
     return Cohort(
         slots=_slots(layout, clients, sizes, weights, places),
         bucket=bucket,
-        turns=np.array([len(numbers) for numbers in assigned], np.int32),
+        turns=taken,
         layout=layout,
     )
+
+
+def _shares(
+    layout: Layout, clients: np.ndarray, homes: Homes | None
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yields groups of devices, first and number, and the positions of the clients they run."""
+    if homes is None:
+        yield 0, layout.devices, np.arange(len(clients))
+        return
+    devices, own = layout.devices // homes.groups, homes.of[clients]
+    for number in range(homes.groups):
+        yield number * devices, devices, np.flatnonzero(own == number)
 
 
 def _buckets_of(layout: Layout, sizes: np.ndarray) -> np.ndarray:
@@ -245,6 +283,7 @@ def _slots(
     return Slot(
         entry=places.astype(np.int32),
         client=np.where(taken, clients[places], -1).astype(np.int32),
+        local=np.where(taken, clients[places], 0).astype(np.int32),
         width=np.array([shape.width for shape in shapes], np.float32)[which],
         kept={
             group: np.array([dict(shape.kept)[group] for shape in shapes], np.int32)[which]
@@ -253,16 +292,19 @@ def _slots(
         exits=np.array([shape.exits for shape in shapes], np.int32)[which],
         weight=np.where(taken, weights[places], 0).astype(np.float32),
         steps=np.full(places.shape, np.iinfo(np.int32).max, np.int32),
+        hostile=np.zeros(places.shape, bool),
     )
 
 
-def _cut_into_turns(buckets: np.ndarray, batches: np.ndarray, lanes: int) -> list[np.ndarray]:
-    """Cuts the clients of each bucket, those with the most batches first, into turns."""
+def _cut_into_turns(
+    members: np.ndarray, buckets: np.ndarray, batches: np.ndarray, lanes: int
+) -> list[np.ndarray]:
+    """Cuts the members of each bucket, those with the most batches first, into turns."""
     turns = []
-    for number in np.unique(buckets):
-        members = np.flatnonzero(buckets == number)
-        members = members[np.argsort(-batches[members], kind="stable")]
-        turns += [members[start : start + lanes] for start in range(0, len(members), lanes)]
+    for number in np.unique(buckets[members]):
+        own = members[buckets[members] == number]
+        own = own[np.argsort(-batches[own], kind="stable")]
+        turns += [own[start : start + lanes] for start in range(0, len(own), lanes)]
     return turns
 
 

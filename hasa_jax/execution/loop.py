@@ -29,7 +29,7 @@ def run_cohort(client_fn: ClientFn, cohort: Cohort) -> tuple[PyTree, PyTree]:
 
     Args:
       client_fn: what a client does.
-      cohort: the clients of this device, leaves `[1, ...]`; see `sharding.share_cohort`.
+      cohort: the clients of this device, leaves `[1, ...]`; see `sharding.over_mesh`.
 
     Returns:
       Sums over the clients of all devices, and this device's outputs `[1, V, L]`. The outputs of

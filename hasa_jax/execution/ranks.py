@@ -61,7 +61,8 @@ def _ranks(
     """Returns the ranks of the only client of some data, in round 0."""
     assert extraction.order is not None
     state = ServerState(model.init(key), (), jnp.int32(0), key)
-    sent = broadcast_to(jnp.int32(0), model, state, train, batch_size)
+    first = jnp.int32(0)
+    sent = broadcast_to(first, first, model, state, train, batch_size)
     return {group: jnp.asarray(ranks) for group, ranks in extraction.order(sent).items()}
 
 

@@ -55,7 +55,7 @@ def as_sent(
     faults: Faults,
     state: ServerState,
     client: jax.Array,
-    num_clients: int,
+    hostile: jax.Array,
     update: Params,
     weight: jax.Array,
 ) -> tuple[Params, jax.Array]:
@@ -65,7 +65,7 @@ def as_sent(
       faults: what goes wrong.
       state: the server's state before the round.
       client: client id.
-      num_clients: of the population.
+      hostile: whether the client corrupts its updates, a bool scalar.
       update: `theta_i - theta` of the client's subnet.
       weight: its aggregation weight.
 
@@ -73,30 +73,30 @@ def as_sent(
       The update and the weight; 0 if nothing arrives.
     """
     if faults.corrupted:
-        bad = hostile(faults, state.key, client, num_clients)
         key = keys.address(state.key, keys.Stream.CORRUPTION, state.round, client)
         sent = corrupt(faults, update, key)
-        update = jax.tree.map(lambda s, u: jnp.where(bad, s, u), sent, update)
+        update = jax.tree.map(lambda s, u: jnp.where(hostile, s, u), sent, update)
     if faults.dropout:
         drawn = jax.random.uniform(keys.address(state.key, keys.Stream.LOSS, state.round, client))
         weight = jnp.where(drawn >= faults.dropout, weight, 0.0)
     return update, weight
 
 
-def hostile(faults: Faults, key: jax.Array, client: jax.Array, num_clients: int) -> jax.Array:
-    """Returns whether a client is one of those that corrupt their updates.
+def hostile_clients(faults: Faults, key: jax.Array, num_clients: int) -> np.ndarray:
+    """Returns which clients corrupt their updates.
 
     Args:
       faults: what goes wrong.
       key: root key of the run; it is not consumed.
-      client: client id.
-      num_clients: of the population.
+      num_clients: of the population, `N`.
 
     Returns:
-      A bool scalar, true for `round(corrupted N)` of the `N` clients.
+      `[N]`, bool, true for `round(corrupted N)` clients.
     """
+    if not faults.corrupted:
+        return np.zeros(num_clients, bool)
     order = jax.random.permutation(keys.address(key, keys.Stream.HOSTILE), num_clients)
-    return order[client] < int(np.floor(faults.corrupted * num_clients + 0.5))
+    return np.asarray(order) < int(np.floor(faults.corrupted * num_clients + 0.5))
 
 
 def corrupt(faults: Faults, update: Params, key: jax.Array) -> Params:

@@ -18,6 +18,7 @@ from hasa_jax.simulation import cohorts
 from hasa_jax.simulation.draws import DRAWS, scored_round
 from hasa_jax.simulation.evaluation import Evaluation, EvaluationResult, evaluate_views
 from hasa_jax.simulation.feed import EVALUATED, Resident, resident
+from hasa_jax.simulation.held import local_to
 from hasa_jax.simulation.options import Execution, Training
 from hasa_jax.simulation.program import Program, make_program
 from hasa_jax.simulation.round import init_state, scan_rounds
@@ -70,7 +71,7 @@ class FederatedAlgorithm:
           The cohort, on the host.
         """
         trial = self.trial._replace(key=state.key)
-        return cohorts.draw(self.program, self.layout, trial, int(state.round))
+        return cohorts.draw(self.program, self.layout, trial, int(state.round), self.feed.homes[0])
 
     @in_32_bits
     def round(self, state: ServerState, cohort: Cohort) -> tuple[ServerState, ClientReport]:
@@ -84,7 +85,9 @@ class FederatedAlgorithm:
           The state afterwards, and what the clients report `[P, V, L]`, as `cohort.slots`.
         """
         data = jax.tree.map(lambda x: x[0], self.feed.splits["train"])
-        state, report = scan_rounds(self.program, state, data, cohorts.stack([cohort]))
+        # One trial, or one round: an axis of one in front.
+        stacked = local_to(cohorts.stack([cohort]), self.feed.held)
+        state, report = scan_rounds(self.program, state, data, stacked)
         return state, jax.tree.map(lambda x: x[0], report)
 
     @in_32_bits

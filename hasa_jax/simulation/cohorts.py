@@ -12,8 +12,8 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.allocation.allocation import Allocation
 from hasa_jax.base import UserError
-from hasa_jax.execution.layout import Cohort, Layout, make_layout, place
-from hasa_jax.server.faults import steps_in_time
+from hasa_jax.execution.layout import Cohort, Homes, Layout, make_layout, place
+from hasa_jax.server.faults import hostile_clients, steps_in_time
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
 
@@ -90,7 +90,7 @@ def layout_of(
       sizes_in_run: sizes that clients have, with repeats.
       num_clients: clients of a cohort.
       most_examples: examples of the largest client of all.
-      trials: how many share the program; several trials leave one device to each cohort.
+      trials: how many share the program.
       kinds: entries of one client in a cohort.
 
     Returns:
@@ -105,7 +105,7 @@ def layout_of(
         most_examples=most_examples,
         batch_size=program.training.batch_size,
         lanes=program.lanes,
-        devices=1 if trials > 1 else program.execution.devices,
+        mesh=program.mesh(trials),
         bucket_share=program.bucket_share,
         kinds=kinds,
     )
@@ -122,7 +122,9 @@ def _clients_of_cohort(program: Program, trial: Trial) -> int:
     return drawn or taking_part
 
 
-def draw(program: Program, layout: Layout, trial: Trial, round: int) -> Cohort:
+def draw(
+    program: Program, layout: Layout, trial: Trial, round: int, homes: Homes | None = None
+) -> Cohort:
     """Draws and places the cohort of one round.
 
     Args:
@@ -130,6 +132,7 @@ def draw(program: Program, layout: Layout, trial: Trial, round: int) -> Cohort:
       layout: from `training_layout`.
       trial: the clients, their sizes, and the root key of the run.
       round: communication round.
+      homes: which devices may run a client; any if None.
 
     Returns:
       The cohort.
@@ -141,14 +144,21 @@ def draw(program: Program, layout: Layout, trial: Trial, round: int) -> Cohort:
         clients = np.sort(generator.choice(clients, size=drawn, replace=False))
     num_examples = trial.dataset.train.num_examples
     by_examples = program.method.client_weights == "examples"
-    weights = num_examples if by_examples else np.ones_like(num_examples)
+    weights = num_examples[clients] if by_examples else np.ones(len(clients))
     sizes = trial.allocation.sizes_at(round)
-    cohort = place(layout, clients, sizes[clients], weights[clients], num_examples)
-    faults = program.training.faults
-    if not faults.deadline:
-        return cohort
-    steps = steps_in_time(faults, program.model, program.extraction, sizes)
-    slots = dataclasses.replace(cohort.slots, steps=steps[cohort.slots.client])
+    cohort = place(layout, clients, sizes[clients], weights, num_examples, homes)
+    return _with_faults(program, cohort, trial, sizes)
+
+
+def _with_faults(program: Program, cohort: Cohort, trial: Trial, sizes: np.ndarray) -> Cohort:
+    """Says which clients run out of time, and which corrupt their updates."""
+    faults, slots = program.training.faults, cohort.slots
+    if faults.deadline:
+        steps = steps_in_time(faults, program.model, program.extraction, sizes[slots.client])
+        slots = dataclasses.replace(slots, steps=steps)
+    if faults.corrupted:
+        hostile = hostile_clients(faults, trial.key, trial.dataset.train.num_clients)
+        slots = dataclasses.replace(slots, hostile=hostile[slots.client])
     return dataclasses.replace(cohort, slots=slots)
 
 

@@ -98,14 +98,16 @@ def _subnet(
     slot = Slot(
         entry=jnp.int32(0),
         client=client,
+        local=client,
         width=jnp.float32(shape.width),
         kept={group: np.int32(kept) for group, kept in shape.kept},
         exits=jnp.int32(shape.exits),
         weight=jnp.float32(1.0),
         steps=jnp.int32(0),
+        hostile=jnp.bool_(False),
     )
     batch_size = program.training.batch_size
-    sent = broadcast_to(client, model, state, train, batch_size)
+    sent = broadcast_to(client, client, model, state, train, batch_size)
     if extraction.mask is not None:
         return masked_subnet(model, extraction, sent, slot, prepare(program, state))
     return sliced_subnet(model, extraction, sent, slot, Bucket(shape, exact=True))

@@ -6,7 +6,6 @@ The loop of turns that trains a cohort also evaluates one, and calibrates its st
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,10 +16,10 @@ from hasa_jax.allocation.connection import Connection, connection
 from hasa_jax.base import ClientData, ClientMetrics, ServerState
 from hasa_jax.effort import by_effort
 from hasa_jax.execution.layout import Cohort, place
-from hasa_jax.execution.sharding import over_trials
+from hasa_jax.execution.sharding import everywhere, on_host
 from hasa_jax.simulation import cohorts
 from hasa_jax.simulation.draws import scored_round, scored_state
-from hasa_jax.simulation.evaluation_pass import Asked, evaluate_cohort
+from hasa_jax.simulation.evaluation_pass import Asked, Calibration, evaluate_trials
 from hasa_jax.simulation.feed import EVALUATED, Feed, Part
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
@@ -122,7 +121,7 @@ def evaluate_views(
     sums: list[list[tuple[np.ndarray, ClientMetrics]]] = [[] for _ in trials]
     for part in evaluation.feed.parts(evaluation.clients):
         cohort, arguments = _arguments(evaluation, kinds, part, done)
-        found = jax.device_get(evaluate(program, evaluation.draw, states, *arguments))
+        found = on_host(evaluate(program, evaluation.draw, states, *arguments))
         for e, collected in enumerate(sums):
             own = jax.tree.map(lambda x, e=e: x[e], found)
             by_entry = _by_entry(cohort.slots.entry[e], own, len(kinds))
@@ -198,12 +197,16 @@ def _arguments(
         for k in kinds
     ]
     cohort, calibrators = _place(evaluation, part, len(kinds), sizes, np.concatenate(in_run))
+    calibration = None
+    if calibrators is not None and evaluation.feed.calibration is not None:
+        calibration = Calibration(calibrators, evaluation.feed.calibration)
     trials = len(evaluation.trials)
     asked = Asked(
         splits=np.tile(np.repeat(np.array([*kinds.values()]), count, axis=0), (trials, 1, 1)),
         hides=np.tile(np.repeat([k.hides for k in kinds], count), (trials, 1)),
     )
-    return cohort, (part.splits, part.train, asked, cohort, calibrators)
+    own = evaluation.feed.evaluated(part, cohort)
+    return cohort, (own.splits, own.train, asked, own.cohort, calibration)
 
 
 def _place(
@@ -251,11 +254,14 @@ def _place_chosen(
         kinds=kinds,
     )
     placed = []
-    for ids, positions, size, counts in zip(part.clients, chosen, sizes, splits, strict=True):
+    homes = [None] * len(trials) if calibrate else evaluation.feed.homes
+    for ids, positions, size, counts, home in zip(
+        part.clients, chosen, sizes, splits, homes, strict=True
+    ):
         own, weights = np.tile(ids, kinds)[positions], np.ones(len(positions))
-        # All calibrate on the same batches, whatever examples they have.
+        # All calibrate on the same batches of all data, whatever examples they have.
         work = np.ones_like(counts[0]) if calibrate else np.sum(counts, axis=0)
-        placed.append(place(layout, own, size[positions], weights, work))
+        placed.append(place(layout, own, size[positions], weights, work, home))
     return cohorts.stack(placed)
 
 
@@ -320,7 +326,7 @@ def _result(
     return EvaluationResult(view, names, sizes[clients], loss, accuracy, sums.count, clients)
 
 
-def _evaluate_trials(
+def _evaluate_views(
     program: Program,
     draw: str,
     states: ServerState,
@@ -328,13 +334,12 @@ def _evaluate_trials(
     train: ClientData,
     asked: Asked,
     cohort: Cohort,
-    calibrators: Cohort | None,
+    calibration: Calibration | None,
 ) -> ClientMetrics:
     """Sums metrics of every trial, `[E, P, V, L, S]`."""
     states = scored_state(states, draw)
-    one = functools.partial(evaluate_cohort, program)
-    devices = program.execution.devices
-    return over_trials(one, devices, states, splits, train, asked, cohort, calibrators)
+    sums = evaluate_trials(program, states, splits, train, asked, cohort, calibration)
+    return everywhere(sums, cohort.layout.mesh)
 
 
-_EVALUATE = by_effort(_evaluate_trials, static_argnames=("program", "draw"))
+_EVALUATE = by_effort(_evaluate_views, static_argnames=("program", "draw"))

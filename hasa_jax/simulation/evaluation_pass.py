@@ -19,7 +19,14 @@ from hasa_jax.client.calibration import calibrate
 from hasa_jax.client.evaluation import EvaluationTask, evaluate_client
 from hasa_jax.execution.layout import Bucket, Cohort, Slot
 from hasa_jax.execution.loop import run_cohort
-from hasa_jax.execution.sharding import share_cohort
+from hasa_jax.execution.sharding import (
+    EACH,
+    SPREAD,
+    data_spec,
+    gather_clients,
+    over_mesh,
+    own_part,
+)
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import extract, prepare
 from hasa_jax.supernet import label_rows
@@ -41,13 +48,13 @@ class Asked:
 
 
 class EvaluationInputs(NamedTuple):
-    """What all clients of an evaluation share.
+    """What all clients of a device share in an evaluation.
 
     Attributes:
       state: the server's state; the subnets are those of its current round.
-      splits: examples to evaluate, of all clients in each split.
-      train: training examples of all clients, which calibrate static norms, name a client's own
-        classes, and inform extractions that look at data.
+      splits: examples to evaluate, of the device's clients in each split.
+      train: their training examples, which name a client's own classes, and inform extractions
+        that look at data.
       asked: what is evaluated.
       calibrated: moments of the subnets; None for a model without static norms.
     """
@@ -57,6 +64,18 @@ class EvaluationInputs(NamedTuple):
     train: ClientData
     asked: Asked
     calibrated: Calibrated | None
+
+
+class Calibration(NamedTuple):
+    """What static norms are calibrated on.
+
+    Attributes:
+      cohort: entries whose subnets represent those of all; local by their ids.
+      train: training examples of all clients.
+    """
+
+    cohort: Cohort
+    train: ClientData
 
 
 @flax.struct.dataclass
@@ -80,44 +99,73 @@ def evaluate_cohort(
     train: ClientData,
     asked: Asked,
     cohort: Cohort,
-    calibrators: Cohort | None,
+    calibration: Calibration | None,
 ) -> ClientMetrics:
     """Evaluates every entry's subnet on its client's own examples.
 
     Args:
       program: what is run (static).
       state: the server's state.
-      splits: examples of all clients in each split.
-      train: training examples of all clients.
+      splits: examples in each split, of all clients; or of the clients of each device `[P, ...]`.
+      train: training examples, likewise.
       asked: what is evaluated of each entry.
       cohort: clients and sizes; a client has an entry for each size. Full sizes evaluate the
         supernet.
-      calibrators: entries whose subnets represent those of all, where norms are static.
+      calibration: where norms are static, what they are calibrated on.
 
     Returns:
       Sums over examples `[P, V, L, S]`, as the cohort's entries; 0 in splits that are not asked.
     """
-    calibrated = None
-    if calibrators is not None:
-        moments_of = functools.partial(_calibrate_device, program)
-        shared = share_cohort(moments_of, calibrators.layout, axis=0, same=2)
-        found = calibrators.slots, shared(calibrators, state, train)[1]
-        calibrated = Calibrated(*jax.tree.map(lambda x: jnp.reshape(x, (-1, *x.shape[3:])), found))
-    inputs = EvaluationInputs(state, splits, train, asked, calibrated)
-    sums_of = functools.partial(_evaluate_device, program)
-    return share_cohort(sums_of, cohort.layout, axis=0, same=1)(cohort, inputs)[1]
+    arguments = (state, splits, train, asked, cohort, calibration)
+    stacked = jax.tree.map(lambda x: jnp.asarray(x)[None], arguments)
+    return jax.tree.map(lambda x: x[0], evaluate_trials(program, *stacked))
+
+
+def evaluate_trials(
+    program: Program,
+    states: ServerState,
+    splits: tuple[ClientData, ...],
+    train: ClientData,
+    asked: Asked,
+    cohort: Cohort,
+    calibration: Calibration | None,
+) -> ClientMetrics:
+    """Evaluates the entries of several trials: `evaluate_cohort` with leaves `[E, ...]`."""
+    where = calibration and calibration._replace(**{"cohort": SPREAD, "train": EACH})
+    return over_mesh(
+        functools.partial(_evaluate_device, program),
+        cohort.layout.mesh,
+        (EACH, tuple(map(data_spec, splits)), data_spec(train), EACH, SPREAD, where),
+        SPREAD,
+        states,
+        splits,
+        train,
+        asked,
+        cohort,
+        calibration,
+    )
 
 
 def _evaluate_device(
-    program: Program, cohort: Cohort, inputs: EvaluationInputs
-) -> tuple[PyTree, ClientMetrics]:
-    """Evaluates the clients of one device `[1, V, L]`."""
+    program: Program,
+    state: ServerState,
+    splits: tuple[ClientData, ...],
+    train: ClientData,
+    asked: Asked,
+    cohort: Cohort,
+    calibration: Calibration | None,
+) -> ClientMetrics:
+    """Evaluates the entries of one device `[1, V, L]`."""
+    train = own_part(train)
+    splits = tuple(map(own_part, splits))
+    calibrated = calibration and _calibrate_device(program, state, calibration)
+    inputs = EvaluationInputs(state, splits, train, asked, calibrated)
     hides = program.method.objective.own_classes
-    classes = label_rows.present_classes(inputs.train) if hides else None
-    prepared = prepare(program, inputs.state)
+    classes = label_rows.present_classes(train) if hides else None
+    prepared = prepare(program, state)
     num_batches = cohort.layout.num_batches
     client_fn = functools.partial(_evaluate_slot, program, inputs, prepared, classes, num_batches)
-    return run_cohort(client_fn, cohort)
+    return run_cohort(client_fn, cohort)[1]
 
 
 def _evaluate_slot(
@@ -135,11 +183,11 @@ def _evaluate_slot(
     subnet = extract(program, inputs.state, inputs.train, prepared, slot, bucket)
     task = EvaluationTask(
         batches=tuple(
-            _batches_of(program, data, slot.client, num_batches, asked.splits[number])
+            _batches_of(program, data, slot.local, num_batches, asked.splits[number])
             for number, data in enumerate(inputs.splits)
         ),
         moments=_moments_of(program, subnet, slot, inputs.calibrated),
-        present=None if classes is None else classes[slot.client] | ~asked.hides,
+        present=None if classes is None else classes[slot.local] | ~asked.hides,
         chunk=program.rule.chunk,
         lane_axis=lane_axis,
     )
@@ -155,14 +203,14 @@ def _batches_of(
     return batches._replace(used=jnp.where(asked, batches.used, 0))
 
 
-def _calibrate_device(
-    program: Program, cohort: Cohort, state: ServerState, train: ClientData
-) -> tuple[PyTree, PyTree]:
-    """Calibrates static norms of the clients of one device `[1, V, L]`."""
+def _calibrate_device(program: Program, state: ServerState, calibration: Calibration) -> Calibrated:
+    """Calibrates the subnets of one device `[1, V, L]`; every device gets the moments of all."""
+    cohort, train = calibration
     batches = batching.mixed_batches(state.key, train)
     prepared = prepare(program, state)
     client_fn = functools.partial(_calibrate_slot, program, state, train, batches, prepared)
-    return run_cohort(client_fn, cohort)
+    moments = run_cohort(client_fn, cohort)[1]
+    return Calibrated(*gather_clients((cohort.slots, moments), cohort.layout))
 
 
 def _calibrate_slot(

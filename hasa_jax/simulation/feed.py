@@ -1,24 +1,35 @@
-"""Where the examples of a run are: all on the device, or only those of the clients at hand.
+"""Where the examples of a run are: each device has only those of clients that it may run.
 
-Clients keep their ids, so keys, batches and cohorts are those of the population: a round on the
-part of the data that it needs is the same round, bit for bit. Arrays on the host may be
-memory-mapped files, of which only the examples of the clients at hand are read.
+A cohort says where each of its clients is in the data of its device; keys are those of client
+ids. So a round on a part of the data is the same round, bit for bit. Arrays on the host may be
+memory-mapped files, of which a process reads only the examples of its own devices' clients.
 """
 
 from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Protocol
 
-import jax
 import numpy as np
+from jax.sharding import NamedSharding
 
 from hasa_jax.base import ClientData, UserError
 from hasa_jax.execution import sharding
-from hasa_jax.execution.layout import Cohort, Layout
+from hasa_jax.execution.layout import Cohort, Homes, Layout
+from hasa_jax.execution.mesh import MeshShape, holders, mesh_of
+from hasa_jax.numerics import in_32_bits
 from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.held import (
+    Held,
+    all_examples,
+    held_by_slots,
+    local_to,
+    most_examples,
+    put_held,
+)
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.supernet.types import Model
@@ -31,15 +42,27 @@ SPLITS = ("train", *EVALUATED)
 
 
 class Part(NamedTuple):
-    """Some clients to evaluate, in every trial.
+    """Some clients to evaluate at once, in every trial.
 
     Attributes:
-      clients: their ids in each trial, equally many `[n]`.
-      splits: their examples of `EVALUATED`, on the device `[E, ...]`.
-      train: their training examples, likewise.
+      clients: their ids in each trial, rising and equally many `[n]`.
+      room: most examples that they, or those of another part, have in each split.
     """
 
     clients: Sequence[np.ndarray]
+    room: dict[str, int]
+
+
+class Evaluated(NamedTuple):
+    """The data of an evaluation, on the devices.
+
+    Attributes:
+      cohort: the entries, which say where their clients are in the data.
+      splits: examples of `EVALUATED` `[E, P, ...]`.
+      train: training examples, likewise.
+    """
+
+    cohort: Cohort
     splits: tuple[ClientData, ...]
     train: ClientData
 
@@ -47,80 +70,197 @@ class Part(NamedTuple):
 class Feed(Protocol):
     """Supplies data and cohorts."""
 
+    @property
+    def homes(self) -> Sequence[Homes]:
+        """Which devices may run the clients of each trial."""
+        ...
+
+    @property
+    def calibration(self) -> ClientData | None:
+        """Training examples of all clients `[E, ...]`, where static norms are calibrated."""
+        ...
+
     def rounds(self, first: int, last: int) -> Iterator[tuple[ClientData, Cohort]]:
-        """Yields data and cohorts of stretches of rounds: leaves `[E, ...]` and `[E, R, ...]`."""
+        """Yields data `[E, P, ...]` and cohorts `[E, R, P, ...]` of stretches of rounds."""
         ...
 
     def parts(self, clients: Sequence[np.ndarray]) -> Iterator[Part]:
         """Yields parts that hold some clients of each trial, rising and equally many."""
         ...
 
+    def evaluated(self, part: Part, cohort: Cohort) -> Evaluated:
+        """Returns the data of a part's clients, for a cohort that was placed by `homes`."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Resident:
-    """All data are on the device; the rounds between two evaluations are one stretch.
+    """All data are on the devices; the rounds between two evaluations are one stretch.
 
     Attributes:
       program: what is run.
       trials: the seeds.
       layout: of the cohorts.
-      splits: the data on the device, `{split: [E, ...]}`.
+      homes: which devices may run the clients of each trial.
+      held: the clients whose data each device holds.
+      splits: the data on the devices, `{split: [E, P, ...]}`.
+      calibration: training examples of all clients `[E, ...]`, if static norms need them.
     """
 
     program: Program
     trials: Sequence[Trial]
     layout: Layout
+    homes: Sequence[Homes]
+    held: Held
     splits: dict[str, ClientData]
+    calibration: ClientData | None
 
     def rounds(self, first: int, last: int) -> Iterator[tuple[ClientData, Cohort]]:
         """Yields one stretch of rounds."""
         drawn = [
             cohorts.stack(
-                [cohorts.draw(self.program, self.layout, trial, r) for r in range(first, last)]
+                [
+                    cohorts.draw(self.program, self.layout, trial, round, homes)
+                    for round in range(first, last)
+                ]
             )
-            for trial in self.trials
+            for trial, homes in zip(self.trials, self.homes, strict=True)
         ]
-        yield self.splits["train"], cohorts.stack(drawn)
+        yield self.splits["train"], local_to(cohorts.stack(drawn), self.held)
 
     def parts(self, clients: Sequence[np.ndarray]) -> Iterator[Part]:
         """Yields one part."""
+        yield Part(clients, {})
+
+    def evaluated(self, part: Part, cohort: Cohort) -> Evaluated:
+        """Returns all data."""
+        del part
         splits = tuple(self.splits[split] for split in EVALUATED)
-        yield Part(clients, splits, self.splits["train"])
+        return Evaluated(local_to(cohort, self.held), splits, self.splits["train"])
 
 
 def resident(program: Program, trials: Sequence[Trial], layout: Layout) -> Resident:
-    """Puts all data on the device, once."""
-    splits = {
-        split: put_data(program, [getattr(t.dataset, split) for t in trials]) for split in SPLITS
-    }
-    return Resident(program, trials, layout, splits)
+    """Puts all data on the devices, once.
+
+    Where the same clients have the same sizes in all rounds, each device holds the data of the
+    clients that it runs. Otherwise any device of a process may run any of its clients, so all of
+    them hold the data of all.
+    """
+    homes = [resident_homes(program, trial, layout) for trial in trials]
+    held = [held_at(own, layout.mesh) for own in homes]
+    clients = max(len(own) for devices in held for own in devices)
+    splits = {}
+    for split in SPLITS:
+        parts = [getattr(trial.dataset, split) for trial in trials]
+        examples = most_examples(parts, held)
+        splits[split] = put_held(parts, held, layout.mesh, examples=examples, clients=clients)
+    calibration = None
+    if program.model.moments:
+        where = NamedSharding(mesh_of(layout.mesh), sharding.EACH)
+        calibration = sharding.put(all_examples([t.dataset.train for t in trials]), where)
+    return Resident(program, trials, layout, homes, held, splits, calibration)
+
+
+def resident_homes(program: Program, trial: Trial, layout: Layout) -> Homes:
+    """Returns the devices that hold a client's data for the whole run.
+
+    Args:
+      program: how many clients a cohort has.
+      trial: the clients and their sizes.
+      layout: of the cohorts.
+
+    Returns:
+      One device for each client if the cohort never changes; else those of one process.
+    """
+    by_process = homes_by_process(trial, layout.mesh)
+    drawn, allocation = program.training.clients_per_round, trial.allocation
+    changes = drawn not in (0, int(allocation.takes_part.sum())) or allocation.redraw
+    if changes or layout.devices == by_process.groups:
+        return by_process
+    devices = layout.devices // by_process.groups
+    of = by_process.of * devices + np.arange(len(by_process.of)) % devices
+    slots = cohorts.draw(program, layout, trial, 0, by_process).slots
+    for device, clients in enumerate(np.asarray(slots.client)):
+        of[clients[clients >= 0]] = device
+    return Homes(of, layout.devices)
+
+
+def homes_by_process(trial: Trial, mesh: MeshShape) -> Homes:
+    """Returns which processes hold a client's data: neighbours, with about equal examples.
+
+    Args:
+      trial: supplies the examples of each client.
+      mesh: the devices.
+
+    Returns:
+      Homes of one group of devices for each process.
+    """
+    count = holders(mesh)
+    examples = trial.dataset.train.num_examples.astype(np.int64)
+    middle = np.cumsum(examples) - examples / 2
+    share = middle * count / max(1, int(examples.sum()))
+    return Homes(np.clip(share.astype(np.int64), 0, count - 1), count)
+
+
+def held_at(homes: Homes, mesh: MeshShape) -> list[np.ndarray]:
+    """Returns the clients `[P][m]` that devices hold if they hold all that they may run."""
+    groups = [np.flatnonzero(homes.of == number) for number in range(homes.groups)]
+    return [groups[p * homes.groups // mesh.clients] for p in range(mesh.clients)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Streamed:
-    """The clients of one round at a time are on the device.
+    """The clients of a round are on the devices that run them, and those of the next round.
 
     Attributes:
       program: what is run.
       trials: the seeds.
+      mesh: the devices.
+      homes: which devices may run the clients of each trial: those of one process.
       drawn: cohorts of all rounds, for each trial.
-      capacity: most examples of a round's clients; evaluations take no more at a time.
+      examples: most examples of a device in a round.
+      clients: most clients of a device in a round.
     """
 
     program: Program
     trials: Sequence[Trial]
+    mesh: MeshShape
+    homes: Sequence[Homes]
     drawn: Sequence[Sequence[Cohort]]
-    capacity: int
+    examples: int
+    clients: int
+
+    @property
+    def calibration(self) -> None:
+        """Returns nothing: streamed models have no static norms."""
+        return
 
     def rounds(self, first: int, last: int) -> Iterator[tuple[ClientData, Cohort]]:
-        """Yields the rounds one by one."""
-        for round in range(first, last):
-            clients = [cohorts.clients_of(own[round]) for own in self.drawn]
-            cohort = cohorts.stack([cohorts.stack([own[round]]) for own in self.drawn])
-            yield self._put("train", clients, self.capacity), cohort
+        """Yields the rounds one by one; a thread reads the data of the next one meanwhile."""
+        read = in_32_bits(self._round)
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(read, first)
+            for round in range(first, last):
+                found = coming.result()
+                if round + 1 < last:
+                    coming = reader.submit(read, round + 1)
+                yield found
+
+    def _round(self, round: int) -> tuple[ClientData, Cohort]:
+        """Puts the data of one round on the devices."""
+        cohort = cohorts.stack([cohorts.stack([own[round]]) for own in self.drawn])
+        held = held_by_slots(cohort)
+        data = put_held(
+            [trial.dataset.train for trial in self.trials],
+            held,
+            self.mesh,
+            examples=self.examples,
+            clients=self.clients,
+        )
+        return data, local_to(cohort, held)
 
     def parts(self, clients: Sequence[np.ndarray]) -> Iterator[Part]:
-        """Yields sets of equally many clients."""
+        """Yields sets of equally many clients that have no more examples than rounds have."""
         examples = {
             name: [
                 getattr(trial.dataset, name).num_examples[own]
@@ -128,41 +268,57 @@ class Streamed:
             ]
             for name in SPLITS
         }
-        limit = self.capacity * len(self.trials)
+        limit = self.examples * self.mesh.clients * len(self.trials)
         sets = client_sets([own for name in SPLITS for own in examples[name]], limit)
-        room = {name: max(most_examples(own, sets) for own in examples[name]) for name in examples}
+        # Any device may come to run all clients of a set.
+        room = {
+            name: max(1, *(int(own[s].sum(dtype=np.int64)) for own in examples[name] for s in sets))
+            for name in SPLITS
+        }
         for positions in sets:
-            chosen = [own[positions] for own in clients]
-            train, *splits = (self._put(name, chosen, room[name]) for name in SPLITS)
-            yield Part(chosen, tuple(splits), train)
+            yield Part([own[positions] for own in clients], room)
 
-    def _put(self, split: str, clients: Sequence[np.ndarray], room: int) -> ClientData:
-        """Puts the examples of some clients of each trial on the device."""
-        parts = [
-            subset(getattr(trial.dataset, split), own, room)
-            for trial, own in zip(self.trials, clients, strict=True)
-        ]
-        return put_data(self.program, parts)
+    def evaluated(self, part: Part, cohort: Cohort) -> Evaluated:
+        """Puts the data of a part's clients on the devices."""
+        held = held_by_slots(cohort)
+        train, *splits = (
+            put_held(
+                [getattr(trial.dataset, name) for trial in self.trials],
+                held,
+                self.mesh,
+                examples=part.room[name],
+                clients=len(part.clients[0]),
+            )
+            for name in SPLITS
+        )
+        return Evaluated(local_to(cohort, held), tuple(splits), train)
 
 
 def streamed(
     program: Program, trials: Sequence[Trial], layout: Layout, num_rounds: int
 ) -> Streamed:
-    """Draws all cohorts, to know how many examples of a round there are at most.
+    """Draws all cohorts, to know how many examples and clients a device has at most.
 
     Raises:
       UserError: if evaluation needs the training data of all clients at once.
     """
     check_streams(program.model)
+    homes = [homes_by_process(trial, layout.mesh) for trial in trials]
     drawn = [
-        [cohorts.draw(program, layout, trial, round) for round in range(num_rounds)]
-        for trial in trials
+        [cohorts.draw(program, layout, trial, round, own) for round in range(num_rounds)]
+        for trial, own in zip(trials, homes, strict=True)
     ]
-    capacity = max(
-        most_examples(trial.dataset.train.num_examples, map(cohorts.clients_of, own))
-        for trial, own in zip(trials, drawn, strict=True)
+    parts = [trial.dataset.train for trial in trials]
+    held = [held_by_slots(cohorts.stack(list(own))) for own in zip(*drawn, strict=True)]
+    return Streamed(
+        program=program,
+        trials=trials,
+        mesh=layout.mesh,
+        homes=homes,
+        drawn=drawn,
+        examples=max(most_examples(parts, own) for own in held),
+        clients=max(len(clients) for own in held for trial in own for clients in trial),
     )
-    return Streamed(program, trials, drawn, capacity)
 
 
 def check_streams(model: Model) -> None:
@@ -179,60 +335,6 @@ def check_streams(model: Model) -> None:
             "static norms are calibrated on the training data of all clients, which are never on "
             "the device at once when data is streamed: use `norm` batch, group or layer"
         )
-
-
-def most_examples(num_examples: np.ndarray, sets: Iterable[np.ndarray]) -> int:
-    """Returns the most examples that any of some sets of clients has, and at least 1.
-
-    Args:
-      num_examples: examples of every client of the population `[N]`.
-      sets: ids of the clients that are on the device at once, set by set, without repeats.
-
-    Returns:
-      Examples.
-    """
-    return max([1, *(int(num_examples[clients].sum(dtype=np.int64)) for clients in sets)])
-
-
-def subset(data: ClientData, clients: np.ndarray, capacity: int) -> ClientData:
-    """Copies the examples of some clients; the others are left without any.
-
-    Args:
-      data: examples of all clients, on the host or in a memory-mapped file.
-      clients: ids, in any order.
-      capacity: examples of the result, so that its shapes do not depend on the clients.
-
-    Returns:
-      Data of the same `N` clients with `capacity` examples: those of `clients` in client order,
-      then padding, which repeats the first one.
-
-    Raises:
-      UserError: if the clients have more examples than that.
-    """
-    # A population may have more examples than int32 counts; a part of it may not.
-    starts = np.asarray(data.offsets, np.int64)
-    clients = np.unique(clients)
-    own = np.zeros(data.num_clients, np.int64)
-    own[clients] = np.diff(starts)[clients]
-    offsets = np.concatenate([[0], np.cumsum(own)])
-    if offsets[-1] > capacity:
-        raise UserError(
-            f"{len(clients)} clients have {offsets[-1]} examples, but there is room for {capacity}"
-        )
-
-    def packed(values: Any) -> np.ndarray:
-        out = np.zeros((capacity, *values.shape[1:]), values.dtype)
-        for client in clients:
-            out[offsets[client] : offsets[client + 1]] = values[starts[client] : starts[client + 1]]
-        out[offsets[-1] :] = out[:1]
-        return out
-
-    return dataclasses.replace(
-        data,
-        inputs=packed(data.inputs),
-        targets=packed(data.targets),
-        offsets=offsets.astype(np.int32),
-    )
 
 
 def client_sets(num_examples: Sequence[np.ndarray], capacity: int) -> list[np.ndarray]:
@@ -257,42 +359,3 @@ def client_sets(num_examples: Sequence[np.ndarray], capacity: int) -> list[np.nd
     size = max(1, bisect.bisect_left(range(1, population + 1), True, key=too_many))
     firsts = np.minimum(np.arange(0, population, size), population - size)
     return [np.arange(first, first + size) for first in firsts]
-
-
-def put_data(program: Program, parts: Sequence[ClientData]) -> ClientData:
-    """Stacks one split of each trial, `[E, ...]`, and puts it on the devices."""
-    return sharding.put(stack_data(parts), program.execution.devices, len(parts))
-
-
-def stack_data(parts: Sequence[ClientData]) -> ClientData:
-    """Stacks data of one shape; padding fills up those with fewer examples.
-
-    Args:
-      parts: one split of every trial; clients and example shapes agree.
-
-    Returns:
-      Data with leaves `[E, ...]`.
-
-    Raises:
-      UserError: if they do not fit each other.
-    """
-    if len({(part.num_clients, part.num_classes, part.inputs.shape[1:]) for part in parts}) > 1:
-        raise UserError(
-            "seeds that share a program must have the same number of clients and classes and the "
-            "same shape of an example"
-        )
-    if len(parts) == 1:
-        return jax.tree.map(lambda x: np.asarray(x)[None], parts[0])
-    most = max(len(part.inputs) for part in parts)
-
-    def padded(values: Any) -> np.ndarray:
-        values = np.asarray(values)
-        missing = [(0, most - len(values))] + [(0, 0)] * (values.ndim - 1)
-        return np.pad(values, missing)
-
-    return ClientData(
-        inputs=np.stack([padded(part.inputs) for part in parts]),
-        targets=np.stack([padded(part.targets) for part in parts]),
-        offsets=np.stack([np.asarray(part.offsets) for part in parts]),
-        num_classes=parts[0].num_classes,
-    )

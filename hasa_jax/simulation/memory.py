@@ -21,11 +21,12 @@ import numpy as np
 from hasa_jax import machine
 from hasa_jax.base import ClientData, UserError
 from hasa_jax.client.batches import CALIBRATION_BATCH
-from hasa_jax.execution import sharding
 from hasa_jax.execution.layout import Layout
+from hasa_jax.execution.mesh import mesh_of
 from hasa_jax.machine import readable
 from hasa_jax.simulation import cohorts
-from hasa_jax.simulation.feed import check_streams
+from hasa_jax.simulation.feed import check_streams, held_at, homes_by_process, resident_homes
+from hasa_jax.simulation.held import held_by_slots, most_examples
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import init_state
@@ -166,7 +167,7 @@ def memory_need(
             "`batch_size` or `local_epochs`"
         )
     splits = _splits_on_device(program, trials[0], layout)
-    share = len(trials) // len(devices_of(program, len(trials))) if len(trials) > 1 else 1
+    share = len(trials) // layout.mesh.seeds
     state = jax.eval_shape(functools.partial(init_state, program), jax.random.key(0))
     step = trace_step(program, layout, state, splits[0])
     own, supernet = bytes_of(step.params), bytes_of(model.shapes)
@@ -177,7 +178,7 @@ def memory_need(
     masked = program.execution.mode == "masked"
     return MemoryNeed(
         data=share * sum(bytes_of(split) for split in splits),
-        server=2 * share * bytes_of(state),
+        server=2 * share * bytes_of(state) // layout.mesh.model,
         sums=inserted * (1 if method.robust == "none" else 2 * slots),
         params=own if masked else 2 * own,
         gradients=own,
@@ -239,10 +240,8 @@ def _records(
 
 
 def devices_of(program: Program, trials: int) -> list[Any]:
-    """Returns the `jax.Device`s that share a cohort, or share the trials of a program."""
-    devices = program.execution.devices
-    used = sharding.devices_for_trials(devices, trials) if trials > 1 else devices
-    return jax.devices()[:used]
+    """Returns the `jax.Device`s that some trials run on."""
+    return [*mesh_of(program.mesh(trials)).devices.flat]
 
 
 def check_fits(need: MemoryNeed, available: int | None, devices: Sequence[Any]) -> None:
@@ -280,18 +279,25 @@ def check_fits(need: MemoryNeed, available: int | None, devices: Sequence[Any]) 
 
 
 def _splits_on_device(program: Program, trial: Trial, layout: Layout) -> list[ClientData]:
-    """Returns the data of one trial that are on a device, or their shapes; training data first."""
+    """Returns shapes of the data of one trial that are on a device; training data first."""
     data = trial.dataset
-    if not program.execution.stream:
-        return [data.train, data.validation, data.test]
-    check_streams(program.model)
-    clients = cohorts.clients_of(cohorts.draw(program, layout, trial, 0))
-    count = int(data.train.num_examples[clients].sum())
+    splits = [data.train, data.validation, data.test]
+    if program.execution.stream:
+        check_streams(program.model)
+        cohort = cohorts.draw(program, layout, trial, 0, homes_by_process(trial, layout.mesh))
+        held = held_by_slots(cohorts.stack([cohort]))
+        # Those of the next round are read meanwhile.
+        splits = [data.train, data.train]
+    else:
+        held = [held_at(resident_homes(program, trial, layout), layout.mesh)]
+    found = [_cut(split, most_examples([split], held)) for split in splits]
+    return [*found, data.train] if program.model.moments else found
 
-    def cut(values: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((count, *values.shape[1:]), values.dtype)
 
-    part = dataclasses.replace(
-        data.train, inputs=cut(data.train.inputs), targets=cut(data.train.targets)
+def _cut(split: ClientData, count: int) -> ClientData:
+    """Returns the shape of some examples of a split."""
+    inputs, targets = (
+        jax.ShapeDtypeStruct((count, *values.shape[1:]), values.dtype)
+        for values in (split.inputs, split.targets)
     )
-    return [part, part]
+    return dataclasses.replace(split, inputs=inputs, targets=targets)

@@ -10,6 +10,7 @@ import optax
 
 from hasa_jax.base import UserError
 from hasa_jax.execution import MODES
+from hasa_jax.execution.mesh import AUTO, parse_mesh
 from hasa_jax.server.faults import Faults
 from hasa_jax.simulation.draws import DRAWS
 
@@ -55,14 +56,16 @@ class Execution:
         subnets, and compiles as many sizes as a run amortises; `auto` chooses (see
         `program.choose_mode`).
       client_block: clients in one `vmap`; 0 for one on CPUs and for all of a size elsewhere.
-      devices: devices that share a cohort, or share the trials of a program; 0 for all.
+      mesh: devices by what they share, such as `seeds:2,clients:4`; `auto` for all devices, of
+        which as many as divide them share the trials of a program, and the others the cohorts
+        (see `mesh.parse_mesh`).
       stream: whether only the clients of a round are on the device, for populations that are
         larger than its memory.
     """
 
     mode: str = "auto"
     client_block: int = 0
-    devices: int = 0
+    mesh: str = AUTO
     stream: bool = False
 
     def __post_init__(self) -> None:
@@ -70,7 +73,7 @@ class Execution:
         if self.mode not in ("auto", *MODES):
             raise UserError(f"unknown `mode` {self.mode!r}: use one of auto, {', '.join(MODES)}")
         _check_least("client_block", self.client_block, 0)
-        _check_least("devices", self.devices, 0)
+        parse_mesh(self.mesh)
 
 
 @dataclasses.dataclass(frozen=True)

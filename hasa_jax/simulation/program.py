@@ -17,6 +17,7 @@ from hasa_jax.client.objectives.objective import objective_on
 from hasa_jax.client.target_chunks import usual_chunk
 from hasa_jax.client.training import LocalRule
 from hasa_jax.execution.layout import sizes_of_buckets
+from hasa_jax.execution.mesh import MeshShape, mesh_shape
 from hasa_jax.execution.ranks import check_ranks
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.methods.method import Method
@@ -56,7 +57,7 @@ class Program:
       server_optimizer: takes the mean update.
       schedule: round -> factor on the clients' learning rate.
       training: epochs, batches, faults.
-      execution: mode and devices, resolved.
+      execution: how cohorts run; the mode is resolved.
       bucket_share: share of the supernet's MACs that a further bucket must save for a mean client
         to be worth its compilation (see `choose_mode`).
     """
@@ -79,6 +80,17 @@ class Program:
     def quick(self) -> bool:
         """Whether it is compiled with little effort: that of a short run, on CPUs."""
         return self.bucket_share > _QUICK_SHARE and jax.default_backend() == "cpu"
+
+    def mesh(self, trials: int) -> MeshShape:
+        """Returns the devices that some trials run on.
+
+        Args:
+          trials: how many share the program.
+
+        Raises:
+          UserError: if the mesh that was asked for does not fit devices or trials.
+        """
+        return mesh_shape(self.execution.mesh, trials)
 
     @property
     def lanes(self) -> int | None:
@@ -117,6 +129,7 @@ def make_program(
       UserError: for parts that do not fit each other.
     """
     training, execution = training or Training(), execution or Execution()
+    mesh_shape(execution.mesh, 0)
     method = dataclasses.replace(method, objective=objective_on(method.objective, dataset))
     _check_splits(dataset)
     bound = supernet(method, model, dataset)
@@ -150,9 +163,7 @@ def make_program(
         server_optimizer=training.server_optimizer or optax.sgd(1.0),
         schedule=training.schedule or _constant,
         training=training,
-        execution=dataclasses.replace(
-            execution, mode=mode, devices=device_count(execution.devices)
-        ),
+        execution=dataclasses.replace(execution, mode=mode),
         bucket_share=bucket_share,
     )
 
@@ -290,27 +301,6 @@ def executed_share(program: Program, allocation: Allocation) -> float:
     weights = allocation.stats.shares * allocation.takes_part
     own, executed = ((table[each] @ weights).sum() for each in (sizes, ends))
     return float(allocation.ledger.executed * executed / own)
-
-
-def device_count(wanted: int) -> int:
-    """Returns how many devices share the work.
-
-    Args:
-      wanted: how many the user asked for; 0 for all that there are.
-
-    Returns:
-      The number.
-
-    Raises:
-      UserError: if there are fewer.
-    """
-    available = len(jax.devices())
-    if wanted > available:
-        raise UserError(
-            f"`devices` is {wanted}, but JAX has {available} ({jax.default_backend()}): lower it, "
-            "or leave it out to use all"
-        )
-    return wanted or available
 
 
 def _constant(round: jax.Array) -> jax.Array:

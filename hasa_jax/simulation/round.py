@@ -19,7 +19,14 @@ from hasa_jax.client.training import LocalTask, local_training
 from hasa_jax.execution.broadcast import broadcast_to
 from hasa_jax.execution.layout import Bucket, Cohort, Slot
 from hasa_jax.execution.loop import run_cohort
-from hasa_jax.execution.sharding import gather_clients, share_cohort
+from hasa_jax.execution.sharding import (
+    EACH,
+    SPREAD_ROUNDS,
+    data_spec,
+    gather_clients,
+    over_mesh,
+    own_part,
+)
 from hasa_jax.execution.subnets import masked_subnet, sliced_subnet
 from hasa_jax.server.aggregation import all_finite, partial_sum
 from hasa_jax.server.faults import as_sent
@@ -54,21 +61,46 @@ def scan_rounds(
     Args:
       program: what is run (static).
       state: the server's state before the first of the rounds.
-      data: training examples of all clients.
+      data: training examples of all clients; or of the clients of each device `[P, ...]`.
       cohorts: the clients of each round, stacked: leaves `[R, ...]`.
 
     Returns:
       The state afterwards, and what the clients report `[R, P, V, L]`.
     """
-    scan = share_cohort(functools.partial(_scan, program), cohorts.layout, axis=1, same=2)
-    return scan(cohorts, state, data)
+    stacked = jax.tree.map(lambda x: jnp.asarray(x)[None], (state, data, cohorts))
+    return jax.tree.map(lambda x: x[0], scan_trials(program, *stacked))
+
+
+def scan_trials(
+    program: Program, states: ServerState, data: ClientData, cohorts: Cohort
+) -> tuple[ServerState, ClientReport]:
+    """Runs rounds of several trials.
+
+    Args:
+      program: what is run (static).
+      states: the server's state in each trial `[E]`.
+      data: training examples `[E, ...]`; see `sharding.own_part`.
+      cohorts: the clients of each round `[E, R, ...]`.
+
+    Returns:
+      The states afterwards, and what the clients report `[E, R, P, V, L]`.
+    """
+    return over_mesh(
+        functools.partial(_scan, program),
+        cohorts.layout.mesh,
+        (EACH, data_spec(data), SPREAD_ROUNDS),
+        (EACH, SPREAD_ROUNDS),
+        states,
+        data,
+        cohorts,
+    )
 
 
 def _scan(
-    program: Program, cohorts: Cohort, state: ServerState, data: ClientData
+    program: Program, state: ServerState, data: ClientData, cohorts: Cohort
 ) -> tuple[ServerState, ClientReport]:
     """Runs the rounds of one device."""
-    return jax.lax.scan(functools.partial(train_round, program, data), state, cohorts)
+    return jax.lax.scan(functools.partial(train_round, program, own_part(data)), state, cohorts)
 
 
 class RoundInputs(NamedTuple):
@@ -76,10 +108,10 @@ class RoundInputs(NamedTuple):
 
     Attributes:
       state: the server's state.
-      data: training examples of all clients.
+      data: training examples of the clients of this device.
       prepared: what the extraction prepares once for all clients, or None.
-      classes: which classes occur at each client `[N, K]`, bool; None if no objective needs it.
-      label_rows: which label rows each client owns, `{axis: [N, label rows]}`; None without label
+      classes: which classes occur at each of them `[M, K]`, bool; None if no objective needs it.
+      label_rows: which label rows each client owns, `{axis: [M, label rows]}`; None without label
         split.
       finite: whether the supernet is finite before the round, a bool scalar.
       num_batches: batches of one pass of the largest client.
@@ -101,7 +133,7 @@ def train_round(
 
     Args:
       program: what is run.
-      data: training examples of all clients.
+      data: training examples of the clients of this device.
       state: the server's state.
       cohort: the clients of this device `[1, V, L]`.
 
@@ -153,7 +185,7 @@ def extract(
     Args:
       program: supplies the extraction and how it runs.
       state: the server's state.
-      data: training examples of all clients.
+      data: training examples of the clients of this device.
       prepared: from `prepare`.
       slot: the client's slot.
       bucket: the size that is compiled.
@@ -162,7 +194,7 @@ def extract(
       The subnet, masked or truly narrow.
     """
     model, extraction = program.model, program.extraction
-    sent = broadcast_to(slot.client, model, state, data, program.training.batch_size)
+    sent = broadcast_to(slot.client, slot.local, model, state, data, program.training.batch_size)
     if program.execution.mode == "masked":
         return masked_subnet(model, extraction, sent, slot, prepared)
     return sliced_subnet(model, extraction, sent, slot, bucket)
@@ -176,7 +208,7 @@ def local_task(
     batches = batching.shuffled_batches(
         batching.batch_key(state.key, state.round, slot.client),
         inputs.data,
-        slot.client,
+        slot.local,
         inputs.num_batches,
         training.batch_size,
         training.local_epochs,
@@ -185,7 +217,7 @@ def local_task(
         batches=batching.first_batches(batches, slot.steps),
         key=keys.address(state.key, keys.Stream.STEPS, state.round, slot.client),
         round=state.round,
-        present=None if inputs.classes is None else inputs.classes[slot.client],
+        present=None if inputs.classes is None else inputs.classes[slot.local],
         scale=program.schedule(state.round),
         lane_axis=lane_axis,
     )
@@ -213,11 +245,11 @@ def train_client(
     update, metrics = local_training(subnet, data, task, program.rule)
     masks = subnet.masks
     if inputs.label_rows is not None:
-        own = {name: table[slot.client] for name, table in inputs.label_rows.items()}
+        own = {name: table[slot.local] for name, table in inputs.label_rows.items()}
         own_masks = label_rows.label_row_masks(program.model, own)
         masks = jax.tree.map(jnp.multiply, masks, own_masks)
     faults, robust = program.training.faults, method.robust != "none"
-    update, weight = as_sent(faults, state, slot.client, data.num_clients, update, slot.weight)
+    update, weight = as_sent(faults, state, slot.client, slot.hostile, update, slot.weight)
     finite = all_finite(update)
     if program.training.drop_nonfinite or robust:
         weight = jnp.where(finite, weight, 0.0)

@@ -32,7 +32,7 @@ from hasa_jax.simulation.evaluation import (
 from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
-from hasa_jax.simulation.round import init_state, scan_rounds
+from hasa_jax.simulation.round import init_state, scan_trials
 from hasa_jax.simulation.stopwatch import Spent, stopwatch
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.views import chosen_clients, views
@@ -113,7 +113,6 @@ def run_trials(
     reporting = reporting or Reporting()
     if sizes_in_run is None:
         sizes_in_run = cohorts.sizes_in_run([trial.allocation for trial in trials], num_rounds)
-    devices = program.execution.devices
     source = _feed(program, trials, sizes_in_run, num_rounds)
     evaluation = Evaluation(
         program=program,
@@ -126,10 +125,11 @@ def run_trials(
     )
     ahead = _compile_ahead(evaluation, min(reporting.eval_every, num_rounds), checkpoints)
     states = _initial_states(program, [trial.key for trial in trials])
+    states = sharding.put(states, _places(program, states))
     done, states, record = _latest(checkpoints, states, trials, num_rounds)
     for evaluated in record:
         _write(evaluated, writers)
-    states = sharding.put(states, devices, len(trials))
+    states = sharding.put(states, _places(program, states))
     seconds, updates = _seconds_of(record), _updates_of(record, len(trials))
     stopping = False
     while done < num_rounds and not stopping:
@@ -202,7 +202,7 @@ def _train(
             advance = _ADVANCE[program.quick]
             states, found, flags = advance(program, states, data, drawn)
             stretches.append((drawn, found))
-            finite = jax.device_get(flags)
+            finite = sharding.on_host(flags)
     health.check_rounds(program, finite, stretches, trials, first)
     seconds = {
         "train_seconds": timer.wall - timer.compile,
@@ -220,19 +220,16 @@ def _advance(
     Returns:
       The states, the health of the rounds, and whether all parameters are finite at their end.
     """
-    advance = functools.partial(_advance_trial, program)
-    return sharding.over_trials(advance, program.execution.devices, states, data, drawn)
+    mesh = drawn.layout.mesh
+    states, reports = scan_trials(program, states, data, drawn)
+    rounds = jax.vmap(round_health)(reports, drawn)
+    finite = jax.vmap(all_finite)(states.params)
+    places = _places(program, states)
+    states = jax.lax.with_sharding_constraint(states, places) if mesh.model > 1 else states
+    return states, *sharding.everywhere((rounds, finite), mesh)
 
 
 _ADVANCE = by_effort(_advance, static_argnames="program", donate_argnames="states")
-
-
-def _advance_trial(
-    program: Program, state: ServerState, data: ClientData, drawn: Cohort
-) -> tuple[ServerState, health.RoundHealth, jax.Array]:
-    """Runs a stretch of rounds of one trial."""
-    state, report = scan_rounds(program, state, data, drawn)
-    return state, round_health(report, drawn), all_finite(state.params)
 
 
 def round_health(report: ClientReport, cohort: Cohort) -> health.RoundHealth:
@@ -266,7 +263,7 @@ def _compile_ahead(
     if program.execution.stream or not (checkpoints is None or checkpoints.empty):
         return _AT_HAND
     shapes = jax.eval_shape(functools.partial(_initial_states, program), [t.key for t in trials])
-    shapes = sharding.placed_shapes(shapes, program.execution.devices, len(trials))
+    shapes = sharding.placed_shapes(shapes, _places(program, shapes))
     ((data, drawn),) = evaluation.feed.rounds(0, num_rounds)
     training = functools.partial(_compile_rounds, program, shapes, data, drawn)
     scored = functools.partial(compile_views, evaluation, shapes, num_rounds)
@@ -281,6 +278,12 @@ def _compile_rounds(program: Program, shapes: ServerState, data: ClientData, dra
 def _initial_states(program: Program, roots: Sequence[jax.Array]) -> ServerState:
     """Returns the states of some trials before round 0 `[E, ...]`, by their root keys."""
     return jax.tree.map(lambda *x: jnp.stack(x), *[init_state(program, key) for key in roots])
+
+
+def _places(program: Program, states: ServerState) -> ServerState:
+    """Returns where the states of some trials, or their shapes, are on the mesh."""
+    mesh = program.mesh(states.round.shape[0])
+    return sharding.state_shardings(program.model, program.server_optimizer, states, mesh)
 
 
 def _evaluate(

@@ -112,7 +112,7 @@ def description(
         "model": _model(program.model, trial.dataset),
         "execution": {
             "backend": jax.default_backend(),
-            "devices": program.execution.devices,
+            "mesh": str(program.mesh(1)),
             "client_block": program.lanes or "all",
             "modes": {f"{method.name}:{method.policy.name}": program.execution.mode},
         },

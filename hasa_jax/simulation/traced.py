@@ -63,6 +63,7 @@ def trace_step(
     slot = Slot(
         entry=jax.ShapeDtypeStruct((), jnp.int32),
         client=jax.ShapeDtypeStruct((), jnp.int32),
+        local=jax.ShapeDtypeStruct((), jnp.int32),
         width=jax.ShapeDtypeStruct((), jnp.float32),
         kept={
             group: jax.ShapeDtypeStruct((), jnp.int32) for group, _ in layout.buckets[0].shape.kept
@@ -70,6 +71,7 @@ def trace_step(
         exits=jax.ShapeDtypeStruct((), jnp.int32),
         weight=jax.ShapeDtypeStruct((), jnp.float32),
         steps=jax.ShapeDtypeStruct((), jnp.int32),
+        hostile=jax.ShapeDtypeStruct((), jnp.bool_),
     )
     # The largest bucket comes first.
     residuals = functools.partial(_residuals, program, layout.buckets[0], layout.num_batches)

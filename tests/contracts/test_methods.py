@@ -189,7 +189,7 @@ def test_evaluation_agrees_between_executions(name):
             small.dataset(SIZES, kind="cnn"),
             key=KEY,
             training=hj.Training(batch_size=BATCH),
-            execution=hj.Execution(mode, devices=1),
+            execution=hj.Execution(mode, mesh="clients:1"),
         )
         assert algorithm.allocation.sizes.tolist() == given.tolist()
         losses.append(algorithm.evaluate(algorithm.init(KEY)).loss)

@@ -9,6 +9,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.execution import layout as layouts
 from hasa_jax.execution.layout import Bucket, make_layout, place
+from hasa_jax.execution.mesh import MeshShape
 from hasa_jax.models.cnn import CNN
 from hasa_jax.supernet import costs
 from hasa_jax.supernet.linen import supernet_of
@@ -25,7 +26,7 @@ def layout_of(model, sizes_in_run, **changes):
         "most_examples": 200,
         "batch_size": 10,
         "lanes": 1,
-        "devices": 1,
+        "mesh": MeshShape(),
         "bucket_share": 0.01,
     }
     options |= changes
@@ -60,7 +61,7 @@ def test_drawn_cohorts_of_any_size_execute_little_more_than_their_own():
     model = supernet_of(CNN(10, **stages), np.zeros((1, 32, 32, 3), np.float32))
     table = costs.cost_table(model, PREFIX, "macs")
     own = executed = 0.0
-    for clients, sizes, examples, cohort in hetero_cohorts(model, 20, devices=2):
+    for clients, sizes, examples, cohort in hetero_cohorts(model, 20, mesh=MeshShape(clients=2)):
         batches = dict(zip(clients, -(-examples // 10), strict=True))
         own += sum(table[size] * batches[c] for c, size in zip(clients, sizes, strict=True))
         for _, bucket, (client,) in turns_of(cohort):
@@ -70,7 +71,7 @@ def test_drawn_cohorts_of_any_size_execute_little_more_than_their_own():
 
 
 def test_cohorts_have_one_layout_and_every_client_once():
-    seen = list(hetero_cohorts(small.supernet("mlp"), 30, lanes=3, devices=2))
+    seen = list(hetero_cohorts(small.supernet("mlp"), 30, lanes=3, mesh=MeshShape(clients=2)))
     structures = {jax.tree.structure(cohort) for *_, cohort in seen}
     shapes = {tuple(x.shape for x in jax.tree.leaves(cohort)) for *_, cohort in seen}
     assert len(structures) == len(shapes) == 1
@@ -132,12 +133,12 @@ def test_lanes_do_not_grow_with_the_entries_of_a_client():
 def test_cohorts_are_shared_out_evenly_over_buckets_and_devices(buckets, devices, lanes, expected):
     """Enough turns for any cohort: of 10 clients, 9 may have one size, and one the other."""
     sizes = [12, 5][:buckets]
-    layout = layout_of(small.supernet("mlp"), sizes, lanes=lanes, devices=devices)
+    layout = layout_of(small.supernet("mlp"), sizes, lanes=lanes, mesh=MeshShape(clients=devices))
     assert (layout.lanes, layout.turns) == expected
 
 
 def test_devices_take_about_as_many_turns():
-    for *_, cohort in hetero_cohorts(small.supernet("mlp"), 20, devices=2):
+    for *_, cohort in hetero_cohorts(small.supernet("mlp"), 20, mesh=MeshShape(clients=2)):
         assert abs(int(cohort.turns[0]) - int(cohort.turns[1])) <= 4
 
 
@@ -166,14 +167,16 @@ def in_turn(work, devices):
 
 @pytest.mark.parametrize("devices", [2, 3])
 def test_the_work_of_devices_differs_by_the_largest_turn_at_most(devices):
-    for clients, _, examples, cohort in hetero_cohorts(small.supernet("mlp"), 20, devices=devices):
+    for clients, _, examples, cohort in hetero_cohorts(
+        small.supernet("mlp"), 20, mesh=MeshShape(clients=devices)
+    ):
         assert_even(cohort, dict(zip(clients.tolist(), examples.tolist(), strict=True)))
 
 
 def test_a_placement_that_ignores_work_is_uneven(monkeypatch):
     """Two clients have much work; they would be first and third, and so on one device."""
     sizes, examples = np.array([12, 12, 11, 11]), np.array([100, 10, 100, 10])
-    layout = layout_of(small.supernet("mlp"), sizes, num_clients=4, devices=2)
+    layout = layout_of(small.supernet("mlp"), sizes, num_clients=4, mesh=MeshShape(clients=2))
 
     def placed():
         return place(layout, np.arange(4), sizes, examples, examples)
@@ -196,4 +199,4 @@ def test_layouts_of_equal_runs_are_equal():
     one, other = (layout_of(small.supernet("mlp"), sizes) for sizes in ([12, 5], [5, 12]))
     assert one == other
     assert hash(one) == hash(other)
-    assert dataclasses.replace(one, devices=2) != one
+    assert dataclasses.replace(one, mesh=MeshShape(clients=2)) != one

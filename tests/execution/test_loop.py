@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from hasa_jax.execution.loop import run_cohort
-from hasa_jax.execution.sharding import share_cohort
+from hasa_jax.execution.sharding import EACH, SPREAD, over_mesh
 from tests.support import small
 
 EXAMPLES = (7, 30, 12, 3, 9)
@@ -26,7 +26,7 @@ def trained(mode, client_block, devices):
         mode,
         optimizer=optax.sgd(0.2),
         client_block=client_block,
-        devices=devices,
+        mesh=f"clients:{devices}",
     )
     cohort = small.cohort(program, DATA, SIZES)
     _, end, report = small.one_round(program, DATA, cohort)
@@ -59,13 +59,20 @@ def counted(program, cohort):
         taken = (slot.client >= 0).astype(jnp.int32)
         return (taken, slot.weight), (slot.client, jnp.int32(size), largest)
 
-    return share_cohort(functools.partial(run_cohort, count), cohort.layout, axis=0, same=0)(cohort)
+    outputs = over_mesh(
+        functools.partial(run_cohort, count),
+        cohort.layout.mesh,
+        (SPREAD,),
+        (EACH, SPREAD),
+        jax.tree.map(lambda x: x[None], cohort),
+    )
+    return jax.tree.map(lambda x: x[0], outputs)
 
 
 @pytest.mark.parametrize(("lanes", "devices"), [(1, 1), (2, 1), (2, 2)])
 def test_every_client_is_summed_once_at_its_bucket(lanes, devices):
     program = small.program(
-        small.supernet("mlp"), DATA, "sliced", client_block=lanes, devices=devices
+        small.supernet("mlp"), DATA, "sliced", client_block=lanes, mesh=f"clients:{devices}"
     )
     cohort = small.cohort(program, DATA, SIZES)
     (count, weight), outputs = counted(program, cohort)

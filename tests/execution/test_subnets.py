@@ -27,11 +27,13 @@ def slot_of(shape):
     return Slot(
         entry=jnp.int32(0),
         client=jnp.int32(1),
+        local=jnp.int32(1),
         width=jnp.float32(shape.width),
         kept={group: jnp.int32(count) for group, count in shape.kept},
         exits=jnp.int32(shape.exits),
         weight=jnp.float32(1),
         steps=jnp.int32(9),
+        hostile=jnp.bool_(False),
     )
 
 
@@ -40,7 +42,7 @@ def seen(state, data, model, extraction, size, bucket):
     """Returns logits, and masks and a change in supernet coordinates, of one client's subnet."""
     shape = extraction.shape(model, size)
     slot = slot_of(shape)
-    sent = broadcast_to(slot.client, model, state, data, 4)
+    sent = broadcast_to(slot.client, slot.local, model, state, data, 4)
     if bucket is None:
         subnet = masked_subnet(model, extraction, sent, slot, None)
     else:

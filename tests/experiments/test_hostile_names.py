@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
         f"--data_path={place / 'data.npz'}",
         f"--workdir={place / 'w'}",
         *("--model=mlp", "--hidden_dim=4", "--num_rounds=1", "--norm=layer"),
-        *("--execution=masked", "--host_devices=1", "--client_optimizer=sgd", "--client_lr=0.1"),
+        *("--execution=masked", "--mesh=clients:1", "--client_optimizer=sgd", "--client_lr=0.1"),
         "--tensorboard",
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -122,7 +122,7 @@ def test_scores_by_such_names_are_found(folder, tmp_path):
             f"--workdir={tmp_path / spelled.__name__}",
             *("--policy=hasa", "--score=file", f"--score_path={path}"),
             *("--model=mlp", "--hidden_dim=4", "--num_rounds=1", "--norm=layer"),
-            *("--execution=masked", "--host_devices=1"),
+            *("--execution=masked", "--mesh=clients:1"),
         )
         assert (done.returncode, done.stderr) == (0, "")
 

@@ -53,7 +53,7 @@ def test_full_size_makes_every_extraction_fedavg(name):
 def test_measures_see_through_batch_norms(measure):
     model, data = small.perceptron(norm="batch"), small.client_data(kind="perceptron")
     state = small.initial(small.program(model, data), KEY)
-    scores = MEASURES[measure](broadcast_to(jnp.int32(1), model, state, data, 4))
+    scores = MEASURES[measure](broadcast_to(jnp.int32(1), jnp.int32(1), model, state, data, 4))
     for layer in ("dense_1", "dense_2", "head_1"):
         assert float(jnp.abs(scores[layer]["kernel"]).max()) > 0
 

@@ -10,7 +10,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax import keys
-from hasa_jax.server.faults import Faults, as_sent, hostile, steps_in_time
+from hasa_jax.server.faults import Faults, as_sent, hostile_clients, steps_in_time
 from hasa_jax.simulation import cohorts
 from hasa_jax.supernet import costs
 from tests.support import small
@@ -28,9 +28,10 @@ def program_of(mode, *, robust="none", **options):
     )
 
 
-def drawn(program, **slots):
+def drawn(program, seed=0, **slots):
     """Returns the first cohort; `slots` replace its entries client by client."""
-    trial = small.trial(program, small.dataset(EXAMPLES), sizes=SIZES)
+    key = jax.random.key(seed)
+    trial = small.trial(program, small.dataset(EXAMPLES), sizes=SIZES, key=key)
     cohort = cohorts.draw(program, cohorts.training_layout(program, [trial], SIZES), trial, 0)
     clients = cohort.slots.client
     own = {
@@ -44,7 +45,7 @@ def drawn(program, **slots):
 
 def one_round(program, *, seed=0, **slots):
     """Trains a round; returns the parameters around it, and whose update was finite."""
-    cohort = drawn(program, **slots)
+    cohort = drawn(program, seed, **slots)
     start, end, report = small.one_round(program, DATA, cohort, jax.random.key(seed))
     return start.params, end.params, small.by_client(cohort, report.finite)
 
@@ -87,7 +88,7 @@ def test_lost_updates_are_as_if_the_clients_had_no_weight(mode):
 def sent(faults, key, round, client):
     """Returns the update and the weight that arrive of a client that sends ones."""
     state = hj.ServerState(None, None, round, key)
-    return as_sent(faults, state, client, 5, {"w": jnp.ones(3)}, jnp.float32(2))
+    return as_sent(faults, state, client, True, {"w": jnp.ones(3)}, jnp.float32(2))
 
 
 def test_certain_loss_loses_every_update():
@@ -172,7 +173,7 @@ NAN = Faults(corrupted=0.4, corruption="nan")
 @pytest.mark.parametrize("mode", ["masked", "sliced"])
 def test_the_hostile_are_a_share_and_the_same_in_every_execution(mode):
     _, end, finite = one_round(program_of(mode, faults=NAN, drop_nonfinite=True))
-    chosen = [bool(hostile(NAN, jax.random.key(0), client, 5)) for client in range(5)]
+    chosen = hostile_clients(NAN, jax.random.key(0), 5).tolist()
     assert sum(chosen) == 2
     assert finite.tolist() == [not bad for bad in chosen]
     # Those whose update is no number are left out.
@@ -201,7 +202,7 @@ def test_faults_out_of_range_are_refused(wrong):
 )
 def test_robust_rounds_agree_in_every_execution(robust):
     _, masked, _ = one_round(program_of("masked", robust=robust))
-    _, spread, _ = one_round(program_of("sliced", robust=robust, devices=2))
+    _, spread, _ = one_round(program_of("sliced", robust=robust, mesh="clients:2"))
     small.assert_trees_close(masked, spread, atol=1e-5)
 
 
@@ -209,7 +210,7 @@ def test_robust_rounds_agree_in_every_execution(robust):
 @pytest.mark.parametrize("robust", ["trimmed_mean", "median", "norm_clip"])
 def test_robust_rounds_agree_on_one_device_and_two(robust):
     _, one, _ = one_round(program_of("sliced", robust=robust))
-    _, two, _ = one_round(program_of("sliced", robust=robust, devices=2))
+    _, two, _ = one_round(program_of("sliced", robust=robust, mesh="clients:2"))
     small.assert_trees_close(one, two, atol=1e-6)
 
 

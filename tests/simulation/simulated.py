@@ -14,7 +14,7 @@ MODEL = hj.models.mlp(hidden=6)
 OPTIONS = {
     "client_optimizer": optax.sgd(0.1),
     "training": hj.Training(batch_size=8, clients_per_round=3),
-    "execution": hj.Execution("masked", devices=1),
+    "execution": hj.Execution("masked", mesh="clients:1"),
     "num_rounds": 3,
     "key": KEY,
 }

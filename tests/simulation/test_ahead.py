@@ -41,7 +41,7 @@ def test_what_compiling_raises_is_left_to_the_call():
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_a_run_makes_two_programs_whatever_its_rounds(seeds, devices):
     dataset = small.dataset((7, 30, 12, 3))
-    program = small.program(small.supernet("mlp"), dataset.train, devices=devices)
+    program = small.program(small.supernet("mlp"), dataset.train, mesh=f"clients:{devices}")
     trials = [
         small.trial(program, dataset, key=jax.random.key(seed), labels={"seed": seed})
         for seed in range(seeds)

@@ -22,7 +22,7 @@ from hasa_jax.supernet.subnet import forward
 from tests.support import small
 
 SIZES = {"mlp": (3, 5), "cnn": (8, 12)}
-EXECUTION = hj.Execution("masked", client_block=1, devices=1)
+EXECUTION = hj.Execution("masked", client_block=1, mesh="clients:1")
 
 
 def model_of(method, kind):
@@ -71,7 +71,7 @@ def setting_of(method, kind):
 def inside(program, state, train, slot, inputs):
     """Returns the logits of every exit of a subnet at full size, with zeros outside it."""
     model = program.model
-    sent = broadcast_to(slot.client, model, state, train, program.training.batch_size)
+    sent = broadcast_to(slot.client, slot.local, model, state, train, program.training.batch_size)
     subnet = masked_subnet(model, program.extraction, sent, slot, prepare(program, state))
     moments = calibrate(subnet, train, mixed_batches(state.key, train)) if model.moments else None
     return forward(subnet, subnet.params, inputs, moments=moments)[0]
@@ -82,11 +82,13 @@ def slot_of(program, client, size):
     return Slot(
         entry=jnp.int32(0),
         client=jnp.int32(client),
+        local=jnp.int32(client),
         width=jnp.float32(shape.width),
         kept={group: jnp.int32(count) for group, count in shape.kept},
         exits=jnp.int32(shape.exits),
         weight=jnp.float32(1),
         steps=jnp.int32(0),
+        hostile=jnp.bool_(False),
     )
 
 

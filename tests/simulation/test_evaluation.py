@@ -163,7 +163,11 @@ def test_the_draw_that_was_trained_is_evaluated(draw, start):
     dataset, model = small.dataset(), small.supernet("mlp")
     method = small.plain(extraction=hj.EXTRACTIONS["rolling"]())
     algorithm = hj.build(
-        method, small.Bound(model), dataset, key=KEY, execution=hj.Execution("masked", devices=1)
+        method,
+        small.Bound(model),
+        dataset,
+        key=KEY,
+        execution=hj.Execution("masked", mesh="clients:1"),
     )
     state = algorithm.init(KEY)
     for _ in range(2):
@@ -187,7 +191,7 @@ def test_dynamic_sizes_are_those_of_the_draw():
         small.Bound(small.supernet("mlp")),
         dataset,
         key=KEY,
-        execution=hj.Execution("masked", devices=1),
+        execution=hj.Execution("masked", mesh="clients:1"),
     )
     state = algorithm.init(KEY)
     state, _ = algorithm.round(state, algorithm.sample(state))

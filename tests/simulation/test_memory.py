@@ -154,10 +154,10 @@ def test_needs_grow_with_what_they_are_made_of():
 
 
 def test_trials_are_shared_out_over_devices():
-    one, both = (middle_need(trials=2, devices=devices) for devices in (1, 2))
+    one, both = (middle_need(trials=2, mesh=f"seeds:{devices}") for devices in (1, 2))
     assert one.data + one.server == 2 * (both.data + both.server)
-    program, _, _ = setting(*middle(), "masked", 1, SGD, devices=2)
-    assert [len(memory.devices_of(program, trials)) for trials in (1, 2, 3)] == [2, 2, 1]
+    program, _, _ = setting(*middle(), "masked", 1, SGD, mesh="clients:2")
+    assert [len(memory.devices_of(program, trials)) for trials in (1, 2, 3)] == [2, 2, 2]
 
 
 def test_streams_hold_the_examples_of_a_round_only():

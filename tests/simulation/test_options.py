@@ -15,7 +15,7 @@ import hasa_jax as hj
         (hj.Training, {"batch_size": 0}),
         (hj.Training, {"clients_per_round": -1}),
         (hj.Execution, {"client_block": -1}),
-        (hj.Execution, {"devices": -1}),
+        (hj.Execution, {"mesh": "clients:-1"}),
         (hj.Execution, {"mode": "narrow"}),
         (hj.Reporting, {"eval_every": 0}),
         (hj.Reporting, {"tail_fraction": -0.1}),

@@ -10,7 +10,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.base import ClientData, FederatedDataset
-from hasa_jax.simulation.program import choose_mode, device_count
+from hasa_jax.simulation.program import choose_mode
 from hasa_jax.supernet import costs
 from tests.support import small
 
@@ -131,11 +131,11 @@ def test_rules_come_from_the_method_and_the_data():
     assert rule.chunk % 16 == 0
 
 
-def test_devices_are_all_or_as_many_as_there_are():
-    assert device_count(0) == len(jax.devices()) == 2
-    assert device_count(1) == 1
-    with pytest.raises(hj.UserError, match="`devices` is 3, but JAX has 2"):
-        device_count(3)
+def test_a_program_runs_on_the_mesh_that_was_asked_for():
+    made = small.program(small.supernet("mlp"), DATASET.train, mesh="auto")
+    assert [made.mesh(trials) for trials in (1, 2, 3)] == [(1, 2, 1), (2, 1, 1), (1, 2, 1)]
+    with pytest.raises(hj.UserError, match="needs 3 devices, but JAX has 2"):
+        small.program(small.supernet("mlp"), DATASET.train, mesh="clients:3")
 
 
 def test_lanes_are_one_on_cpus_unless_a_block_is_given():

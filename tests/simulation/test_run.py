@@ -140,7 +140,7 @@ def test_seeds_in_one_program_are_seeds_one_by_one(devices, examples):
     for seed, own in enumerate([EXAMPLES, examples]):
         dataset = small.dataset(own)
         program = program or small.program(
-            small.supernet("mlp"), dataset.train, devices=devices, clients_per_round=4
+            small.supernet("mlp"), dataset.train, mesh=f"clients:{devices}", clients_per_round=4
         )
         key, labels = jax.random.key(seed), {"seed": seed}
         trials.append(small.trial(program, dataset, key=key, labels=labels))

@@ -214,7 +214,7 @@ def workdir_without_manifest(folder):
 
 
 def workdir_of_other_data(folder):
-    common = ["--norm=layer", "--num_rounds=1", "--execution=masked", "--host_devices=1"]
+    common = ["--norm=layer", "--num_rounds=1", "--execution=masked", "--mesh=clients:1"]
     arguments = [*npz()(folder), *common, f"--workdir={folder / 'w'}"]
     done = run("train", *small(*arguments), *arguments)
     assert done.returncode == 0, done.stderr

@@ -45,7 +45,7 @@ VECTORS = [
     "--num_rounds=2",
     "--eval_every=1",
     "--execution=masked",
-    "--host_devices=1",
+    "--mesh=clients:1",
 ]
 """The smallest run that there is: what is compiled is compiled in a second or two."""
 

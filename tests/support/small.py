@@ -20,7 +20,7 @@ from hasa_jax.models.mlp import MLP as Perceptron
 from hasa_jax.models.resnet18 import ResNet18
 from hasa_jax.models.transformer import Transformer
 from hasa_jax.simulation import cohorts
-from hasa_jax.simulation.evaluation_pass import Asked, evaluate_cohort
+from hasa_jax.simulation.evaluation_pass import Asked, Calibration, evaluate_cohort
 from hasa_jax.supernet.linen import supernet_of
 from hasa_jax.supernet.subnet import Subnet
 from hasa_jax.supernet.types import Model
@@ -182,7 +182,7 @@ def program(
     method=None,
     optimizer=None,
     client_block=1,
-    devices=1,
+    mesh="clients:1",
     chunk=0,
     **training,
 ):
@@ -197,7 +197,7 @@ def program(
         FederatedDataset(data, data, data, names),
         client_optimizer=optimizer,
         training=hj.Training(**{"batch_size": 4, **training}),
-        execution=hj.Execution(mode, client_block, devices),
+        execution=hj.Execution(mode, client_block, mesh),
     )
     rule = made.rule._replace(chunk=chunk)
     return dataclasses.replace(made, rule=rule, bucket_share=0.0)
@@ -274,7 +274,9 @@ def evaluate(program, state, data, cohort, *, calibrators=None, hides=False):
         calibrators = calibrators or cohort
     count = cohort.layout.num_clients
     asked = Asked(splits=np.ones((count, 1), bool), hides=np.full(count, hides))
-    sums = _evaluate(program, state, (data,), data, asked, cohort, calibrators)
+    sums = _evaluate(
+        program, state, (data,), data, asked, cohort, calibrators and Calibration(calibrators, data)
+    )
     sums = by_client(cohort, jax.tree.map(lambda x: x[..., 0], sums))
     return sums.loss / sums.loss_count, sums.correct / sums.count
 

@@ -24,13 +24,13 @@ KINDS = ("perceptron", "lstm", "transformer", "cnn group", "resnet18 static")
 TOLERANCES = {**dict.fromkeys(KINDS, 1e-4), "resnet18 static": 2e-3}
 """What no difference may exceed; parameters are about .1 to 1. The last stage of ResNet-18 has one
 pixel of these images, and norms over a handful of values amplify rounding."""
-REFERENCE = hj.Execution("sliced", client_block=1, devices=1)
+REFERENCE = hj.Execution("sliced", client_block=1, mesh="clients:1")
 VARIATIONS = {
     "masked": {"mode": "masked"},
     "blocks of 5": {"client_block": 5},
     "blocks of 50": {"client_block": 50},
-    "2 devices": {"devices": 2},
-    "masked, blocks of 50, 2 devices": {"mode": "masked", "client_block": 50, "devices": 2},
+    "2 devices": {"mesh": "clients:2"},
+    "masked, blocks of 50, 2 devices": {"mode": "masked", "client_block": 50, "mesh": "clients:2"},
 }
 
 
@@ -44,7 +44,7 @@ def train(kind, execution):
         execution.mode,
         optimizer=SGD,
         client_block=execution.client_block,
-        devices=execution.devices,
+        mesh=execution.mesh,
         batch_size=8,
     )
     policy = hj.POLICIES["levels"](levels=[1.0, 0.5, 0.25])

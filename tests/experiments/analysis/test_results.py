@@ -233,7 +233,7 @@ def runs():
             num_rounds=2,
             key=key,
             client_optimizer=optax.sgd(0.1),
-            execution=hj.Execution("masked", devices=1),
+            execution=hj.Execution("masked", mesh="clients:1"),
             reporting=hj.Reporting(eval_every=1, levels={"1": 4, "0.5": 2}),
         )
     return found
