@@ -19,6 +19,8 @@ _MOST_CLASSES = 1000
 _MOST_TOKENS = 2**18
 """Classes that fewer examples, or fewer positions of texts, may have."""
 
+_NO_CLASS = "no target is a class id (0 or more): there is nothing to learn"
+
 
 def from_arrays(
     clients: Mapping[str, tuple[Any, Any]] | Sequence[tuple[Any, Any]],
@@ -51,11 +53,13 @@ def from_arrays(
         clients = {f"client_{i}": pair for i, pair in enumerate(clients)}
     names = _names(clients)
     given = {
-        name: (_inputs(name, inputs, num_tokens), _array("targets", name, targets))
+        name: (inputs_of(name, inputs, num_tokens), _array("targets", name, targets))
         for name, (inputs, targets) in zip(names, clients.values(), strict=True)
     }
-    _refuse_one_hot([targets for _, targets in given.values()])
-    pairs = {n: (inputs, _targets(n, inputs, t, num_tokens)) for n, (inputs, t) in given.items()}
+    refuse_one_hot([targets for _, targets in given.values()])
+    pairs = {
+        n: (inputs, targets_of(n, inputs.shape, t, num_tokens)) for n, (inputs, t) in given.items()
+    }
     for name, (inputs, targets) in pairs.items():
         if len(inputs) != len(targets):
             raise UserError(
@@ -64,8 +68,10 @@ def from_arrays(
             )
     splits = split_clients({name: len(pair[0]) for name, pair in pairs.items()}, key, "examples")
     _check_alike(pairs)
-    dataset = assemble(pairs, splits, _num_classes(pairs, num_classes), num_tokens)
-    return dataclasses.replace(dataset, notes=_notes(given, pairs))
+    dataset = assemble(pairs, splits, num_classes_of(pairs, num_classes), num_tokens)
+    columns = sum(t.ndim > pairs[name][1].ndim for name, (_, t) in given.items())
+    others = sum(targets.dtype.kind in "fb" for _, targets in given.values())
+    return dataclasses.replace(dataset, notes=notes_of(columns, others))
 
 
 def _names(clients: Mapping[str, Any]) -> list[str]:
@@ -90,8 +96,20 @@ def _array(what: str, name: str, values: Any) -> np.ndarray:
         ) from None
 
 
-def _inputs(name: str, values: Any, num_tokens: int) -> np.ndarray:
-    """Returns inputs `[n, ...]` as float32 or int32."""
+def inputs_of(name: str, values: Any, num_tokens: int) -> np.ndarray:
+    """Returns inputs as float32 or int32.
+
+    Args:
+      name: of the client, for messages.
+      values: numbers `[n, ...]`.
+      num_tokens: token ids are below it; 0 if inputs are no tokens.
+
+    Returns:
+      The inputs.
+
+    Raises:
+      UserError: if they are no such numbers.
+    """
     inputs = _array("inputs", name, values)
     if inputs.ndim == 0 or inputs.dtype.kind not in "biuf" or (len(inputs) and not inputs.size):
         raise UserError(
@@ -130,8 +148,15 @@ def _check_tokens(name: str, inputs: np.ndarray, num_tokens: int) -> None:
         )
 
 
-def _refuse_one_hot(all_targets: Sequence[np.ndarray]) -> None:
-    """Refuses targets of zeros with a single one in each row, which class ids almost never are."""
+def refuse_one_hot(all_targets: Sequence[np.ndarray]) -> None:
+    """Refuses targets of zeros with a single one in each row, which class ids almost never are.
+
+    Args:
+      all_targets: those of each client.
+
+    Raises:
+      UserError: if those of all clients are.
+    """
     tables = [t for t in all_targets if t.ndim == 2 and t.shape[1] > 1 and t.dtype.kind in "biuf"]
     found = [t for t in tables if len(t) and (t == 1).sum(1).min() == 1 == (t != 0).sum(1).max()]
     if found and len(found) == len(all_targets):
@@ -141,10 +166,25 @@ def _refuse_one_hot(all_targets: Sequence[np.ndarray]) -> None:
         )
 
 
-def _targets(name: str, inputs: np.ndarray, targets: np.ndarray, num_tokens: int) -> np.ndarray:
-    """Returns targets `[n]` or `[n, T]` as int32."""
+def targets_of(
+    name: str, of_inputs: tuple[int, ...], targets: np.ndarray, num_tokens: int
+) -> np.ndarray:
+    """Returns targets as int32.
+
+    Args:
+      name: of the client, for messages.
+      of_inputs: shape of its inputs.
+      targets: `[n]`, `[n, 1]` or `[n, T]`.
+      num_tokens: token ids of the inputs are below it; 0 if inputs are no tokens.
+
+    Returns:
+      The targets `[n]` or `[n, T]`.
+
+    Raises:
+      UserError: if they are no class ids.
+    """
     # Labels in one column are labels, except those of token ids of one position.
-    if targets.shape[1:] == (1,) and not (num_tokens and inputs.shape[1:] == (1,)):
+    if targets.shape[1:] == (1,) and not (num_tokens and of_inputs[1:] == (1,)):
         targets = targets[:, 0]
     numbers = targets.dtype.kind in "biu" or (targets.dtype.kind == "f" and is_integral(targets))
     if targets.ndim not in (1, 2) or not numbers:
@@ -152,9 +192,9 @@ def _targets(name: str, inputs: np.ndarray, targets: np.ndarray, num_tokens: int
             f"targets of client {name!r} are {targets.dtype} of shape {targets.shape}: "
             "give integers [n] or [n, T], class ids from 0"
         )
-    if targets.ndim == 2 and inputs.shape[1:2] != targets.shape[1:]:
+    if targets.ndim == 2 and of_inputs[1:2] != targets.shape[1:]:
         raise UserError(
-            f"targets of client {name!r} have shape {targets.shape} and inputs {inputs.shape}: "
+            f"targets of client {name!r} have shape {targets.shape} and inputs {of_inputs}: "
             "give one class id for each example [n], or one for each position [n, T]"
         )
     least = IGNORED if targets.ndim == 2 else 0
@@ -192,24 +232,30 @@ def _check_alike(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
                 )
 
 
-def _num_classes(
+def num_classes_of(
     pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], num_classes: int | None
 ) -> int:
-    """Returns the number of classes; checks it against the targets."""
+    """Returns the number of classes; checks it against the targets.
+
+    Args:
+      pairs: inputs and targets of each client, by name.
+      num_classes: as the user gave it; the largest target plus one if None.
+
+    Returns:
+      The number of classes `K`.
+
+    Raises:
+      UserError: if there is no class, or a target is not below the number or far too large.
+    """
     largest = {name: int(targets.max(initial=-1)) for name, (_, targets) in pairs.items()}
     name = max(largest, key=largest.__getitem__)
     if num_classes is None:
         num_classes = largest[name] + 1
         arrays = [targets for _, targets in pairs.values()]
-        # A parameter array grows with the largest target, so the data themselves bound it.
-        usual = _MOST_CLASSES if arrays[0].ndim == 1 else _MOST_TOKENS
-        if num_classes > max(usual, sum(targets.size for targets in arrays)):
-            raise UserError(
-                f"client {name!r} has target {largest[name]}, more than there are targets: number "
-                "classes from 0 to K - 1, such as by numpy.unique(targets, return_inverse=True)"
-            )
+        count = sum(targets.size for targets in arrays)
+        check_number_of_classes(name, num_classes, count, arrays[0].ndim)
     if num_classes < 1:
-        raise UserError("no target is a class id (0 or more): there is nothing to learn")
+        raise UserError(_NO_CLASS)
     if largest[name] >= num_classes:
         raise UserError(
             f"client {name!r} has target {largest[name]} but `num_classes` is {num_classes}: "
@@ -218,15 +264,41 @@ def _num_classes(
     return num_classes
 
 
-def _notes(
-    given: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    pairs: Mapping[str, tuple[np.ndarray, np.ndarray]],
-) -> tuple[str, ...]:
-    """Writes how targets were read that are not integers `[n]` or `[n, T]`."""
-    columns = sum(given[name][1].ndim > pairs[name][1].ndim for name in given)
-    floats = sum(targets.dtype.kind in "fb" for _, targets in given.values())
+def check_number_of_classes(name: str, num_classes: int, count: int, ndim: int) -> None:
+    """Refuses numbers of classes that the targets do not show.
+
+    Args:
+      name: of the client that has the largest target, for messages.
+      num_classes: the largest target plus one.
+      count: targets of all clients.
+      ndim: axes of the targets.
+
+    Raises:
+      UserError: if there is no class, or there are far more classes than targets.
+    """
+    # A parameter array grows with the largest target, so the data themselves bound it.
+    usual = _MOST_CLASSES if ndim == 1 else _MOST_TOKENS
+    if num_classes > max(usual, count):
+        raise UserError(
+            f"client {name!r} has target {num_classes - 1}, more than there are targets: number "
+            "classes from 0 to K - 1, such as by numpy.unique(targets, return_inverse=True)"
+        )
+    if num_classes < 1:
+        raise UserError(_NO_CLASS)
+
+
+def notes_of(columns: int, others: int) -> tuple[str, ...]:
+    """Writes how targets were read that are not integers `[n]` or `[n, T]`.
+
+    Args:
+      columns: clients whose targets are `[n, 1]`.
+      others: clients whose targets are floats or booleans.
+
+    Returns:
+      A line for each kind that there is.
+    """
     found = (
         (columns, "[n, 1] are read as [n]"),
-        (floats, "whole numbers of another type are read as integers"),
+        (others, "whole numbers of another type are read as integers"),
     )
     return tuple(f"targets of {count} clients: {how}" for count, how in found if count)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import decimal
+import operator
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.paths import is_text, shown
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _MOST = 3
+
+_MAY_CHANGE = re.compile(
+    r"^[+.]|^-[.\d]|^0.|^\d.*[^\d\n]|^ | $|  |[^\S \n]", re.ASCII | re.MULTILINE
+)
+"""Finds, in lines of ASCII, names that may have another spelling, in numbers or by spaces."""
 
 
 def plain_name(name: object) -> str:
@@ -53,7 +59,10 @@ def spellings(names: Iterable[object]) -> dict[str, str]:
     Raises:
       UserError: if a name is not valid Unicode.
     """
-    plain = {str(name): plain_name(name) for name in names}
+    every = [*map(str, names)]
+    if are_spelled_once(every):
+        return dict(zip(every, every, strict=True))
+    plain = {name: plain_name(name) for name in every}
     shortest: dict[decimal.Decimal, str] = {}
     for name in sorted(set(plain.values()), key=lambda name: (len(name), name)):
         number = number_of(name)
@@ -66,6 +75,21 @@ def spellings(names: Iterable[object]) -> dict[str, str]:
     }
 
 
+def are_spelled_once(names: Sequence[str]) -> bool:
+    """Returns whether names are sure to be as `spellings` returns them, without a look at each.
+
+    Args:
+      names: any number of them.
+
+    Returns:
+      Whether they are ASCII, without spaces that do not count, and integers without a sign if they
+      are numbers.
+    """
+    lines = "\n".join(names)
+    one_each = lines.count("\n") == max(0, len(names) - 1)
+    return one_each and lines.isascii() and not _MAY_CHANGE.search(lines)
+
+
 def joined_note(found: dict[str, str], what: str) -> tuple[str, ...]:
     """Writes how many names were joined with others.
 
@@ -76,6 +100,8 @@ def joined_note(found: dict[str, str], what: str) -> tuple[str, ...]:
     Returns:
       One line with the count and the first few; nothing if each name has its own meaning.
     """
+    if all(map(operator.eq, found.keys(), found.values())):
+        return ()
     first_of: dict[str, str] = {}
     # A name that is spelled as it is read comes first; the others are joined with it.
     for raw in sorted(found, key=lambda raw: (found[raw] != raw, raw)):

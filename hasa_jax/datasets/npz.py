@@ -8,13 +8,23 @@ import pathlib
 import warnings
 import zipfile
 from collections.abc import Mapping
+from typing import BinaryIO
 
 import jax
 import numpy as np
 
 from hasa_jax.base import FederatedDataset, UserError
-from hasa_jax.datasets.arrays import from_arrays, is_integral
-from hasa_jax.datasets.files.archive import DAMAGE, Member, is_bomb, member_of, values_of
+from hasa_jax.datasets.arrays import is_integral
+from hasa_jax.datasets.files.archive import (
+    DAMAGE,
+    Member,
+    is_bomb,
+    mapped_of,
+    member_of,
+    values_of,
+)
+from hasa_jax.datasets.flat import from_flat
+from hasa_jax.datasets.mapped import Mapped
 from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.messages import first_of, one_line
 from hasa_jax.datasets.names import joined_note, spellings
@@ -24,13 +34,17 @@ _ARRAYS = ("inputs", "targets", "clients")
 _NPY = b"\x93NUMPY"
 _EXACT = 2**53  # Larger integers may be equal as floats.
 
+_READ = 2**26
+"""Bytes of inputs that are read into memory at once; more stay in the file, if it can be mapped."""
+
 
 def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDataset:
     """Reads examples and their clients from an npz file, and splits every client 80/10/10.
 
     The file contains three arrays of one length `n`: inputs `[n, ...]`, class ids `targets` `[n]`
     or `[n, T]`, and `clients` `[n]`, a name or a number of each example's client. Inputs of bytes
-    (uint8) are pixels and become `x / 255`. Nothing is unpickled.
+    (uint8) are pixels and become `x / 255`. Nothing is unpickled. Inputs of more than 64 MiB that
+    are not compressed stay in the file: each round reads, and checks, those of its clients.
 
     Args:
       key: root key of the run; it is not consumed.
@@ -45,15 +59,16 @@ def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDatase
         examples.
     """
     path = path_of(data_path)
-    arrays = _read(path)
-    inputs, targets, clients = (arrays[name] for name in _ARRAYS)
-    own, names, notes = _clients(path, clients)
-    if inputs.dtype == np.uint8:
+    arrays, inputs = _read(path)
+    own, names, notes = _clients(path, arrays["clients"])
+    if isinstance(inputs, Mapped):
+        notes += (
+            f"{len(inputs)} inputs stay in the file, where rounds read and check those that they "
+            "need",
+        )
+    elif inputs.dtype == np.uint8:
         inputs = inputs.astype(np.float32) / 255
-    order = np.argsort(own, kind="stable")
-    parts = np.split(order, np.cumsum(np.bincount(own, minlength=len(names)))[:-1])
-    pairs = {name: (inputs[p], targets[p]) for name, p in zip(names, parts, strict=True)}
-    dataset = from_arrays(pairs, key)
+    dataset = from_flat(names, own, inputs, arrays["targets"], key)
     return dataclasses.replace(dataset, notes=notes + dataset.notes)
 
 
@@ -69,21 +84,28 @@ def _clients(
             f"array clients of {path} is {clients.dtype}: give each example's client as an integer "
             "or a text"
         )
-    raw, own = np.unique(clients, return_inverse=True)
+    # Neighbours are often of one client, so only the first of them is looked at.
+    first = np.concatenate([[True], clients[1:] != clients[:-1]])[: len(clients)]
+    raw, of_first = np.unique(clients[first], return_inverse=True)
+    own = np.repeat(of_first, np.diff(np.append(np.flatnonzero(first), len(clients))))
+    if raw.dtype.kind in "iu":
+        return own, list(map(str, raw.tolist())), ()
     try:
         texts = [each.decode() if isinstance(each, bytes) else str(each) for each in raw.tolist()]
     except ValueError as error:  # UnicodeDecodeError, or a code point that does not exist.
         raise UserError(f"array clients of {path} is not UTF-8 ({one_line(error)})") from None
     found = spellings(texts)
-    names = list(dict.fromkeys(found[text] for text in texts))
+    names = list(dict.fromkeys(found.values()))
+    if len(names) == len(texts):
+        return own, names, joined_note(found, "clients")
     position = {name: index for index, name in enumerate(names)}
     joined = np.array([position[found[text]] for text in texts], np.intp)
     return joined[own], names, joined_note(found, "clients")
 
 
-def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads the three arrays; objects are refused because they could run code."""
-    with opened(path, "an npz file") as stream:
+def _read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], np.ndarray | Mapped]:
+    """Reads the arrays, and inputs unless they stay in the file; objects could run code."""
+    with opened(path, "an npz file", fits=False) as stream:
         if stream.read(len(_NPY)) == _NPY:
             raise UserError(f"{path} has a single array: save {', '.join(_ARRAYS)} as npz")
         try:
@@ -96,8 +118,12 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
                         f"has {first_of(found)}"
                     )
                 members = {name: member_of(archive, stream, name) for name in _ARRAYS}
-                _check(path, members)
-                return {name: values_of(archive, member) for name, member in members.items()}
+                inputs = _mapped(path, stream, members["inputs"])
+                _check(path, members, mapped=inputs is not None)
+                arrays = {n: values_of(archive, m) for n, m in members.items() if n != "inputs"}
+                if inputs is None:
+                    return arrays, values_of(archive, members["inputs"])
+                return arrays, inputs
         except UserError:
             raise
         except DAMAGE as error:
@@ -107,7 +133,19 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
             ) from None
 
 
-def _check(path: pathlib.Path, members: Mapping[str, Member]) -> None:
+def _mapped(path: pathlib.Path, stream: BinaryIO, inputs: Member) -> Mapped | None:
+    """Returns inputs that stay in the file, if they are many and can."""
+    numbers = inputs.dtype.kind in "iuf" and len(inputs.shape) > 0
+    if not numbers or inputs.info.file_size <= _READ:
+        return None
+    source = mapped_of(path, stream, inputs)
+    if source is None:
+        return None
+    checksum = f"{inputs.info.CRC:08x} {inputs.dtype.str} {inputs.shape}"
+    return Mapped(source, np.arange(len(source)), shown(path), checksum)
+
+
+def _check(path: pathlib.Path, members: Mapping[str, Member], *, mapped: bool) -> None:
     """Refuses arrays that do not match, or that are too large, from their headers."""
     lengths = {member.shape[:1] for member in members.values()}
     if len(lengths) > 1 or len(members["clients"].shape) != 1:
@@ -126,5 +164,6 @@ def _check(path: pathlib.Path, members: Mapping[str, Member]) -> None:
     inputs = members["inputs"]
     # Pixels of bytes become numbers of four bytes; clients and splits copy them.
     wide = 4 if inputs.dtype == np.uint8 else 1
-    sizes = [member.info.file_size for member in members.values()]
-    check_memory(sum(sizes) + 2 * wide * inputs.info.file_size, shown(path))
+    sizes = [m.info.file_size for name, m in members.items() if name != "inputs" or not mapped]
+    copies = 0 if mapped else 2 * wide * inputs.info.file_size
+    check_memory(sum(sizes) + copies, shown(path))

@@ -68,15 +68,16 @@ def check_regular(path: pathlib.Path) -> None:
         raise UserError(f"{shown(path)} is a pipe, a device or a socket: give a regular file")
 
 
-def opened(path: pathlib.Path, what: str) -> BinaryIO:
+def opened(path: pathlib.Path, what: str, *, fits: bool = True) -> BinaryIO:
     """Opens a regular file; every reader opens its files here.
 
     Args:
       path: the file.
       what: what the file should be, for messages ("a CSV file").
+      fits: whether its size must fit the memory of this machine.
 
     Returns:
-      A binary stream at the start of the file; its size fits the memory of this machine.
+      A binary stream at the start of the file.
 
     Raises:
       UserError: if it does not exist, is no regular file, cannot be read or is too large.
@@ -98,7 +99,8 @@ def opened(path: pathlib.Path, what: str) -> BinaryIO:
             raise UserError(f"{name} is a directory: give the path of {what}")
         if not stat.S_ISREG(found.st_mode):
             raise UserError(f"{name} is a pipe, a device or a socket: give a regular file")
-        check_memory(found.st_size, name)
+        if fits:
+            check_memory(found.st_size, name)
     except UserError:
         os.close(descriptor)
         raise

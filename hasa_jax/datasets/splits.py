@@ -10,11 +10,15 @@ import numpy as np
 
 from hasa_jax import keys
 from hasa_jax.base import ClientData, FederatedDataset, UserError
+from hasa_jax.datasets.permutations import permutations
 
 _BLOCK = 4096
 
 LEAST = 3
 """Fewest examples of a client: one in each split."""
+
+SPLITS = ("train", "validation", "test")
+"""Names of the splits, by their position."""
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Indices of train, validation and test: disjoint; their union has every index."""
@@ -91,24 +95,60 @@ def split_clients(num_examples: Mapping[str, int], key: jax.Array, what: str) ->
     Raises:
       UserError: if there are fewer than two clients, or if a client has fewer than three examples.
     """
-    if len(num_examples) < 2:
-        found = f"only one client ({next(iter(num_examples))!r})" if num_examples else "no client"
+    check_clients(list(num_examples), np.array([*num_examples.values()], np.int64), what)
+    generators = generators_of_clients(key, len(num_examples))
+    return [split_by(n, own) for n, own in zip(num_examples.values(), generators, strict=True)]
+
+
+def check_clients(names: Sequence[str], counts: np.ndarray, what: str) -> None:
+    """Refuses data of fewer than two clients, and clients with fewer than three examples.
+
+    Args:
+      names: of the clients.
+      counts: examples of each of them `[N]`.
+      what: what an example is, for the messages ("titles of two or more words").
+
+    Raises:
+      UserError: naming the first few.
+    """
+    if len(names) < 2:
+        found = f"only one client ({names[0]!r})" if names else "no client"
         raise UserError(f"{found} in the data: federated learning needs at least two")
-    small = [name for name, count in num_examples.items() if count < LEAST]
+    small = np.flatnonzero(np.asarray(counts) < LEAST).tolist()
     if len(small) == 1:
         raise UserError(
-            f"client {small[0]!r} has {num_examples[small[0]]} {what}: train, validation and test "
+            f"client {names[small[0]]!r} has {counts[small[0]]} {what}: train, validation and test "
             "need at least three; add some or remove the client"
         )
     if small:
-        first = ", ".join(f"{name!r} ({num_examples[name]})" for name in small[:3])
+        first = ", ".join(f"{names[i]!r} ({counts[i]})" for i in small[:3])
         more = f" and {len(small) - 3} more" if len(small) > 3 else ""
         raise UserError(
-            f"{len(small)} of {len(num_examples)} clients have fewer than three {what}, which "
+            f"{len(small)} of {len(names)} clients have fewer than three {what}, which "
             f"train, validation and test need: {first}{more}; add some or remove the clients"
         )
-    generators = generators_of_clients(key, len(num_examples))
-    return [split_by(n, own) for n, own in zip(num_examples.values(), generators, strict=True)]
+
+
+def marks_of(counts: np.ndarray, key: jax.Array, *, test: bool = True) -> np.ndarray:
+    """Splits every client as `split` does, with a key of its own, for all clients at once.
+
+    Args:
+      counts: examples of each client `[N]`, three or more.
+      key: root key of the run; it is not consumed.
+      test: whether some examples are for test; if not, their share is left for training.
+
+    Returns:
+      The position in `SPLITS` of each example `[D]`, int8, client by client.
+    """
+    counts = np.asarray(counts, np.int64)
+    # Python and NumPy both round half to even.
+    held = np.maximum(1, np.rint(0.1 * counts)).astype(np.int64)
+    order = permutations(counts, key, keys.Stream.SPLIT)
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    rank, limit = np.arange(len(order)) - starts, np.repeat(held, counts)
+    found = np.zeros(len(order), np.int8)
+    found[starts + order] = np.where(rank < limit, 1, np.where(test & (rank < 2 * limit), 2, 0))
+    return found
 
 
 def generators_of_clients(

@@ -157,7 +157,7 @@ def test_small_arrays_may_pack_well(tmp_path):
 def test_more_than_the_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "_available_memory", lambda: 20_000)
     path = save(tmp_path / "a.npz", inputs=np.zeros((30, 300)))
-    with pytest.raises(UserError, match=r"needs 0.1 MiB of memory"):
+    with pytest.raises(UserError, match=r"needs 0.2 MiB of memory"):
         npz(KEY, data_path=path)
 
 

@@ -46,6 +46,9 @@ _LARGEST_RATIO = 100
 _SMALL = 2**26
 """Bytes that may have any ratio, such as sorted labels."""
 
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+"""What is before each entry of an archive; at its end, the lengths of a name and of more fields."""
+
 _FITS = {"bytes": ("u1",), "texts": ("U",), "integers": ("i", "u")}
 
 
@@ -210,6 +213,31 @@ def member_of(archive: zipfile.ZipFile, stream: BinaryIO, name: str) -> Member:
     if min(shape, default=0) < 0 or start + dtype.itemsize * math.prod(shape) != info.file_size:
         raise ValueError(f"{name} does not have the values of its shape {shape}")
     return Member(info, shape, by_columns, dtype, start)
+
+
+def mapped_of(path: pathlib.Path, stream: BinaryIO, member: Member) -> np.ndarray | None:
+    """Maps an array of the file into memory: what is not indexed is not read.
+
+    Args:
+      path: an npz file.
+      stream: the same file, open.
+      member: one of its arrays.
+
+    Returns:
+      The array, read-only; None if it is compressed, in another order or empty. Its checksum is not
+      compared.
+    """
+    info = member.info
+    stored = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1
+    if not stored or member.by_columns or not math.prod(member.shape):
+        return None
+    stream.seek(info.header_offset)
+    header = stream.read(_LOCAL_HEADER.size)
+    *_, of_name, of_extra = _LOCAL_HEADER.unpack(header)
+    start = info.header_offset + len(header) + of_name + of_extra + member.start
+    if start + member.dtype.itemsize * math.prod(member.shape) > stream.seek(0, 2):
+        raise ValueError("the file is cut off")
+    return np.memmap(path, member.dtype, "r", start, member.shape)
 
 
 def values_of(archive: zipfile.ZipFile, member: Member) -> np.ndarray:
