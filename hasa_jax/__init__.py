@@ -36,6 +36,7 @@ from hasa_jax.simulation.options import Execution, Reporting, Training
 from hasa_jax.simulation.program import Program, make_program
 from hasa_jax.simulation.round import scan_rounds
 from hasa_jax.simulation.run import History, run_trials
+from hasa_jax.simulation.sampling import SAMPLERS, Availability
 from hasa_jax.simulation.simulate import Result, simulate
 from hasa_jax.simulation.summary import Summary, summarize
 from hasa_jax.simulation.trial import Trial
@@ -54,9 +55,11 @@ __all__ = [
     "MODELS",
     "OBJECTIVES",
     "POLICIES",
+    "SAMPLERS",
     "SCORES",
     "UNKNOWN",
     "Allocation",
+    "Availability",
     "Broadcast",
     "Budget",
     "BudgetSpec",

@@ -75,11 +75,12 @@ def recorded(config: RunConfig) -> dict[str, dict[str, Any]]:
       config: the configuration.
 
     Returns:
-      JSON by room and name; a file of scores or widths is recorded by its SHA-256, because another
-      file makes another run, and the same file in another place does not.
+      JSON by room and name; a file of scores, widths or traces is recorded by its SHA-256, because
+      another file makes another run, and the same file in another place does not.
     """
     chosen = config.allocation
     same = {
+        "availability_path": identity_of(config.training.availability_path),
         "score_path": identity_of(chosen.score_path),
         "capacities": recorded_numbers(chosen.capacities),
         "widths": recorded_numbers(chosen.widths),

@@ -12,6 +12,7 @@ from experiments.config import RunConfig
 from experiments.rooms import FROM_FILE, named_score, number_text
 from experiments.study import optimizers
 from experiments.study.arm import Arm
+from experiments.study.availability import availability_of
 from experiments.study.method import method_of, published_shares, published_widths
 from experiments.study.model import model_of
 from experiments.study.scores import read_scores
@@ -80,6 +81,9 @@ def build_program(config: RunConfig, dataset: FederatedDataset, method: Method) 
             local_epochs=training.local_epochs,
             batch_size=training.batch_size,
             clients_per_round=training.clients_per_round,
+            sampling=training.sampling,
+            candidates=training.candidates,
+            availability=availability_of(training, dataset.client_names),
             drop_nonfinite=training.drop_nonfinite,
             faults=Faults(
                 dropout=faults.client_dropout,

@@ -60,12 +60,16 @@ class BudgetSpec:
             )
         if not 0 < self.target <= 1:
             raise UserError(f"`budget` {self.target} is not a fraction in (0, 1]")
-        if self.capacities is not None and not all(0 < width <= 1 for width in self.capacities):
-            raise UserError(f"`capacities` must be widths in (0, 1], not {list(self.capacities)}")
+        capacities = np.asarray(() if self.capacities is None else self.capacities, np.float64)
+        wrong = ~((capacities > 0) & (capacities <= 1))
+        if wrong.any():
+            found = ", ".join(map(str, capacities[wrong][:3].tolist()))
+            raise UserError(f"`capacities` must be widths in (0, 1], not {found}")
 
     def bind(self, costs: np.ndarray) -> Budget:
         """Returns the budget of one supernet, from its `costs.cost_table` `[H + 1]`."""
-        return Budget(**dataclasses.asdict(self), costs=costs)
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(BudgetSpec)}
+        return Budget(**own, costs=costs)
 
     def max_widths(self, num_clients: int) -> np.ndarray:
         """Returns the widest subnet that each client's device holds `[N]`.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-
 import numpy as np
 
 from hasa_jax.allocation.budget import Budget
@@ -56,11 +54,18 @@ def _add_units(
     order = np.argsort(-remainder, kind="stable")
     order = order[wants_more[order]]
     steps = q[order] * (costs[sizes[order] + 1] - costs[sizes[order]])
-    spent = float(q @ costs[sizes])
-    for client, step in zip(order.tolist(), steps.tolist(), strict=True):
-        if spent + step <= target:
-            sizes[client] += 1
-            spent += step
+    spent, first = float(q @ costs[sizes]), 0
+    while first < len(order):
+        # A sum from left to right, as of one client after the other.
+        reached = np.cumsum(np.append(spent, steps[first:]))[1:]
+        count = int(np.argmax(np.append(reached > target, True)))
+        sizes[order[first : first + count]] += 1
+        spent = float(reached[count - 1]) if count else spent
+        first += count
+        fits = spent + steps[first:] <= target
+        if not fits.any():
+            break
+        first += int(np.argmax(fits))
     return spent
 
 
@@ -76,15 +81,22 @@ def _take_units_back(
     """Takes single units from the smallest remainders until the cost meets the target."""
     if spent <= target:
         return
-    candidates = np.flatnonzero(sizes > least)
-    heap = list(zip((units - sizes)[candidates].tolist(), candidates.tolist(), strict=True))
-    heapq.heapify(heap)
-    while spent > target and heap:
-        remainder, client = heapq.heappop(heap)
-        spent -= float(q[client] * (costs[sizes[client]] - costs[sizes[client] - 1]))
-        sizes[client] -= 1
-        if sizes[client] > least:
-            heapq.heappush(heap, (remainder + 1, client))
+    remainder = units - sizes
+    own = np.flatnonzero(sizes > least)
+    while own.size:
+        # A client that gives a unit has a remainder that is larger by 1, so it comes once here.
+        here = np.floor(remainder[own]) == np.floor(remainder[own].min())
+        order = own[here][np.argsort(remainder[own[here]], kind="stable")]
+        steps = q[order] * (costs[sizes[order]] - costs[sizes[order] - 1])
+        reached = np.cumsum(np.append(spent, -steps))[1:]
+        met = reached <= target
+        count = int(np.argmax(met)) + 1 if met.any() else len(order)
+        sizes[order[:count]] -= 1
+        remainder[order[:count]] += 1
+        if met.any():
+            return
+        spent = float(reached[-1])
+        own = own[sizes[own] > least]
 
 
 def sizes_of_levels(levels: np.ndarray, unit: str, costs: np.ndarray) -> np.ndarray:

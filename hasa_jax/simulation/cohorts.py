@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from hasa_jax import keys
 from hasa_jax.allocation.allocation import Allocation
 from hasa_jax.base import UserError
 from hasa_jax.execution.layout import Cohort, Homes, Layout, make_layout, place
 from hasa_jax.server.faults import hostile_clients, steps_in_time
 from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.sampling import draw_clients
 from hasa_jax.simulation.trial import Trial
 
 _REPEATS = 2000
@@ -114,12 +114,13 @@ def layout_of(
 def _clients_of_cohort(program: Program, trial: Trial) -> int:
     """Returns how many clients a cohort of a trial has."""
     taking_part = int(trial.allocation.takes_part.sum())
-    drawn = program.training.clients_per_round
-    if not 0 <= drawn <= taking_part:
-        raise UserError(
-            f"`clients_per_round` is {drawn}: {taking_part} clients take part, and 0 means all"
-        )
-    return drawn or taking_part
+    drawn, candidates = program.training.clients_per_round, program.training.candidates
+    for name, count in (("clients_per_round", drawn), ("candidates", candidates)):
+        if not 0 <= count <= taking_part:
+            raise UserError(
+                f"`{name}` is {count}: {taking_part} clients take part, and 0 means all"
+            )
+    return candidates or drawn or taking_part
 
 
 def draw(
@@ -137,17 +138,36 @@ def draw(
     Returns:
       The cohort.
     """
-    clients = np.flatnonzero(trial.allocation.takes_part)
-    drawn = program.training.clients_per_round
-    if drawn:
-        generator = keys.generator(keys.address(trial.key, keys.Stream.COHORT, round))
-        clients = np.sort(generator.choice(clients, size=drawn, replace=False))
-    num_examples = trial.dataset.train.num_examples
+    training, num_examples = program.training, trial.dataset.train.num_examples
+    clients = draw_clients(
+        training.sampling,
+        training.candidates or training.clients_per_round,
+        trial.allocation.takes_part,
+        num_examples,
+        trial.key,
+        round,
+        training.availability,
+    )
+    if not len(clients):
+        return _without_clients(program, layout, trial, round, homes)
     by_examples = program.method.client_weights == "examples"
     weights = num_examples[clients] if by_examples else np.ones(len(clients))
     sizes = trial.allocation.sizes_at(round)
     cohort = place(layout, clients, sizes[clients], weights, num_examples, homes)
     return _with_faults(program, cohort, trial, sizes)
+
+
+def _without_clients(
+    program: Program, layout: Layout, trial: Trial, round: int, homes: Homes | None
+) -> Cohort:
+    """Returns a cohort of empty lanes only."""
+    first = np.flatnonzero(trial.allocation.takes_part)[:1]
+    sizes, examples = trial.allocation.sizes_at(round)[first], trial.dataset.train.num_examples
+    cohort = place(layout, first, sizes, np.zeros(1), examples, homes)
+    slots = cohort.slots
+    none = np.full_like(slots.client, -1)
+    slots = dataclasses.replace(slots, entry=none, client=none, local=np.zeros_like(none))
+    return dataclasses.replace(cohort, slots=slots, turns=np.zeros_like(cohort.turns))
 
 
 def _with_faults(program: Program, cohort: Cohort, trial: Trial, sizes: np.ndarray) -> Cohort:

@@ -13,6 +13,13 @@ from hasa_jax.execution import MODES
 from hasa_jax.execution.mesh import AUTO, parse_mesh
 from hasa_jax.server.faults import Faults
 from hasa_jax.simulation.draws import DRAWS
+from hasa_jax.simulation.sampling import (
+    AVAILABILITY,
+    POWER_OF_CHOICE,
+    SAMPLERS,
+    UNIFORM,
+    Availability,
+)
 
 CLIENT_LEARNING_RATE = 0.01
 """Of Adam, the clients' optimizer where none is given."""
@@ -28,6 +35,11 @@ class Training:
       local_epochs: passes over a client's data in a round.
       batch_size: examples in a local batch.
       clients_per_round: clients drawn for each round, without replacement; 0 for all.
+      sampling: how they are drawn, one of `sampling.SAMPLERS`.
+      candidates: clients that `power_of_choice` draws by size, of which those with the highest
+        loss train; 0 for other samplings.
+      availability: which clients are available in which round, for `availability`. A round with
+        fewer than `clients_per_round` trains those, and leaves the other slots empty.
       drop_nonfinite: whether a client whose update is not finite is left out of the round's mean.
       faults: clients that fail.
     """
@@ -37,6 +49,9 @@ class Training:
     local_epochs: int = 1
     batch_size: int = 32
     clients_per_round: int = 0
+    sampling: str = UNIFORM
+    candidates: int = 0
+    availability: Availability | None = None
     drop_nonfinite: bool = False
     faults: Faults = dataclasses.field(default_factory=Faults)
 
@@ -45,6 +60,7 @@ class Training:
         _check_least("local_epochs", self.local_epochs, 1)
         _check_least("batch_size", self.batch_size, 1)
         _check_least("clients_per_round", self.clients_per_round, 0)
+        _check_sampling(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +122,26 @@ class Reporting:
             raise UserError(f"`tail_fraction` is {self.tail_fraction}: it is a share, from 0 to 1")
         if self.draw not in DRAWS:
             raise UserError(f"unknown `draw` {self.draw!r}: use one of {', '.join(DRAWS)}")
+
+
+def _check_sampling(training: Training) -> None:
+    """Refuses ways to draw clients that do not fit each other."""
+    sampling, count = training.sampling, training.clients_per_round
+    if sampling not in SAMPLERS:
+        raise UserError(f"unknown `sampling` {sampling!r}: use one of {', '.join(SAMPLERS)}")
+    if sampling not in (UNIFORM, AVAILABILITY) and not count:
+        raise UserError(
+            f"`sampling` {sampling} draws some of the clients: set `clients_per_round` above 0"
+        )
+    if (sampling == AVAILABILITY) != (training.availability is not None):
+        raise UserError(f"`sampling` {AVAILABILITY} needs `availability`, and only it does")
+    if sampling != POWER_OF_CHOICE and training.candidates:
+        raise UserError(f"`candidates` is read only with `sampling` {POWER_OF_CHOICE}")
+    if sampling == POWER_OF_CHOICE and training.candidates < count:
+        raise UserError(
+            f"`candidates` is {training.candidates}: {POWER_OF_CHOICE} chooses "
+            f"`clients_per_round`, {count}, of them, so it must be at least that"
+        )
 
 
 def _check_least(name: str, value: int, least: int) -> None:

@@ -144,7 +144,10 @@ def _levels(policy: Policy) -> dict[str, Any]:
 
 def _training(program: Program) -> dict[str, Any]:
     """Returns how clients train, but for the optimizers."""
-    names = ("local_epochs", "batch_size", "clients_per_round", "drop_nonfinite")
+    names = (
+        *("local_epochs", "batch_size", "clients_per_round", "sampling", "candidates"),
+        "drop_nonfinite",
+    )
     return {name: getattr(program.training, name) for name in names}
 
 

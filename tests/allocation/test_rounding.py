@@ -1,5 +1,7 @@
 """Rounding: sizes never exceed the budget, and miss it by little."""
 
+import heapq
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -55,6 +57,49 @@ def test_other_cost_units_are_met_too(policy, power):
     sizes = round_to_sizes(widths_of(policy, stats, budget), stats, budget)
     achieved = stats.shares @ budget.costs[sizes]
     assert 0.45 - 2 / 256 < achieved <= 0.45
+
+
+def one_by_one(widths, stats, budget):
+    """Rounds clients one after the other, each time with a look at what is spent."""
+    q, costs, units = stats.shares, budget.costs, widths * budget.num_units
+    sizes, most = budget.sizes_within(widths), budget.sizes_within(budget.caps(stats))
+    least = budget.sizes_within(budget.w_min)
+    target = min(budget.target, float(q @ budget.cost(widths))) + 1e-9
+    remainder, spent = units - sizes, float(q @ costs[sizes])
+    for client in np.argsort(-remainder, kind="stable"):
+        step = q[client] * (costs[sizes[client] + 1] - costs[sizes[client]])
+        if remainder[client] > 1e-7 and sizes[client] < most[client] and spent + step <= target:
+            sizes[client] += 1
+            spent += step
+    heap = [(units[i] - sizes[i], i) for i in np.flatnonzero(sizes > least)]
+    heapq.heapify(heap)
+    while spent > target and heap:
+        left, client = heapq.heappop(heap)
+        spent -= float(q[client] * (costs[sizes[client]] - costs[sizes[client] - 1]))
+        sizes[client] -= 1
+        if sizes[client] > least:
+            heapq.heappush(heap, (left + 1, client))
+    return sizes
+
+
+@given(
+    count=st.integers(2, 300),
+    units=st.integers(5, 70),
+    target=st.floats(0.2, 0.8),
+    over=st.floats(0.9, 1.5),
+    power=st.sampled_from([1, 2, 3]),
+    most=st.sampled_from([3, 5000]),
+    seed=st.integers(0, 2**16),
+)
+def test_all_clients_at_once_get_the_sizes_that_they_get_one_by_one(
+    count, units, target, over, power, most, seed
+):
+    rng = np.random.default_rng(seed)
+    stats = stats_of(rng.integers(1, most, count), rng.random(count), rng.uniform(0.3, 1.0, count))
+    budget = budget_of(target, units=units, power=power)
+    widths = np.minimum(rng.uniform(0.2, 0.8, count) * over, budget.caps(stats))
+    expected = one_by_one(widths, stats, budget)
+    np.testing.assert_array_equal(round_to_sizes(widths, stats, budget), expected)
 
 
 def test_rounding_takes_back_what_the_two_passes_overspend():

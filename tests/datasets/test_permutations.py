@@ -39,14 +39,18 @@ def test_other_permutations_of_numpy_are_asked_for(monkeypatch):
     np.testing.assert_array_equal(found, [*expected(9, 0), *expected(5, 1)])
 
 
-def test_a_client_with_too_few_words_is_asked_by_itself():
-    """Only its own permutation is wrong, and that is said."""
-    words = np.arange(40, dtype=np.uint32).reshape(20, 2)
-    counts = np.full(20, 8)
+def test_a_client_with_too_few_words_is_asked_by_itself(monkeypatch):
+    """Eight words are enough for some clients; it is known for which, and all are right."""
+    philox = permutations._philox
+    monkeypatch.setattr(permutations, "_philox", lambda seeds, blocks: philox(seeds, 1))
+    words, counts = np.arange(80, dtype=np.uint32).reshape(40, 2), np.full(40, 8)
     values, enough = permutations._permuted(counts, words)
-    assert enough.all()
-    for own, client in zip(values.reshape(20, 8), words, strict=True):
+    assert 0 < enough.sum() < 40
+    for own, client in zip(values.reshape(40, 8)[enough], words[enough], strict=True):
         np.testing.assert_array_equal(own, permutations._generator(client).permutation(8))
+    monkeypatch.setattr(permutations, "_FEW", 0)
+    found = permutations.permutations(counts, KEY, keys.Stream.SPLIT).reshape(40, 8)
+    np.testing.assert_array_equal(found, [expected(8, client) for client in range(40)])
 
 
 @pytest.mark.parametrize("test", [True, False])

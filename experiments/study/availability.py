@@ -1,0 +1,114 @@
+"""Traces of clients from a file of the user: in which rounds each of them is available."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.rooms import TrainingConfig
+from hasa_jax.base import UserError
+from hasa_jax.datasets import csv_rows
+from hasa_jax.datasets.messages import first_of
+from hasa_jax.datasets.paths import path_of
+from hasa_jax.simulation.escapes import from_csv_cell
+from hasa_jax.simulation.sampling import AVAILABILITY, Availability
+
+_LARGEST = 2**31 - 1
+_STRETCH = ("first_round", "last_round")
+
+
+def availability_of(training: TrainingConfig, clients: Sequence[str]) -> Availability | None:
+    """Returns the traces of a configuration; None if its sampling reads none.
+
+    Args:
+      training: names the file.
+      clients: names of all clients, in their order.
+
+    Returns:
+      The traces.
+
+    Raises:
+      UserError: if the file cannot be used, or names a client that there is not.
+    """
+    if training.sampling != AVAILABILITY:
+        return None
+    return read_availability(training.availability_path, clients)
+
+
+def read_availability(
+    availability_path: str | os.PathLike[str], clients: Sequence[str]
+) -> Availability:
+    """Reads columns `client`, `first_round` and `last_round`, or `client` and `round`.
+
+    Rounds count from 1, and the last one of a stretch belongs to it. A client may have several
+    lines; one without any is never available.
+
+    Args:
+      availability_path: the CSV file.
+      clients: names of all clients, in their order.
+
+    Returns:
+      The traces.
+
+    Raises:
+      UserError: if the file cannot be used, or names a client that there is not.
+    """
+    if not availability_path:
+        raise UserError(
+            "`sampling` availability reads a file of traces: name it with `availability_path`"
+        )
+    path = path_of(availability_path)
+    _, header = next(csv_rows.rows_of(path), (0, []))
+    single = "round" in (name.strip() for name in header)
+    columns = ["client", *(["round"] if single else _STRETCH)]
+    lines, cells = zip(*csv_rows.named_columns(path, columns), strict=True)
+    names, first, *others = zip(*cells, strict=True)
+    last = others[0] if others else first
+    starts, ends = _rounds(path, lines, first), _rounds(path, lines, last)
+    if (ends < starts).any():
+        number = int(np.argmax(ends < starts))
+        raise UserError(
+            f"{path}, line {lines[number]}: first_round {starts[number]} is after last_round "
+            f"{ends[number]}: exchange them"
+        )
+    return Availability(_ids(path, lines, names, clients), starts, ends)
+
+
+def _rounds(path: pathlib.Path, lines: Sequence[int], cells: Sequence[str]) -> np.ndarray:
+    """Reads rounds, integers from 1."""
+    try:
+        # Cells such as 1_000 are numbers for Python, but not here.
+        found = np.array(cells).astype(np.int64)
+        good = (found >= 1) & (found <= _LARGEST)
+    except (ValueError, OverflowError):
+        found = np.zeros(len(cells), np.int64)
+        good = np.array([cell.strip().isdecimal() and cell.isascii() for cell in cells])
+    if not good.all():
+        number = int(np.argmin(good))
+        raise UserError(
+            f"{path}, line {lines[number]}: a round must be an integer from 1, not "
+            f"{cells[number]!r}"
+        )
+    return found
+
+
+def _ids(
+    path: pathlib.Path, lines: Sequence[int], names: Sequence[str], clients: Sequence[str]
+) -> np.ndarray:
+    """Returns the ids of clients that the file names."""
+    known = {name: number for number, name in enumerate(clients)}
+    spelled = {name: from_csv_cell(name) for name in set(names)}
+    ids = {name: known.get(plain, known.get(plain.strip(), -1)) for name, plain in spelled.items()}
+    found = np.fromiter((ids[name] for name in names), np.int64, len(names))
+    if (found < 0).any():
+        number = int(np.argmin(found))
+        unknown = len({name for name in spelled if ids[name] < 0})
+        more = f" (and {unknown - 1} more names are not known)" if unknown > 1 else ""
+        raise UserError(
+            f"{path}, line {lines[number]}: no client is called {spelled[names[number]]!r}{more}; "
+            f"the clients are {first_of(clients)}"
+        )
+    return found
