@@ -124,12 +124,12 @@ def run_trials(
         clients=[chosen_clients(trial, reporting.eval_clients) for trial in trials],
     )
     ahead = _compile_ahead(evaluation, min(reporting.eval_every, num_rounds), checkpoints)
-    states = _initial_states(program, [trial.key for trial in trials])
-    states = sharding.put(states, _places(program, states))
+    states = initial_states(program, [trial.key for trial in trials])
+    states = sharding.put(states, places(program, states))
     done, states, record = _latest(checkpoints, states, trials, num_rounds)
     for evaluated in record:
         _write(evaluated, writers)
-    states = sharding.put(states, _places(program, states))
+    states = sharding.put(states, places(program, states))
     seconds, updates = _seconds_of(record), _updates_of(record, len(trials))
     stopping = False
     while done < num_rounds and not stopping:
@@ -199,8 +199,8 @@ def _train(
         stretches = []
         finite = np.ones(len(trials), bool)
         for data, drawn in source.rounds(first, done):
-            advance = _ADVANCE[program.quick]
-            states, found, flags = advance(program, states, data, drawn)
+            run_rounds = _ADVANCE[program.quick]
+            states, found, flags = run_rounds(program, states, data, drawn)
             stretches.append((drawn, found))
             finite = sharding.on_host(flags)
     health.check_rounds(program, finite, stretches, trials, first)
@@ -212,10 +212,16 @@ def _train(
     return states, seconds, health.updates_of(stretches)
 
 
-def _advance(
+def advance(
     program: Program, states: ServerState, data: ClientData, drawn: Cohort
 ) -> tuple[ServerState, health.RoundHealth, jax.Array]:
-    """Runs a stretch of rounds of every trial, `[E, ...]`; metrics of training are not computed.
+    """Runs a stretch of rounds of every trial; metrics of training are not computed.
+
+    Args:
+      program: what is run (static).
+      states: the server's state in each trial `[E]`.
+      data: training examples `[E, P, ...]`.
+      drawn: cohorts `[E, R, P, ...]`.
 
     Returns:
       The states, the health of the rounds, and whether all parameters are finite at their end.
@@ -224,12 +230,12 @@ def _advance(
     states, reports = scan_trials(program, states, data, drawn)
     rounds = jax.vmap(round_health)(reports, drawn)
     finite = jax.vmap(all_finite)(states.params)
-    places = _places(program, states)
-    states = jax.lax.with_sharding_constraint(states, places) if mesh.model > 1 else states
+    if mesh.model > 1:
+        states = jax.lax.with_sharding_constraint(states, places(program, states))
     return states, *sharding.everywhere((rounds, finite), mesh)
 
 
-_ADVANCE = by_effort(_advance, static_argnames="program", donate_argnames="states")
+_ADVANCE = by_effort(advance, static_argnames="program", donate_argnames="states")
 
 
 def round_health(report: ClientReport, cohort: Cohort) -> health.RoundHealth:
@@ -262,8 +268,8 @@ def _compile_ahead(
     program, trials = evaluation.program, evaluation.trials
     if program.execution.stream or not (checkpoints is None or checkpoints.empty):
         return _AT_HAND
-    shapes = jax.eval_shape(functools.partial(_initial_states, program), [t.key for t in trials])
-    shapes = sharding.placed_shapes(shapes, _places(program, shapes))
+    shapes = jax.eval_shape(functools.partial(initial_states, program), [t.key for t in trials])
+    shapes = sharding.placed_shapes(shapes, places(program, shapes))
     ((data, drawn),) = evaluation.feed.rounds(0, num_rounds)
     training = functools.partial(_compile_rounds, program, shapes, data, drawn)
     scored = functools.partial(compile_views, evaluation, shapes, num_rounds)
@@ -275,13 +281,29 @@ def _compile_rounds(program: Program, shapes: ServerState, data: ClientData, dra
     _ADVANCE[program.quick].lower(program, shapes, data, drawn).compile()
 
 
-def _initial_states(program: Program, roots: Sequence[jax.Array]) -> ServerState:
-    """Returns the states of some trials before round 0 `[E, ...]`, by their root keys."""
+def initial_states(program: Program, roots: Sequence[jax.Array]) -> ServerState:
+    """Returns the states of some trials before round 0.
+
+    Args:
+      program: supplies the supernet and the server's optimizer.
+      roots: root key of each trial.
+
+    Returns:
+      The states `[E, ...]`, on one device.
+    """
     return jax.tree.map(lambda *x: jnp.stack(x), *[init_state(program, key) for key in roots])
 
 
-def _places(program: Program, states: ServerState) -> ServerState:
-    """Returns where the states of some trials, or their shapes, are on the mesh."""
+def places(program: Program, states: ServerState) -> ServerState:
+    """Returns where the states of some trials are on the mesh.
+
+    Args:
+      program: what is run.
+      states: the states, or their shapes `[E, ...]`.
+
+    Returns:
+      A tree of shardings like the states.
+    """
     mesh = program.mesh(states.round.shape[0])
     return sharding.state_shardings(program.model, program.server_optimizer, states, mesh)
 

@@ -19,7 +19,7 @@ from hasa_jax.client.batches import take_batch
 from hasa_jax.client.training import batch_loss
 from hasa_jax.execution.layout import Bucket, Layout, Slot
 from hasa_jax.simulation.program import Program
-from hasa_jax.simulation.round import RoundInputs, extract, local_task, prepare
+from hasa_jax.simulation.round import RoundInputs, extract, local_task, prepare, train_client
 from hasa_jax.supernet import costs, label_rows, units
 from hasa_jax.supernet.types import Context, Drawn, Model
 
@@ -60,7 +60,42 @@ def trace_step(
     Returns:
       What the trace says.
     """
-    slot = Slot(
+    slot = _slot_shapes(layout)
+    # The largest bucket comes first.
+    residuals = functools.partial(_residuals, program, layout.buckets[0], layout.num_batches)
+    closed, (params, masks, _) = jax.make_jaxpr(residuals, return_shape=True)(state, data, slot)
+    outputs = closed.jaxpr.outvars
+    own, first = (len(jax.tree.leaves(tree)) for tree in (params, (params, masks)))
+    # A value that is kept for two operations is one; parameters are counted elsewhere.
+    kept = {value for value in outputs[first:] if isinstance(value, core.Var)}
+    kept -= {*outputs[:own], *closed.jaxpr.invars}
+    return TracedStep(params, masks, bytes_of([value.aval for value in kept]), closed.jaxpr)
+
+
+def message_bytes(program: Program, layout: Layout, state: ServerState, data: ClientData) -> int:
+    """Counts the bytes of a round's sums, which devices that share a cohort add up.
+
+    Args:
+      program: what is run.
+      layout: of the cohorts.
+      state: shapes of the server's state.
+      data: training examples of all clients, or their shapes.
+
+    Returns:
+      Bytes of the updates' sum, of the weights' sum, and of the mass. Weights have size 1 along
+      axes that are never cut.
+    """
+
+    def sums(state: ServerState, data: ClientData, slot: Slot) -> PyTree:
+        inputs = _round_inputs(program, layout.num_batches, state, data)
+        return train_client(program, inputs, layout.buckets[0], None, slot)[0]
+
+    return bytes_of(jax.eval_shape(sums, state, data, _slot_shapes(layout)))
+
+
+def _slot_shapes(layout: Layout) -> Slot:
+    """Returns the shapes of one client's slot."""
+    return Slot(
         entry=jax.ShapeDtypeStruct((), jnp.int32),
         client=jax.ShapeDtypeStruct((), jnp.int32),
         local=jax.ShapeDtypeStruct((), jnp.int32),
@@ -73,15 +108,22 @@ def trace_step(
         steps=jax.ShapeDtypeStruct((), jnp.int32),
         hostile=jax.ShapeDtypeStruct((), jnp.bool_),
     )
-    # The largest bucket comes first.
-    residuals = functools.partial(_residuals, program, layout.buckets[0], layout.num_batches)
-    closed, (params, masks, _) = jax.make_jaxpr(residuals, return_shape=True)(state, data, slot)
-    outputs = closed.jaxpr.outvars
-    own, first = (len(jax.tree.leaves(tree)) for tree in (params, (params, masks)))
-    # A value that is kept for two operations is one; parameters are counted elsewhere.
-    kept = {value for value in outputs[first:] if isinstance(value, core.Var)}
-    kept -= {*outputs[:own], *closed.jaxpr.invars}
-    return TracedStep(params, masks, bytes_of([value.aval for value in kept]), closed.jaxpr)
+
+
+def _round_inputs(
+    program: Program, num_batches: int, state: ServerState, data: ClientData
+) -> RoundInputs:
+    """Returns what all clients of a round share, while it is traced."""
+    method, model = program.method, program.model
+    return RoundInputs(
+        state=state,
+        data=data,
+        prepared=prepare(program, state),
+        classes=label_rows.present_classes(data) if method.objective.own_classes else None,
+        label_rows=label_rows.present_label_rows(data, model) if method.label_split else None,
+        finite=jnp.bool_(True),
+        num_batches=num_batches,
+    )
 
 
 def _residuals(
@@ -93,12 +135,8 @@ def _residuals(
     slot: Slot,
 ) -> tuple[Params, PyTree, PyTree]:
     """Returns params and masks of a subnet, and what the backward pass of a local step keeps."""
-    prepared = prepare(program, state)
-    own_classes = program.method.objective.own_classes
-    classes = label_rows.present_classes(data) if own_classes else None
-    finite = jnp.bool_(True)
-    inputs = RoundInputs(state, data, prepared, classes, None, finite, num_batches)
-    subnet = extract(program, state, data, prepared, slot, bucket)
+    inputs = _round_inputs(program, num_batches, state, data)
+    subnet = extract(program, state, data, inputs.prepared, slot, bucket)
     task = local_task(program, inputs, None, slot)
     batch = take_batch(data, task.batches, jnp.int32(0))
     rule = program.rule
