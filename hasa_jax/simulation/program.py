@@ -17,7 +17,7 @@ from hasa_jax.client.objectives.objective import objective_on
 from hasa_jax.client.target_chunks import usual_chunk
 from hasa_jax.client.training import LocalRule
 from hasa_jax.execution.layout import sizes_of_buckets
-from hasa_jax.execution.mesh import MeshShape, mesh_shape
+from hasa_jax.execution.mesh import MeshShape, mesh_shape, parse_mesh
 from hasa_jax.execution.ranks import check_ranks
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.methods.method import Method
@@ -150,6 +150,12 @@ def make_program(
     mode = execution.mode
     if mode == "auto":
         mode = choose_mode(method, bound, dataset, bucket_share)
+        mode = "masked" if _shares_models(execution.mesh) else mode
+    if mode == "sliced" and _shares_models(execution.mesh):
+        raise UserError(
+            f"`mesh` {execution.mesh} shares parameters among devices that run different clients, "
+            "which sliced execution cannot: use `mode` masked, or a `mesh` of model alone"
+        )
     return Program(
         method=method,
         model=bound,
@@ -166,6 +172,16 @@ def make_program(
         execution=dataclasses.replace(execution, mode=mode),
         bucket_share=bucket_share,
     )
+
+
+def _shares_models(mesh: str) -> bool:
+    """Returns whether devices share parameters while others run other clients or trials.
+
+    Their programs then exchange parts of parameters in every turn. Sliced turns differ between
+    clients, so the messages of one would wait for those of another forever.
+    """
+    shape = parse_mesh(mesh)
+    return shape is not None and shape.model > 1 and shape.clients * shape.seeds > 1
 
 
 def _check_splits(dataset: FederatedDataset) -> None:
