@@ -39,7 +39,11 @@ def _sizes_of(allocation: Allocation, num_rounds: int) -> np.ndarray:
     rounds = range(num_rounds) if allocation.redraw else range(1)
     occurs: Counter[int] = Counter()
     for round in rounds:
-        occurs.update(allocation.sizes_at(round).tolist())
+        drawn = allocation.sizes_at(round)
+        first, own = np.unique(drawn, return_index=True, return_counts=True)[1:]
+        # In the order in which clients have them.
+        order = np.argsort(first)
+        occurs.update(dict(zip(drawn[first[order]].tolist(), own[order].tolist(), strict=True)))
     sizes, counts = (np.array(list(part)) for part in (occurs.keys(), occurs.values()))
     # So few that sorting them in every round costs nothing.
     return np.repeat(sizes, np.ceil(counts * min(1.0, _REPEATS / counts.sum())).astype(np.int64))

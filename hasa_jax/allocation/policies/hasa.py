@@ -55,9 +55,14 @@ def normalized_ranks(scores: np.ndarray) -> np.ndarray:
     if np.isnan(scores).any():
         return np.full(len(scores), np.nan)
     # As `scipy.stats.rankdata`, whose import takes half a second.
-    ordered = np.sort(scores)
-    below, up_to = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
-    return (below + up_to - 1) / 2 / (len(scores) - 1)
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    starts = np.flatnonzero(first)
+    both = starts + np.append(starts[1:], len(scores))
+    ranks = np.empty(len(scores))
+    ranks[order] = (both[np.cumsum(first) - 1] - 1) / 2 / (len(scores) - 1)
+    return ranks
 
 
 def _hasa_widths(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
