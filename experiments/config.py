@@ -16,6 +16,7 @@ from experiments.rooms import (
     MethodConfig,
     ModelConfig,
     ReportingConfig,
+    SweepConfig,
     TrainingConfig,
 )
 from hasa_jax.base import UserError
@@ -35,6 +36,7 @@ class RunConfig:
       execution: how the run uses the machine.
       comparison: the arms of the table and their seeds.
       reporting: what the run writes, and where.
+      sweep: which runs a sweep has.
     """
 
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -46,6 +48,7 @@ class RunConfig:
     execution: ExecutionConfig = dataclasses.field(default_factory=ExecutionConfig)
     comparison: ComparisonConfig = dataclasses.field(default_factory=ComparisonConfig)
     reporting: ReportingConfig = dataclasses.field(default_factory=ReportingConfig)
+    sweep: SweepConfig = dataclasses.field(default_factory=SweepConfig)
 
 
 ROOMS: dict[str, type] = {
@@ -116,9 +119,10 @@ def from_json(tree: Mapping[str, Mapping[str, Any]]) -> RunConfig:
 
 def deciding(config: RunConfig) -> dict[str, dict[str, Any]]:
     """Returns as JSON the fields that results depend on; two runs that agree in them are equal."""
-    return {
+    found = {
         room: {
             name: own[name] for name, about in fields.knobs(ROOMS[room]).items() if about.decides
         }
         for room, own in to_json(config).items()
     }
+    return {room: own for room, own in found.items() if own}

@@ -32,6 +32,7 @@ class Knob:
       common: whether most runs need it, so that the short help shows it.
       decides: whether results depend on it.
       path: whether it is a path, or several with commas between them.
+      repeats: whether its flag may be given several times, each time with one value more.
     """
 
     help: str
@@ -42,6 +43,7 @@ class Knob:
     common: bool = False
     decides: bool = True
     path: bool = False
+    repeats: bool = False
 
 
 class Kind(NamedTuple):
@@ -69,6 +71,7 @@ def knob(
     common: bool = False,
     decides: bool = True,
     path: bool = False,
+    repeats: bool = False,
 ) -> Any:
     """Makes a field of a frozen dataclass.
 
@@ -82,11 +85,12 @@ def knob(
       common: whether most runs need it, so that the short help shows it.
       decides: whether results depend on it.
       path: whether it is a path, or several with commas between them; `~` is the home folder.
+      repeats: whether its flag may be given several times, each time with one value more.
 
     Returns:
       What `dataclasses.field` returns.
     """
-    about = Knob(help, least, most, above, tuple(choices), common, decides, path)
+    about = Knob(help, least, most, above, tuple(choices), common, decides, path, repeats)
     return dataclasses.field(default=default, metadata={_KNOB: about})
 
 

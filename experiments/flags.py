@@ -115,14 +115,34 @@ def config_from_flags(argv: Sequence[str]) -> tuple[RunConfig, frozenset[str]]:
     try:
         _, *others = found(list(argv))
     except flags.UnrecognizedFlagError as error:
-        near = " or ".join(f"--{name}" for name in suggested(error.flagname))
-        advice = f"did you mean {near}?" if near else "--helpfull lists all flags"
-        raise UserError(f"there is no flag --{error.flagname}: {advice}") from None
+        raise UserError(unknown(error.flagname)) from None
     if others:
         raise UserError(f"unexpected argument {others[0]!r}: flags are written --name=value")
     given = frozenset(name for name in ROOM_OF if found[name].present)
     values = {name: _value(name, found[name].value) for name in given}
     return with_fields(RunConfig(), values), given
+
+
+def value_of(name: str, text: str) -> Any:
+    """Reads the value of one field as its flag would.
+
+    Args:
+      name: of the field.
+      text: as it stands behind `=` on a command line.
+
+    Returns:
+      The value, which the field takes.
+
+    Raises:
+      UserError: for an unknown field, or a value that it does not take; it names the field.
+    """
+    if name not in ROOM_OF:
+        raise UserError(unknown(name))
+    try:
+        config, _ = config_from_flags(["", f"--{name}={text}"])
+    except flags.Error as error:
+        raise UserError(str(error)) from None
+    return getattr(getattr(config, ROOM_OF[name]), name)
 
 
 def suggested(unknown: str) -> list[str]:
@@ -145,6 +165,21 @@ def suggested(unknown: str) -> list[str]:
     least = max(_LEAST_LIKENESS, max(found.values()) / 2)
     near = [flag for flag in found if found[flag] >= least]
     return sorted(near, key=lambda flag: -found[flag])[:_MOST_SUGGESTED]
+
+
+def unknown(name: str) -> str:
+    """Says that there is no such flag, and which ones a user may mean.
+
+    Args:
+      name: what the user calls it.
+
+    Returns:
+      A message of one line.
+    """
+    near = " or ".join(f"--{flag}" for flag in suggested(name))
+    return f"there is no flag --{name}: " + (
+        f"did you mean {near}?" if near else "--helpfull lists all flags"
+    )
 
 
 def _likeness(name: str, flag: str) -> float:
@@ -178,7 +213,8 @@ def _defined() -> flags.FlagValues:
     for room in ROOMS.values():
         for name, kind in fields.kinds(room).items():
             about, default = fields.knobs(room)[name], fields.defaults(room)[name]
-            define = flags.DEFINE_list if kind.many else _DEFINE[kind.of]
+            of_many = flags.DEFINE_multi_string if about.repeats else flags.DEFINE_list
+            define = of_many if kind.many else _DEFINE[kind.of]
             shown = list(map(_text, default)) if kind.many else default
             define(name, shown, about.help, flag_values=found)
     return found

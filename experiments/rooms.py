@@ -6,6 +6,7 @@ A default that the library has, too, is read from the library.
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from experiments import fields
 from experiments.fields import default_of, knob
@@ -42,6 +43,7 @@ from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.draws import DRAWS
 from hasa_jax.simulation.options import CLIENT_LEARNING_RATE, Execution, Reporting, Training
 from hasa_jax.simulation.program import make_program
+from hasa_jax.simulation.sampling import SAMPLERS
 from hasa_jax.supernet.costs import BUDGET_UNITS
 
 CLIENT_OPTIMIZERS = ("adam", "sgd")
@@ -65,6 +67,28 @@ def named_score(policy: str, score: str) -> tuple[str, str]:
     """
     name, _, own = policy.partition("@")
     return name, own or score
+
+
+def share_of(shard: str) -> tuple[int, int]:
+    """Splits `i/n`.
+
+    Args:
+      shard: the i-th of n shares, such as 1/8 for the first of eight.
+
+    Returns:
+      i, from 1 to n; and n.
+
+    Raises:
+      UserError: if it is none.
+    """
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
+    index, number = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= index <= number:
+        raise UserError(
+            f"`shard` is {shard!r}: write i/n for the i-th of n shares, from 1/n to n/n, "
+            "such as 1/8"
+        )
+    return index, number
 
 
 def number_text(value: float) -> str:
@@ -422,6 +446,23 @@ class TrainingConfig:
     clients_per_round: int = knob(
         Training.clients_per_round, "Clients drawn for each round; 0 for all.", least=0, common=True
     )
+    sampling: str = knob(
+        Training.sampling,
+        "How they are drawn: uniform; size, in proportion to their examples; availability, among "
+        "those that `availability_path` has in the round; power_of_choice, those of `candidates` "
+        "with the highest loss.",
+        choices=sorted(SAMPLERS),
+    )
+    candidates: int = knob(
+        Training.candidates, "Clients that power_of_choice draws by size, to choose from.", least=0
+    )
+    availability_path: str = knob(
+        "",
+        "CSV file of the rounds, from 1, in which clients are available: client, first_round and "
+        "last_round, or client and round; fewer available than `clients_per_round` train as they "
+        "are.",
+        path=True,
+    )
     batch_size: int = knob(Training.batch_size, "Examples of a local batch.", least=1, common=True)
     client_optimizer: str = knob("adam", "Local optimizer.", choices=CLIENT_OPTIMIZERS, common=True)
     client_lr: float = knob(
@@ -496,10 +537,34 @@ class ExecutionConfig:
         decides=False,
     )
     host_devices: int = knob(
-        Execution.devices,
-        "Devices that share a cohort; 0 for all, or for 8 CPU cores.",
+        0,
+        "Devices that a process splits its CPU into; 0 for one a core, at most 8.",
         least=0,
         decides=False,
+    )
+    mesh: str = knob(
+        Execution.mesh,
+        "Devices by what they share: trials of a program, cohorts, or parameters, such as "
+        "seeds:2,clients:4 or clients:2,model:2; auto for seeds and clients.",
+        decides=False,
+    )
+    coordinator: str = knob(
+        "",
+        "Address of process 0, HOST:PORT, where several processes run together; auto where SLURM, "
+        "Open MPI, GKE or a TPU says it. By default there is one process.",
+        decides=False,
+    )
+    num_processes: int = knob(
+        0, "Processes that run together; 0 where `coordinator` is auto.", least=0, decides=False
+    )
+    process_id: int | None = knob(
+        None,
+        "Number of this process, from 0; process 0 writes the results.",
+        least=0,
+        decides=False,
+    )
+    join_seconds: int = knob(
+        300, "How long a process waits for the others to start.", least=1, decides=False
     )
     stream: bool = knob(
         Execution.stream,
@@ -627,3 +692,38 @@ class ReportingConfig:
         if not all(0 < level <= 1 for level in levels) or len(set(levels)) < len(levels):
             given = ",".join(map(number_text, levels))
             raise UserError(f"`eval_levels={given}`: levels are in (0, 1], each of them once")
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepConfig:
+    """Which runs a sweep has, and which of them run here."""
+
+    vary: tuple[str, ...] = knob(
+        (),
+        "Values of one flag in the runs of sweep, as NAME=VALUE,VALUE; a value with commas stands "
+        "in double quotes. Given several times, every combination runs.",
+        decides=False,
+        repeats=True,
+    )
+    points_path: str = knob(
+        "",
+        "CSV file of points of sweep: a flag in each column, a point in each row; an empty cell "
+        "leaves the flag as it is. With `vary`, every combination with it runs.",
+        decides=False,
+        path=True,
+    )
+    shard: str = knob(
+        "1/1",
+        "Share of the runs of sweep that run here, i/n: the i-th of n, from 1/n to n/n.",
+        decides=False,
+    )
+    dry_run: bool = knob(
+        False,
+        "Whether sweep only lists its runs and what is there of each.",
+        decides=False,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses bad values."""
+        fields.check(self)
+        share_of(self.shard)

@@ -73,7 +73,7 @@ def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], None]
     try:
         config, given = config_from_flags(argv)
     except (UserError, absl_flags.Error, OSError, UnicodeDecodeError) as error:
-        return _fail(error)
+        return fail(error)
     try:
         set_up(config)
         main(config, given)
@@ -82,16 +82,41 @@ def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], None]
     except KeyboardInterrupt:
         every = config.reporting.checkpoint_every
         how = "go on from the latest checkpoint" if every else "start over"
-        _fail(f"interrupted; run the same command again to {how}")
+        fail(f"interrupted; run the same command again to {how}")
         return exit_status(signal.SIGINT)
-    except FloatingPointError as error:  # A switch of JAX for debugging found it.
-        reason = str(error).splitlines()[0]
-        return _fail(f"{reason} Lower the learning rate, or unset JAX_DEBUG_NANS and _INFS")
-    except (UserError, OSError, MemoryError, OverflowError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        return _fail(_explained(error))
+    except Exception as error:
+        if reason := reason_of(error):
+            return fail(reason)
+        raise
     return 0
+
+
+def reason_of(error: Exception) -> str:
+    """Returns what a user can read of an error, and do about it.
+
+    Args:
+      error: any.
+
+    Returns:
+      Its message; empty for an error that only shows a fault of the code.
+    """
+    match error:
+        case FloatingPointError():  # A switch of JAX for debugging found it.
+            reason = str(error).splitlines()[0]
+            return f"{reason} Lower the learning rate, or unset JAX_DEBUG_NANS and _INFS"
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return (
+                f"no space left where results go ({error.filename or '`workdir`'}): make room and "
+                "run the same command again; earlier results and checkpoints are as they were"
+            )
+        case MemoryError() | OverflowError():
+            return f"a size is too large ({error}): lower it"
+        case jax.errors.JaxRuntimeError() if "RESOURCE_EXHAUSTED" in str(error):
+            return "out of memory: lower `batch_size` or `hidden_dim`"
+        case UserError() | OSError():
+            return str(error) or type(error).__name__
+        case _:
+            return ""
 
 
 def set_up(config: RunConfig) -> None:
@@ -107,29 +132,25 @@ def set_up(config: RunConfig) -> None:
         print(f"warning: {one_line(as_flags(warning))}", file=sys.stderr)
 
 
-def _fail(message: object) -> int:
-    """Prints an error in one line; arguments are named as flags."""
+def fail(message: object) -> int:
+    """Prints an error in one line; arguments are named as flags.
+
+    Args:
+      message: what is wrong, where, and what to do.
+
+    Returns:
+      `BAD_INPUT`.
+    """
     with contextlib.suppress(OSError):  # The terminal may be gone.
-        line = one_line(" ".join(as_flags(str(message)).split()))
-        more = f" ... ({len(line) - MOST_LETTERS} more)" if len(line) > MOST_LETTERS else ""
-        print(f"error: {line[:MOST_LETTERS]}{more}", file=sys.stderr)
+        print(f"error: {line_of(message)}", file=sys.stderr)
     return BAD_INPUT
 
 
-def _explained(error: Exception) -> object:
-    """Returns the message of an error, with what the user can do about it."""
-    match error:
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return (
-                f"no space left where results go ({error.filename or '`workdir`'}): make room and "
-                "run the same command again; earlier results and checkpoints are as they were"
-            )
-        case MemoryError() | OverflowError():
-            return f"a size is too large ({error}): lower it"
-        case jax.errors.JaxRuntimeError():
-            return "out of memory: lower `batch_size` or `hidden_dim`"
-        case _:
-            return error
+def line_of(message: object) -> str:
+    """Writes a message in one line that is not too long; arguments are named as flags."""
+    line = one_line(" ".join(as_flags(str(message)).split()))
+    more = f" ... ({len(line) - MOST_LETTERS} more)" if len(line) > MOST_LETTERS else ""
+    return f"{line[:MOST_LETTERS]}{more}"
 
 
 def _report_unless_late(unraisable: Any) -> None:

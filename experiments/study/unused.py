@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-from experiments.config import RunConfig
+from experiments.config import ROOM_OF, RunConfig
 from experiments.rooms import SCORED, DataConfig, named_score
 from experiments.study.arm import Arm
 from experiments.study.method import parts_of
@@ -65,6 +65,8 @@ def refuse_unused(config: RunConfig, given: Set[str], arms: Sequence[Arm]) -> No
     Raises:
       UserError: naming the field, and what reads it.
     """
+    if of_sweep := sorted(name for name in given if ROOM_OF.get(name) == "sweep"):
+        raise UserError(f"`{of_sweep[0]}` is for sweep: leave it out")
     refuse_unused_of_data(config.data, given)
     settings = [_settings(config, arm) for arm in arms]
     for name, (needed, values) in _NEEDS.items():

@@ -25,7 +25,7 @@ SPECS = {"client_dropout": "dropout", "corruption_scale": "scale"}
 def test_every_field_has_a_name_of_its_own():
     names = [name for room in ROOMS.values() for name in fields.knobs(room)]
     assert len(names) == len(set(names)) == len(ROOM_OF)
-    assert len(ROOMS) == 9
+    assert len(ROOMS) == 10
     for knob in (k for room in ROOMS.values() for k in fields.knobs(room).values()):
         assert knob.help.endswith(".")
 
@@ -151,14 +151,24 @@ def test_what_results_do_not_depend_on_is_not_recorded():
         "checkpoint_every",
         "client_block",
         "compilation_cache",
+        "coordinator",
+        "dry_run",
         "host_devices",
+        "join_seconds",
         "keep_checkpoints",
         "matched",
+        "mesh",
+        "num_processes",
+        "points_path",
+        "process_id",
         "reference",
+        "shard",
         "stream",
         "tensorboard",
+        "vary",
         "workdir",
     }
+    assert "sweep" not in deciding(RunConfig())
 
 
 @pytest.mark.parametrize("value", [1.0, 0.5, 0.0625, 1 / 3, 1e-8, 123456789.0])

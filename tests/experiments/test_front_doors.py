@@ -15,6 +15,7 @@ SCRIPTS = (
     "need",
     "partition_report",
     "plots",
+    "sweep",
     "tables",
     "time_executions",
     "train",

@@ -262,6 +262,35 @@ def compare(*arguments):
     return "compare", lambda folder: list(arguments)
 
 
+def sweep(*arguments):
+    """Arguments of a sweep that needs no files."""
+    return "sweep", lambda folder: [*VECTORS, *arguments]
+
+
+def points(content):
+    """A sweep over a file of points, of this content."""
+
+    def make(folder):
+        (folder / "points.csv").write_text(content, encoding="utf-8")
+        return [*VECTORS, f"--points_path={folder / 'points.csv'}"]
+
+    return make
+
+
+def traces(content, *arguments):
+    """A file of the rounds in which clients are available, of this content."""
+
+    def make(folder):
+        (folder / "traces.csv").write_text(content, encoding="utf-8")
+        return [
+            "--sampling=availability",
+            f"--availability_path={folder / 'traces.csv'}",
+            *arguments,
+        ]
+
+    return make
+
+
 FLAGS = {
     "unknown flag": (*train("--wdith=1"), "wdith"),
     "flag of another tool": (*train("--lr=.1"), "did you mean --client_lr?"),
@@ -602,6 +631,30 @@ SCORES = {
     "sizes without levels": ("by_size", after(script="by_size"), "--eval_levels"),
     "need of one workdir": ("need", after(script="need"), "two folders"),
 }
+SWEEPS = {
+    "sweep of an unknown flag": (*sweep("--vary=lr=1,2"), "did you mean --client_lr?"),
+    "sweep of no values": (*sweep("--vary=client_lr"), "write NAME=VALUE,VALUE"),
+    "sweep of a word for a number": (*sweep("--vary=client_lr=1,x"), "'x'"),
+    "sweep of a value out of bounds": (*sweep("--vary=client_lr=1,-1"), "--client_lr is -1.0"),
+    "sweep of an open quote": (*sweep('--vary=levels="1,0.5'), "in double quotes"),
+    "sweep of one flag twice": (
+        *sweep("--vary=client_lr=1", "--vary=client_lr=2"),
+        "--client_lr is varied twice",
+    ),
+    "sweep of one value twice": (*sweep("--vary=client_lr=1,1.0"), "is there twice"),
+    "sweep of seeds as values": (*sweep("--vary=seed=1,2"), "--num_seeds seeds from --seed on"),
+    "sweep of devices": (*sweep("--vary=host_devices=1,2"), "start a sweep for each value"),
+    "sweep of no folder": (*sweep("--workdir="), "name their folder by --workdir"),
+    "sweep in a folder of a run": ("sweep", after(script="sweep"), "holds a run, not a sweep"),
+    "sweep in a file": ("sweep", workdir_is_a_file, "is a file"),
+    "share that there is not": (*sweep("--shard=9/8"), "--shard is '9/8': write i/n"),
+    "share of a share": (*sweep("--shard=1/2/3"), "write i/n"),
+    "points that are not there": (*sweep("--points_path=no.csv"), "no.csv does not exist"),
+    "points of an unknown flag": ("sweep", points("lr\n1\n"), "did you mean --client_lr?"),
+    "points of a bad value": ("sweep", points("client_lr\n1\n-1\n"), "line 3 of"),
+    "points without values": ("sweep", points("client_lr\n"), "has a header but no rows"),
+    "flag of a sweep": (*train("--vary=client_lr=1,2"), "--vary is for sweep"),
+}
 OWN_PROCESS = frozenset(
     {
         # Flags.
@@ -631,4 +684,4 @@ OWN_PROCESS = frozenset(
     }
 )
 """Cases that run in a process of their own, at least one of each kind of failure."""
-CASES = FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | TFDS | FOLDERS | SCORES
+CASES = FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | TFDS | FOLDERS | SCORES | SWEEPS

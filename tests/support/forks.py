@@ -31,6 +31,7 @@ SCRIPTS = (
     "need",
     "partition_report",
     "plots",
+    "sweep",
     "tables",
     "time_executions",
     "train",

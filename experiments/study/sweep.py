@@ -1,0 +1,102 @@
+"""A sweep: the runs of one share, one after the other, and the table of all of them."""
+
+from __future__ import annotations
+
+import pathlib
+import traceback
+from collections.abc import Sequence, Set
+
+import jax
+
+from experiments.analysis import sweep_table
+from experiments.config import RunConfig
+from experiments.rooms import share_of
+from experiments.study import app, manifest, run, sweep_states
+from experiments.study.interruption import Stopped
+from experiments.study.sweep_points import Run, Sweep, sweep_of
+from hasa_jax.base import UserError
+from hasa_jax.simulation.writers import say
+
+
+def sweep(config: RunConfig, given: Set[str]) -> None:
+    """Runs a share of a sweep, and writes the table of what is there of all shares.
+
+    A run that is done does not run again, and one that was begun goes on. A run that fails is
+    reported in one line, and the others run.
+
+    Args:
+      config: the configuration of all runs, with the fields of the sweep.
+      given: fields that the user gave.
+
+    Raises:
+      UserError: before anything runs for a bad value of any point; at the end if runs failed.
+      Stopped: if a signal asked the run to stop, and it did.
+    """
+    found = sweep_of(config, given)
+    share = found.share(*share_of(config.sweep.shard))
+    about = f"{len(share)} of the {len(found.runs)} runs are of shard {config.sweep.shard}"
+    if config.sweep.dry_run:
+        _list(found, share)
+        say(about)
+        return
+    _make_folder(found.folder)
+    say(about)
+    done, failed = 0, 0
+    for number, own in enumerate(share, start=1):
+        if sweep_states.state_of(own).what == sweep_states.DONE:
+            done += 1
+            continue
+        say(f"run {number} of {len(share)}, {own.script}: {own.label}")
+        failed += not _succeeds(own)
+    say(f"\n{sweep_table.write(found)}\nresults: {found.folder}")
+    if done:
+        say(f"{done} of the {len(share)} runs of this shard were done before")
+    if failed:
+        raise UserError(
+            f"{failed} of the {len(share)} runs of this shard failed, each with a line above: the "
+            "same command tries them again"
+        )
+
+
+def _succeeds(own: Run) -> bool:
+    """Runs to the end, or reports in one line why not."""
+    reason = ""
+    try:
+        (run.train if own.script == "train" else run.compare)(own.config, own.given)
+    except Stopped:
+        raise
+    except Exception as error:  # The other runs of a long array must not be lost with this one.
+        reason = app.reason_of(error)
+        if not reason:
+            traceback.print_exception(error)
+            reason = f"a fault of the code, {type(error).__name__}: see above"
+        app.fail(f"{own.label}: {reason}")
+    finally:
+        jax.clear_caches()  # Every run has programs of its own.
+    sweep_states.keep_reason(own, app.line_of(reason))
+    return not reason
+
+
+def _list(found: Sweep, share: Sequence[Run]) -> None:
+    """Prints every run of a share with its state, and the table if a run is done."""
+    for own in share:
+        say(f"{sweep_states.state_of(own).what:8}{own.label} ({own.script}) in {own.folder}")
+    states = sweep_states.states_of(found.runs)
+    if any(state.what == sweep_states.DONE for state in states):
+        say(f"\n{sweep_table.text_of(sweep_table.lines_of(found, states), found, states)}\n")
+
+
+def _make_folder(folder: pathlib.Path) -> None:
+    """Makes the folder of a sweep; other processes may write below it."""
+    if (folder / manifest.NAME).exists():
+        raise UserError(
+            f"workdir {folder} holds a run, not a sweep: name another folder with `workdir`"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"workdir {folder} is a file: name a folder with `workdir`")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"workdir {folder} cannot be written ({error.strerror}): name another with `workdir`"
+        ) from None

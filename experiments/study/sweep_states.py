@@ -1,0 +1,114 @@
+"""What there is of a run of a sweep: its workdir says so, whichever process has written it."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from experiments.analysis import results
+from experiments.study import manifest, workdir
+from experiments.study.manifest import Manifest
+from experiments.study.sweep_points import Run
+from hasa_jax.base import UserError
+
+DONE, BEGUN, FAILED, MISSING = "done", "begun", "failed", "missing"
+STATES = (DONE, BEGUN, FAILED, MISSING)
+"""All rounds are there; some may be; the last attempt ended in an error; nothing is there."""
+
+
+class State(NamedTuple):
+    """What there is of a run.
+
+    Attributes:
+      what: one of `STATES`.
+      reason: the error of a run that failed.
+    """
+
+    what: str
+    reason: str = ""
+
+
+def state_of(run: Run) -> State:
+    """Looks at the workdir of a run.
+
+    Args:
+      run: the run.
+
+    Returns:
+      Its state.
+    """
+    try:
+        what = _found(run)
+    except UserError as error:
+        return State(FAILED, str(error))
+    if what == DONE:
+        return State(DONE)
+    with contextlib.suppress(FileNotFoundError):
+        return State(FAILED, _note(run).read_text(encoding="utf-8").strip())
+    return State(what)
+
+
+def states_of(runs: Sequence[Run]) -> tuple[State, ...]:
+    """Looks at the workdirs of several runs.
+
+    Args:
+      runs: the runs.
+
+    Returns:
+      Their states, in the same order.
+    """
+    return tuple(map(state_of, runs))
+
+
+def keep_reason(run: Run, reason: str) -> None:
+    """Writes beside the workdir of a run why it failed, where another shard finds it.
+
+    Args:
+      run: the run.
+      reason: one line; if empty, the run did not fail.
+    """
+    # The error may be that nothing can be written.
+    with contextlib.suppress(OSError):
+        if reason:
+            _note(run).write_text(f"{reason}\n", encoding="utf-8")
+        else:
+            _note(run).unlink(missing_ok=True)
+
+
+def _note(run: Run) -> pathlib.Path:
+    """Returns the file that says why a run failed."""
+    return run.folder.with_name(f"{run.folder.name}.error")
+
+
+def _found(run: Run) -> str:
+    """Returns whether a workdir has all of a run, a part of it, or nothing.
+
+    Raises:
+      UserError: if it is damaged, or holds another run.
+    """
+    if not (run.folder / manifest.NAME).exists():
+        return MISSING
+    found = manifest.read_manifest(run.folder)
+    wanted = Manifest(run.script, manifest.recorded(run.config), {})
+    old, new = workdir.shared_fields(found), workdir.shared_fields(wanted)
+    # The data decide the model where the user does not.
+    free = {"model"} if new["model"] is None else set()
+    differing = {name for name in old | new if old.get(name) != new.get(name)} - free
+    if differing == {"num_rounds"} and workdir.goes_further(found.run, run.config):
+        return BEGUN
+    if differing:
+        raise UserError(
+            f"workdir {run.folder} holds a run of another configuration "
+            f"({', '.join(sorted(differing))}): name another folder for the sweep with `workdir`"
+        )
+    if not all((run.folder / f"{table}.csv").exists() for table in ("metrics", "summary")):
+        return BEGUN
+    records = results.read_records(run.folder / "summary.csv", results.SUMMARY_NUMBERS)
+    last = {
+        (own["method"], own["policy"])
+        for own in records
+        if int(own["seed"]) == run.seed and int(own["round"]) == run.config.training.num_rounds
+    }
+    return DONE if last >= {tuple(arm) for arm in run.arms} else BEGUN
