@@ -8,6 +8,7 @@ import io
 import logging
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence, Set
 from typing import Any
 
@@ -18,9 +19,11 @@ from absl import logging as absl_logging
 from experiments import usage
 from experiments.config import RunConfig
 from experiments.flags import as_flags, config_from_flags
-from experiments.study import compilation, devices, switches
+from experiments.study import compilation, devices, processes, switches
 from experiments.study.interruption import Stopped, exit_status
+from experiments.study.processes import Session
 from hasa_jax.base import UserError
+from hasa_jax.execution.processes import FirstFailed
 from hasa_jax.simulation.escapes import one_line
 
 Main = Callable[[RunConfig, Set[str]], object]
@@ -28,6 +31,9 @@ Main = Callable[[RunConfig, Set[str]], object]
 
 BAD_INPUT = 2
 """Exit status of a script whose input cannot be used."""
+
+FAULT = 1
+"""Exit status after a fault of the code."""
 
 MOST_LETTERS = 2000
 """Letters of an error that are shown, whatever names from data are in it."""
@@ -55,17 +61,19 @@ def replace_unknown_characters() -> None:
             stream.reconfigure(errors="replace")
 
 
-def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], None]) -> int:
+def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], Session | None]) -> int:
     """Runs a script on a command line.
 
     Args:
       main: what the script does.
       argv: name of the script, and its arguments.
-      set_up: prepares the process for a configuration, before JAX makes anything.
+      set_up: prepares the process for a configuration, before JAX makes anything; returns what
+        joins it to other processes, if anything does.
 
     Returns:
       The exit status: 0; `BAD_INPUT` after one line on standard error; or 128 and the number of
-      the signal that asked the run to stop.
+      the signal that asked the run to stop. Where other processes wait for this one in vain, it
+      ends here.
     """
     if text := usage.asked_for(argv, sys.modules[main.__module__].__doc__ or ""):
         print(text)
@@ -74,21 +82,49 @@ def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], None]
         config, given = config_from_flags(argv)
     except (UserError, absl_flags.Error, OSError, UnicodeDecodeError) as error:
         return fail(error)
+    session, reason, status = None, None, 0
     try:
-        set_up(config)
+        session = set_up(config)
+        if session is not None:
+            devices.start()
+            processes.agree(config)
         main(config, given)
     except Stopped as request:
-        return exit_status(request.number)
+        status = exit_status(request.number)
     except KeyboardInterrupt:
         every = config.reporting.checkpoint_every
         how = "go on from the latest checkpoint" if every else "start over"
-        fail(f"interrupted; run the same command again to {how}")
-        return exit_status(signal.SIGINT)
+        reason = f"interrupted; run the same command again to {how}"
+        status = exit_status(signal.SIGINT)
     except Exception as error:
-        if reason := reason_of(error):
-            return fail(reason)
-        raise
-    return 0
+        reason, status = reason_of(error), BAD_INPUT
+        if session is not None:
+            reason, status = _among_others(error)
+        elif not reason:
+            raise
+    if session is None:
+        if reason is not None:
+            fail(reason)
+        return status
+    if reason is not None:
+        status = processes.leave(session, line_of(reason), status)
+    processes.end(session, status)
+    return status
+
+
+def _among_others(error: Exception) -> tuple[str, int]:
+    """Returns what one of several processes says of an error, and its status.
+
+    Nothing, if the first one says it. If a process is lost, this one ends here.
+    """
+    if isinstance(error, FirstFailed):
+        return "", BAD_INPUT
+    if processes.of_lost_process(error):
+        processes.wait_for_verdict()
+    if reason := reason_of(error):
+        return reason, BAD_INPUT
+    traceback.print_exception(error)
+    return f"a fault of the code, {type(error).__name__}: see above", FAULT
 
 
 def reason_of(error: Exception) -> str:
@@ -119,17 +155,24 @@ def reason_of(error: Exception) -> str:
             return ""
 
 
-def set_up(config: RunConfig) -> None:
+def set_up(config: RunConfig) -> Session | None:
     """Prepares this process for a configuration; must come before JAX makes anything.
 
     Args:
       config: the configuration.
+
+    Returns:
+      What joins this process to others, if any; it must be kept until the process ends.
+
+    Raises:
+      UserError: if other processes cannot be joined, or are of another run.
     """
     switches.make_inert()
     devices.choose_kernels(config.execution.deterministic_ops)
     devices.split_host(config.execution.host_devices)
     if warning := compilation.keep_programs(config.execution.compilation_cache):
         print(f"warning: {one_line(as_flags(warning))}", file=sys.stderr)
+    return processes.join(config.execution)
 
 
 def fail(message: object) -> int:

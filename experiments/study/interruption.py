@@ -7,6 +7,8 @@ import dataclasses
 import signal
 from collections.abc import Iterator
 
+from hasa_jax.execution import processes
+
 _NAMES = ("SIGTERM", "SIGINT", "SIGHUP")
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 """What asks a run to stop; Windows has no SIGHUP, which a terminal sends that is closed."""
@@ -33,6 +35,8 @@ def exit_status(number: int) -> int:
 class StopRequest:
     """Whether a run is asked to stop; calling it says so.
 
+    Processes that run together call it at the same places, and stop together if one is asked.
+
     Attributes:
       number: the signal; 0 for none.
     """
@@ -40,7 +44,8 @@ class StopRequest:
     number: int = 0
 
     def __call__(self) -> bool:
-        """Returns whether there was a request."""
+        """Returns whether there was a request, to this process or another one."""
+        self.number = processes.largest(self.number)
         return self.number != 0
 
 

@@ -18,6 +18,7 @@ from experiments.config import RunConfig, deciding, from_json, with_fields
 from experiments.study.by_client import recorded_numbers
 from experiments.study.scores import identity_of
 from hasa_jax.base import UserError
+from hasa_jax.execution import processes
 from hasa_jax.simulation.entries import check_entries
 from hasa_jax.simulation.saved import RUN_FILE
 
@@ -39,6 +40,7 @@ class Manifest:
       execution: devices, backend and block, as they are on the machine.
       code: versions of packages, and the commit.
       began_with: other code that the run began with, oldest first.
+      began_on: other devices that the run began on, as `execution` has them, oldest first.
       switches: switches of JAX that numbers depend on, where they are not JAX's own.
       data_notes: what readers of the data left out, joined or guessed, by seed.
       baseline: what predictions of the most frequent training target reach, by seed.
@@ -55,6 +57,7 @@ class Manifest:
     execution: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     code: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     began_with: tuple[Mapping[str, Any], ...] = ()
+    began_on: tuple[Mapping[str, Any], ...] = ()
     switches: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data_notes: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     baseline: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
@@ -121,6 +124,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             execution=found.get("execution", {}),
             code={name: found.get(name) for name in ("versions", "git_commit")},
             began_with=tuple(found.get("began_with", ())),
+            began_on=tuple(found.get("began_on", ())),
             switches=found.get("switches", {}),
             data_notes=found.get("data_notes", {}),
             baseline=found.get("baseline", {}),
@@ -149,7 +153,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
 
 
 def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
-    """Writes run.json, and what the machine is.
+    """Writes run.json, and what the machine is; of several processes, the first one does.
 
     Args:
       folder: the workdir.
@@ -163,6 +167,7 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
         "switches": manifest.switches,
         **manifest.code,
         "began_with": list(manifest.began_with),
+        "began_on": list(manifest.began_on),
         "device": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
         "cpu_count": os.cpu_count(),
         "data_sha256": manifest.data_sha256,
@@ -171,9 +176,13 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
         "by_client": manifest.by_client,
         "model": manifest.model,
     }
-    temporary = folder / f"{NAME}.new"
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / NAME)
+
+    def write() -> None:
+        temporary = folder / f"{NAME}.new"
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(folder / NAME)
+
+    processes.from_first(write)
 
 
 def _version(package: str) -> str:

@@ -25,6 +25,7 @@ from experiments.study.model import model_name
 from experiments.study.unused import refuse_unused, refuse_unused_of_model
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import fingerprint
+from hasa_jax.execution import processes
 from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.cohorts import sizes_in_run
@@ -190,9 +191,12 @@ def run_study(study: Study) -> pathlib.Path:
             if where := _run_group(study, group, folder, run, writers, stop):
                 say(f"stopped {where}: run the same command again to go on; so far: {folder}")
                 raise Stopped(stop.number)
-        files.publish()
+        processes.from_first(files.publish)
         manifest.write_manifest(folder, run)
-    say(f"\n{tables.write([folder], config.comparison)}\nresults: {folder}")
+    table = processes.from_first(lambda: tables.write([folder], config.comparison))
+    say(f"\n{table}\nresults: {folder}")
+    if stop():  # It came in the last rounds; what would follow, as in a sweep, must not begin.
+        raise Stopped(stop.number)
     return folder
 
 
@@ -292,7 +296,8 @@ def _manifest(study: Study, group: Group) -> Manifest:
         model={"groups": dict(first.model.groups)},
         execution={
             "backend": jax.default_backend(),
-            "devices": first.execution.devices,
+            "processes": processes.number(),
+            "mesh": str(first.mesh(len(group.seeds))),
             "client_block": first.lanes or "all",
             "modes": {":".join(arm): p.execution.mode for arm, p in group.programs.items()},
             "bucket_shares": {":".join(arm): p.bucket_share for arm, p in group.programs.items()},
@@ -315,10 +320,10 @@ def _parts(study: Study, group: Group, name: str) -> dict[str, Any]:
 
 def _hashes(group: Group) -> dict[str, str]:
     """Returns the hash of the data of every seed."""
-    return {
-        str(seed): fingerprint(dataset)
-        for seed, dataset in zip(group.seeds, group.datasets, strict=True)
-    }
+    seeds = zip(group.seeds, group.datasets, strict=True)
+    return processes.from_first(
+        lambda: {str(seed): fingerprint(dataset) for seed, dataset in seeds}
+    )
 
 
 def _baselines(study: Study, group: Group) -> dict[str, dict[str, float]]:
@@ -340,7 +345,9 @@ def _notes(group: Group) -> dict[str, tuple[str, ...]]:
 
 
 def _writers(study: Study, folder: pathlib.Path, files: CsvWriter) -> list[Writer]:
-    """Returns what takes the records."""
+    """Returns what takes the records: files and console of the first process."""
+    if not processes.is_first():
+        return []
     rounds = study.config.training.num_rounds * len(study.arms) * len(study.seeds)
     writers: list[Writer] = [files, ConsoleWriter(rounds)]
     if study.config.reporting.tensorboard:

@@ -1,4 +1,7 @@
-"""The folder of a run: refused if it holds another run, grown by arms, kept for one process."""
+"""The folder of a run: refused if it holds another run, grown by arms, kept for one run.
+
+Of several processes that run together, the first one reads and writes it; the others do as it does.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from experiments.config import RunConfig, with_fields
+from experiments.config import RunConfig, from_json, to_json, with_fields
 from experiments.study import manifest
 from experiments.study.arm import Arm, arms_of_compare
 from experiments.study.manifest import Manifest
 from hasa_jax.base import UserError
+from hasa_jax.execution import processes
 from hasa_jax.simulation.entries import check_entries
 from hasa_jax.simulation.writers import TABLES, say
 
@@ -44,15 +48,12 @@ def grown(config: RunConfig, arms: Sequence[Arm]) -> tuple[RunConfig, list[Arm]]
     Raises:
       UserError: if one arm would be there twice, or run.json cannot be read.
     """
-    folder = pathlib.Path(config.reporting.workdir)
-    if not config.reporting.workdir or not _begun(folder):
+    found = _config_there(config.reporting.workdir)
+    if found is None:
         return config, list(arms)
-    found = manifest.read_manifest(folder)
-    if found.script != "compare":
-        return config, list(arms)
-    there, usual = arms_of_compare(found.run, frozenset()), RunConfig()
+    there, usual = arms_of_compare(found, frozenset()), RunConfig()
     both = list(dict.fromkeys([*there, *arms]))
-    named = found.run.comparison.methods or config.comparison.methods
+    named = found.comparison.methods or config.comparison.methods
     if named or len({arm.method for arm in both}) > 1:
         compared = {
             "methods": tuple(map(":".join, both)),
@@ -61,9 +62,23 @@ def grown(config: RunConfig, arms: Sequence[Arm]) -> tuple[RunConfig, list[Arm]]
         }
     else:
         compared = {"policies": tuple(arm.policy for arm in both)}
-    seeds = max(found.run.comparison.num_seeds, config.comparison.num_seeds)
+    seeds = max(found.comparison.num_seeds, config.comparison.num_seeds)
     config = with_fields(config, {**compared, "num_seeds": seeds})
     return config, arms_of_compare(config, frozenset())
+
+
+def _config_there(path: str) -> RunConfig | None:
+    """Returns the configuration of the run of compare that a folder holds, if there is one."""
+
+    def read() -> dict[str, Any] | None:
+        folder = pathlib.Path(path)
+        if not path or not _begun(folder):
+            return None
+        found = manifest.read_manifest(folder)
+        return to_json(found.run) if found.script == "compare" else None
+
+    found = processes.from_first(read)
+    return None if found is None else from_json(found)
 
 
 def open_workdir(
@@ -81,11 +96,29 @@ def open_workdir(
 
     Raises:
       UserError: if the folder is a file, cannot be written, or holds a run of another
-        configuration or other data, or one that began on other devices or under other switches
-        of JAX and cannot go on here, or checkpoints that the run would pass over.
+        configuration or other data, or one that began under other switches of JAX and cannot go
+        on here, or checkpoints that the run would pass over; or if another process of the run
+        does not see the folder.
     """
     digest = hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest()
     folder = pathlib.Path(path or f"runs/{run.script}-{digest[:8]}")
+    began: dict[str, Any] = processes.from_first(
+        lambda: _accepted(folder, run, keeps_checkpoints=keeps_checkpoints)
+    )
+    if not folder.is_dir():
+        raise UserError(
+            f"workdir {folder.absolute()} is not there, though the first process made it: all "
+            "processes must see it, so name one on a file system that they share"
+        )
+    return folder, dataclasses.replace(
+        run, began_with=tuple(began["code"]), began_on=tuple(began["execution"])
+    )
+
+
+def _accepted(
+    folder: pathlib.Path, run: Manifest, *, keeps_checkpoints: bool
+) -> dict[str, list[Any]]:
+    """Makes or accepts the folder; returns what the run that it holds began with, and on."""
     make_folder(folder)
     _refuse_other_run(folder, run)
     if not keeps_checkpoints and (folder / CHECKPOINTS).exists():
@@ -93,7 +126,7 @@ def open_workdir(
             f"workdir {folder} holds checkpoints, which a run with `checkpoint_every=0` would "
             "leave stale beside new tables: leave it out, or name another folder with `workdir`"
         )
-    return folder, _going_on(folder, run)
+    return _going_on(folder, run)
 
 
 def bucket_shares(path: str) -> dict[str, float]:
@@ -105,10 +138,14 @@ def bucket_shares(path: str) -> dict[str, float]:
     Returns:
       `Program.bucket_share` by arm, `method:policy`; empty if nothing was begun there.
     """
-    folder = pathlib.Path(path)
-    if not path or not _begun(folder):
-        return {}
-    return manifest.read_manifest(folder).execution.get("bucket_shares", {})
+
+    def read() -> dict[str, float]:
+        folder = pathlib.Path(path)
+        if not path or not _begun(folder):
+            return {}
+        return manifest.read_manifest(folder).execution.get("bucket_shares", {})
+
+    return processes.from_first(read)
 
 
 def shared_fields(run: Manifest) -> dict[str, Any]:
@@ -170,17 +207,25 @@ def goes_further(old: RunConfig, new: RunConfig) -> bool:
 
 @contextlib.contextmanager
 def reserved(folder: pathlib.Path) -> Iterator[None]:
-    """Keeps a folder for this process.
+    """Keeps a folder for this run; of several processes, the first one has it.
 
     Args:
       folder: the workdir.
 
     Yields:
-      Nothing, while no other process can have it.
+      Nothing, while no other run can have it.
 
     Raises:
-      UserError: if another process has it.
+      UserError: if another run has it.
     """
+    with contextlib.ExitStack() as stack:
+        processes.from_first(lambda: stack.enter_context(_locked(folder)))
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path) -> Iterator[None]:
+    """Locks a folder."""
     try:
         import fcntl
     except ImportError:  # Only Unix has it.
@@ -214,17 +259,6 @@ def _refuse_other_run(folder: pathlib.Path, run: Manifest) -> None:
     found = manifest.read_manifest(folder)
     _refuse_other_config(folder, found, run)
     _refuse_other_switches(folder, found, run)
-    there, here = (
-        {name: value for name, value in execution.items() if name not in _BY_ROUNDS}
-        for execution in (found.execution, run.execution)
-    )
-    if (folder / CHECKPOINTS).exists() and there and there != here:
-        block = str(found.execution.get("client_block")).replace("all", "0")
-        raise UserError(
-            f"workdir {folder} holds a run that began on {found.execution.get('backend')} with "
-            f"`host_devices={found.execution.get('devices')}` `client_block={block}`, where sums "
-            "are in another order than here: give these, or another `workdir`"
-        )
     for seed, digest in run.data_sha256.items():
         if found.data_sha256.get(seed, digest) != digest:
             raise UserError(
@@ -303,17 +337,33 @@ def _refuse_shared_programs(folder: pathlib.Path, found: Manifest, run: Manifest
             )
 
 
-def _going_on(folder: pathlib.Path, run: Manifest) -> Manifest:
-    """Adds the other code that a run which goes on began with; says this, and what is new."""
+def _going_on(folder: pathlib.Path, run: Manifest) -> dict[str, list[Any]]:
+    """Returns the other code and devices that a run which goes on began with; says what is new."""
     if not (folder / CHECKPOINTS).exists() or not (folder / manifest.NAME).exists():
-        return run
+        return {"code": [], "execution": []}
     found = manifest.read_manifest(folder)
     arms, seeds = found.execution.get("modes", {}), found.run.comparison.num_seeds
     new = [arm for arm in run.execution.get("modes", {}) if arm not in arms]
     new += [f"{run.run.comparison.num_seeds} seeds"] * (run.run.comparison.num_seeds > seeds)
     if new:
         say(f"workdir {folder} has {', '.join(arms)} of {seeds} seeds; new: {', '.join(new)}")
-    if found.code == run.code:
-        return dataclasses.replace(run, began_with=found.began_with)
-    say("this run began with other code or versions (see run.json): its bytes may differ")
-    return dataclasses.replace(run, began_with=(*found.began_with, found.code))
+    code, execution = list(found.began_with), list(found.began_on)
+    if found.code != run.code:
+        say("this run began with other code or versions (see run.json): its bytes may differ")
+        code.append(dict(found.code))
+    there, here = (
+        {name: value for name, value in each.items() if name not in _BY_ROUNDS}
+        for each in (found.execution, run.execution)
+    )
+    if there and there != here:
+        say(
+            f"this run began on other devices ({_devices(there)}; {_devices(here)} here), where "
+            "sums are in another order: results agree to rounding, not to the bit"
+        )
+        execution.append(there)
+    return {"code": code, "execution": execution}
+
+
+def _devices(execution: Mapping[str, Any]) -> str:
+    """Writes what a run was or is executed on."""
+    return ", ".join(f"{name} {value}" for name, value in execution.items())

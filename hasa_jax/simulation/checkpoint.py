@@ -5,6 +5,9 @@ by its round. It gets the SHA-256 of its files before it gets its name. So damag
 found, and the checkpoint before it is used. The records of the run are in one file beside them,
 which only grows; a checkpoint names the length and the SHA-256 of its part. Only this module
 imports orbax.
+
+Several processes write the arrays of a checkpoint together, to one folder that all of them see.
+The first one does everything else: sums, records, names of what is damaged.
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from hasa_jax import keys
 from hasa_jax.base import PyTree, UserError
 from hasa_jax.datasets.paths import path_of
+from hasa_jax.execution import processes
 from hasa_jax.simulation.named_arrays import named_leaves, rebuilt
 from hasa_jax.simulation.record_file import Mark, RecordFile, RecordFileError
 
@@ -55,7 +60,8 @@ class Saved(NamedTuple):
 
     Attributes:
       round: rounds done.
-      states: the server's states, arrays on the host; PRNG keys are keys again.
+      states: the server's states; PRNG keys are keys again. Arrays are on the host, or where those
+        of the run are if its processes share the devices.
       record: what the run wrote so far, as JSON holds it; `Columns` are without names of clients.
     """
 
@@ -83,15 +89,24 @@ def read_arrays(folder: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     none = UserError(f"no checkpoint is in {folder}: name a folder of checkpoints of a run")
     if not folder.is_dir():
         raise none
-    with ocp.CheckpointManager(folder.absolute(), options=_options(ocp, None, False)) as manager:
+    with ocp.CheckpointManager(
+        folder.absolute(),
+        options=_options(ocp, None, False),
+        item_handlers={
+            "arrays": ocp.StandardCheckpointHandler(),
+            "content": ocp.JsonCheckpointHandler(),
+        },
+    ) as manager:
         latest = manager.latest_step()
         if latest is None:
             raise none
         try:
             _check_sum(folder / str(latest))
-            found = manager.restore(
-                latest, args=ocp.args.Composite(arrays=ocp.args.StandardRestore())
-            )
+            # The devices that wrote them may not be here.
+            there = manager.item_metadata(latest).arrays
+            shapes = {name: np.empty(leaf.shape, leaf.dtype) for name, leaf in there.items()}
+            args = ocp.args.Composite(arrays=ocp.args.StandardRestore(shapes))
+            found = manager.restore(latest, args=args)
         except _DAMAGE as error:
             raise UserError(
                 f"the checkpoint of round {latest} in {folder} cannot be read ({_reason(error)})"
@@ -179,13 +194,16 @@ class Checkpoints:
         if round in self._manager.all_steps():
             return
         self._guarded("could not be written", self._manager.wait_until_finished)
-        mark = self._guarded("could not be written", lambda: self._records.extend(record))
+        mark = self._guarded(
+            "could not be written",
+            lambda: processes.from_first(lambda: self._records.extend(record)._asdict()),
+        )
         arrays = dict(named_leaves(states))
         content = {
             "format": _FORMAT,
             "identity": self._identity,
             "round": round,
-            "records": mark._asdict(),
+            "records": mark,
         }
         args = self._orbax.args.Composite(
             arrays=self._orbax.args.StandardSave(arrays),
@@ -197,13 +215,14 @@ class Checkpoints:
     @property
     def empty(self) -> bool:
         """Whether there is no checkpoint, not even a damaged one."""
-        return not self._manager.all_steps()
+        return processes.from_first(lambda: not self._manager.all_steps())
 
     def latest(self, like: PyTree) -> Saved | None:
         """Reads the latest complete checkpoint; those after it are renamed.
 
         Args:
-          like: the states of a run that starts, to which those of a checkpoint must fit.
+          like: the states of a run that starts, to which those of a checkpoint must fit; they
+            may have been written by another number of processes and devices.
 
         Returns:
           The checkpoint, or None if there is none.
@@ -211,21 +230,24 @@ class Checkpoints:
         Raises:
           UserError: if there are checkpoints of another run, which stay as they are.
         """
-        rounds = sorted(self._manager.all_steps(), reverse=True)
+        rounds = processes.from_first(lambda: sorted(self._manager.all_steps(), reverse=True))
         for round in rounds:
-            try:
-                return self._read(round, like)
-            except UserError:
-                raise
-            except _DAMAGE as error:
-                renamed = self._rename_damaged(round)
-                self._say(
-                    f"the checkpoint of round {round} in {self._folder} cannot be used "
-                    f"({_reason(error)}): it is now {renamed.name}, and the one before it is tried"
-                )
-        if rounds and self._records.path.exists():
-            # Nothing names its records, and the run that starts writes its own.
-            self._records.path.rename(self._unused_name("records"))
+            # The first process checks it, then all of them read their arrays of it.
+            found = processes.from_first(lambda round=round: self._checked(round))
+            damage = found.get("damage")
+            if damage is None:
+                saved, damage = self._read(round, like, Mark(**found["records"]))
+                if not processes.largest(int(damage is not None)):
+                    return saved
+            name = processes.from_first(lambda round=round: self._rename_damaged(round))
+            self._manager.reload()
+            self._say(
+                f"the checkpoint of round {round} in {self._folder} cannot be used "
+                f"({damage or 'in another process'}): it is now {name}, and the one before it is "
+                "tried"
+            )
+        if rounds:
+            processes.from_first(self._rename_records)
         return None
 
     def close(self) -> None:
@@ -242,13 +264,20 @@ class Checkpoints:
         for folder in self._folder.glob(f"{self._saving}.orbax-checkpoint-tmp*"):
             (folder / _SUM).write_text(_sum_of(folder), encoding="utf-8")
 
-    def _read(self, round: int, like: PyTree) -> Saved:
-        """Reads and checks one checkpoint."""
-        ocp, step = self._orbax, self._folder / str(round)
+    def _checked(self, round: int) -> dict[str, Any]:
+        """Checks a checkpoint; returns the mark of its records, or its damage, as JSON holds it."""
+        try:
+            return {"records": self._content(round)["records"]}
+        except UserError:
+            raise
+        except _DAMAGE as error:
+            return {"damage": _reason(error)}
+
+    def _content(self, round: int) -> dict[str, Any]:
+        """Reads what a checkpoint says of itself, and refuses what is not of this run."""
+        step = self._folder / str(round)
         _check_sum(step)
-        content = self._manager.restore(
-            round, args=ocp.args.Composite(content=ocp.args.JsonRestore())
-        )["content"]
+        content = json.loads((step / "content" / "metadata").read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:
             raise _DamageError(f"its format is {content['format']}, not {_FORMAT}")
         if content["identity"] != self._identity:
@@ -258,19 +287,31 @@ class Checkpoints:
             )
         if content["round"] != round:
             raise _DamageError(f"it is of round {content['round']}")
-        # Only now: those of another run may have other shapes, and are not damaged.
-        restored = ocp.args.StandardRestore(dict(named_leaves(like)))
-        found = self._manager.restore(round, args=ocp.args.Composite(arrays=restored))
-        arrays = {name: np.asarray(leaf) for name, leaf in found["arrays"].items()}
-        states = rebuilt(arrays, like)
-        return Saved(round, states, self._records.read(Mark(**content["records"])))
+        return content
 
-    def _rename_damaged(self, round: int) -> Path:
+    def _read(self, round: int, like: PyTree, records: Mark) -> tuple[Saved | None, str | None]:
+        """Reads a checkpoint whose files are what was written; returns it, or its damage."""
+        restored = self._orbax.args.StandardRestore(
+            {name: _abstract(leaf) for name, leaf in named_leaves(like)}
+        )
+        args = self._orbax.args.Composite(arrays=restored)
+        try:
+            arrays = self._manager.restore(round, args=args)["arrays"]
+            states = rebuilt(arrays, like)
+            return Saved(round, states, self._records.read(records)), None
+        except _DAMAGE as error:
+            return None, _reason(error)
+
+    def _rename_damaged(self, round: int) -> str:
         """Renames a damaged checkpoint, so that it is not used, and nothing is lost."""
         renamed = self._unused_name(str(round))
         (self._folder / str(round)).rename(renamed)
-        self._manager.reload()
-        return renamed
+        return renamed.name
+
+    def _rename_records(self) -> None:
+        """Renames records that no checkpoint names; the run that starts writes its own."""
+        if self._records.path.exists():
+            self._records.path.rename(self._unused_name("records"))
 
     def _unused_name(self, what: str) -> Path:
         """Returns a path for something damaged that is not taken yet."""
@@ -289,6 +330,13 @@ class Checkpoints:
                 f"checkpoints in {self._folder} {what} ({reason}): earlier ones are as "
                 f"they were; {advice} and run the same command again"
             ) from error
+
+
+def _abstract(leaf: np.ndarray | jax.Array) -> np.ndarray | jax.ShapeDtypeStruct:
+    """Returns what a leaf is restored like: on the host, or on the devices of several processes."""
+    if isinstance(leaf, np.ndarray):
+        return leaf
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 
 
 def _sum_of(folder: Path) -> str:

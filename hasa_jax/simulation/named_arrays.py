@@ -1,4 +1,7 @@
-"""Trees of arrays as arrays by name, and back: PRNG keys become numbers on the way."""
+"""Trees of arrays as arrays by name, and back: PRNG keys become numbers on the way.
+
+An array that is on devices of several processes stays where it is: no process has all of it.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,19 @@ import numpy as np
 from hasa_jax.base import PyTree
 
 
-def named_leaves(states: PyTree) -> list[tuple[str, np.ndarray]]:
+def named_leaves(states: PyTree) -> list[tuple[str, np.ndarray | jax.Array]]:
     """Lists the leaves of a tree.
 
     Args:
       states: any tree of arrays and PRNG keys.
 
     Returns:
-      Their paths, and copies of them on the host; keys as numbers.
+      Their paths, and copies of them: on the host, or on the devices of several processes; keys as
+      numbers.
     """
     leaves, _ = jax.tree_util.tree_flatten_with_path(states)
     return [
-        (jax.tree_util.keystr(path, simple=True, separator="/"), np.array(_plain(leaf)))
+        (jax.tree_util.keystr(path, simple=True, separator="/"), _copied(_plain(leaf)))
         for path, leaf in leaves
     ]
 
@@ -32,12 +36,19 @@ def _plain(leaf: jax.Array) -> jax.Array:
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
+def _copied(leaf: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+    """Returns a copy that stays when a program takes the array's memory."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        return leaf.copy()
+    return np.array(leaf)
+
+
 def _is_key(leaf: jax.Array) -> bool:
     """Returns whether an array holds PRNG keys."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def rebuilt(arrays: Mapping[str, np.ndarray], like: PyTree) -> PyTree:
+def rebuilt(arrays: Mapping[str, np.ndarray | jax.Array], like: PyTree) -> PyTree:
     """Puts arrays back into a tree.
 
     Args:

@@ -1,0 +1,407 @@
+"""Several processes that run together, by JAX's own runtime: how they join, and how they end.
+
+A process that is lost ends all others: JAX's runtime finds it out by heartbeats, and ends its
+process with many lines and SIGABRT. `Session` makes one line of it, and a status that says that
+the run can go on. A process that ends with an error tells the others, which end with its status.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import errno
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from typing import IO, Any
+
+import jax
+
+from experiments.config import RunConfig, to_json
+from experiments.flags import as_flags
+from experiments.rooms import ExecutionConfig
+from hasa_jax.base import UserError
+from hasa_jax.execution.processes import from_first
+
+LOST = 75
+"""Exit status of a process whose run lost another one; `EX_TEMPFAIL`, as sysexits.h has it."""
+
+AUTO = "auto"
+"""`coordinator` where the scheduler says who the processes are."""
+
+BAD_JOIN = 2
+"""Exit status of a process that the others did not find."""
+
+HEARTBEAT_SECONDS = 30
+"""Without a sign of life for so long, a process is lost."""
+
+_SHUTDOWN_SECONDS = 300
+"""How long processes that are done wait for the first one to write the last tables."""
+
+_LEAVING_SECONDS = 5
+"""How long processes wait for each other when one of them ends with an error."""
+
+_FOREVER_MS = 10**12
+
+_ENDED, _LEAVING = "hasa_jax/ended", "hasa_jax/leaving"
+
+_OF_A_PROCESS = frozenset(
+    ("process_id", "coordinator", "join_seconds", "host_devices", "compilation_cache")
+    + ("data_path", "data_dir", "score_path")
+)
+"""Fields in which the processes of a run may differ; the same data may be elsewhere."""
+
+_FATAL = "JAX distributed service detected fatal errors"
+
+_NOISE = re.compile(r"^\[Gloo\] Rank|coordination_service|preemption_sync_manager|" + _FATAL)
+"""Lines of the runtime that say nothing to a user."""
+
+
+@dataclasses.dataclass
+class Session:
+    """What this process knows of the processes that run together.
+
+    Attributes:
+      where: address of process 0, for messages.
+      process: number of this process; -1 while it is not known.
+      number: how many there are.
+      seconds: how long they wait for each other at the start.
+      joined: whether all of them have found each other.
+      status: exit status with which the run ends, once a process has said so.
+      kept: what the runtime prints; Python's own streams go where they went before.
+      errors: where standard error goes.
+      handler: called at SIGABRT; it must live as long as the process.
+    """
+
+    where: str
+    process: int
+    number: int
+    seconds: int
+    kept: IO[bytes]
+    errors: int
+    joined: bool = False
+    status: int | None = None
+    handler: Any = None
+
+
+def join(wanted: ExecutionConfig) -> Session | None:
+    """Joins the processes of a run; must come before JAX starts a backend.
+
+    Args:
+      wanted: names the processes.
+
+    Returns:
+      The session, to be kept until the process ends; None for a run of one process, in which
+      nothing is started.
+
+    Raises:
+      UserError: for flags that contradict each other, an address that is none or is taken, and
+        where nothing says who the processes are. If the others are not found in time, the process
+        ends with one line and `BAD_JOIN`.
+    """
+    _check(wanted)
+    if not wanted.coordinator:
+        return None
+    auto = wanted.coordinator == AUTO
+    if not auto and wanted.process_id == 0:
+        _refuse_taken_port(wanted.coordinator)
+    # The scheduler's signal is for the run, which stops at an evaluation; proxies are in the line
+    # of a process that finds no others.
+    jax.config.update("jax_enable_preemption_service", False)
+    jax.config.update("jax_check_proxy_envs", False)
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    process = -1 if wanted.process_id is None else wanted.process_id
+    session = _set_apart(wanted.coordinator, process, wanted.num_processes, wanted.join_seconds)
+    try:
+        jax.distributed.initialize(
+            None if auto else wanted.coordinator,
+            wanted.num_processes or None,
+            wanted.process_id,
+            initialization_timeout=wanted.join_seconds,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
+        )
+    except Exception as error:  # What finds a cluster may raise anything.
+        reason = " ".join(str(error).split())[:200]
+        if auto and "should be defined" in reason or "must be defined" in reason:
+            reason = "nothing here is of SLURM, Open MPI, GKE or a TPU"
+        raise UserError(
+            f"`coordinator={wanted.coordinator}` cannot be joined ({reason}): give "
+            "`coordinator=HOST:PORT`, `num_processes` and `process_id`"
+        ) from None
+    session.process, session.number = _runtime().process_id, _runtime().num_processes
+    session.where = _runtime().coordinator_address
+    session.joined = True
+    if session.process:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until it ends)
+    threading.Thread(target=_wait_for_end, args=(session,), daemon=True).start()
+    return session
+
+
+def agree(config: RunConfig) -> None:
+    """Refuses processes that have other flags or numbers of devices than the first one.
+
+    Args:
+      config: of this process.
+
+    Raises:
+      UserError: if they differ.
+    """
+    own, total = jax.local_device_count(), jax.device_count()
+    if own * jax.process_count() != total:
+        raise UserError(
+            f"{own} devices are here, but all {jax.process_count()} processes have {total}: give "
+            "each process the same number (see `host_devices`)"
+        )
+    here = json.loads(json.dumps(to_json(config)))
+    first = from_first(lambda: here)
+    for room, values in here.items():
+        for name, value in values.items():
+            if name not in _OF_A_PROCESS and value != first[room][name]:
+                raise UserError(
+                    f"`{name}` is {value} here and {first[room][name]} in process 0: give all "
+                    "processes of a run the same flags"
+                )
+
+
+def leave(session: Session, line: str, status: int) -> int:
+    """Tells the other processes that this one ends with an error; who says it first prints it.
+
+    Args:
+      session: of this process.
+      line: the error; empty if the first process says it. Of several processes with the same
+        line, only the first one prints it.
+      status: exit status for all of them.
+
+    Returns:
+      The status with which the run ends.
+    """
+    found = _ended(_LEAVING_SECONDS * 1000) if session.process else None
+    if not session.process:
+        _print(f"error: {line}")
+    elif line and (found is None or found["line"] != line):
+        _print(f"error: process {session.process}: {line}")
+    if found is None:
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # Another one may be faster.
+            said = {"line": line, "status": status}
+            _runtime().client.key_value_set(_ENDED, json.dumps(said))
+        found = {"status": status}
+    session.status = found["status"]
+    return found["status"]
+
+
+def end(session: Session | None, status: int) -> None:
+    """Ends the session; a process that others wait for in vain ends here.
+
+    Args:
+      session: of this process, if there is one.
+      status: exit status of this process, which all processes have if they came to their end.
+    """
+    if session is None:
+        return
+    _flush()
+    if session.status is not None:
+        _wait_for_others()
+        os._exit(status)
+    if session.joined:
+        jax.distributed.shutdown()
+    _forward(session)
+
+
+def of_lost_process(error: BaseException | None) -> bool:
+    """Returns whether an error may be there because another process is lost."""
+    while error is not None:
+        if isinstance(error, jax.errors.JaxRuntimeError | TimeoutError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def wait_for_verdict() -> None:
+    """Waits until the runtime knows which process is lost, and ends this one; or knows of none."""
+    time.sleep(2 * HEARTBEAT_SECONDS - 5)
+
+
+def _check(wanted: ExecutionConfig) -> None:
+    """Refuses flags that contradict each other, and addresses that are none."""
+    where, number, process = wanted.coordinator, wanted.num_processes, wanted.process_id
+    if not where:
+        for name, value in (("num_processes", number or None), ("process_id", process)):
+            if value is not None:
+                raise UserError(
+                    f"`{name}={value}` is for processes that run together: give `coordinator`, too"
+                )
+        return
+    if where != AUTO:
+        host, _, port = where.rpartition(":")
+        if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
+            raise UserError(
+                f"`coordinator={where}` is no address: write HOST:PORT of process 0, or auto"
+            )
+        if not number or process is None:
+            raise UserError(
+                f"`coordinator={where}` needs `num_processes` and `process_id`, too; auto finds "
+                "them where a scheduler says them"
+            )
+    if number and process is not None and process >= number:
+        raise UserError(
+            f"`process_id={process}` is out of range: {number} processes are 0 to {number - 1}"
+        )
+
+
+def _refuse_taken_port(where: str) -> None:
+    """Raises if something else listens where process 0 shall; the runtime would share the port."""
+    port = int(where.rpartition(":")[2])
+    try:
+        with socket.create_server(("", port)):  # Ports of a run that ended just now are free.
+            pass
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise UserError(
+                f"`coordinator={where}`: port {port} of this machine is taken "
+                f"({error.strerror}): name another"
+            ) from None
+
+
+def _runtime() -> Any:
+    """Returns JAX's distributed runtime; only this module and orbax use it directly."""
+    from jax._src import distributed
+
+    return distributed.global_state
+
+
+def _set_apart(where: str, process: int, number: int, seconds: int) -> Session:
+    """Keeps what the runtime prints away from what Python prints, and listens to SIGABRT.
+
+    The runtime writes to the file descriptors 1 and 2; Python gets copies of them.
+    """
+    kept = tempfile.TemporaryFile()  # noqa: SIM115 (until the process ends)
+    _flush()
+    out, errors = os.dup(1), os.dup(2)
+    os.dup2(kept.fileno(), 1)
+    os.dup2(kept.fileno(), 2)
+    sys.stdout = os.fdopen(out, "w", buffering=1, encoding=_encoding(sys.stdout), errors="replace")
+    sys.stderr = os.fdopen(
+        errors, "w", buffering=1, encoding=_encoding(sys.stderr), errors="replace"
+    )
+    session = Session(where, process, number, seconds, kept, errors)
+
+    def aborted(_: int) -> None:
+        _after_abort(session)
+
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes, libc.signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+    # A handler of Python's own would run too late: the process ends when the first one returns.
+    session.handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(aborted)
+    libc.signal(signal.SIGABRT, ctypes.cast(session.handler, ctypes.c_void_p))
+    return session
+
+
+def _encoding(stream: Any) -> str:
+    """Returns the encoding of a stream."""
+    return getattr(stream, "encoding", None) or "utf-8"
+
+
+def _after_abort(session: Session) -> None:
+    """Ends the process in one line if the runtime ended it; returns if something else did."""
+    text = _kept(session)
+    if session.status is not None:
+        os._exit(session.status)
+    if _FATAL not in text:
+        os.write(session.errors, text.encode())
+        return
+    line, status = _lost(text), LOST
+    if not session.joined:
+        line, status = _not_found(session, text), BAD_JOIN
+    os.write(session.errors, f"error: {as_flags(line)}\n".encode())
+    os._exit(status)
+
+
+def _lost(text: str) -> str:
+    """Says which process is lost, by what the runtime prints."""
+    found = re.search(r"unhealthy[^\n]*:\n((?:\d+\n)+)", text)
+    who = "process 0, where all others meet," if found is None else "process "
+    if found is not None:
+        who += ", ".join(found[1].split())
+    return (
+        f"{who} of this run is lost (killed, or its machine or network failed): run the same "
+        "command in all processes again to go on from the latest checkpoint"
+    )
+
+
+def _not_found(session: Session, text: str) -> str:
+    """Says why the processes did not find each other, by what the runtime prints."""
+    if "ALREADY_EXISTS" in text:
+        return (
+            f"another process of the run at {session.where} has `process_id={session.process}`, "
+            "too: give each its own"
+        )
+    proxies = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy")]
+    hint = f"; {', '.join(proxies)} is set, which may keep them apart" if proxies else ""
+    return (
+        f"the {session.number or ''} processes of the run did not all meet at {session.where} in "
+        f"{session.seconds} s (`join_seconds`): start all of them, with the same `coordinator` and "
+        f"`num_processes`{hint}"
+    )
+
+
+def _wait_for_end(session: Session) -> None:
+    """Ends this process when another one says that the run ends; runs in a thread of its own."""
+    found = _ended(_FOREVER_MS)
+    if found is None or session.status is not None:
+        return
+    time.sleep(1)  # The main thread may have another error to say.
+    if session.status is None:
+        session.status = found["status"]
+        _flush()
+        _wait_for_others()
+        os._exit(found["status"])
+
+
+def _ended(milliseconds: int) -> dict[str, Any] | None:
+    """Waits for the word of a process that ends with an error; None if there is none."""
+    try:
+        return json.loads(_runtime().client.blocking_key_value_get(_ENDED, milliseconds))
+    except (jax.errors.JaxRuntimeError, AttributeError):  # In time, or the runtime has ended.
+        return None
+
+
+def _wait_for_others() -> None:
+    """Lets the processes end together: the others need process 0 to hear of it."""
+    with contextlib.suppress(jax.errors.JaxRuntimeError, AttributeError):
+        _runtime().client.wait_at_barrier(_LEAVING, _LEAVING_SECONDS * 1000)
+    if _runtime().process_id == 0:
+        time.sleep(0.5)
+
+
+def _print(line: str) -> None:
+    """Prints a line on standard error."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)
+
+
+def _kept(session: Session) -> str:
+    """Returns what the runtime has printed."""
+    size = os.fstat(session.kept.fileno()).st_size
+    return os.pread(session.kept.fileno(), size, 0).decode(errors="replace")
+
+
+def _forward(session: Session) -> None:
+    """Prints what the runtime printed that a user may want to know."""
+    lines = [line for line in _kept(session).splitlines() if line and not _NOISE.search(line)]
+    if lines:
+        _print("\n".join(lines))
+
+
+def _flush() -> None:
+    """Writes what Python's streams hold."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
