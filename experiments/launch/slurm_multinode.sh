@@ -7,8 +7,8 @@
 # workdir lies on a file system that all nodes share. JAX finds the other processes by itself. On
 # nodes with several GPUs, give one task to each, such as --ntasks-per-node=4 --gpus-per-node=4:
 # JAX gives a task the GPU of its number on the node. After SIGTERM, two minutes before the time is
-# up, all processes leave a checkpoint and exit with 143; the job is then queued again, and the same
-# command goes on.
+# up, all processes leave a checkpoint and exit with 143. If one of them is lost, the others exit
+# with 75. In both cases the job is queued again, and the same command goes on.
 #SBATCH --job-name=hasa
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -27,11 +27,11 @@ fi
 script=$1
 shift
 
-# Processes end by themselves if one is lost, after a checkpoint where they can: SLURM waits for it.
+# Processes end by themselves if one is lost, so SLURM gives them the time to say so.
 status=0
 srun --kill-on-bad-exit=0 --wait=300 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
   "${PYTHON:-python}" -m "experiments.$script" --coordinator=auto "$@" || status=$?
-if ((status == 143)); then
+if ((status == 143 || status == 75)); then
   scontrol requeue "$SLURM_JOB_ID" ||
     echo "error: SLURM does not queue this job again: submit the same command" >&2
 fi

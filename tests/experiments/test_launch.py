@@ -182,7 +182,10 @@ def test_an_array_with_gaps_is_refused(stand_ins):
     assert calls(environment) == []
 
 
-@pytest.mark.parametrize(("status", "again"), [(0, []), (143, ["scontrol requeue 901"])])
+@pytest.mark.parametrize(
+    ("status", "again"),
+    [(0, []), (143, ["scontrol requeue 901"]), (75, ["scontrol requeue 901"]), (2, [])],
+)
 def test_a_run_over_nodes_finds_its_processes_and_is_queued_again(status, again, stand_ins):
     environment = ends_with(stand_ins, status) | {"SLURM_JOB_ID": "901", "SLURM_CPUS_PER_TASK": "8"}
     done = call(environment, LAUNCH / "slurm_multinode.sh", "compare", "--policies=hasa,uniform")

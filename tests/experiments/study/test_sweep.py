@@ -220,3 +220,15 @@ def test_sigterm_ends_in_a_checkpoint_and_the_same_command_goes_on(tmp_path):
     assert records.stat().st_ino == begun
     assert records.read_bytes().startswith(begins)
     assert "2 runs: 2 done." in done.stdout
+
+
+def test_a_signal_in_the_last_round_of_a_run_begins_no_other(tmp_path):
+    flags = [*TINY, "--num_seeds=2", f"--workdir={tmp_path}"]
+
+    def ask(line):
+        if "  round 1  " in line:
+            signal.raise_signal(signal.SIGTERM)
+
+    done = run("sweep", *flags, seen=ask)
+    assert (done.returncode, done.stderr) == (143, "")
+    assert [state_of(own).what for own in made(*flags).runs] == ["done", "missing"]
