@@ -12,7 +12,7 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.allocation.budget import Budget, BudgetSpec
 from hasa_jax.allocation.connection import connection
-from hasa_jax.allocation.ledger import Ledger, mean_costs, mean_over_clients
+from hasa_jax.allocation.ledger import Ledger, distinct_sizes, mean_costs, mean_over_clients
 from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.rounding import round_to_sizes
 from hasa_jax.allocation.stats import ClientStats
@@ -102,11 +102,15 @@ def allocate(
     draw = functools.partial(_draw_sizes, policy, stats, budget.bind(tables[budget.unit]), model)
     sizes, takes_part = draw(_key_of_round(key, 0) if policy.dynamic else key)
     redraw = functools.partial(_redraw_sizes, draw, key) if policy.dynamic else None
-    rounds = [redraw(round) for round in range(_LEDGER_ROUNDS)] if redraw else [sizes]
-    distinct, which = np.unique(sizes, return_inverse=True)
+    # Many rounds of many clients, so in few bytes.
+    rounds = [sizes]
+    if redraw:
+        rounds = [redraw(round).astype(np.int32) for round in range(_LEDGER_ROUNDS)]
+    distinct = np.unique(sizes)
+    widths = np.array([extraction.shape(model, int(size)).width for size in distinct])
     return Allocation(
         sizes=sizes,
-        widths=np.array([extraction.shape(model, int(size)).width for size in distinct])[which],
+        widths=widths[np.searchsorted(distinct, sizes)],
         takes_part=takes_part,
         stats=stats,
         ledger=Ledger(
@@ -135,7 +139,7 @@ def _moved(
     """Returns the mean bytes that a client receives and sends in a round."""
     counts = {"bytes_down": costs.bytes_down, "bytes_up": costs.bytes_up}
     moved = {name: np.zeros(max(model.groups.values()) + 1) for name in counts}
-    for size in np.unique(rounds):
+    for size in distinct_sizes(rounds):
         shape = extraction.shape(model, int(size))
         for name, count in counts.items():
             moved[name][size] = count(model, extraction, shape)
@@ -156,7 +160,7 @@ def _severed(
         return float("nan")
     params = initial_params(model, key)
     severed = np.zeros(max(model.groups.values()) + 1)
-    for size in np.unique(rounds):
+    for size in distinct_sizes(rounds):
         severed[size] = connection(model, extraction, params, int(size), key).severed
     return mean_over_clients(rounds, takes_part, severed)
 
@@ -189,9 +193,9 @@ def _draw_sizes(
         return round_to_sizes(widths, stats, budget), widths > 0
     # A client that takes no part is evaluated at the size that its device holds.
     shown = np.where(widths > 0, widths, stats.max_widths)
-    distinct, which = np.unique(shown, return_inverse=True)
+    distinct = np.unique(shown)
     sizes = np.array([units.size_of_width(model, width) for width in distinct])
-    return sizes[which], widths > 0
+    return sizes[np.searchsorted(distinct, shown)], widths > 0
 
 
 def _checked_widths(policy: Policy, widths: np.ndarray, num_clients: int) -> np.ndarray:

@@ -64,6 +64,18 @@ def mean_costs(
     }
 
 
+def distinct_sizes(rounds: Sequence[np.ndarray]) -> list[int]:
+    """Returns the sizes that clients have in some rounds.
+
+    Args:
+      rounds: sizes of the clients in each round, `[N]` each.
+
+    Returns:
+      The sizes, rising and once each.
+    """
+    return sorted({int(size) for sizes in rounds for size in np.flatnonzero(np.bincount(sizes))})
+
+
 def mean_over_clients(
     rounds: Sequence[np.ndarray], takes_part: np.ndarray, values: np.ndarray
 ) -> float:

@@ -34,6 +34,7 @@ def records_of(
     seconds: Mapping[str, float],
     connections: Mapping[str, Connection],
     updates: Updates,
+    budget: Mapping[str, float],
 ) -> Records:
     """Makes the records of one evaluation of one trial.
 
@@ -46,6 +47,7 @@ def records_of(
       seconds: columns of `timings`.
       connections: what is left of the network at every level.
       updates: those of the rounds so far.
+      budget: from `budget_columns`.
 
     Returns:
       The records.
@@ -66,7 +68,7 @@ def records_of(
             {
                 **front,
                 **_accuracy_columns("", summary),
-                **_budget_columns(program, trial.allocation),
+                **budget,
                 **_accuracy_columns("global_", global_summary),
                 "updates": updates.arrived,
                 "updates_asked": updates.asked,
@@ -160,8 +162,16 @@ def _accuracy_columns(prefix: str, summary: Summary) -> dict[str, float]:
     return {f"{prefix}{name}_accuracy": v for name, v in dataclasses.asdict(summary).items()}
 
 
-def _budget_columns(program: Program, allocation: Allocation) -> dict[str, float]:
-    """Names the columns of budgets and bytes."""
+def budget_columns(program: Program, allocation: Allocation) -> dict[str, float]:
+    """Names the columns of budgets and bytes, which are the same in all rounds.
+
+    Args:
+      program: supplies the supernet, the extraction and the mode.
+      allocation: sizes of the clients; of a large population this takes long.
+
+    Returns:
+      Columns of the table `summary`.
+    """
     ledger = allocation.ledger
     return {
         "budget_requested": ledger.requested,

@@ -131,6 +131,7 @@ def run_trials(
         _write(evaluated, writers)
     states = sharding.put(states, places(program, states))
     seconds, updates = _seconds_of(record), _updates_of(record, len(trials))
+    budgets = [records.budget_columns(program, trial.allocation) for trial in trials]
     stopping = False
     while done < num_rounds and not stopping:
         first, done = done, min(done + reporting.eval_every, num_rounds)
@@ -145,13 +146,22 @@ def run_trials(
         seconds = {name: seconds[name] + spent[name] / len(trials) for name in seconds}
         evaluated = [
             records.records_of(
-                program, trial, found, done, reporting.tail_fraction, seconds, connections, own
+                program,
+                trial,
+                found,
+                done,
+                reporting.tail_fraction,
+                seconds,
+                connections,
+                own,
+                budget,
             )
-            for trial, found, connections, own in zip(
+            for trial, found, connections, own, budget in zip(
                 trials,
                 results,
                 _connections(program, states, len(trials), reporting.levels),
                 updates,
+                budgets,
                 strict=True,
             )
         ]

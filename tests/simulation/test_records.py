@@ -6,7 +6,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.allocation.connection import Connection
 from hasa_jax.simulation.health import Updates
-from hasa_jax.simulation.records import records_of, updates_in
+from hasa_jax.simulation.records import budget_columns, records_of, updates_in
 from hasa_jax.simulation.run import SECONDS
 from hasa_jax.simulation.views import GLOBAL, OWN_TEST, SUPERNET, View
 from hasa_jax.supernet import costs, units
@@ -64,7 +64,9 @@ def test_the_summary_records_what_the_sizes_cost(unit):
         result(OWN_TEST, trial.allocation.sizes, ones, ones),
         result(FULL, [12] * 4, ones, ones),
     ]
-    (record,) = records_of(program, trial, found, 3, 0.25, {}, {}, Updates(5, 6))["summary"]
+    columns = budget_columns(program, trial.allocation)
+    tables = records_of(program, trial, found, 3, 0.25, {}, {}, Updates(5, 6), columns)
+    (record,) = tables["summary"]
     assert updates_in(record) == (5, 6)
     model, q = program.model, DATASET.train.num_examples / DATASET.train.num_examples.sum()
     kept = [units.kept_of_size(model.groups, int(size)) for size in trial.allocation.sizes]
@@ -102,7 +104,7 @@ def test_levels_have_a_global_and_a_local_accuracy_by_hand():
         result(View("test", "half", 6, False), half, np.array([1.0, 1.0, np.nan, 0.4]), targets),
     ]
     connections = {"half": Connection(0.25, severed=True)}
-    tables = records_of(program, trial, found, 3, 0.25, {}, connections, Updates(6, 6))
+    tables = records_of(program, trial, found, 3, 0.25, {}, connections, Updates(6, 6), {})
     assert tables["sizes"] == [
         {
             "round": 3,
