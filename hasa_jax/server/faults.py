@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Hashable
 
 import jax
 import jax.numpy as jnp
@@ -91,12 +93,22 @@ def hostile_clients(faults: Faults, key: jax.Array, num_clients: int) -> np.ndar
       num_clients: of the population, `N`.
 
     Returns:
-      `[N]`, bool, true for `round(corrupted N)` clients.
+      `[N]`, bool, read-only, true for `round(corrupted N)` clients.
     """
-    if not faults.corrupted:
-        return np.zeros(num_clients, bool)
-    order = jax.random.permutation(keys.address(key, keys.Stream.HOSTILE), num_clients)
-    return np.asarray(order) < int(np.floor(faults.corrupted * num_clients + 0.5))
+    words = tuple(np.asarray(jax.random.key_data(key)).tolist())
+    return _hostile(faults.corrupted, words, jax.random.key_impl(key), num_clients)
+
+
+@functools.lru_cache(maxsize=8)
+def _hostile(share: float, words: tuple[int, ...], impl: Hashable, num_clients: int) -> np.ndarray:
+    """Chooses the clients of one seed, which all its rounds have in common."""
+    found = np.zeros(num_clients, bool)
+    if share:
+        key = jax.random.wrap_key_data(jnp.array(words, jnp.uint32), impl=impl)
+        order = jax.random.permutation(keys.address(key, keys.Stream.HOSTILE), num_clients)
+        found = np.asarray(order) < int(np.floor(share * num_clients + 0.5))
+    found.flags.writeable = False
+    return found
 
 
 def corrupt(faults: Faults, update: Params, key: jax.Array) -> Params:

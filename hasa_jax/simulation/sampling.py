@@ -29,16 +29,19 @@ class Availability:
     first: np.ndarray
     last: np.ndarray
 
-    def at(self, round: int) -> np.ndarray:
-        """Returns the clients that are available in a round.
+    def at(self, round: int, num_clients: int) -> np.ndarray:
+        """Returns which clients are available in a round.
 
         Args:
           round: communication round, counted from 0 as everywhere else in the library.
+          num_clients: number of clients `N`.
 
         Returns:
-          Their ids, rising and once each `[m]`.
+          `[N]`, bool.
         """
-        return np.unique(self.client[(self.first <= round + 1) & (round + 1 <= self.last)])
+        found = np.zeros(num_clients, bool)
+        found[self.client[(self.first <= round + 1) & (round + 1 <= self.last)]] = True
+        return found
 
 
 class Population(NamedTuple):
@@ -167,8 +170,8 @@ def _population(
 ) -> Population:
     """Returns who may be drawn in a round."""
     if availability is not None:
-        found = availability.at(round)
-        return Population(found[takes_part[found]], num_examples)
+        found = availability.at(round, len(takes_part)) & takes_part
+        return Population(np.flatnonzero(found), num_examples)
     everyone = bool(takes_part.all())
     return Population(None if everyone else np.flatnonzero(takes_part), num_examples)
 
@@ -199,6 +202,9 @@ def shortfall(
     Returns:
       The counts. A round without a client counts as lacking one if `count` is 0.
     """
-    found = [int(takes_part[availability.at(round)].sum()) for round in range(num_rounds)]
+    found = [
+        int((takes_part & availability.at(round, len(takes_part))).sum())
+        for round in range(num_rounds)
+    ]
     lacking = np.maximum(max(count, 1) - np.array(found, np.int64), 0)
     return Shortfall(int((lacking > 0).sum()), int(lacking.sum()))
