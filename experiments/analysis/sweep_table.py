@@ -55,6 +55,11 @@ class Line(NamedTuple):
     accuracies: dict[str, np.ndarray]
     reason: str = ""
 
+    @property
+    def label(self) -> str:
+        """The arm as `method:policy`; empty if there is none."""
+        return ":".join(filter(None, self.arm))
+
 
 def lines_of(sweep: Sweep, states: Sequence[State]) -> list[Line]:
     """Reads what there is of every point.
@@ -67,8 +72,10 @@ def lines_of(sweep: Sweep, states: Sequence[State]) -> list[Line]:
       A line for each point and arm, in the order of the points.
     """
     found: list[Line] = []
-    for point in sweep.points:
-        own = [(r, s) for r, s in zip(sweep.runs, states, strict=True) if r.point is point]
+    pairs = list(zip(sweep.runs, states, strict=True))
+    seeds = len(pairs) // len(sweep.points)
+    for place, point in enumerate(sweep.points):
+        own = pairs[place * seeds : (place + 1) * seeds]
         done = [run for run, state in own if state.what == DONE]
         read, reason = _read(done)
         counts = Counter(state.what for _, state in own)
@@ -135,7 +142,7 @@ def text_of(lines: Sequence[Line], sweep: Sweep, states: Sequence[State]) -> str
     cells = []
     for line in lines:
         point = [*line.shown.values()] or ["all"]
-        arm = [escapes.markdown(":".join(line.arm))] * several
+        arm = [escapes.markdown(line.label)] * several
         known = [line.accuracies.get(metric, np.array([])) for metric in metrics]
         cells.append(
             [
@@ -197,7 +204,7 @@ def _write_csv(sweep: Sweep, lines: Sequence[Line]) -> None:
     """Replaces sweep.csv at once."""
     metrics = (*METRICS, _VALIDATION)
     columns = [f"{metric}_{what}" for metric in metrics for what in ("accuracy", "interval")]
-    columns = [*sweep.fields, "method", "policy", "state", "seeds", "of", "round", *columns]
+    columns = [*sweep.fields, "arm", "state", "seeds", "of", "round", *columns]
     # Shards on other machines write theirs.
     own = sweep.folder / f".{NAME}.{socket.gethostname()}.{os.getpid()}"
     with own.open("w", encoding="utf-8", newline="") as file:
@@ -207,7 +214,7 @@ def _write_csv(sweep: Sweep, lines: Sequence[Line]) -> None:
             numbers = [line.accuracies.get(metric, np.array([])) for metric in metrics]
             writer.writerow(
                 [
-                    *map(escapes.csv_cell, [*line.shown.values(), *line.arm]),
+                    *map(escapes.csv_cell, [*line.shown.values(), line.label]),
                     *(line.state, line.seeds, line.of, line.round),
                     *(cell for values in numbers for cell in _cells(values)),
                 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import traceback
-from collections.abc import Sequence, Set
+from collections.abc import Set
 
 import jax
 
@@ -22,7 +22,8 @@ def sweep(config: RunConfig, given: Set[str]) -> None:
     """Runs a share of a sweep, and writes the table of what is there of all shares.
 
     A run that is done does not run again, and one that was begun goes on. A run that fails is
-    reported in one line, and the others run.
+    reported in one line, and the others run. What failed before, or was killed, comes last: it may
+    end this process, too.
 
     Args:
       config: the configuration of all runs, with the fields of the sweep.
@@ -33,24 +34,22 @@ def sweep(config: RunConfig, given: Set[str]) -> None:
       Stopped: if a signal asked the run to stop, and it did.
     """
     found = sweep_of(config, given)
-    share = found.share(*share_of(config.sweep.shard))
+    index, number = share_of(config.sweep.shard)
+    share = found.share(index, number)
     about = f"{len(share)} of the {len(found.runs)} runs are of shard {config.sweep.shard}"
     if config.sweep.dry_run:
-        _list(found, share)
+        _list(found, index, number)
         say(about)
         return
     _make_folder(found.folder)
-    say(about)
-    done, failed = 0, 0
-    for number, own in enumerate(share, start=1):
-        if sweep_states.state_of(own).what == sweep_states.DONE:
-            done += 1
-            continue
-        say(f"run {number} of {len(share)}, {own.script}: {own.label}")
+    left = [own for own in share if sweep_states.state_of(own).what != sweep_states.DONE]
+    left = sorted(left, key=sweep_states.ended_badly)
+    say(f"{about}; {len(share) - len(left)} of them are done")
+    failed = 0
+    for place, own in enumerate(left, start=1):
+        say(f"run {place} of {len(left)}, {own.script}: {own.label}")
         failed += not _succeeds(own)
     say(f"\n{sweep_table.write(found)}\nresults: {found.folder}")
-    if done:
-        say(f"{done} of the {len(share)} runs of this shard were done before")
     if failed:
         raise UserError(
             f"{failed} of the {len(share)} runs of this shard failed, each with a line above: the "
@@ -61,6 +60,7 @@ def sweep(config: RunConfig, given: Set[str]) -> None:
 def _succeeds(own: Run) -> bool:
     """Runs to the end, or reports in one line why not."""
     reason = ""
+    sweep_states.begin(own)
     try:
         (run.train if own.script == "train" else run.compare)(own.config, own.given)
     except Stopped:
@@ -72,16 +72,16 @@ def _succeeds(own: Run) -> bool:
             reason = f"a fault of the code, {type(error).__name__}: see above"
         app.fail(f"{own.label}: {reason}")
     finally:
+        sweep_states.end(own, app.line_of(reason))
         jax.clear_caches()  # Every run has programs of its own.
-    sweep_states.keep_reason(own, app.line_of(reason))
     return not reason
 
 
-def _list(found: Sweep, share: Sequence[Run]) -> None:
+def _list(found: Sweep, index: int, number: int) -> None:
     """Prints every run of a share with its state, and the table if a run is done."""
-    for own in share:
-        say(f"{sweep_states.state_of(own).what:8}{own.label} ({own.script}) in {own.folder}")
     states = sweep_states.states_of(found.runs)
+    for own, state in zip(found.share(index, number), states[index - 1 :: number], strict=True):
+        say(f"{state.what:8}{own.label} ({own.script}) in {own.folder}")
     if any(state.what == sweep_states.DONE for state in states):
         say(f"\n{sweep_table.text_of(sweep_table.lines_of(found, states), found, states)}\n")
 

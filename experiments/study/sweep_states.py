@@ -17,6 +17,9 @@ DONE, BEGUN, FAILED, MISSING = "done", "begun", "failed", "missing"
 STATES = (DONE, BEGUN, FAILED, MISSING)
 """All rounds are there; some may be; the last attempt ended in an error; nothing is there."""
 
+_STARTED, _ERROR = "started", "error"
+"""Ends of the names of files beside the folder of a run."""
+
 
 class State(NamedTuple):
     """What there is of a run.
@@ -46,7 +49,7 @@ def state_of(run: Run) -> State:
     if what == DONE:
         return State(DONE)
     with contextlib.suppress(FileNotFoundError):
-        return State(FAILED, _note(run).read_text(encoding="utf-8").strip())
+        return State(FAILED, _beside(run, _ERROR).read_text(encoding="utf-8").strip())
     return State(what)
 
 
@@ -62,24 +65,46 @@ def states_of(runs: Sequence[Run]) -> tuple[State, ...]:
     return tuple(map(state_of, runs))
 
 
-def keep_reason(run: Run, reason: str) -> None:
-    """Writes beside the workdir of a run why it failed, where another shard finds it.
+def begin(run: Run) -> None:
+    """Marks a run that is about to begin; the mark stays if its process is killed.
+
+    Args:
+      run: the run.
+    """
+    with contextlib.suppress(OSError):  # The run itself says what is wrong with its folder.
+        _beside(run, _STARTED).touch()
+
+
+def end(run: Run, reason: str) -> None:
+    """Takes the mark of a run away, and keeps why it failed, where other shards find it.
 
     Args:
       run: the run.
       reason: one line; if empty, the run did not fail.
     """
-    # The error may be that nothing can be written.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # It may have failed because nothing can be written.
+        _beside(run, _STARTED).unlink(missing_ok=True)
         if reason:
-            _note(run).write_text(f"{reason}\n", encoding="utf-8")
+            _beside(run, _ERROR).write_text(f"{reason}\n", encoding="utf-8")
         else:
-            _note(run).unlink(missing_ok=True)
+            _beside(run, _ERROR).unlink(missing_ok=True)
 
 
-def _note(run: Run) -> pathlib.Path:
-    """Returns the file that says why a run failed."""
-    return run.folder.with_name(f"{run.folder.name}.error")
+def ended_badly(run: Run) -> bool:
+    """Returns whether the last attempt failed, or its process was killed or is at work.
+
+    Args:
+      run: the run.
+
+    Returns:
+      True if it should be tried after all others, which it may keep from running.
+    """
+    return _beside(run, _STARTED).exists() or _beside(run, _ERROR).exists()
+
+
+def _beside(run: Run, what: str) -> pathlib.Path:
+    """Returns a file beside the folder of a run, which may hold another run."""
+    return run.folder.with_name(f"{run.folder.name}.{what}")
 
 
 def _found(run: Run) -> str:

@@ -153,7 +153,7 @@ def test_an_array_runs_every_share_of_a_sweep(stand_ins, tmp_path):
     # Whatever the shares were, nothing is left for the same sweep in one process.
     again = run("sweep", *flags)
     assert again.returncode == 0, again.stderr
-    assert "2 of the 2 runs of this shard were done before" in again.stdout
+    assert "2 of the 2 runs are of shard 1/1; 2 of them are done" in again.stdout
 
 
 @pytest.mark.parametrize(("status", "again"), [(0, []), (143, ["scontrol requeue 77_2"]), (2, [])])

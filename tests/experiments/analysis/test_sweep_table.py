@@ -42,7 +42,7 @@ def test_means_and_intervals_are_over_the_seeds_that_are_done(tmp_path):
         finish(run, accuracy, tail_accuracy=accuracy / 2)
     sweep_table.write(sweep)
     first, second = records_of(tmp_path / "sweep.csv")
-    assert (first["client_lr"], first["method"], first["policy"]) == ("0.1", "hasa", "uniform")
+    assert (first["client_lr"], first["arm"]) == ("0.1", "hasa:uniform")
     assert (first["state"], first["seeds"], first["of"], first["round"]) == ("done", "3", "3", "15")
     assert float(first["mean_accuracy"]) == pytest.approx(0.13)
     deviation = np.sqrt((0.03**2 + 0.01**2 + 0.04**2) / 2)
@@ -65,7 +65,7 @@ def test_one_seed_has_no_interval_and_none_has_no_mean(tmp_path):
     first, second = records_of(tmp_path / "sweep.csv")
     assert (first["state"], first["mean_accuracy"], first["mean_interval"]) == ("begun", "0.5", "")
     assert (second["state"], second["mean_accuracy"]) == ("missing", "")
-    assert second["policy"] == "uniform"
+    assert second["arm"] == "hasa:uniform"
     assert "| 0.1       | begun   | 1 of 2 | 50.00" in text
     assert "- 4 runs: 1 done, 3 missing." in text
     missing = "missing: client_lr=0.1, seed=1; client_lr=0.2, seed=0; client_lr=0.2, seed=1."

@@ -78,7 +78,7 @@ def test_what_is_done_does_not_run_again(finished):
     done = run("sweep", *flags)
     assert (done.returncode, done.stderr) == (0, "")
     assert "run 1 of" not in done.stdout
-    assert "4 of the 4 runs of this shard were done before" in done.stdout
+    assert "4 of the 4 runs are of shard 1/1; 4 of them are done" in done.stdout
     assert times(folder) == before
 
 
@@ -128,10 +128,27 @@ def test_a_bad_run_is_one_line_and_the_others_run(tmp_path):
     assert state_of(other) == State("done")
     assert "1 done, 1 failed." in done.stdout
     # With a remedy, the same point runs, and the reason is gone.
-    sweep_states.keep_reason(other, "an old reason")
+    sweep_states.end(other, "an old reason")
     assert state_of(other) == State("done")
-    sweep_states.keep_reason(one, "")
+    sweep_states.end(one, "")
     assert state_of(one).what == "begun"
+
+
+def test_what_ended_badly_comes_last(tmp_path, monkeypatch):
+    """A run that kills its process must not keep the others from running."""
+    ran = []
+
+    def train(config, given):
+        ran.append(config.comparison.seed)
+
+    monkeypatch.setattr("experiments.study.run.train", train)
+    flags = [*TINY, "--num_seeds=4", f"--workdir={tmp_path}"]
+    killed, failed, *_ = made(*flags).runs
+    sweep_states.begin(killed)  # As a process leaves it that is killed.
+    sweep_states.end(failed, "a reason")
+    assert run("sweep", *flags).returncode == 0
+    assert ran == [2, 3, 0, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.csv"]
 
 
 def test_a_fault_of_the_code_ends_one_run(tmp_path, monkeypatch):
@@ -188,7 +205,7 @@ def test_compare_has_a_line_for_each_arm(tmp_path):
     done = run("sweep", *flags, f"--workdir={tmp_path}")
     assert (done.returncode, done.stderr) == (0, "")
     lines = records_of(tmp_path / "sweep.csv")
-    assert [line["policy"] for line in lines] == ["uniform", "hasa"]
+    assert [line["arm"] for line in lines] == ["hasa:uniform", "hasa:hasa"]
     assert {line["seeds"] for line in lines} == {"2"}
     summary = records_of(tmp_path / "budget=0.5+seed=1" / "summary.csv")
     assert [record["policy"] for record in summary] == ["uniform", "hasa"]
@@ -197,7 +214,7 @@ def test_compare_has_a_line_for_each_arm(tmp_path):
 def test_a_shard_without_runs_only_writes_the_table(tmp_path):
     done = run("sweep", *TINY, "--num_seeds=1", "--shard=2/2", f"--workdir={tmp_path / 's'}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "0 of the 1 runs are of shard 2/2" in done.stdout
+    assert "0 of the 1 runs are of shard 2/2; 0 of them are done" in done.stdout
     assert [p.name for p in (tmp_path / "s").iterdir()] == ["sweep.csv"]
 
 
