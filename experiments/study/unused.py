@@ -33,6 +33,8 @@ _NEEDS = {
     "score_path": ("score", {"file"}),
     "score": ("policy without @score", set(SCORED)),
     "dynamic": ("policy", {"levels", "random"}),
+    "candidates": ("sampling", {"power_of_choice"}),
+    "availability_path": ("sampling", {"availability"}),
     "trim": ("robust", {"trimmed_mean"}),
     "corruption": ("corrupted", {"a share above 0"}),
     "corruption_scale": ("corrupted", {"a share above 0"}),
@@ -138,6 +140,7 @@ def _settings(config: RunConfig, arm: Arm) -> Mapping[str, str]:
     policy, score = named_score(arm.policy, config.allocation.score)
     return {
         "client_optimizer": config.training.client_optimizer,
+        "sampling": config.training.sampling,
         "corrupted": "a share above 0" if config.faults.corrupted else "none",
         "extraction": parts.extraction,
         "extraction with measure magnitude": (

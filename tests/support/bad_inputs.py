@@ -593,6 +593,29 @@ FOLDERS = {
     ),
     "table by an unknown arm": ("tables", after("--reference=best", script="tables"), "use one of"),
 }
+SAMPLING = {
+    "sampling that is unknown": (*train("--sampling=best"), "sampling"),
+    "size without a number": (*train("--sampling=size"), "set --clients_per_round above 0"),
+    "candidates without a choice": (*train("--candidates=3"), "read only with sampling"),
+    "fewer candidates than clients": (
+        *train("--sampling=power_of_choice", "--clients_per_round=3", "--candidates=2"),
+        "--candidates is 2",
+    ),
+    "traces without a file": (
+        *train("--sampling=availability"),
+        "name it with --availability_path",
+    ),
+    "traces unread": (*train("--availability_path=a.csv"), "read only with sampling availability"),
+    "traces of an unknown client": ("train", traces("client,round\nAnn,1\n"), "line 2: no client"),
+    "traces of round 0": ("train", traces("client,round\nNorth,0\n"), "line 2: a round must be"),
+    "traces of words": ("train", traces("client,round\nNorth,soon\n"), "line 2: a round must be"),
+    "traces without rounds": ("train", traces("client,day\nNorth,1\n"), "'first_round' is not"),
+    "traces that end too early": (
+        "train",
+        traces("client,first_round,last_round\nNorth,3,2\n"),
+        "line 2: first_round 3 is after last_round 2",
+    ),
+}
 SCORES = {
     "score that is unknown": (*compare("--policies=uniform,hasa@luck"), "policy@score"),
     "score of no policy": (*compare("--policies=luck@entropy"), "policy@score"),
@@ -684,4 +707,6 @@ OWN_PROCESS = frozenset(
     }
 )
 """Cases that run in a process of their own, at least one of each kind of failure."""
-CASES = FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | TFDS | FOLDERS | SCORES | SWEEPS
+CASES = (
+    FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | TFDS | FOLDERS | SAMPLING | SCORES | SWEEPS
+)
