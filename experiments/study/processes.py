@@ -1,43 +1,33 @@
 """Several processes that run together, by JAX's own runtime: how they join, and how they end.
 
-A process that is lost ends all others: JAX's runtime finds it out by heartbeats, and ends its
-process with many lines and SIGABRT. `Session` makes one line of it, and a status that says that
-the run can go on. A process that ends with an error tells the others, which end with its status.
+A process that is lost ends all others (`aborts`). A process that ends with an error tells the
+others, which end with its status; who says it first prints it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import dataclasses
 import errno
 import json
 import os
-import re
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
-from typing import IO, Any
+from typing import Any
 
 import jax
 
 from experiments.config import RunConfig, to_json
-from experiments.flags import as_flags
 from experiments.rooms import ExecutionConfig
+from experiments.study import aborts
+from experiments.study.aborts import Session
 from hasa_jax.base import UserError
 from hasa_jax.execution.processes import from_first
 
-LOST = 75
-"""Exit status of a process whose run lost another one; `EX_TEMPFAIL`, as sysexits.h has it."""
-
 AUTO = "auto"
 """`coordinator` where the scheduler says who the processes are."""
-
-BAD_JOIN = 2
-"""Exit status of a process that the others did not find."""
 
 HEARTBEAT_SECONDS = 30
 """Without a sign of life for so long, a process is lost."""
@@ -53,42 +43,12 @@ _FOREVER_MS = 10**12
 _ENDED, _LEAVING = "hasa_jax/ended", "hasa_jax/leaving"
 
 _OF_A_PROCESS = frozenset(
-    ("process_id", "coordinator", "join_seconds", "host_devices", "compilation_cache")
-    + ("data_path", "data_dir", "score_path")
+    (
+        *("process_id", "coordinator", "join_seconds", "host_devices", "compilation_cache"),
+        *("data_path", "data_dir", "score_path"),
+    )
 )
 """Fields in which the processes of a run may differ; the same data may be elsewhere."""
-
-_FATAL = "JAX distributed service detected fatal errors"
-
-_NOISE = re.compile(r"^\[Gloo\] Rank|coordination_service|preemption_sync_manager|" + _FATAL)
-"""Lines of the runtime that say nothing to a user."""
-
-
-@dataclasses.dataclass
-class Session:
-    """What this process knows of the processes that run together.
-
-    Attributes:
-      where: address of process 0, for messages.
-      process: number of this process; -1 while it is not known.
-      number: how many there are.
-      seconds: how long they wait for each other at the start.
-      joined: whether all of them have found each other.
-      status: exit status with which the run ends, once a process has said so.
-      kept: what the runtime prints; Python's own streams go where they went before.
-      errors: where standard error goes.
-      handler: called at SIGABRT; it must live as long as the process.
-    """
-
-    where: str
-    process: int
-    number: int
-    seconds: int
-    kept: IO[bytes]
-    errors: int
-    joined: bool = False
-    status: int | None = None
-    handler: Any = None
 
 
 def join(wanted: ExecutionConfig) -> Session | None:
@@ -104,7 +64,7 @@ def join(wanted: ExecutionConfig) -> Session | None:
     Raises:
       UserError: for flags that contradict each other, an address that is none or is taken, and
         where nothing says who the processes are. If the others are not found in time, the process
-        ends with one line and `BAD_JOIN`.
+        ends with one line and `aborts.NOT_FOUND`.
     """
     _check(wanted)
     if not wanted.coordinator:
@@ -117,8 +77,11 @@ def join(wanted: ExecutionConfig) -> Session | None:
     jax.config.update("jax_enable_preemption_service", False)
     jax.config.update("jax_check_proxy_envs", False)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    process = -1 if wanted.process_id is None else wanted.process_id
-    session = _set_apart(wanted.coordinator, process, wanted.num_processes, wanted.join_seconds)
+    session = aborts.set_apart(
+        wanted.coordinator, wanted.process_id, wanted.num_processes, wanted.join_seconds
+    )
+    # The runtime waits outside of Python, which could not hear of Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         jax.distributed.initialize(
             None if auto else wanted.coordinator,
@@ -130,12 +93,14 @@ def join(wanted: ExecutionConfig) -> Session | None:
         )
     except Exception as error:  # What finds a cluster may raise anything.
         reason = " ".join(str(error).split())[:200]
-        if auto and "should be defined" in reason or "must be defined" in reason:
+        if auto and "be defined" in reason:
             reason = "nothing here is of SLURM, Open MPI, GKE or a TPU"
         raise UserError(
             f"`coordinator={wanted.coordinator}` cannot be joined ({reason}): give "
             "`coordinator=HOST:PORT`, `num_processes` and `process_id`"
         ) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
     session.process, session.number = _runtime().process_id, _runtime().num_processes
     session.where = _runtime().coordinator_address
     session.joined = True
@@ -197,30 +162,28 @@ def leave(session: Session, line: str, status: int) -> int:
     return found["status"]
 
 
-def end(session: Session | None, status: int) -> None:
-    """Ends the session; a process that others wait for in vain ends here.
+def end(session: Session, status: int) -> None:
+    """Ends the session; a process that has said that it ends with an error ends here.
 
     Args:
-      session: of this process, if there is one.
+      session: of this process.
       status: exit status of this process, which all processes have if they came to their end.
     """
-    if session is None:
-        return
-    _flush()
+    aborts.flush()
     if session.status is not None:
         _wait_for_others()
         os._exit(status)
-    if session.joined:
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # What a lost one had to do is done.
         jax.distributed.shutdown()
-    _forward(session)
+    aborts.forward(session)
 
 
 def of_lost_process(error: BaseException | None) -> bool:
     """Returns whether an error may be there because another process is lost."""
     while error is not None:
         if isinstance(error, jax.errors.JaxRuntimeError | TimeoutError):
-            return True
-        error = error.__cause__ or error.__context__
+            return "RESOURCE_EXHAUSTED" not in str(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False
 
 
@@ -277,81 +240,6 @@ def _runtime() -> Any:
     return distributed.global_state
 
 
-def _set_apart(where: str, process: int, number: int, seconds: int) -> Session:
-    """Keeps what the runtime prints away from what Python prints, and listens to SIGABRT.
-
-    The runtime writes to the file descriptors 1 and 2; Python gets copies of them.
-    """
-    kept = tempfile.TemporaryFile()  # noqa: SIM115 (until the process ends)
-    _flush()
-    out, errors = os.dup(1), os.dup(2)
-    os.dup2(kept.fileno(), 1)
-    os.dup2(kept.fileno(), 2)
-    sys.stdout = os.fdopen(out, "w", buffering=1, encoding=_encoding(sys.stdout), errors="replace")
-    sys.stderr = os.fdopen(
-        errors, "w", buffering=1, encoding=_encoding(sys.stderr), errors="replace"
-    )
-    session = Session(where, process, number, seconds, kept, errors)
-
-    def aborted(_: int) -> None:
-        _after_abort(session)
-
-    libc = ctypes.CDLL(None)
-    libc.signal.argtypes, libc.signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
-    # A handler of Python's own would run too late: the process ends when the first one returns.
-    session.handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(aborted)
-    libc.signal(signal.SIGABRT, ctypes.cast(session.handler, ctypes.c_void_p))
-    return session
-
-
-def _encoding(stream: Any) -> str:
-    """Returns the encoding of a stream."""
-    return getattr(stream, "encoding", None) or "utf-8"
-
-
-def _after_abort(session: Session) -> None:
-    """Ends the process in one line if the runtime ended it; returns if something else did."""
-    text = _kept(session)
-    if session.status is not None:
-        os._exit(session.status)
-    if _FATAL not in text:
-        os.write(session.errors, text.encode())
-        return
-    line, status = _lost(text), LOST
-    if not session.joined:
-        line, status = _not_found(session, text), BAD_JOIN
-    os.write(session.errors, f"error: {as_flags(line)}\n".encode())
-    os._exit(status)
-
-
-def _lost(text: str) -> str:
-    """Says which process is lost, by what the runtime prints."""
-    found = re.search(r"unhealthy[^\n]*:\n((?:\d+\n)+)", text)
-    who = "process 0, where all others meet," if found is None else "process "
-    if found is not None:
-        who += ", ".join(found[1].split())
-    return (
-        f"{who} of this run is lost (killed, or its machine or network failed): run the same "
-        "command in all processes again to go on from the latest checkpoint"
-    )
-
-
-def _not_found(session: Session, text: str) -> str:
-    """Says why the processes did not find each other, by what the runtime prints."""
-    if "ALREADY_EXISTS" in text:
-        return (
-            f"another process of the run at {session.where} has `process_id={session.process}`, "
-            "too: give each its own"
-        )
-    proxies = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy")]
-    hint = f"; {', '.join(proxies)} is set, which may keep them apart" if proxies else ""
-    return (
-        f"the {session.number or ''} processes of the run did not all meet at {session.where} in "
-        f"{session.seconds} s (`join_seconds`): start all of them, with the same `coordinator` and "
-        f"`num_processes`{hint}"
-    )
-
-
 def _wait_for_end(session: Session) -> None:
     """Ends this process when another one says that the run ends; runs in a thread of its own."""
     found = _ended(_FOREVER_MS)
@@ -360,7 +248,7 @@ def _wait_for_end(session: Session) -> None:
     time.sleep(1)  # The main thread may have another error to say.
     if session.status is None:
         session.status = found["status"]
-        _flush()
+        aborts.flush()
         _wait_for_others()
         os._exit(found["status"])
 
@@ -385,23 +273,3 @@ def _print(line: str) -> None:
     """Prints a line on standard error."""
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr)
-
-
-def _kept(session: Session) -> str:
-    """Returns what the runtime has printed."""
-    size = os.fstat(session.kept.fileno()).st_size
-    return os.pread(session.kept.fileno(), size, 0).decode(errors="replace")
-
-
-def _forward(session: Session) -> None:
-    """Prints what the runtime printed that a user may want to know."""
-    lines = [line for line in _kept(session).splitlines() if line and not _NOISE.search(line)]
-    if lines:
-        _print("\n".join(lines))
-
-
-def _flush() -> None:
-    """Writes what Python's streams hold."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()

@@ -23,13 +23,13 @@ class Together:
     """Processes of one run; a context manager that leaves none of them behind.
 
     Args:
-      script: name of a script in `experiments`.
+      module: what they run, such as `experiments.train`.
       number: how many processes.
       *arguments: of all of them.
       own: further arguments of some, by their number.
     """
 
-    def __init__(self, script, number, *arguments, own=None):
+    def __init__(self, module, number, *arguments, own=None):
         where = f"--coordinator=127.0.0.1:{free_port()}"
         self.processes = []
         for process in range(number):
@@ -37,7 +37,7 @@ class Together:
             flags += [*map(str, arguments), *(own or {}).get(process, [])]
             self.processes.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", f"experiments.{script}", *flags],
+                    [sys.executable, "-m", module, *flags],
                     cwd=ROOT,
                     env=environment_of(),
                     stdout=subprocess.PIPE,
@@ -69,7 +69,7 @@ class Together:
         return done
 
 
-def run_together(script, number, *arguments, own=None):
+def run_together(module, number, *arguments, own=None):
     """Runs processes to their end."""
-    with Together(script, number, *arguments, own=own) as processes:
+    with Together(module, number, *arguments, own=own) as processes:
         return processes.wait()

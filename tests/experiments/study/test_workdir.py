@@ -293,12 +293,23 @@ def test_other_data_are_refused(folder):
     assert workdir.open_workdir(str(folder), another_seed)[0] == folder
 
 
-def test_other_devices_are_refused_once_there_are_checkpoints(folder):
-    other = dataclasses.replace(run_of(), execution={**HERE, "devices": 2, "client_block": "all"})
-    with pytest.raises(UserError, match="began on cpu with `host_devices=1` `client_block=1`"):
-        workdir.open_workdir(str(folder), other)
+def test_other_devices_are_recorded_and_reported_once_there_are_checkpoints(folder, capsys):
+    now = {**HERE, "processes": 4, "devices": 2}
+    other = dataclasses.replace(run_of(), execution=now)
+    _, run = workdir.open_workdir(str(folder), other)
+    assert capsys.readouterr().out == (
+        "this run began on other devices (backend cpu, devices 1, client_block 1; backend cpu, "
+        "devices 2, client_block 1, processes 4 here), where sums are in another order: results "
+        "agree to rounding, not to the bit\n"
+    )
+    (began,) = run.began_on
+    assert began == {"backend": "cpu", "devices": 1, "client_block": 1}
+    manifest.write_manifest(folder, run)
+    _, again = workdir.open_workdir(str(folder), other)
+    assert again.began_on == (began,)
+    assert capsys.readouterr().out == ""
     (folder / workdir.CHECKPOINTS).rmdir()
-    assert workdir.open_workdir(str(folder), other)[0] == folder
+    assert workdir.open_workdir(str(folder), other)[1].began_on == ()
 
 
 def test_other_code_is_recorded_and_reported(folder, capsys):
