@@ -60,7 +60,7 @@ def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDatase
     """
     path = path_of(data_path)
     arrays, inputs = _read(path)
-    own, names, notes = _clients(path, arrays["clients"])
+    own, names, notes = _clients(path, arrays.pop("clients"))
     if isinstance(inputs, Mapped):
         notes += (
             f"{len(inputs)} inputs stay in the file, where rounds read and check those that they "
