@@ -96,8 +96,9 @@ test: lint ## Lint, check types, run the tests
 test-slow: $(DEV_STAMP) ## Run only the slow tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist=loadfile -m slow
 
-lint: $(DEV_STAMP) ## Check style, format and types
+lint: $(DEV_STAMP) ## Check style, format, types and shell
 	$(BIN)/ruff check
+	$(BIN)/shellcheck experiments/launch/*.sh
 	$(BIN)/ruff format --check
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 

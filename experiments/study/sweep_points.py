@@ -19,6 +19,7 @@ from experiments.study.arm import Arm, arm_of_train, arms_of_compare
 from hasa_jax.base import UserError
 from hasa_jax.datasets import csv_rows
 from hasa_jax.datasets.paths import path_of
+from hasa_jax.simulation.escapes import one_line
 
 _OF_SWEEP = frozenset(fields.knobs(SweepConfig))
 
@@ -66,7 +67,7 @@ class Point:
     @property
     def label(self) -> str:
         """What sets the point apart, such as `client_lr=0.1, budget=0.5`."""
-        return ", ".join(f"{name}={text}" for name, text in self.shown.items())
+        return one_line(", ".join(f"{name}={text}" for name, text in self.shown.items()))
 
 
 @dataclasses.dataclass(frozen=True)

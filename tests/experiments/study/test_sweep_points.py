@@ -108,6 +108,16 @@ def test_values_that_a_folder_cannot_have_are_set_apart_by_a_hash():
     assert all(run.folder.parent.name == "w" for run in sweep.runs)
 
 
+def test_a_label_is_one_line_whatever_the_value(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text('data_path\n"a\nb"\na\x1b[2Jb\n', encoding="utf-8")
+    sweep = made(f"--points_path={path}", "--num_seeds=1")
+    assert [run.label for run in sweep.runs] == [
+        r"data_path=a\x0ab, seed=0", r"data_path=a\x1b[2Jb, seed=0",
+    ]  # fmt: skip
+    assert all(run.folder.name.isprintable() for run in sweep.runs)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
