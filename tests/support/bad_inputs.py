@@ -539,10 +539,9 @@ FOLDERS = {
         after("--num_rounds=1", then=("--num_rounds=2",)),
         "num_rounds=2 there, 1 here",
     ),
-    "workdir of other devices": (
-        "train",
-        after("--host_devices=2"),
-        "--host_devices=1 --client_block=1, where",
+    "process of no run": (
+        *train("--process_id=1"),
+        "--process_id=1 is for processes that run together: give --coordinator, too",
     ),
     "run.json cut off": (
         "train",
@@ -701,7 +700,7 @@ OWN_PROCESS = frozenset(
         "no results",
         "no results to draw",
         # Checkpoints and training.
-        "workdir of other devices",
+        "process of no run",
         "checkpoints that are a file",
         "clients that send NaN",
     }
