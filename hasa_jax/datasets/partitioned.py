@@ -12,9 +12,8 @@ from hasa_jax.base import ClientData, FederatedDataset, UserError
 from hasa_jax.datasets.arguments import at_least
 from hasa_jax.datasets.images import resized, standardised
 from hasa_jax.datasets.memory import check_memory
-from hasa_jax.datasets.partition.assign import assign
+from hasa_jax.datasets.partition.assign import Assigned, assign
 from hasa_jax.datasets.pool import Pool
-from hasa_jax.datasets.splits import Split
 from hasa_jax.datasets.texts import encoded
 
 
@@ -75,8 +74,8 @@ def partitioned(
         "alpha": alpha,
         "classes_per_client": classes_per_client,
     }
-    splits = assign(pool, key, partition, num_clients, options)
-    train = np.sort(np.concatenate([own[0] for own in splits]))
+    assigned = assign(pool, key, partition, num_clients, options)
+    train = np.sort(assigned.indices[0])
     if pool.has_texts:
         if resize:
             raise UserError(f"`resize` is {resize}, but these data are texts: leave it out")
@@ -88,17 +87,19 @@ def partitioned(
         check_memory(size, f"`resize` is {resize}" if resize else f"{len(pool.inputs)} images")
         images = resized(pool.inputs, resize) if resize else pool.inputs
         inputs, num_tokens = standardised(images, images[train]), 0
-    names = _names(pool, partition, len(splits))
-    return _assemble(pool, inputs, splits, names, num_tokens)
+    names = _names(pool, partition, len(assigned.counts[0]))
+    return _assemble(pool, inputs, assigned, names, num_tokens)
 
 
 def _reduced(
     pool: Pool, most: int, groups: np.ndarray, generator: np.random.Generator, name: str
 ) -> Pool:
     """Keeps random examples of each group: `most` for training, for testing in proportion."""
-    kept = []
-    for group in range(int(groups.max()) + 1):
-        train, test = (np.flatnonzero((groups == group) & (pool.is_test == t)) for t in (0, 1))
+    kept, count = [], int(groups.max()) + 1
+    kinds = 2 * groups.astype(np.int64) + pool.is_test
+    ends = np.cumsum(np.bincount(kinds, minlength=2 * count))
+    parts = np.split(np.argsort(kinds, kind="stable"), ends[:-1])
+    for train, test in zip(parts[::2], parts[1::2], strict=True):
         if most > len(train):
             raise UserError(f"`{name}` is {most}, but there are only {len(train)}: lower it")
         kept_tests = max(1, round(len(test) * most / len(train))) if len(test) else 0
@@ -150,19 +151,18 @@ def _names(pool: Pool, partition: str, num_clients: int) -> tuple[str, ...]:
 def _assemble(
     pool: Pool,
     inputs: np.ndarray,
-    splits: list[Split],
+    assigned: Assigned,
     names: tuple[str, ...],
     num_tokens: int,
 ) -> FederatedDataset:
     """Joins the examples of all clients into one flat array per split."""
 
     def gather(part: int) -> ClientData:
-        own = [client[part] for client in splits]
-        order = np.concatenate(own)
+        order = assigned.indices[part]
         return ClientData(
             inputs=inputs[order],
             targets=pool.targets[order],
-            offsets=np.cumsum([0, *map(len, own)]).astype(np.int32),
+            offsets=np.concatenate([[0], np.cumsum(assigned.counts[part])]).astype(np.int32),
             num_classes=len(pool.classes),
         )
 

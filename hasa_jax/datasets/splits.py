@@ -95,9 +95,14 @@ def split_clients(num_examples: Mapping[str, int], key: jax.Array, what: str) ->
     Raises:
       UserError: if there are fewer than two clients, or if a client has fewer than three examples.
     """
-    check_clients(list(num_examples), np.array([*num_examples.values()], np.int64), what)
-    generators = generators_of_clients(key, len(num_examples))
-    return [split_by(n, own) for n, own in zip(num_examples.values(), generators, strict=True)]
+    counts = np.array([*num_examples.values()], np.int64)
+    check_clients(list(num_examples), counts, what)
+    marks = marks_of(counts, key)
+    parts = np.split(marks, np.cumsum(counts)[:-1])
+    return [
+        (np.flatnonzero(own == 0), np.flatnonzero(own == 1), np.flatnonzero(own == 2))
+        for own in parts
+    ]
 
 
 def check_clients(names: Sequence[str], counts: np.ndarray, what: str) -> None:

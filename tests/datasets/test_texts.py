@@ -109,8 +109,8 @@ def test_wrong_sizes_are_refused(vocab_size, max_length, expected):
 
 def test_validation_and_test_texts_do_not_count():
     is_test = np.arange(COUNT) % 5 == 0
-    splits = assign(pool_of(TEXTS, is_test), KEY, "iid", 3, {"min_examples": 10})
-    unseen = np.concatenate([own[part] for own in splits for part in (1, 2)])
+    assigned = assign(pool_of(TEXTS, is_test), KEY, "iid", 3, {"min_examples": 10})
+    unseen = np.concatenate(assigned.indices[1:])
     assert np.flatnonzero(is_test).size < len(unseen) < COUNT
     one, other = (
         partitioned(pool_of(texts, is_test), KEY, num_clients=3, vocab_size=60, max_length=9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,14 +15,26 @@ from hasa_jax.datasets.partition import PARTITIONS
 from hasa_jax.datasets.partition.labels import Labels
 from hasa_jax.datasets.partition.matched import matched
 from hasa_jax.datasets.pool import Pool
-from hasa_jax.datasets.splits import Split, generators_of_clients, split_by
+from hasa_jax.datasets.splits import SPLITS, marks_of
 
 _MATCHED, _SHARES = 10**6, 10**6 + 1  # Client numbers in the key addresses that clients share.
 
 
+class Assigned(NamedTuple):
+    """Which examples each split of each client has.
+
+    Attributes:
+      indices: examples of each of `SPLITS`, client by client, rising for each client.
+      counts: how many of them each client has `[N]`.
+    """
+
+    indices: tuple[np.ndarray, ...]
+    counts: tuple[np.ndarray, ...]
+
+
 def assign(
     pool: Pool, key: jax.Array, partition: str, num_clients: int, options: Mapping[str, Any]
-) -> list[Split]:
+) -> Assigned:
     """Assigns every example of a pool to one split of one client.
 
     The partition assigns the training examples. A tenth of a client's training examples becomes
@@ -38,7 +50,7 @@ def assign(
       options: arguments of any partition by name; this partition gets those that it has.
 
     Returns:
-      Sorted indices of training, validation and test of each client.
+      The examples of every client.
 
     Raises:
       UserError: if there is no such partition, or if there are too few examples.
@@ -51,44 +63,36 @@ def assign(
     test = np.flatnonzero(pool.is_test)
     train = np.flatnonzero(~pool.is_test)
     parts = function(_labels(pool, train), num_clients, generator, **known)
-    own = [train[part] for part in parts]
-    fewest = min(map(len, own))
-    if fewest < 3:
+    counts = np.array([len(part) for part in parts], np.int64)
+    if counts.min() < 3:
         raise UserError(
-            f"a client has {fewest} examples, but its splits need 3: raise `min_examples`"
+            f"a client has {counts.min()} examples, but its splits need 3: raise `min_examples`"
         )
+    own, owners = train[np.concatenate(parts)], np.repeat(np.arange(len(parts)), counts)
+    marks = marks_of(counts, key, test=not test.size)
+    found = [own[marks == part] for part in range(len(SPLITS))]
+    numbers = [
+        np.bincount(owners[marks == part], minlength=len(parts)) for part in range(len(SPLITS))
+    ]
     if not test.size:
-        generators = generators_of_clients(key, len(own))
-        splits = [split_by(len(p), each) for p, each in zip(own, generators, strict=True)]
-        return [(part[a], part[b], part[c]) for part, (a, b, c) in zip(own, splits, strict=True)]
-    if test.size < len(own):
+        return Assigned(tuple(found), tuple(numbers))
+    if test.size < len(parts):
         raise UserError(
-            f"{test.size} examples for testing are too few for {len(own)} clients: lower "
+            f"{test.size} examples for testing are too few for {len(parts)} clients: lower "
             "`num_clients`, or raise `max_examples`"
         )
     tests = matched(
-        _labels(pool, np.concatenate(own)),
-        np.repeat(np.arange(len(own)), [len(part) for part in own]),
+        _labels(pool, own),
+        owners,
         _labels(pool, test),
-        len(own),
+        len(parts),
         keys.generator(keys.address(key, keys.Stream.SPLIT, client=_MATCHED)),
     )
-    each = zip(own, tests, generators_of_clients(key, len(own)), strict=True)
-    return [
-        (*_train_and_validation(part, generator), test[positions])
-        for part, positions, generator in each
-    ]
+    found[2] = test[np.concatenate(tests)]
+    numbers[2] = np.array([len(positions) for positions in tests], np.int64)
+    return Assigned(tuple(found), tuple(numbers))
 
 
 def _labels(pool: Pool, indices: np.ndarray) -> Labels:
     """Returns the labels of some examples of a pool."""
     return Labels(pool.targets[indices], pool.groups[indices], pool.group_names)
-
-
-def _train_and_validation(
-    indices: np.ndarray, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Divides indices at random into training and validation; validation is a tenth of them."""
-    order = generator.permutation(len(indices))
-    count = max(1, round(0.1 * len(indices)))
-    return np.sort(indices[order[count:]]), np.sort(indices[order[:count]])

@@ -42,14 +42,17 @@ def dirichlet(
     """
     check_counts(len(labels.targets), num_clients, min_examples)
     check_alpha(alpha)
-    parts: list[list[np.ndarray]] = [[] for _ in range(num_clients)]
+    indices, owners = [], []
     for label in np.unique(labels.targets):
-        indices = generator.permutation(np.flatnonzero(labels.targets == label))
+        indices.append(generator.permutation(np.flatnonzero(labels.targets == label)))
         shares = draw_shares(generator, num_clients, alpha)
-        ends = np.cumsum(counts_of_shares(shares, len(indices)))[:-1]
-        for own, part in zip(parts, np.split(indices, ends), strict=True):
-            own.append(part)
-    return with_minimum([np.concatenate(own) for own in parts], min_examples, generator)
+        counts = counts_of_shares(shares, len(indices[-1]))
+        owners.append(np.repeat(np.arange(num_clients), counts))
+    owner = np.concatenate(owners)
+    ends = np.cumsum(np.bincount(owner, minlength=num_clients))
+    # The examples of a client are in the order of their classes.
+    dealt = np.concatenate(indices)[np.argsort(owner, kind="stable")]
+    return with_minimum(np.split(dealt, ends[:-1]), min_examples, generator)
 
 
 def balanced_dirichlet(

@@ -29,7 +29,8 @@ def natural(
     count = len(labels.group_names)
     if count < 2:
         raise UserError("the data name no clients: set `partition` to another one than natural")
-    parts = [np.flatnonzero(labels.groups == group) for group in range(count)]
+    ends = np.cumsum(np.bincount(labels.groups, minlength=count))
+    parts = np.split(np.argsort(labels.groups, kind="stable"), ends[:-1])
     _check_groups(labels, [len(part) for part in parts], min_examples)
     check_counts(len(labels.groups), count, min_examples)
     return parts

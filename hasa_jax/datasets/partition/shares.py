@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+
 import numpy as np
 
 from hasa_jax.base import UserError
@@ -75,11 +77,24 @@ def with_minimum(
       Sorted indices of each client.
     """
     parts = [generator.permutation(part) for part in parts]
-    sizes = np.array([len(part) for part in parts])
-    while sizes.min() < min_examples:
-        smallest, largest = int(sizes.argmin()), int(sizes.argmax())
-        moved = min(min_examples - sizes[smallest], max(1, (sizes[largest] - min_examples) // 2))
+    sizes = [len(part) for part in parts]
+    small = [(size, client) for client, size in enumerate(sizes) if size < min_examples]
+    large = [(-size, client) for client, size in enumerate(sizes)] if small else []
+    heapq.heapify(small)
+    heapq.heapify(large)
+    while small:
+        size, smallest = heapq.heappop(small)
+        if size != sizes[smallest]:
+            continue  # It has changed since.
+        while -large[0][0] != sizes[large[0][1]]:
+            heapq.heappop(large)
+        largest = large[0][1]
+        moved = min(min_examples - size, max(1, (sizes[largest] - min_examples) // 2))
         parts[smallest] = np.concatenate([parts[smallest], parts[largest][:moved]])
         parts[largest] = parts[largest][moved:]
-        sizes[smallest], sizes[largest] = len(parts[smallest]), len(parts[largest])
+        for client in (smallest, largest):
+            sizes[client] = len(parts[client])
+            heapq.heappush(large, (-sizes[client], client))
+            if sizes[client] < min_examples:
+                heapq.heappush(small, (sizes[client], client))
     return [np.sort(part) for part in parts]

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from hasa_jax.datasets.partition.dirichlet import dirichlet
+from hasa_jax.datasets.partition.shares import counts_of_shares, draw_shares, with_minimum
 from tests.support.labels import label_counts, labels_of, partition
 
 
@@ -24,3 +26,19 @@ def test_alpha_sets_how_far_clients_differ(name):
 def test_an_alpha_near_0_works(name):
     parts = partition(name, labels_of(0), alpha=1e-9, min_examples=3)
     assert len(np.concatenate(parts)) == 900
+
+
+def test_classes_are_dealt_out_one_after_the_other():
+    """The shares of a class decide how many of its permuted examples each client gets."""
+    labels, generator = labels_of(3, 3000), np.random.default_rng(5)
+    parts = [[] for _ in range(40)]
+    for label in np.unique(labels.targets):
+        indices = generator.permutation(np.flatnonzero(labels.targets == label))
+        shares = draw_shares(generator, 40, 0.3)
+        ends = np.cumsum(counts_of_shares(shares, len(indices)))[:-1]
+        for own, part in zip(parts, np.split(indices, ends), strict=True):
+            own.append(part)
+    expected = with_minimum([np.concatenate(own) for own in parts], 10, generator)
+    found = dirichlet(labels, 40, np.random.default_rng(5), alpha=0.3)
+    for own, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(own, other)
