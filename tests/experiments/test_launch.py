@@ -1,16 +1,17 @@
 """Scripts of launch/: sound shell, and run here by stand-ins for SLURM and gcloud."""
 
-import csv
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.scripts import ROOT, VECTORS, environment_of, run
+from tests.support.scripts import ROOT, VECTORS, environment_of, records_of, run
 
 LAUNCH = ROOT / "experiments" / "launch"
 SCRIPTS = ("slurm_array.sh", "slurm_multinode.sh", "tpu_vm.sh")
@@ -39,9 +40,25 @@ for task in range(first, last + 1):
     print("task", task, "ended with", done.returncode, flush=True)
 """
 SRUN = """#!/bin/bash
+# Runs as many tasks as the job has; passes SIGTERM on, and ends with the highest status.
 echo "srun $*" >> "$CALLS"
 while [[ ${{1:-}} == --* ]]; do shift; done
-exec "$@"
+[[ -n ${{SLURM_NTASKS:-}} ]] || exec "$@"
+pids=()
+for ((task = 0; task < SLURM_NTASKS; task++)); do
+  SLURM_PROCID=$task SLURM_LOCALID=$task "$@" > "$CALLS.task$task" 2>&1 &
+  pids+=($!)
+done
+trap 'kill -TERM "${{pids[@]}}"' TERM
+echo $$ > "$CALLS.pid"
+highest=0
+for pid in "${{pids[@]}}"; do
+  while kill -0 "$pid" 2> /dev/null; do wait "$pid"; done
+  wait "$pid"
+  status=$?
+  ((status > highest)) && highest=$status
+done
+exit "$highest"
 """
 RECORD = """#!/bin/bash
 echo "$(basename "$0") $*" >> "$CALLS"
@@ -148,8 +165,8 @@ def test_an_array_runs_every_share_of_a_sweep(stand_ins, tmp_path):
     assert "task 4 ended with 0" in done.stdout, done.stderr
     shards = [re.search(r"--shard=(\S+)", line)[1] for line in calls(stand_ins)]
     assert shards == ["1/2", "2/2"]
-    with (tmp_path / "sweep" / "sweep.csv").open(encoding="utf-8", newline="") as file:
-        assert [line["state"] for line in csv.DictReader(file)] == ["done", "done"]
+    lines = records_of(tmp_path / "sweep" / "sweep.csv")
+    assert [line["state"] for line in lines] == ["done", "done"]
     # Whatever the shares were, nothing is left for the same sweep in one process.
     again = run("sweep", *flags)
     assert again.returncode == 0, again.stderr
@@ -194,6 +211,34 @@ def test_a_run_over_nodes_finds_its_processes_and_is_queued_again(status, again,
     assert "--cpus-per-task=8" in srun
     assert python == ("python -m experiments.compare --coordinator=auto --policies=hasa,uniform")
     assert others == again
+
+
+@pytest.mark.slow
+def test_two_tasks_are_one_run_and_a_job_that_was_stopped_goes_on(stand_ins, tmp_path):
+    flags = [flag for flag in VECTORS if not flag.startswith("--mesh=")]
+    flags += ["--num_rounds=20", "--checkpoint_every=1", "--host_devices=1"]
+    command = [LAUNCH / "slurm_multinode.sh", "train", *flags, f"--workdir={tmp_path / 'w'}"]
+    environment = stand_ins | {
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_NTASKS": "2",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_NUM_NODES": "1",
+    }
+    first = Path(f"{environment['CALLS']}.task0")
+    job = subprocess.Popen(list(map(str, command)), cwd=ROOT, env=environment)
+    while job.poll() is None and not (first.exists() and "  round 1  " in first.read_text()):
+        time.sleep(0.05)
+    os.kill(int(Path(f"{environment['CALLS']}.pid").read_text()), signal.SIGTERM)
+    assert job.wait() == 143, first.read_text()
+    assert calls(environment)[-1] == f"scontrol requeue {os.getpid()}"
+    assert not (tmp_path / "w" / "summary.csv").exists()
+    done = call(environment, *command)
+    assert done.returncode == 0, first.read_text()
+    one = run("train", *VECTORS, "--num_rounds=20", f"--workdir={tmp_path / 'one'}")
+    assert one.returncode == 0, one.stderr
+    both, single = (records_of(tmp_path / name / "summary.csv") for name in ("w", "one"))
+    accuracies = [[float(record["mean_accuracy"]) for record in own] for own in (both, single)]
+    assert accuracies[0] == pytest.approx(accuracies[1])
 
 
 def test_every_worker_of_a_tpu_vm_gets_the_flags_as_they_are(stand_ins, tmp_path):
