@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -41,6 +42,9 @@ _LEAVING_SECONDS = 5
 _FOREVER_MS = 10**12
 
 _ENDED, _LEAVING = "hasa_jax/ended", "hasa_jax/leaving"
+
+_OF_TALK = re.compile(r"\b(Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|CANCELLED)\b")
+"""What is in errors of processes that do not reach each other."""
 
 _OF_A_PROCESS = frozenset(
     (
@@ -183,6 +187,8 @@ def of_lost_process(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, jax.errors.JaxRuntimeError | TimeoutError):
             return "RESOURCE_EXHAUSTED" not in str(error)
+        if _OF_TALK.search(str(error)):  # Some are raised as errors of values.
+            return True
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False
 

@@ -71,6 +71,7 @@ def test_errors_of_the_runtime_may_be_of_a_lost_process():
     outer = UserError("checkpoints could not be written")
     outer.__cause__ = error
     assert processes.of_lost_process(outer)
+    assert processes.of_lost_process(ValueError("UNKNOWN: Gloo all-reduce failed"))
     assert not processes.of_lost_process(UserError("no such file"))
     assert not processes.of_lost_process(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 1 GiB"))
 
