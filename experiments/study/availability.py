@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
@@ -9,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.rooms import TrainingConfig
-from hasa_jax.base import UserError
+from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import csv_rows
 from hasa_jax.datasets.messages import first_of
 from hasa_jax.datasets.paths import path_of
 from hasa_jax.simulation.escapes import from_csv_cell
-from hasa_jax.simulation.sampling import AVAILABILITY, Availability
+from hasa_jax.simulation.sampling import AVAILABILITY, Availability, shortfall
 
 _LARGEST = 2**31 - 1
 _STRETCH = ("first_round", "last_round")
@@ -36,6 +37,36 @@ def availability_of(training: TrainingConfig, clients: Sequence[str]) -> Availab
     if training.sampling != AVAILABILITY:
         return None
     return read_availability(training.availability_path, clients)
+
+
+def with_note(dataset: FederatedDataset, training: TrainingConfig) -> FederatedDataset:
+    """Adds what traces leave out to the notes of a data set, if its runs read traces.
+
+    Args:
+      dataset: the data.
+      training: names the file, the rounds and the clients of a round.
+
+    Returns:
+      The data.
+
+    Raises:
+      UserError: if the file cannot be used, or names a client that there is not.
+    """
+    traces = availability_of(training, dataset.client_names)
+    if traces is None:
+        return dataset
+    population, rounds = dataset.train.num_clients, training.num_rounds
+    count = training.clients_per_round
+    lacking = shortfall(traces, count, np.ones(population, bool), rounds)
+    never = population - len(np.unique(traces.client[traces.first <= rounds]))
+    found = [f"{never} of {population} clients are not available in any round"] if never else []
+    if lacking.rounds:
+        found.append(
+            f"{lacking.rounds} of {rounds} rounds have fewer than {max(count, 1)} available "
+            f"clients, so {lacking.empty} places in them stay empty"
+        )
+    notes = tuple(f"traces: {text}" for text in found)
+    return dataclasses.replace(dataset, notes=dataset.notes + notes)
 
 
 def read_availability(
@@ -80,12 +111,10 @@ def read_availability(
 def _rounds(path: pathlib.Path, lines: Sequence[int], cells: Sequence[str]) -> np.ndarray:
     """Reads rounds, integers from 1."""
     try:
-        # Cells such as 1_000 are numbers for Python, but not here.
         found = np.array(cells).astype(np.int64)
-        good = (found >= 1) & (found <= _LARGEST)
     except (ValueError, OverflowError):
-        found = np.zeros(len(cells), np.int64)
-        good = np.array([cell.strip().isdecimal() and cell.isascii() for cell in cells])
+        found = np.array([_round(cell) for cell in cells], np.int64)
+    good = (found >= 1) & (found <= _LARGEST)
     if not good.all():
         number = int(np.argmin(good))
         raise UserError(
@@ -93,6 +122,14 @@ def _rounds(path: pathlib.Path, lines: Sequence[int], cells: Sequence[str]) -> n
             f"{cells[number]!r}"
         )
     return found
+
+
+def _round(cell: str) -> int:
+    """Reads an integer; 0 for what is none, or too large."""
+    try:
+        return min(int(cell), _LARGEST + 1)
+    except ValueError:
+        return 0
 
 
 def _ids(

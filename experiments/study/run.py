@@ -15,6 +15,7 @@ from experiments.analysis import results, tables
 from experiments.config import RunConfig, with_fields
 from experiments.study import manifest, program, switches, workdir
 from experiments.study.arm import Arm, arm_of_train, arms_of_compare
+from experiments.study.availability import with_note
 from experiments.study.by_client import echo, named_numbers
 from experiments.study.data import build_dataset
 from experiments.study.interruption import Stopped, StopRequest, stop_requests
@@ -214,7 +215,9 @@ def _say_severed(arm: Arm, trials: Sequence[Trial]) -> None:
 def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> Group:
     """Builds data, programs and allocations of some seeds; data of one shape share programs."""
     config = study.config
-    datasets = [build_dataset(config.data, study.given, seed) for seed in seeds]
+    datasets = [
+        with_note(build_dataset(config.data, study.given, seed), config.training) for seed in seeds
+    ]
     known = [note for data in (previous.datasets if previous else []) for note in data.notes]
     for note in dict.fromkeys(note for data in datasets for note in data.notes):
         if note not in known:
