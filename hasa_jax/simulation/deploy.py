@@ -18,7 +18,7 @@ from hasa_jax.execution.broadcast import broadcast_to
 from hasa_jax.execution.layout import Bucket, Slot
 from hasa_jax.execution.subnets import masked_subnet, sliced_subnet
 from hasa_jax.simulation.program import Program
-from hasa_jax.simulation.round import prepare
+from hasa_jax.simulation.round_inputs import prepare
 from hasa_jax.supernet.subnet import Subnet
 from hasa_jax.supernet.types import Shape
 

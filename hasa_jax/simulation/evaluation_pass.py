@@ -28,7 +28,7 @@ from hasa_jax.execution.sharding import (
     own_part,
 )
 from hasa_jax.simulation.program import Program
-from hasa_jax.simulation.round import extract, prepare
+from hasa_jax.simulation.round_inputs import extract, prepare
 from hasa_jax.supernet import label_rows
 from hasa_jax.supernet.subnet import Subnet, forward
 

@@ -51,17 +51,21 @@ class Updates(NamedTuple):
         return f"no update arrived in {self.asked - self.arrived} of {self.asked} client-rounds"
 
 
-def updates_of(stretches: Sequence[tuple[Cohort, RoundHealth]]) -> list[Updates]:
+def updates_of(program: Program, stretches: Sequence[tuple[Cohort, RoundHealth]]) -> list[Updates]:
     """Counts the updates of some rounds.
 
     Args:
+      program: says how many candidates of a round are asked.
       stretches: stretches of rounds with their cohorts `[E, R, P, V, L]`.
 
     Returns:
       The counts of every trial.
     """
     arrived = sum(np.asarray(rounds.arrived).sum(axis=1) for _, rounds in stretches)
-    asked = sum((np.asarray(c.slots.client) >= 0).sum(axis=(1, 2, 3, 4)) for c, _ in stretches)
+    training = program.training
+    most = training.clients_per_round if training.candidates else np.iinfo(np.int64).max
+    placed = [(np.asarray(c.slots.client) >= 0).sum(axis=(2, 3, 4)) for c, _ in stretches]
+    asked = sum(np.minimum(own, most).sum(axis=1) for own in placed)
     pairs = zip(np.atleast_1d(arrived).tolist(), np.atleast_1d(asked).tolist(), strict=True)
     return [Updates(*pair) for pair in pairs]
 
@@ -106,7 +110,8 @@ def _check_sums(program: Program, cohort: Cohort, rounds: RoundHealth) -> np.nda
     taken = np.asarray(cohort.slots.client) >= 0
     sent = np.where(taken, np.asarray(cohort.slots.weight), 0.0).sum(axis=(2, 3, 4))
     training = program.training
-    may_lack = training.faults.dropout or training.drop_nonfinite or program.method.robust != "none"
+    may_lack = training.faults.dropout or training.drop_nonfinite or training.candidates
+    may_lack = may_lack or program.method.robust != "none"
     lost = weight < sent * (1 - _ROUNDING) if not may_lack else np.zeros(sent.shape, bool)
     wrong = lost | (weight > sent * (1 + _ROUNDING))
     wrong |= (weight > 0) & (np.abs(share - 1) > _ROUNDING)

@@ -7,7 +7,6 @@ own, with explicit inputs.
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,6 @@ from hasa_jax import keys
 from hasa_jax.base import ClientData, ClientReport, PyTree, ServerState
 from hasa_jax.client import batches as batching
 from hasa_jax.client.training import LocalTask, local_training
-from hasa_jax.execution.broadcast import broadcast_to
 from hasa_jax.execution.layout import Bucket, Cohort, Slot
 from hasa_jax.execution.loop import run_cohort
 from hasa_jax.execution.sharding import (
@@ -27,15 +25,17 @@ from hasa_jax.execution.sharding import (
     over_mesh,
     own_part,
 )
-from hasa_jax.execution.subnets import masked_subnet, sliced_subnet
 from hasa_jax.server.aggregation import all_finite, partial_sum
 from hasa_jax.server.faults import as_sent
 from hasa_jax.server.robust import robust_sum
 from hasa_jax.server.update import server_update
+from hasa_jax.simulation.choice import chosen_by_loss
 from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.round_inputs import RoundInputs, extract, round_inputs
+from hasa_jax.simulation.sampling import POWER_OF_CHOICE
 from hasa_jax.supernet import label_rows
 from hasa_jax.supernet.initial import initial_params
-from hasa_jax.supernet.subnet import Subnet, insert
+from hasa_jax.supernet.subnet import insert
 
 
 def init_state(program: Program, key: jax.Array) -> ServerState:
@@ -103,29 +103,6 @@ def _scan(
     return jax.lax.scan(functools.partial(train_round, program, own_part(data)), state, cohorts)
 
 
-class RoundInputs(NamedTuple):
-    """What all clients of a round share.
-
-    Attributes:
-      state: the server's state.
-      data: training examples of the clients of this device.
-      prepared: what the extraction prepares once for all clients, or None.
-      classes: which classes occur at each of them `[M, K]`, bool; None if no objective needs it.
-      label_rows: which label rows each client owns, `{axis: [M, label rows]}`; None without label
-        split.
-      finite: whether the supernet is finite before the round, a bool scalar.
-      num_batches: batches of one pass of the largest client.
-    """
-
-    state: ServerState
-    data: ClientData
-    prepared: PyTree
-    classes: jax.Array | None
-    label_rows: dict[str, jax.Array] | None
-    finite: jax.Array
-    num_batches: int
-
-
 def train_round(
     program: Program, data: ClientData, state: ServerState, cohort: Cohort
 ) -> tuple[ServerState, ClientReport]:
@@ -140,16 +117,10 @@ def train_round(
     Returns:
       The state afterwards, and what the clients report `[1, V, L]`.
     """
-    method, model = program.method, program.model
-    inputs = RoundInputs(
-        state=state,
-        data=data,
-        prepared=prepare(program, state),
-        classes=label_rows.present_classes(data) if method.objective.own_classes else None,
-        label_rows=label_rows.present_label_rows(data, model) if method.label_split else None,
-        finite=all_finite(state.params),
-        num_batches=cohort.layout.num_batches,
-    )
+    method = program.method
+    inputs = round_inputs(program, state, data, cohort.layout.num_batches)
+    if program.training.sampling == POWER_OF_CHOICE:
+        cohort = chosen_by_loss(program, inputs, cohort)
     client_fn = functools.partial(train_client, program, inputs)
     (mass, sums), (report, updates) = run_cohort(client_fn, cohort)
     report = report.replace(share=report.share / jnp.where(mass > 0, mass, 1.0))
@@ -164,40 +135,6 @@ def train_round(
         state.params, state.opt_state, sums, program.server_optimizer, method.aggregation
     )
     return ServerState(params, opt_state, state.round + 1, state.key), report
-
-
-def prepare(program: Program, state: ServerState) -> PyTree:
-    """Computes what the extraction needs once for all clients; None if it needs nothing."""
-    extraction = program.extraction
-    return extraction.prepare and extraction.prepare(state.params, program.model)
-
-
-def extract(
-    program: Program,
-    state: ServerState,
-    data: ClientData,
-    prepared: PyTree,
-    slot: Slot,
-    bucket: Bucket,
-) -> Subnet:
-    """Extracts a client's subnet.
-
-    Args:
-      program: supplies the extraction and how it runs.
-      state: the server's state.
-      data: training examples of the clients of this device.
-      prepared: from `prepare`.
-      slot: the client's slot.
-      bucket: the size that is compiled.
-
-    Returns:
-      The subnet, masked or truly narrow.
-    """
-    model, extraction = program.model, program.extraction
-    sent = broadcast_to(slot.client, slot.local, model, state, data, program.training.batch_size)
-    if program.execution.mode == "masked":
-        return masked_subnet(model, extraction, sent, slot, prepared)
-    return sliced_subnet(model, extraction, sent, slot, bucket)
 
 
 def local_task(

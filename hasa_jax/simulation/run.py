@@ -219,7 +219,7 @@ def _train(
         "compile_seconds": timer.compile + before.compile,
         "programs": timer.programs + before.programs,
     }
-    return states, seconds, health.updates_of(stretches)
+    return states, seconds, health.updates_of(program, stretches)
 
 
 def advance(

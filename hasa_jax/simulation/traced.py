@@ -19,8 +19,9 @@ from hasa_jax.client.batches import take_batch
 from hasa_jax.client.training import batch_loss
 from hasa_jax.execution.layout import Bucket, Layout, Slot
 from hasa_jax.simulation.program import Program
-from hasa_jax.simulation.round import RoundInputs, extract, local_task, prepare, train_client
-from hasa_jax.supernet import costs, label_rows, units
+from hasa_jax.simulation.round import local_task, train_client
+from hasa_jax.simulation.round_inputs import extract, round_inputs
+from hasa_jax.supernet import costs, units
 from hasa_jax.supernet.types import Context, Drawn, Model
 
 # What making the programs takes for each operation of a local step that differs from the others in
@@ -87,7 +88,7 @@ def message_bytes(program: Program, layout: Layout, state: ServerState, data: Cl
     """
 
     def sums(state: ServerState, data: ClientData, slot: Slot) -> PyTree:
-        inputs = _round_inputs(program, layout.num_batches, state, data)
+        inputs = round_inputs(program, state, data, layout.num_batches)
         return train_client(program, inputs, layout.buckets[0], None, slot)[0]
 
     return bytes_of(jax.eval_shape(sums, state, data, _slot_shapes(layout)))
@@ -110,22 +111,6 @@ def _slot_shapes(layout: Layout) -> Slot:
     )
 
 
-def _round_inputs(
-    program: Program, num_batches: int, state: ServerState, data: ClientData
-) -> RoundInputs:
-    """Returns what all clients of a round share, while it is traced."""
-    method, model = program.method, program.model
-    return RoundInputs(
-        state=state,
-        data=data,
-        prepared=prepare(program, state),
-        classes=label_rows.present_classes(data) if method.objective.own_classes else None,
-        label_rows=label_rows.present_label_rows(data, model) if method.label_split else None,
-        finite=jnp.bool_(True),
-        num_batches=num_batches,
-    )
-
-
 def _residuals(
     program: Program,
     bucket: Bucket,
@@ -135,7 +120,7 @@ def _residuals(
     slot: Slot,
 ) -> tuple[Params, PyTree, PyTree]:
     """Returns params and masks of a subnet, and what the backward pass of a local step keeps."""
-    inputs = _round_inputs(program, num_batches, state, data)
+    inputs = round_inputs(program, state, data, num_batches)
     subnet = extract(program, state, data, inputs.prepared, slot, bucket)
     task = local_task(program, inputs, None, slot)
     batch = take_batch(data, task.batches, jnp.int32(0))

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax.simulation.round import extract, prepare
+from hasa_jax.simulation.round_inputs import extract, prepare
 from tests.support import small
 
 KEY = jax.random.key(21)

@@ -41,7 +41,7 @@ def messages(function, *given):
     ("kind", "mode", "label_split"),
     [
         ("mlp", "masked", False),
-        pytest.param("mlp", "masked", True, marks=pytest.mark.slow),
+        pytest.param("lstm", "masked", True, marks=pytest.mark.slow),
         pytest.param("mlp", "sliced", False, marks=pytest.mark.slow),
         pytest.param("lstm", "sliced", False, marks=pytest.mark.slow),
         pytest.param("cnn static", "masked", False, marks=pytest.mark.slow),

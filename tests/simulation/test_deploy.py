@@ -16,7 +16,7 @@ from hasa_jax.execution.broadcast import broadcast_to
 from hasa_jax.execution.layout import Slot
 from hasa_jax.execution.subnets import masked_subnet
 from hasa_jax.simulation.deploy import deploy, deployed_moments
-from hasa_jax.simulation.round import prepare
+from hasa_jax.simulation.round_inputs import prepare
 from hasa_jax.supernet import label_rows, losses
 from hasa_jax.supernet.subnet import forward
 from tests.support import small

@@ -1,7 +1,5 @@
 """Devices and processes change the speed of a run, and never its results."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -13,10 +11,10 @@ KINDS = ("lstm", "transformer", "resnet18 static")
 def trained(tmp_path, kind, mode, devices, meshes, count=1):
     """Trains on meshes, in one process of some devices or in several; returns the vectors."""
     out = tmp_path / f"{count}.npz"
-    command = [sys.executable, "-m", "tests.support.mesh_runs", kind, mode, str(devices), str(out)]
-    ended = processes.run_together([*command, *meshes], count)
-    for process in ended:
-        assert process.returncode == 0, process.stderr[-2000:]
+    module = "tests.support.mesh_runs"
+    with processes.Together(module, count, kind, mode, devices, out, *meshes) as together:
+        for done in together.wait(within=600):
+            assert done.returncode == 0, done.stderr[-2000:]
     with np.load(out) as found:
         return dict(found)
 
@@ -41,7 +39,7 @@ def test_any_number_of_devices_and_processes_is_one_device(tmp_path, kind, mode)
 def test_devices_along_the_model_hold_a_part_of_it(tmp_path, kind):
     meshes = ["clients:1", "model:2", "clients:2,model:2"]
     found = trained(tmp_path, kind, "masked", 4, meshes)
-    whole = found["clients:1"]
+    full = found["clients:1"]
     for mesh in meshes[1:]:
-        np.testing.assert_allclose(found[mesh][1:], whole[1:], atol=1e-5, err_msg=mesh)
-        assert found[mesh][0] < 0.53 * whole[0]
+        np.testing.assert_allclose(found[mesh][1:], full[1:], atol=1e-5, err_msg=mesh)
+        assert found[mesh][0] < 0.53 * full[0]
