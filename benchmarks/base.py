@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 import hasa_jax as hj
-from hasa_jax.simulation import cohorts
+from hasa_jax.simulation import cohorts, traced
+from hasa_jax.simulation.round import init_state
+from hasa_jax.supernet import costs
 
 KEY = jax.random.key(0)
 """Root key of every workload."""
@@ -114,6 +117,30 @@ def stretch(workload: Workload, num_rounds: int) -> hj.Cohort:
     return cohorts.stack(
         [cohorts.draw(program, layout, trial, round) for round, trial in enumerate(trials)]
     )
+
+
+def shares_of_devices(workload: Workload, stretched: hj.Cohort) -> list[float]:
+    """Returns the share of the rounds' work that each device has.
+
+    Args:
+      workload: the workload.
+      stretched: cohorts of some rounds.
+
+    Returns:
+      Shares of the clients' multiply-accumulates; they add up to 1.
+    """
+    clients = np.moveaxis(np.asarray(stretched.slots.client), 1, 0)
+    program = workload.program
+    table = costs.cost_table(program.model, program.extraction, "macs")
+    macs = table[workload.sizes] * np.asarray(workload.train.num_examples)
+    work = np.array([np.where(own >= 0, macs[own], 0).sum() for own in clients], float)
+    return (work / work.sum()).tolist()
+
+
+def message_bytes(workload: Workload, layout: hj.Layout) -> int:
+    """Returns the bytes that the devices of a round add up: `traced.message_bytes`."""
+    state = jax.eval_shape(functools.partial(init_state, workload.program), KEY)
+    return traced.message_bytes(workload.program, layout, state, workload.train)
 
 
 def work_of(workload: Workload, round: int) -> list[Work]:

@@ -61,6 +61,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
         "base_bytes": base_bytes,  # Of Python and its imports alone.
         "data_bytes": _bytes(workload.train),
     }
+    cohorts = base.stretch(workload, num_rounds)
     works = limit.works_of(workload, num_rounds)
     timed, found = _in_turns(
         lambda: run() / num_rounds, spec["repeats"], works if spec["limit"] else None
@@ -73,6 +74,8 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
         **compiling,
         **timed,
         **memory,
+        "shares_of_devices": base.shares_of_devices(workload, cohorts),
+        "message_bytes": base.message_bytes(workload, cohorts.layout),
         "useful_flops": flops,
         "useful_gflops": 1e-9 * flops / seconds,
         "machine": _machine(),

@@ -1,6 +1,6 @@
-"""How cost grows: with the budget, with the number of clients, and compiling with a warm cache.
+"""How cost grows: with the budget, with clients, with devices, and compiling with a warm cache.
 
-`python -m benchmarks.scaling --study=budgets,clients,compile --out=scaling.json`
+`python -m benchmarks.scaling --study=budgets,clients,devices,compile --out=scaling.json`
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from benchmarks.rounds import COMPILATION, add_engine_flags, compilation
 _BUDGETED = ("titles", "resnet18")
 _BUDGETS = (1.0, 0.5, 0.25, 0.125)
 _CLIENTS = (10, 100, 1000, 10000)
+_DEVICES = (1, 2, 4, 8)
+_CLIENTS_OF_DEVICE = {"mlp": 16}
 _COMPILED = ("titles", "cnn", "tiny")
 
 
@@ -67,6 +69,46 @@ def clients(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def devices(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Gives every device of the host the same number of clients, all of which take part.
+
+    Work of a device stays the same, so ideal devices would keep the time. Devices of a CPU share
+    its cores, so with `c` cores the time of `P` of them is `P / c` times that of `c` or more.
+
+    Args:
+      given: the flags.
+
+    Returns:
+      For each number of devices, the largest share of the work over an even one, the bytes that
+      devices add up, and seconds of a round.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for workload, own in _CLIENTS_OF_DEVICE.items():
+        rows: list[dict[str, Any]] = []
+        for number in given.devices:
+            options = {"clients": own * number, "clients_per_round": 0}
+            given.host_devices = number
+            record = _measure(given, {"workload": workload, "options": options})
+            shares = record["shares_of_devices"]
+            rows.append(
+                {
+                    "devices": number,
+                    "largest_share": max(shares) * number,
+                    "message_bytes": record["message_bytes"] if number > 1 else 0,
+                    **_costs(record),
+                }
+            )
+            rows[-1]["ratio"] = rows[-1]["seconds"] / rows[0]["seconds"]
+            print(
+                f"{workload}, {number} devices: largest share of the work "
+                f"{rows[-1]['largest_share']:.3f} of an even one, "
+                f"{rows[-1]['message_bytes']} bytes added up; {_told(rows[-1])}",
+                flush=True,
+            )
+        found[workload] = rows
+    return found
+
+
 def compiling(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Compiles every program twice, in two processes that share an empty cache.
 
@@ -95,7 +137,7 @@ def compiling(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return found
 
 
-STUDIES = {"budgets": budgets, "clients": clients, "compile": compiling}
+STUDIES = {"budgets": budgets, "clients": clients, "devices": devices, "compile": compiling}
 """Functions of the flags, by name."""
 
 
@@ -136,8 +178,12 @@ def _told(row: Mapping[str, Any]) -> str:
     )
 
 
-def _numbers(kind: type) -> Any:
-    """Returns a parser of numbers with commas between them."""
+def numbers(kind: type) -> Any:
+    """Returns a parser of numbers with commas between them.
+
+    Args:
+      kind: of the numbers.
+    """
     return lambda text: [kind(part) for part in text.split(",")]
 
 
@@ -149,8 +195,9 @@ def arguments() -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--study", default=",".join(STUDIES), help=f"of {', '.join(STUDIES)}")
-    parser.add_argument("--budgets", type=_numbers(float), default=list(_BUDGETS))
-    parser.add_argument("--clients", type=_numbers(int), default=list(_CLIENTS))
+    parser.add_argument("--budgets", type=numbers(float), default=list(_BUDGETS))
+    parser.add_argument("--clients", type=numbers(int), default=list(_CLIENTS))
+    parser.add_argument("--devices", type=numbers(int), default=list(_DEVICES))
     parser.add_argument("--share", type=float, default=0.1, help="of clients that are drawn")
     parser.add_argument("--repeats", type=int, default=5, help="scans that are timed")
     parser.add_argument("--rounds", type=int, default=0, help="in one scan; 0: the workload's own")
