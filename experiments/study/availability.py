@@ -127,7 +127,7 @@ def _rounds(path: pathlib.Path, lines: Sequence[int], cells: Sequence[str]) -> n
 def _round(cell: str) -> int:
     """Reads an integer; 0 for what is none, or too large."""
     try:
-        return min(int(cell), _LARGEST + 1)
+        return max(0, min(int(cell), _LARGEST + 1))
     except ValueError:
         return 0
 
