@@ -92,13 +92,11 @@ def read_availability(
             "`sampling` availability reads a file of traces: name it with `availability_path`"
         )
     path = path_of(availability_path)
-    _, header = next(csv_rows.rows_of(path), (0, []))
-    single = "round" in (name.strip() for name in header)
+    single = "round" in csv_rows.header_of(path)
     columns = ["client", *(["round"] if single else _STRETCH)]
-    lines, cells = zip(*csv_rows.named_columns(path, columns), strict=True)
-    names, first, *others = zip(*cells, strict=True)
-    last = others[0] if others else first
-    starts, ends = _rounds(path, lines, first), _rounds(path, lines, last)
+    lines, (names, *rounds) = csv_rows.columns_of(path, columns)
+    found = [_rounds(path, lines, cells) for cells in rounds]
+    starts, ends = found[0], found[-1]
     if (ends < starts).any():
         number = int(np.argmax(ends < starts))
         raise UserError(
@@ -136,16 +134,15 @@ def _ids(
     path: pathlib.Path, lines: Sequence[int], names: Sequence[str], clients: Sequence[str]
 ) -> np.ndarray:
     """Returns the ids of clients that the file names."""
-    known = {name: number for number, name in enumerate(clients)}
-    spelled = {name: from_csv_cell(name) for name in set(names)}
-    ids = {name: known.get(plain, known.get(plain.strip(), -1)) for name, plain in spelled.items()}
-    found = np.fromiter((ids[name] for name in names), np.int64, len(names))
+    known = dict(zip(clients, range(len(clients)), strict=True))
+    spelled = [*map(from_csv_cell, names)]
+    found = np.array([known.get(name, -1) for name in spelled], np.int64)
     if (found < 0).any():
         number = int(np.argmin(found))
-        unknown = len({name for name in spelled if ids[name] < 0})
+        unknown = len({name for name in spelled if name not in known})
         more = f" (and {unknown - 1} more names are not known)" if unknown > 1 else ""
         raise UserError(
-            f"{path}, line {lines[number]}: no client is called {spelled[names[number]]!r}{more}; "
+            f"{path}, line {lines[number]}: no client is called {spelled[number]!r}{more}; "
             f"the clients are {first_of(clients)}"
         )
     return found

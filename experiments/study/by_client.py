@@ -6,8 +6,10 @@ import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from experiments.rooms import AllocationConfig, number_text
-from experiments.study.scores import identity_of
+from experiments.study.scores import first_repeated, identity_of
 from hasa_jax.base import UserError
 from hasa_jax.datasets import csv_rows
 from hasa_jax.datasets.messages import first_of
@@ -44,15 +46,14 @@ def numbers_by_client(
         pairs = [_pair(field, entry) for entry in given]
     else:
         return tuple(_number(field, entry) for entry in given)
-    found: dict[str, float] = {}
-    for name, number in pairs:
-        if name in found:
-            raise UserError(f"`{field}` names client {name!r} twice")
-        found[name] = number
-    known = set(clients)
-    unknown = [name for name in found if name not in known]
-    missing = [name for name in clients if name not in found]
-    if unknown or missing:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        _, name = first_repeated([name for name, _ in pairs])
+        raise UserError(f"`{field}` names client {name!r} twice")
+    if found.keys() != set(clients):
+        known = set(clients)
+        unknown = [name for name in found if name not in known]
+        missing = [name for name in clients if name not in found]
         what = f"unknown: {first_of(unknown)}" if unknown else f"missing: {first_of(missing)}"
         raise UserError(
             f"`{field}` must name each client once; {what}; the clients are {first_of(clients)}"
@@ -62,10 +63,15 @@ def numbers_by_client(
 
 def _read(field: str, path: pathlib.Path) -> list[tuple[str, float]]:
     """Reads the columns `client` and `width` of a file."""
-    return [
-        (from_csv_cell(name), _number(field, width, f"{path}, line {line}"))
-        for line, (name, width) in csv_rows.named_columns(path, ("client", "width"))
-    ]
+    lines, (names, widths) = csv_rows.columns_of(path, ("client", "width"))
+    try:
+        numbers = np.array([*map(float, widths)])
+    except ValueError:
+        numbers = np.array([math.nan])
+    if not np.isfinite(numbers).all():
+        for line, width in zip(lines, widths, strict=True):
+            _number(field, width, f"{path}, line {line}")
+    return [*zip(map(from_csv_cell, names), numbers.tolist(), strict=True)]
 
 
 def _pair(field: str, entry: str) -> tuple[str, float]:

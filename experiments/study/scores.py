@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,27 +36,63 @@ def read_scores(
     if not score_path:
         raise UserError("scores of a file need it: name it with `score_path`")
     path = path_of(score_path)
-    _, header = next(csv_rows.rows_of(path), (0, []))
-    columns = ["client", "score", *(["seed"] if "seed" in header else [])]
-    found: dict[str, float] = {}
-    for line, (cell, score, *seeds) in csv_rows.named_columns(path, columns):
-        client = from_csv_cell(cell)
-        try:
-            of_this, value = all(int(own) == seed for own in seeds), float(score)
-        except ValueError:
-            raise UserError(
-                f"{path}, line {line}: a score must be a number, and a seed an integer"
-            ) from None
-        if of_this and client in found:
-            raise UserError(f"{path}, line {line}: client {client!r} is there twice")
-        if of_this:
-            found[client] = value
-    missing = [name for name in clients if not math.isfinite(found.get(name, math.nan))]
-    if missing:
+    columns = ["client", "score", *(["seed"] if "seed" in csv_rows.header_of(path) else [])]
+    lines, (cells, scores, *seeds) = csv_rows.columns_of(path, columns)
+    values = _numbers(path, lines, scores, float)
+    own = [number == seed for each in seeds for number in _numbers(path, lines, each, int)]
+    own = own or [True] * len(lines)
+    names = [*itertools.compress(map(from_csv_cell, cells), own)]
+    found = dict(zip(names, itertools.compress(values, own), strict=True))
+    if len(found) < len(names):
+        number, client = first_repeated(names)
+        line = [*itertools.compress(lines, own)][number]
+        raise UserError(f"{path}, line {line}: client {client!r} is there twice")
+    score_of = np.array([found.get(name, math.nan) for name in clients])
+    if not np.isfinite(score_of).all():
         raise UserError(
-            f"{path} has no finite score of client {missing[0]!r} for seed {seed}: add a line"
+            f"{path} has no finite score of client {clients[np.argmin(np.isfinite(score_of))]!r} "
+            f"for seed {seed}: add a line"
         )
-    return np.array([found[name] for name in clients])
+    return score_of
+
+
+def _numbers(
+    path: pathlib.Path, lines: Sequence[int], cells: Sequence[str], kind: type[float] | type[int]
+) -> list[float]:
+    """Reads the numbers of a column."""
+    try:
+        return [kind(cell) for cell in cells]
+    except ValueError:
+        number = next(number for number, cell in enumerate(cells) if not _is(kind, cell))
+        raise UserError(
+            f"{path}, line {lines[number]}: a score must be a number, and a seed an integer"
+        ) from None
+
+
+def _is(kind: type[float] | type[int], cell: str) -> bool:
+    """Returns whether a cell is a number."""
+    try:
+        kind(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def first_repeated(names: Sequence[str]) -> tuple[int, str]:
+    """Returns the first name that was there before.
+
+    Args:
+      names: some of them are the same.
+
+    Returns:
+      Its second position, and the name.
+    """
+    seen: set[str] = set()
+    for number, name in enumerate(names):
+        if name in seen:
+            return number, name
+        seen.add(name)
+    raise AssertionError
 
 
 def identity_of(score_path: str | os.PathLike[str]) -> str:

@@ -63,6 +63,48 @@ def named_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> Itera
     yield from table.rows
 
 
+def columns_of(
+    path: str | os.PathLike[str], columns: Sequence[str]
+) -> tuple[list[int], list[list[str]]]:
+    """Reads some columns of a file that has a header and maybe a million rows.
+
+    Args:
+      path: a CSV file, as for `table_of`.
+      columns: names of the columns in the header.
+
+    Returns:
+      The number of the first line of each row, and the fields of each column.
+
+    Raises:
+      UserError: if the file, its header or a row is not valid, or if there are no rows.
+    """
+    parsed = _parsed(path_of(path), columns)
+    width = len(parsed[0][1]) if parsed else 0
+    if len(parsed) < 2 or any(len(row) != width for _, row in parsed):
+        settle(path, table := table_of(path, columns), table.bad, "refuse")
+    header, rows = parsed[0][1], parsed[1:]
+    positions = [_position(_plain(header), column, path_of(path)) for column in columns]
+    return [line for line, _ in rows], [[row[place] for _, row in rows] for place in positions]
+
+
+def header_of(path: str | os.PathLike[str]) -> list[str]:
+    """Returns the names in the first row of a file, without spaces around them.
+
+    Args:
+      path: a CSV file, as for `rows_of`.
+
+    Returns:
+      The names; none for an empty file.
+
+    Raises:
+      UserError: if the file cannot be read.
+    """
+    text = _text_of(path_of(path))
+    named = _SEP_LINE.match(text)
+    text = text[named.end() :] if named else text
+    return _plain(_header(text, named[1] if named else _separator(text, ()), spaced=False))
+
+
 def table_of(path: str | os.PathLike[str], columns: Sequence[str]) -> Table:
     """Reads some columns of a file that has a header.
 

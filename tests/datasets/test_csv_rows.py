@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hasa_jax import UserError
-from hasa_jax.datasets.csv_rows import named_columns, rows_of
+from hasa_jax.datasets.csv_rows import (
+    columns_of,
+    header_of,
+    named_columns,
+    rows_of,
+)
 
 
 def test_rows_have_the_number_of_their_first_line(tmp_path):
@@ -152,3 +157,24 @@ def test_any_kind_of_file_has_the_same_fields(rows, separator, quoting, ends, en
         path.write_bytes(file.getvalue().encode(encoding))
         found = [fields for _, fields in named_columns(path, ("who", "text"))]
     assert found == [(who, text) for text, _, who in rows]
+
+
+def test_columns_are_those_of_the_rows(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('sep=;\nb; a ;c\n1;"x;\ny";3\n\n4;z;6\n', encoding="utf-8")
+    assert columns_of(path, ["a", "b"]) == ([3, 6], [["x;\ny", "z"], ["1", "4"]])
+    found = [*zip(*named_columns(path, ["a", "b"]), strict=True)]
+    assert found[0] == (3, 6)
+    assert header_of(path) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n", "a,b\n1,2\n3\n", "a,c\n1,2\n", "a,a\n1,2\n"])
+def test_columns_are_refused_as_rows_are(tmp_path, content):
+    path = tmp_path / "a.csv"
+    path.write_text(content, encoding="utf-8")
+    messages = []
+    for read in (columns_of, lambda *given: [*named_columns(*given)]):
+        with pytest.raises(UserError) as caught:
+            read(path, ["a", "b"])
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
