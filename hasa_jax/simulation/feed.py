@@ -162,7 +162,7 @@ def resident(program: Program, trials: Sequence[Trial], layout: Layout) -> Resid
 
 
 def resident_homes(program: Program, trial: Trial, layout: Layout) -> Homes:
-    """Returns the devices that hold a client's data for the whole run.
+    """Returns the devices that hold a client's data in all rounds.
 
     Args:
       program: how many clients a cohort has.

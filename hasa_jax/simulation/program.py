@@ -154,7 +154,7 @@ def make_program(
     if mode == "sliced" and _shares_models(execution.mesh):
         raise UserError(
             f"`mesh` {execution.mesh} shares parameters among devices that run different clients, "
-            "which sliced execution cannot: use `mode` masked, or a `mesh` of model alone"
+            "which sliced execution cannot: use `mode` masked, or a `mesh` with one device along all other axes"
         )
     return Program(
         method=method,

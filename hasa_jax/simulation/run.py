@@ -114,15 +114,7 @@ def run_trials(
     if sizes_in_run is None:
         sizes_in_run = cohorts.sizes_in_run([trial.allocation for trial in trials], num_rounds)
     source = _feed(program, trials, sizes_in_run, num_rounds)
-    evaluation = Evaluation(
-        program=program,
-        views=views(program, reporting.levels),
-        feed=source,
-        trials=trials,
-        sizes_in_run=sizes_in_run,
-        draw=reporting.draw,
-        clients=[chosen_clients(trial, reporting.eval_clients) for trial in trials],
-    )
+    evaluation = _evaluation(program, trials, source, sizes_in_run, reporting)
     ahead = _compile_ahead(evaluation, min(reporting.eval_every, num_rounds), checkpoints)
     states = initial_states(program, [trial.key for trial in trials])
     states = sharding.put(states, places(program, states))
@@ -144,27 +136,9 @@ def run_trials(
         spent["evaluation_compile_seconds"] = took.compile
         spent["programs"] += took.programs
         seconds = {name: seconds[name] + spent[name] / len(trials) for name in seconds}
-        evaluated = [
-            records.records_of(
-                program,
-                trial,
-                found,
-                done,
-                reporting.tail_fraction,
-                seconds,
-                connections,
-                own,
-                budget,
-            )
-            for trial, found, connections, own, budget in zip(
-                trials,
-                results,
-                _connections(program, states, len(trials), reporting.levels),
-                updates,
-                budgets,
-                strict=True,
-            )
-        ]
+        evaluated = _records(
+            evaluation, reporting, budgets, states, results, done, seconds, updates
+        )
         record.append(evaluated)
         _write(evaluated, writers)
         stopping = stop()
@@ -334,6 +308,47 @@ def _evaluate(
         health.check_losses(trial, found, done)
     made = before.programs + timer.programs
     return by_trial, Spent(timer.wall, before.compile + timer.compile, made)
+
+
+def _evaluation(
+    program: Program,
+    trials: Sequence[Trial],
+    source: feed.Feed,
+    sizes_in_run: np.ndarray,
+    reporting: Reporting,
+) -> Evaluation:
+    """Returns what all evaluations of a run have in common."""
+    return Evaluation(
+        program=program,
+        views=views(program, reporting.levels),
+        feed=source,
+        trials=trials,
+        sizes_in_run=sizes_in_run,
+        draw=reporting.draw,
+        clients=[chosen_clients(trial, reporting.eval_clients) for trial in trials],
+    )
+
+
+def _records(
+    evaluation: Evaluation,
+    reporting: Reporting,
+    budgets: Sequence[Mapping[str, Any]],
+    states: ServerState,
+    results: Sequence[Sequence[EvaluationResult]],
+    done: int,
+    seconds: Mapping[str, float],
+    updates: Sequence[Updates],
+) -> list[records.Records]:
+    """Returns the records of one evaluation, for each trial."""
+    program, trials = evaluation.program, evaluation.trials
+    left = _connections(program, states, len(trials), reporting.levels)
+    tail = reporting.tail_fraction
+    return [
+        records.records_of(program, trial, found, done, tail, seconds, connections, own, budget)
+        for trial, found, connections, own, budget in zip(
+            trials, results, left, updates, budgets, strict=True
+        )
+    ]
 
 
 def _connections(
