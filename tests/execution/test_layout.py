@@ -200,3 +200,28 @@ def test_layouts_of_equal_runs_are_equal():
     assert one == other
     assert hash(one) == hash(other)
     assert dataclasses.replace(one, mesh=MeshShape(clients=2)) != one
+
+
+def test_clients_run_on_the_devices_of_their_home():
+    model = small.supernet("mlp")
+    generator = np.random.default_rng(1)
+    sizes = generator.integers(4, 12, size=40)
+    examples = generator.integers(5, 200, size=40)
+    homes = layouts.Homes(np.arange(40) // 20, 2)
+    layout = layout_of(
+        model, sizes, most_examples=200, mesh=MeshShape(clients=4), num_clients=12, lanes=2
+    )
+    for clients in (np.arange(14, 26), np.arange(12), np.arange(0, 36, 3)):
+        cohort = place(layout, clients, sizes[clients], examples[clients], examples, homes)
+        assert small.members(cohort) == clients.tolist()
+        for device, _, own in turns_of(cohort):
+            assert {homes.of[client] for client in own} == {device // 2}
+        assert all(turn for _, _, turn in turns_of(cohort))
+
+
+def test_one_home_is_no_home():
+    sizes, examples = np.full(10, 6), np.arange(10, 20)
+    layout = layout_of(small.supernet("mlp"), sizes, mesh=MeshShape(clients=2))
+    arguments = (layout, np.arange(10), sizes, examples, examples)
+    free, at_home = place(*arguments), place(*arguments, layouts.Homes(np.zeros(10, int), 1))
+    small.assert_trees_equal(free, at_home)

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import hasa_jax as hj
-from hasa_jax.execution.mesh import mesh_of
+from hasa_jax.execution.mesh import MeshShape, mesh_of
 from hasa_jax.simulation import cohorts, feed, held
 from tests.support import small
 
@@ -286,3 +286,38 @@ def test_all_data_is_put_on_the_devices_once():
     (part,) = source.parts([np.array([1, 4])])
     found = source.evaluated(part, cohorts.stack([small.cohort(program, dataset.test, [6] * 6)]))
     assert found.splits == (source.splits["validation"], source.splits["test"])
+
+
+def test_processes_hold_neighbours_with_about_as_many_examples(monkeypatch):
+    monkeypatch.setattr(feed, "holders", lambda mesh: 2)
+    dataset = small.dataset((5, 5, 5, 5, 30, 10))
+    program = small.program(small.supernet("mlp"), dataset.train)
+    homes = feed.homes_by_process(small.trial(program, dataset), MeshShape(clients=4))
+    assert homes.groups == 2
+    assert homes.of.tolist() == [0, 0, 0, 0, 1, 1]
+    assert [own.tolist() for own in feed.held_at(homes, MeshShape(clients=4))] == [
+        *[[0, 1, 2, 3]] * 2,
+        *[[4, 5]] * 2,
+    ]
+
+
+@pytest.mark.parametrize("drawn", [0, 3])
+def test_rounds_of_two_homes_are_the_rounds_of_one(monkeypatch, drawn):
+    """Two groups of devices, as those of two processes, run the same clients."""
+    dataset = small.dataset(EXAMPLES)
+    program = small.program(
+        small.supernet("mlp"),
+        dataset.train,
+        optimizer=SGD,
+        mesh="clients:2",
+        clients_per_round=drawn,
+    )
+    histories = []
+    for groups in (1, 2):
+        monkeypatch.setattr(feed, "holders", lambda mesh, groups=groups: groups)
+        trial = small.trial(program, dataset)
+        reporting = hj.Reporting(eval_every=2)
+        histories += hj.run_trials(program, [trial], num_rounds=4, reporting=reporting)
+    one, two = histories
+    small.assert_trees_close(one.state.params, two.state.params, atol=1e-6)
+    assert [r["accuracy"] for r in one.metrics] == [r["accuracy"] for r in two.metrics]
