@@ -18,7 +18,7 @@ from hasa_jax.datasets.arrays import (
     targets_of,
 )
 from hasa_jax.datasets.mapped import Mapped
-from hasa_jax.datasets.splits import SPLITS, check_clients, marks_of
+from hasa_jax.datasets.splits import SPLITS, check_clients, counts_of_marks, marks_of
 
 _ALL = "of all"
 
@@ -55,24 +55,25 @@ def from_flat(
         # Client by client, a message names the client.
         shape = (len(inputs), *inputs.shape[1:2])
         known = np.zeros(shape, np.float32) if isinstance(inputs, Mapped) else inputs
-        parts = np.split(order, np.cumsum(counts)[:-1])
+        every = np.arange(len(owners)) if order is None else order
+        parts = np.split(every, np.cumsum(counts)[:-1])
         from_arrays(
             {name: (known[own], targets[own]) for name, own in zip(names, parts, strict=True)}, key
         )
         raise
 
 
-def _order(owners: np.ndarray) -> np.ndarray:
-    """Returns the examples client by client, each client's in their order `[D]`."""
+def _order(owners: np.ndarray) -> np.ndarray | None:
+    """Returns the examples client by client, each client's in their order `[D]`; None if as now."""
     if (owners[1:] >= owners[:-1]).all():
-        return np.arange(len(owners))
+        return None
     return np.argsort(owners, kind="stable")
 
 
 def _at_once(
     names: Sequence[str],
     counts: np.ndarray,
-    order: np.ndarray,
+    order: np.ndarray | None,
     inputs: np.ndarray | Mapped,
     targets: np.ndarray,
     key: jax.Array,
@@ -86,9 +87,9 @@ def _at_once(
     num_classes = int(read.max(initial=-1)) + 1
     check_number_of_classes(_ALL, num_classes, read.size, read.ndim)
     marks = marks_of(counts, key)
-    owners = np.repeat(np.arange(len(counts)), counts)
+    numbers = counts_of_marks(marks, counts)
     train, validation, test = (
-        _chosen(inputs, read, order[marks == part], owners[marks == part], len(names), num_classes)
+        _chosen(inputs, read, _positions(marks == part, order), numbers[part], num_classes)
         for part in range(len(SPLITS))
     )
     every = len(names)
@@ -96,21 +97,24 @@ def _at_once(
     return FederatedDataset(train, validation, test, tuple(names), notes=notes_of(columns, others))
 
 
+def _positions(of_split: np.ndarray, order: np.ndarray | None) -> np.ndarray:
+    """Returns the examples of a split, client by client."""
+    return np.flatnonzero(of_split) if order is None else order[of_split]
+
+
 def _chosen(
     inputs: np.ndarray | Mapped,
     targets: np.ndarray,
     indices: np.ndarray,
-    owners: np.ndarray,
-    num_clients: int,
+    counts: np.ndarray,
     num_classes: int,
 ) -> ClientData:
     """Returns the examples of one split; inputs that stay in their file are not read."""
     chosen = inputs.chosen(indices) if isinstance(inputs, Mapped) else inputs[indices]
-    ends = np.cumsum(np.bincount(owners, minlength=num_clients))
     return ClientData(
         # What data need of an array, `Mapped` has.
         inputs=cast("np.ndarray", chosen),
         targets=targets[indices],
-        offsets=np.concatenate([[0], ends]).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
         num_classes=num_classes,
     )

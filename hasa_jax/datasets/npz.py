@@ -87,7 +87,9 @@ def _clients(
     # Neighbours are often of one client, so only the first of them is looked at.
     first = np.concatenate([[True], clients[1:] != clients[:-1]])[: len(clients)]
     raw, of_first = np.unique(clients[first], return_inverse=True)
-    own = np.repeat(of_first, np.diff(np.append(np.flatnonzero(first), len(clients))))
+    own = np.repeat(
+        of_first.astype(np.int32), np.diff(np.append(np.flatnonzero(first), len(clients)))
+    )
     if raw.dtype.kind in "iu":
         return own, list(map(str, raw.tolist())), ()
     try:
@@ -142,7 +144,8 @@ def _mapped(path: pathlib.Path, stream: BinaryIO, inputs: Member) -> Mapped | No
     if source is None:
         return None
     checksum = f"{inputs.info.CRC:08x} {inputs.dtype.str} {inputs.shape}"
-    return Mapped(source, np.arange(len(source)), shown(path), checksum)
+    kind = np.int32 if len(source) < 2**31 else np.int64
+    return Mapped(source, np.arange(len(source), dtype=kind), shown(path), checksum)
 
 
 def _check(path: pathlib.Path, members: Mapping[str, Member], *, mapped: bool) -> None:

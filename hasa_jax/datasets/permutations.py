@@ -31,7 +31,9 @@ _BUMPS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
 _ROUNDS = 10
 
 
-def permutations(counts: np.ndarray, key: jax.Array, stream: keys.Stream) -> np.ndarray:
+def permutations(
+    counts: np.ndarray, key: jax.Array, stream: keys.Stream
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Permutes every client's examples with the generator at the client's address.
 
     Client i gets `keys.generator(keys.address(key, stream, client=i)).permutation(counts[i])`.
@@ -41,29 +43,35 @@ def permutations(counts: np.ndarray, key: jax.Array, stream: keys.Stream) -> np.
       key: root key of the run; it is not consumed.
       stream: what the permutations are for.
 
-    Returns:
-      The permutations of all clients, one after the other `[D]`, int64.
+    Yields:
+      Some clients, and their permutations, one after the other, int64; then the next ones.
     """
     counts = np.asarray(counts, np.int64)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    found = np.empty(starts[-1], np.int64)
     if len(counts) < _FEW:
-        for client, count in enumerate(counts.tolist()):
-            own = keys.generator(keys.address(key, stream, client=client))
-            found[starts[client] : starts[client + 1]] = own.permutation(count)
-        return found
+        own = [
+            keys.generator(keys.address(key, stream, client=client)).permutation(count)
+            for client, count in enumerate(counts.tolist())
+        ]
+        yield slice(0, len(counts)), np.concatenate([np.zeros(0, np.int64), *own])
+        return
     known = _is_known()
     for first, words in _words_of_clients(key, stream, len(counts)):
-        own = counts[first : first + len(words)]
-        at_once = (own <= _LONGEST) & known
-        done = at_once.copy()
-        if at_once.any():
-            places = np.flatnonzero(at_once)
-            values, done[places] = _permuted(own[places], words[places])
-            found[_members(starts[first + places], own[places])] = values
-        for position in np.flatnonzero(~done).tolist():
-            start, count = starts[first + position], own[position]
-            found[start : start + count] = _generator(words[position]).permutation(count)
+        clients = slice(first, first + len(words))
+        yield clients, _permuted_block(counts[clients], words, known)
+
+
+def _permuted_block(counts: np.ndarray, words: np.ndarray, known: bool) -> np.ndarray:
+    """Permutes the examples of clients with the words of their keys, one after the other."""
+    starts = np.cumsum(counts) - counts
+    found = np.empty(counts.sum(), np.int64)
+    done = (counts <= _LONGEST) & known
+    places = np.flatnonzero(done)
+    if places.size:
+        values, done[places] = _permuted(counts[places], words[places])
+        found[_members(starts[places], counts[places])] = values
+    for position in np.flatnonzero(~done).tolist():
+        start, count = starts[position], int(counts[position])
+        found[start : start + count] = _generator(words[position]).permutation(count)
     return found
 
 

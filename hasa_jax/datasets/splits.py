@@ -148,12 +148,29 @@ def marks_of(counts: np.ndarray, key: jax.Array, *, test: bool = True) -> np.nda
     counts = np.asarray(counts, np.int64)
     # Python and NumPy both round half to even.
     held = np.maximum(1, np.rint(0.1 * counts)).astype(np.int64)
-    order = permutations(counts, key, keys.Stream.SPLIT)
-    starts = np.repeat(np.cumsum(counts) - counts, counts)
-    rank, limit = np.arange(len(order)) - starts, np.repeat(held, counts)
-    found = np.zeros(len(order), np.int8)
-    found[starts + order] = np.where(rank < limit, 1, np.where(test & (rank < 2 * limit), 2, 0))
-    return found
+    found = []
+    for clients, order in permutations(counts, key, keys.Stream.SPLIT):
+        own = counts[clients]
+        starts = np.repeat(np.cumsum(own) - own, own)
+        rank, limit = np.arange(len(order)) - starts, np.repeat(held[clients], own)
+        marks = np.zeros(len(order), np.int8)
+        marks[starts + order] = np.where(rank < limit, 1, np.where(test & (rank < 2 * limit), 2, 0))
+        found.append(marks)
+    return np.concatenate(found)
+
+
+def counts_of_marks(marks: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """Counts the examples of each split.
+
+    Args:
+      marks: from `marks_of` `[D]`.
+      counts: examples of each client `[N]`, at least one.
+
+    Returns:
+      Examples of each client `[N]`, for each of `SPLITS`.
+    """
+    starts = np.cumsum(counts) - counts
+    return [np.add.reduceat(marks == part, starts, dtype=np.int64) for part in range(len(SPLITS))]
 
 
 def generators_of_clients(

@@ -15,7 +15,7 @@ from hasa_jax.datasets.partition import PARTITIONS
 from hasa_jax.datasets.partition.labels import Labels
 from hasa_jax.datasets.partition.matched import matched
 from hasa_jax.datasets.pool import Pool
-from hasa_jax.datasets.splits import SPLITS, marks_of
+from hasa_jax.datasets.splits import SPLITS, counts_of_marks, marks_of
 
 _MATCHED, _SHARES = 10**6, 10**6 + 1  # Client numbers in the key addresses that clients share.
 
@@ -71,9 +71,7 @@ def assign(
     own, owners = train[np.concatenate(parts)], np.repeat(np.arange(len(parts)), counts)
     marks = marks_of(counts, key, test=not test.size)
     found = [own[marks == part] for part in range(len(SPLITS))]
-    numbers = [
-        np.bincount(owners[marks == part], minlength=len(parts)) for part in range(len(SPLITS))
-    ]
+    numbers = counts_of_marks(marks, counts)
     if not test.size:
         return Assigned(tuple(found), tuple(numbers))
     if test.size < len(parts):
