@@ -550,12 +550,12 @@ class ExecutionConfig:
     )
     coordinator: str = knob(
         "",
-        "Address of process 0, HOST:PORT, where several processes run together; auto where SLURM, "
+        "Address of process 0, HOST:PORT, where several processes share a run; auto where SLURM, "
         "Open MPI, GKE or a TPU says it. By default there is one process.",
         decides=False,
     )
     num_processes: int = knob(
-        0, "Processes that run together; 0 where `coordinator` is auto.", least=0, decides=False
+        0, "Processes that share the run; 0 where `coordinator` is auto.", least=0, decides=False
     )
     process_id: int | None = knob(
         None,

@@ -33,7 +33,7 @@ _NOISE = re.compile(rf"^\[Gloo\] Rank|coordination_service|{_FATAL}")
 
 @dataclasses.dataclass
 class Session:
-    """What this process knows of the processes that run together.
+    """What this process knows of the processes that share its run.
 
     Attributes:
       where: address of process 0, for messages.

@@ -35,7 +35,7 @@ def exit_status(number: int) -> int:
 class StopRequest:
     """Whether a run is asked to stop; calling it says so.
 
-    Processes that run together call it at the same places, and stop together if one is asked.
+    Processes that share a run call it at the same places, and all of them stop if one is asked.
 
     Attributes:
       number: the signal; 0 for none.

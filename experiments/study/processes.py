@@ -1,7 +1,7 @@
-"""Several processes that run together, by JAX's own runtime: how they join, and how they end.
+"""Several processes that share a run, by JAX's own runtime: how they join, and how they end.
 
-A process that is lost ends all others (`aborts`). A process that ends with an error tells the
-others, which end with its status; who says it first prints it.
+A process that is lost ends all others (`aborts`). A process that ends with an error says
+so to the others, which end with its status; who says it first prints it.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def agree(config: RunConfig) -> None:
 
 
 def leave(session: Session, line: str, status: int) -> int:
-    """Tells the other processes that this one ends with an error; who says it first prints it.
+    """Says to the other processes that this one ends with an error; who is first prints it.
 
     Args:
       session: of this process.
@@ -205,7 +205,7 @@ def _check(wanted: ExecutionConfig) -> None:
         for name, value in (("num_processes", number or None), ("process_id", process)):
             if value is not None:
                 raise UserError(
-                    f"`{name}={value}` is for processes that run together: give `coordinator`, too"
+                    f"`{name}={value}` is for processes that share a run: give `coordinator`, too"
                 )
         return
     if where != AUTO:
@@ -268,7 +268,7 @@ def _ended(milliseconds: int) -> dict[str, Any] | None:
 
 
 def _wait_for_others() -> None:
-    """Lets the processes end together: the others need process 0 to hear of it."""
+    """Lets all processes end at once: the others need process 0 to hear of it."""
     with contextlib.suppress(jax.errors.JaxRuntimeError, AttributeError):
         _runtime().client.wait_at_barrier(_LEAVING, _LEAVING_SECONDS * 1000)
     if _runtime().process_id == 0:

@@ -1,6 +1,6 @@
 """The folder of a run: refused if it holds another run, grown by arms, kept for one run.
 
-Of several processes that run together, the first one reads and writes it; the others do as it does.
+Of several processes that share a run, the first one reads and writes it; the others do as it does.
 """
 
 from __future__ import annotations

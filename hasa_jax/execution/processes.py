@@ -20,7 +20,7 @@ class FirstFailed(UserError):
 
 
 def number() -> int:
-    """Returns how many processes run together; this alone starts nothing."""
+    """Returns how many processes share the run; asking starts no backend in a single one."""
     return jax.process_count() if jax.distributed.is_initialized() else 1
 
 
@@ -30,7 +30,7 @@ def is_first() -> bool:
 
 
 def from_first(act: Callable[[], Any]) -> Any:
-    """Lets the first process do something, and tells all others what came of it.
+    """Lets the first process do something, and gives what came of it to all others.
 
     Args:
       act: reads or writes files; called in the first process only.

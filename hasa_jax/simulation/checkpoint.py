@@ -6,7 +6,7 @@ found, and the checkpoint before it is used. The records of the run are in one f
 which only grows; a checkpoint names the length and the SHA-256 of its part. Only this module
 imports orbax.
 
-Several processes write the arrays of a checkpoint together, to one folder that all of them see.
+Several processes write their arrays of a checkpoint to one folder, which all of them see.
 The first one does everything else: sums, records, names of what is damaged.
 """
 

@@ -541,7 +541,7 @@ FOLDERS = {
     ),
     "process of no run": (
         *train("--process_id=1"),
-        "--process_id=1 is for processes that run together: give --coordinator, too",
+        "--process_id=1 is for processes that share a run: give --coordinator, too",
     ),
     "run.json cut off": (
         "train",

@@ -1,4 +1,4 @@
-"""Processes that run together: how they join, and how all of them end when one does."""
+"""Processes that share a run: how they join, and how all of them end when one does."""
 
 import shutil
 import signal
@@ -22,8 +22,8 @@ RUN = [*VECTORS, "--policy=hasa", "--mesh=auto", "--host_devices=1"]
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"process_id": 1}, "`process_id=1` is for processes that run together"),
-        ({"num_processes": 2}, "`num_processes=2` is for processes that run together"),
+        ({"process_id": 1}, "`process_id=1` is for processes that share a run"),
+        ({"num_processes": 2}, "`num_processes=2` is for processes that share a run"),
         ({"coordinator": "here"}, "`coordinator=here` is no address"),
         ({"coordinator": "here:port"}, "is no address: write HOST:PORT"),
         ({"coordinator": ":80"}, "is no address"),
@@ -116,22 +116,11 @@ def test_an_error_of_all_is_printed_by_the_first_process(tmp_path):
 @pytest.mark.slow
 def test_an_error_of_another_process_names_it_and_ends_all(tmp_path):
     """Its flags are others, or a file is missing there only."""
-    generator = np.random.default_rng(0)
-    arrays = {
-        "x": generator.normal(size=(40, 4)),
-        "y": np.arange(40) % 2,
-        "client": np.arange(40) // 9,
-    }
-    np.savez(
-        tmp_path / "own.npz",
-        **{n: a.astype(np.float32 if n == "x" else int) for n, a in arrays.items()},
-    )
-    data = [
-        "--dataset=npz",
-        f"--data_path={tmp_path / 'own.npz'}",
-        "--model=mlp",
-        "--host_devices=1",
-    ]
+    example = np.arange(40)
+    path = tmp_path / "own.npz"
+    inputs = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    np.savez(path, inputs=inputs, targets=example % 2, clients=example // 9)
+    data = ["--dataset=npz", f"--data_path={path}", "--model=mlp", "--host_devices=1"]
     for flag, message in (
         ("--seed=1", "--seed is 1 here and 0 in process 0"),
         ("--data_path=missing.npz", "missing.npz"),
