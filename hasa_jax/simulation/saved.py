@@ -10,6 +10,7 @@ from typing import Any
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.paths import path_of, shown
+from hasa_jax.execution import processes
 from hasa_jax.simulation.entries import check_files
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
@@ -32,6 +33,8 @@ def save_run(
 ) -> pathlib.Path:
     """Writes the records of a run as CSV files, and what is known of it as `RUN_FILE`.
 
+    Several processes that share a run call it all; the first one writes.
+
     Args:
       folder: where they go; made if it is not there.
       program: what was run.
@@ -49,14 +52,25 @@ def save_run(
         results already, or links in their place; or if it cannot be written.
     """
     path = path_of(folder)
+    content = description(program, trial, num_rounds, reporting, settings)
+    front = labels_of(program, trial)
+    processes.from_first(lambda: _write(path, front, records, content))
+    return path
+
+
+def _write(
+    path: pathlib.Path,
+    front: Mapping[str, Any],
+    records: Mapping[str, Sequence[Mapping[str, Any]]],
+    content: Mapping[str, Any],
+) -> None:
+    """Writes the files, or refuses a folder that has some of them."""
     names = (RUN_FILE, *(f"{table}.csv" for table in TABLES))
     temporary = path / f"{RUN_FILE}.new"
     check_files(path, (*names, *(f"{table}.csv.partial" for table in TABLES)), "folder")
     check_files(path, (temporary.name,), "folder")
     if there := [name for name in names if (path / name).exists()]:
         raise UserError(f"{shown(path)} has a {there[0]} already: name another `folder`")
-    content = description(program, trial, num_rounds, reporting, settings)
-    front = labels_of(program, trial)
     files = CsvWriter(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -71,4 +85,3 @@ def save_run(
         ) from None
     finally:
         files.close()
-    return path

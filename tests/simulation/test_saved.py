@@ -45,6 +45,8 @@ def test_run_json_has_what_is_known(folder):
         "local_epochs": 1,
         "batch_size": 8,
         "clients_per_round": 3,
+        "sampling": "uniform",
+        "candidates": 0,
         "drop_nonfinite": False,
     }
     budget = {"budget": 0.5, "budget_unit": "width", "w_min": 0.2, "w_max": 0.8}
