@@ -357,13 +357,15 @@ def _going_on(folder: pathlib.Path, run: Manifest) -> dict[str, list[Any]]:
     )
     if there and there != here:
         say(
-            f"this run began on other devices ({_devices(there)}; {_devices(here)} here), where "
-            "sums are in another order: results agree to rounding, not to the bit"
+            f"this run began on other devices ({_differing(there, here)}; here "
+            f"{_differing(here, there)}), where sums are in another order: results agree to "
+            "rounding, not to the bit"
         )
         execution.append(there)
     return {"code": code, "execution": execution}
 
 
-def _devices(execution: Mapping[str, Any]) -> str:
-    """Writes what a run was or is executed on."""
-    return ", ".join(f"{name} {value}" for name, value in execution.items())
+def _differing(execution: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Writes on what a run is executed, where that is not so in another one."""
+    own = [n for n in execution if n not in other or execution[n] != other[n]]
+    return ", ".join(f"{name} {execution[name]}" for name in own) or "nothing known of it"

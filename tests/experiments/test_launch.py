@@ -201,7 +201,7 @@ def test_an_array_with_gaps_is_refused(stand_ins):
 
 @pytest.mark.parametrize(
     ("status", "again"),
-    [(0, []), (143, ["scontrol requeue 901"]), (75, ["scontrol requeue 901"]), (2, [])],
+    [(0, []), (2, []), *((ends, ["scontrol requeue 901"]) for ends in (75, 137, 143))],
 )
 def test_a_run_over_nodes_finds_its_processes_and_is_queued_again(status, again, stand_ins):
     environment = ends_with(stand_ins, status) | {"SLURM_JOB_ID": "901", "SLURM_CPUS_PER_TASK": "8"}

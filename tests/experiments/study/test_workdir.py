@@ -298,9 +298,8 @@ def test_other_devices_are_recorded_and_reported_once_there_are_checkpoints(fold
     other = dataclasses.replace(run_of(), execution=now)
     _, run = workdir.open_workdir(str(folder), other)
     assert capsys.readouterr().out == (
-        "this run began on other devices (backend cpu, devices 1, client_block 1; backend cpu, "
-        "devices 2, client_block 1, processes 4 here), where sums are in another order: results "
-        "agree to rounding, not to the bit\n"
+        "this run began on other devices (devices 1; here devices 2, processes 4), where sums are "
+        "in another order: results agree to rounding, not to the bit\n"
     )
     (began,) = run.began_on
     assert began == {"backend": "cpu", "devices": 1, "client_block": 1}
