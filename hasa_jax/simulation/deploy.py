@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from hasa_jax.base import ClientData, Params, PyTree, ServerState
 from hasa_jax.client.batches import mixed_batches
 from hasa_jax.client.calibration import calibrate
+from hasa_jax.datasets.mapped import Mapped
 from hasa_jax.execution.broadcast import broadcast_to
 from hasa_jax.execution.layout import Bucket, Slot
 from hasa_jax.execution.subnets import masked_subnet, sliced_subnet
@@ -41,7 +43,7 @@ def deploy(
     """
     model = program.model
     shape = program.extraction.shape(model, size)
-    params = _params(program, shape, jnp.int32(client), state, train)
+    params = _params(program, shape, jnp.int32(client), state, _in_memory(train))
     if program.extraction.mask is not None:
         return model.module(model.groups, model.num_exits, 1.0), params
     depths: dict[Any, Any] = flax.traverse_util.flatten_dict(model.depths)
@@ -69,7 +71,14 @@ def deployed_moments(
     if not program.model.moments:
         return {}
     shape = program.extraction.shape(program.model, size)
-    return _moments(program, shape, jnp.int32(client), state, train)
+    return _moments(program, shape, jnp.int32(client), state, _in_memory(train))
+
+
+def _in_memory(train: ClientData) -> ClientData:
+    """Reads inputs that stay in their file."""
+    if isinstance(train.inputs, Mapped):
+        return dataclasses.replace(train, inputs=np.asarray(train.inputs))
+    return train
 
 
 @functools.partial(jax.jit, static_argnames=("program", "shape"))
