@@ -5,7 +5,7 @@ import pytest
 
 from tests.support import processes
 
-KINDS = ("lstm", "transformer", "resnet18 static")
+KINDS = ("lstm", "transformer", "resnet18")
 
 
 def trained(tmp_path, kind, mode, devices, meshes, count=1):
