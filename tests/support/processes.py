@@ -27,19 +27,22 @@ class Together:
       number: how many processes.
       *arguments: of all of them.
       own: further arguments of some, by their number.
+      scheduler: variables that a scheduler sets, by the number of the process, where it says which
+        process is which.
     """
 
-    def __init__(self, module, number, *arguments, own=None):
+    def __init__(self, module, number, *arguments, own=None, scheduler=None):
         where = f"--coordinator=127.0.0.1:{free_port()}"
         self.processes = []
         for process in range(number):
             flags = [where, f"--num_processes={number}", f"--process_id={process}"]
+            flags = flags if scheduler is None else ["--coordinator=auto"]
             flags += [*map(str, arguments), *(own or {}).get(process, [])]
             self.processes.append(
                 subprocess.Popen(
                     [sys.executable, "-m", module, *flags],
                     cwd=ROOT,
-                    env=environment_of(),
+                    env=environment_of() | (scheduler(process) if scheduler else {}),
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
@@ -69,7 +72,7 @@ class Together:
         return done
 
 
-def run_together(module, number, *arguments, own=None):
+def run_together(module, number, *arguments, own=None, scheduler=None):
     """Runs processes to their end."""
-    with Together(module, number, *arguments, own=own) as processes:
+    with Together(module, number, *arguments, own=own, scheduler=scheduler) as processes:
         return processes.wait()

@@ -205,6 +205,42 @@ def test_sigterm_of_one_stops_all_with_a_checkpoint_that_one_process_goes_on_fro
         assert_close(arrays_of(folder), arrays_of(alone))
 
 
+def slurm(process):
+    return {
+        "SLURM_JOB_ID": "901",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_NUM_NODES": "1",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(process),
+        "SLURM_LOCALID": str(process),
+    }
+
+
+def open_mpi(process):
+    return {
+        "OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://127.0.0.1:34911",
+        "OMPI_COMM_WORLD_SIZE": "2",
+        "OMPI_COMM_WORLD_RANK": str(process),
+        "OMPI_COMM_WORLD_LOCAL_RANK": str(process),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", [slurm, open_mpi])
+def test_a_scheduler_says_which_process_is_which(scheduler, tmp_path):
+    port = str(free_port())
+    done = run_together(
+        "experiments.train",
+        2,
+        *RUN,
+        f"--workdir={tmp_path / 'w'}",
+        scheduler=lambda process: {**scheduler(process), "JAX_COORDINATOR_PORT": port},
+    )
+    assert [(each.returncode, each.stderr) for each in done] == [(0, "")] * 2
+    assert done[0].stdout.endswith(f"results: {tmp_path / 'w'}\n")
+    assert done[1].stdout == ""
+
+
 @pytest.mark.slow
 def test_sigkill_of_the_first_process_ends_the_others(tmp_path):
     workdir = tmp_path / "w"
