@@ -87,7 +87,9 @@ def test_a_file_larger_than_the_memory_is_refused(tmp_path):
     with open(tmp_path / "file", "wb") as file:
         file.truncate(2**43)
     for name in OF_FILES:
-        with pytest.raises(UserError, match=r"needs 8192.0 GiB of memory, but"):
+        # Inputs of an npz file may stay in it.
+        expected = "is not an npz file" if name == "npz" else "needs 8192.0 GiB of memory, but"
+        with pytest.raises(UserError, match=expected):
             DATASETS[name](KEY, data_path=tmp_path / "file")
 
 
