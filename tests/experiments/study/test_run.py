@@ -86,7 +86,8 @@ def test_a_workdir_holds_what_it_should(compared):
     assert min(shares.values()) > 0.3
     assert manifest["execution"] == {
         "backend": "cpu",
-        "devices": 1,
+        "processes": 1,
+        "mesh": "seeds:1,clients:1,model:1",
         "client_block": 1,
         "modes": {f"hasa:{name}": "masked" for name in ("uniform", "hasa", "inverse_hasa")},
         "quick": {f"hasa:{name}": True for name in ("uniform", "hasa", "inverse_hasa")},
