@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _MOST = 3
 
 _MAY_CHANGE = re.compile(
-    r"^[+.]|^-[.\d]|^0.|^\d.*[^\d\n]|^ | $|  |[^\S \n]", re.ASCII | re.MULTILINE
+    r"^[+.]|^-[.\d]|^0.|^\d.*[^\d\n]|^ | $|  |[^\S \n]|[\x1c-\x1f]", re.ASCII | re.MULTILINE
 )
 """Finds, in lines of ASCII, names that may have another spelling, in numbers or by spaces."""
 

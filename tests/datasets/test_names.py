@@ -3,10 +3,11 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hasa_jax import UserError
+from hasa_jax.datasets import names as reader
 from hasa_jax.datasets.names import joined_note, number_of, plain_name, spellings
 
 
@@ -64,3 +65,43 @@ def test_spellings_do_not_depend_on_order_or_form(found):
     for name in found:
         assert one[name] == other[unicodedata.normalize("NFD", name)]
         assert spellings([one[name]])[one[name]] == one[name]
+
+
+SPELLED = st.text(alphabet="01.e+- ab\n\t\x1c\u00e9\u200b", max_size=5)
+
+
+@given(st.lists(SPELLED, max_size=6, unique=True))
+@settings(max_examples=400)
+def test_names_that_need_no_look_are_spelled_as_they_are(texts):
+    """Many names are looked at in one piece; that changes no spelling."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reader, "are_spelled_once", lambda given: False)
+        expected = reader.spellings(texts)
+    assert reader.spellings(texts) == expected
+    assert reader.joined_note(reader.spellings(texts), "clients") == reader.joined_note(
+        expected, "clients"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "sure"),
+    [
+        (["client 0", "client 1", "a_b"], True),
+        (["0", "7", "12", "305"], True),
+        (["07", "7"], False),
+        (["7", "7.0"], False),
+        (["1e3"], False),
+        (["+5"], False),
+        (["-5"], False),
+        (["-a", "a-1"], True),
+        ([" a"], False),
+        (["a  b"], False),
+        (["a\tb"], False),
+        (["a\nb"], False),
+        (["caf\u00e9"], False),
+        ([""], True),
+        (["a\x1fb"], False),
+    ],
+)
+def test_which_names_need_no_look(given, sure):
+    assert reader.are_spelled_once(given) == sure
