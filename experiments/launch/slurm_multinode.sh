@@ -9,7 +9,8 @@
 # JAX gives a task the GPU of its number on the node. After SIGTERM, two minutes before the time is
 # up, all processes leave a checkpoint and exit with 143. If one of them is lost, the others exit
 # with 75, and srun with the highest status, which is 137 of a process that was killed. In all these
-# cases the job is queued again, and the same command goes on.
+# cases the job is queued again, after lost processes ten times at most, and the same command goes
+# on.
 #SBATCH --job-name=hasa
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -32,7 +33,13 @@ shift
 status=0
 srun --kill-on-bad-exit=0 --wait=300 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
   "${PYTHON:-python}" -m "experiments.$script" --coordinator=auto "$@" || status=$?
-if ((status == 143 || status == 137 || status == 75)); then
+again=$((status == 143))
+# A process that is killed again and again, as for memory, must not be queued for ever.
+if ((status == 137 || status == 75)); then
+  again=$((${SLURM_RESTART_COUNT:-0} < 10))
+  ((again)) || echo "error: a process was lost in each of 10 starts: see to it" >&2
+fi
+if ((again)); then
   scontrol requeue "$SLURM_JOB_ID" ||
     echo "error: SLURM does not queue this job again: submit the same command" >&2
 fi

@@ -45,8 +45,10 @@ class StopRequest:
 
     def __call__(self) -> bool:
         """Returns whether there was a request, to this process or another one."""
-        self.number = processes.largest(self.number)
-        return self.number != 0
+        # A signal may come while processes wait for each other: it counts at the next call.
+        if found := processes.largest(self.number):
+            self.number = found
+        return found != 0
 
 
 @contextlib.contextmanager

@@ -202,7 +202,10 @@ def _check(wanted: ExecutionConfig) -> None:
     """Refuses flags that contradict each other, and addresses that are none."""
     where, number, process = wanted.coordinator, wanted.num_processes, wanted.process_id
     if not where:
-        for name, value in (("num_processes", number or None), ("process_id", process)):
+        seconds = wanted.join_seconds
+        usual = seconds == ExecutionConfig.join_seconds
+        found = {"num_processes": number or None, "process_id": process}
+        for name, value in {**found, "join_seconds": None if usual else seconds}.items():
             if value is not None:
                 raise UserError(
                     f"`{name}={value}` is for processes that share a run: give `coordinator`, too"

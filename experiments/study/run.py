@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import pathlib
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
@@ -36,6 +37,7 @@ from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.records import updates_in
 from hasa_jax.simulation.run import run_trials
+from hasa_jax.simulation.sampling import AVAILABILITY
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.views import chosen_clients
 from hasa_jax.simulation.writers import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer, say
@@ -76,12 +78,14 @@ class Group:
       datasets: data set of each seed.
       programs: what runs, by arm; arms of one method share it if they run in one mode.
       trials: run of each seed, by arm.
+      hashes: hash of the data of each seed.
     """
 
     seeds: tuple[int, ...]
     datasets: list[FederatedDataset]
     programs: Mapping[Arm, Program]
     trials: Mapping[Arm, list[Trial]]
+    hashes: Mapping[str, str]
 
     def sizes_in_run(self, arm: Arm, num_rounds: int) -> np.ndarray:
         """Returns the sizes that an arm's program must run, with repeats.
@@ -152,6 +156,9 @@ def run_study(study: Study) -> pathlib.Path:
     refuse_unused(config, study.given, study.arms)
     tables.choose_arm([results.Arm(*arm) for arm in study.arms], config.comparison.reference)
     group = _prepared(study, study.groups[0], None)
+    for own in group.programs.values():
+        for seeds in study.groups:
+            own.mesh(len(seeds))
     clients = group.datasets[0].client_names
     for field, numbers in named_numbers(config.allocation, clients).items():
         say(echo(field, numbers))
@@ -185,7 +192,7 @@ def run_study(study: Study) -> pathlib.Path:
                 group = _prepared(study, seeds, group)
                 run = dataclasses.replace(
                     run,
-                    data_sha256={**run.data_sha256, **_hashes(group)},
+                    data_sha256={**run.data_sha256, **group.hashes},
                     data_notes={**run.data_notes, **_notes(group)},
                     baseline={**run.baseline, **_baselines(study, group)},
                 )
@@ -222,8 +229,8 @@ def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> G
     for note in dict.fromkeys(note for data in datasets for note in data.notes):
         if note not in known:
             say(one_line(f"data: {note}"))
-    shape = _shape(datasets)
-    if previous and _shape(previous.datasets) == shape:
+    shape = _shape(datasets, config)
+    if previous and _shape(previous.datasets, config) == shape:
         programs = previous.programs
     else:
         refuse_unused_of_model(model_name(config.model, datasets[0]), study.given)
@@ -241,7 +248,34 @@ def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> G
         ]
         for arm in study.arms
     }
-    return Group(seeds, datasets, programs, trials)
+    return Group(seeds, datasets, programs, trials, _agreed(seeds, datasets, trials))
+
+
+def _agreed(
+    seeds: Sequence[int],
+    datasets: Sequence[FederatedDataset],
+    trials: Mapping[Arm, Sequence[Trial]],
+) -> dict[str, str]:
+    """Returns the hash of the data of every seed.
+
+    Raises:
+      UserError: if this process has other data, or other sizes of the clients, than the first.
+    """
+    hashes = {str(s): fingerprint(data) for s, data in zip(seeds, datasets, strict=True)}
+    sizes = hashlib.sha256()
+    for own in trials.values():
+        for trial in own:
+            sizes.update(np.ascontiguousarray(trial.allocation.sizes).tobytes())
+    here = {**hashes, "sizes": sizes.hexdigest()}
+    first = processes.from_first(lambda: here)
+    for what, digest in here.items():
+        if digest != first[what]:
+            shown = "sizes of clients" if what == "sizes" else f"data (seed {what})"
+            raise UserError(
+                f"this process has other {shown} than process 0: give all processes the same "
+                "files (`data_path`, `data_dir`, `score_path` and files of numbers by client)"
+            )
+    return hashes
 
 
 def _as_begun(programs: Mapping[Arm, Program], begun: Mapping[str, float]) -> dict[Arm, Program]:
@@ -254,19 +288,27 @@ def _as_begun(programs: Mapping[Arm, Program], begun: Mapping[str, float]) -> di
     return {arm: changed.get(p, p) for arm, p in programs.items()}
 
 
-def _shape(datasets: Sequence[FederatedDataset]) -> tuple[int, int, tuple[int, ...]]:
-    """Returns what a model must fit: classes, tokens, and the shape of an example.
+def _shape(datasets: Sequence[FederatedDataset], config: RunConfig) -> tuple[Any, ...]:
+    """Returns what a program must fit: classes, tokens, the shape of an example.
+
+    With traces, which name clients, it is their names, too.
 
     Raises:
       UserError: if data sets that share a program differ in it.
     """
     shapes = {
-        (data.train.num_classes, data.num_tokens, data.train.inputs.shape[1:]) for data in datasets
+        (
+            data.train.num_classes,
+            data.num_tokens,
+            data.train.inputs.shape[1:],
+            data.client_names if config.training.sampling == AVAILABILITY else (),
+        )
+        for data in datasets
     }
     if len(shapes) > 1:
         raise UserError(
-            "the data of these seeds differ in classes, tokens or shape, so they cannot share a "
-            "program: run with `seeds_per_program=1`"
+            "the data of these seeds differ in classes, tokens, shape, or clients that traces "
+            "name, so they cannot share a program: run with `seeds_per_program=1`"
         )
     return shapes.pop()
 
@@ -291,7 +333,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
         script=study.script,
         # The model follows the data where the user names none; run.json says which it is.
         config=manifest.recorded(with_fields(study.config, {"model": model})),
-        data_sha256=_hashes(group),
+        data_sha256=group.hashes,
         data_notes=_notes(group),
         baseline=_baselines(study, group),
         by_client=named_numbers(study.config.allocation, group.datasets[0].client_names),
@@ -319,14 +361,6 @@ def _parts(study: Study, group: Group, name: str) -> dict[str, Any]:
     options = {described(program.extraction) for program in own}
     shared = {"extraction_options": options.pop()} if len(options) == 1 else {}
     return {**describe(study.config, name, group.datasets[0]), **shared}
-
-
-def _hashes(group: Group) -> dict[str, str]:
-    """Returns the hash of the data of every seed."""
-    seeds = zip(group.seeds, group.datasets, strict=True)
-    return processes.from_first(
-        lambda: {str(seed): fingerprint(dataset) for seed, dataset in seeds}
-    )
 
 
 def _baselines(study: Study, group: Group) -> dict[str, dict[str, float]]:

@@ -117,7 +117,8 @@ def mesh_shape(text: str, trials: int) -> MeshShape:
 @functools.cache
 def mesh_of(shape: MeshShape) -> Mesh:
     """Returns the mesh of the first devices, in the order of their processes."""
-    devices = np.array(jax.devices()[: shape.size]).reshape(shape)
+    ordered = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    devices = np.array(ordered[: shape.size]).reshape(shape)
     return Mesh(devices, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 

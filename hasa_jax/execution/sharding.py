@@ -224,8 +224,9 @@ def place_blocks(
 
     def part(index: Any) -> np.ndarray:
         trials, devices = (range(*own.indices(n)) for own, n in zip(index, shape[:2], strict=False))
-        blocks = [np.stack([block(e, p) for p in devices]) for e in trials]
-        return np.stack(blocks)
+        if len(trials) == len(devices) == 1:  # Large data are not copied.
+            return np.asarray(block(trials[0], devices[0]))[None, None]
+        return np.stack([np.stack([block(e, p) for p in devices]) for e in trials])
 
     if mesh_shape.size == 1:
         return jax.device_put(part((slice(None), slice(None))))

@@ -191,7 +191,7 @@ class Checkpoints:
         Raises:
           UserError: if this or the one before could not be written.
         """
-        if round in self._manager.all_steps():
+        if processes.from_first(lambda: round in self._manager.all_steps()):
             return
         self._guarded("could not be written", self._manager.wait_until_finished)
         mark = self._guarded(

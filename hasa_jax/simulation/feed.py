@@ -215,18 +215,16 @@ class Streamed:
     Attributes:
       program: what is run.
       trials: the seeds.
-      mesh: the devices.
+      layout: of the cohorts.
       homes: which devices may run the clients of each trial: those of one process.
-      drawn: cohorts of all rounds, for each trial.
       examples: most examples of a device in a round.
       clients: most clients of a device in a round.
     """
 
     program: Program
     trials: Sequence[Trial]
-    mesh: MeshShape
+    layout: Layout
     homes: Sequence[Homes]
-    drawn: Sequence[Sequence[Cohort]]
     examples: int
     clients: int
 
@@ -248,19 +246,20 @@ class Streamed:
 
     def _round(self, round: int) -> tuple[ClientData, Cohort]:
         """Puts the data of one round on the devices."""
-        cohort = cohorts.stack([cohorts.stack([own[round]]) for own in self.drawn])
+        drawn = _drawn(self.program, self.trials, self.layout, self.homes, round)
+        cohort = cohorts.stack([cohorts.stack([own]) for own in drawn])
         held = held_by_slots(cohort)
         data = put_held(
             [trial.dataset.train for trial in self.trials],
             held,
-            self.mesh,
+            self.layout.mesh,
             examples=self.examples,
             clients=self.clients,
         )
         return data, local_to(cohort, held)
 
     def parts(self, clients: Sequence[np.ndarray]) -> Iterator[Part]:
-        """Yields sets of equally many clients that have no more examples than rounds have."""
+        """Yields sets of equally many clients that fit into what a device has in a round."""
         examples = {
             name: [
                 getattr(trial.dataset, name).num_examples[own]
@@ -268,7 +267,7 @@ class Streamed:
             ]
             for name in SPLITS
         }
-        limit = self.examples * self.mesh.clients * len(self.trials)
+        limit = self.examples * len(self.trials)
         sets = client_sets([own for name in SPLITS for own in examples[name]], limit)
         # Any device may come to run all clients of a set.
         room = {
@@ -285,7 +284,7 @@ class Streamed:
             put_held(
                 [getattr(trial.dataset, name) for trial in self.trials],
                 held,
-                self.mesh,
+                self.layout.mesh,
                 examples=part.room[name],
                 clients=len(part.clients[0]),
             )
@@ -297,28 +296,32 @@ class Streamed:
 def streamed(
     program: Program, trials: Sequence[Trial], layout: Layout, num_rounds: int
 ) -> Streamed:
-    """Draws all cohorts, to know how many examples and clients a device has at most.
+    """Draws the cohorts of all rounds, to know how many examples and clients a device has at most.
+
+    They are drawn once more when their round comes: all of them at once may be large.
 
     Raises:
       UserError: if evaluation needs the training data of all clients at once.
     """
     check_streams(program.model)
     homes = [homes_by_process(trial, layout.mesh) for trial in trials]
-    drawn = [
-        [cohorts.draw(program, layout, trial, round, own) for round in range(num_rounds)]
+    parts = [trial.dataset.train for trial in trials]
+    examples = clients = 1
+    for round in range(num_rounds):
+        held = held_by_slots(cohorts.stack(_drawn(program, trials, layout, homes, round)))
+        examples = max(examples, most_examples(parts, held))
+        clients = max(clients, *(len(own) for devices in held for own in devices))
+    return Streamed(program, trials, layout, homes, examples, clients)
+
+
+def _drawn(
+    program: Program, trials: Sequence[Trial], layout: Layout, homes: Sequence[Homes], round: int
+) -> list[Cohort]:
+    """Draws the cohort of a round for each trial."""
+    return [
+        cohorts.draw(program, layout, trial, round, own)
         for trial, own in zip(trials, homes, strict=True)
     ]
-    parts = [trial.dataset.train for trial in trials]
-    held = [held_by_slots(cohorts.stack(list(own))) for own in zip(*drawn, strict=True)]
-    return Streamed(
-        program=program,
-        trials=trials,
-        mesh=layout.mesh,
-        homes=homes,
-        drawn=drawn,
-        examples=max(most_examples(parts, own) for own in held),
-        clients=max(len(clients) for own in held for trial in own for clients in trial),
-    )
 
 
 def check_streams(model: Model) -> None:

@@ -39,6 +39,9 @@ def local_to(cohort: Cohort, held: Held) -> Cohort:
 
     Returns:
       The cohort, with `Slot.local`.
+
+    Raises:
+      UserError: if a device would run a client whose data it does not hold.
     """
     client = np.asarray(cohort.slots.client)
     local = np.zeros_like(client)
@@ -46,7 +49,13 @@ def local_to(cohort: Cohort, held: Held) -> Cohort:
         for p, own in enumerate(devices):
             asked = client[e, ..., p, :, :]
             found = np.minimum(np.searchsorted(own, asked), max(len(own) - 1, 0))
-            local[e, ..., p, :, :] = np.where(asked >= 0, found, 0)
+            taken = asked >= 0
+            if taken.any() and not (len(own) and (own[found] == asked)[taken].all()):
+                raise UserError(
+                    "a `cohort` was placed on devices that do not hold the data of its clients: "
+                    "draw it with `sample` of the algorithm that runs it"
+                )
+            local[e, ..., p, :, :] = np.where(taken, found, 0)
     return dataclasses.replace(cohort, slots=dataclasses.replace(cohort.slots, local=local))
 
 

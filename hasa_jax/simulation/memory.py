@@ -231,8 +231,8 @@ def _records(
     reporting = reporting or Reporting()
     evaluated = len(chosen_clients(trial, reporting.eval_clients))
     evaluations = -(-num_rounds // reporting.eval_every)
-    # Streamed cohorts are drawn for all rounds at once.
-    drawn = num_rounds if program.execution.stream else min(num_rounds, reporting.eval_every)
+    # Streamed cohorts are drawn round by round, the next one meanwhile.
+    drawn = 2 if program.execution.stream else min(num_rounds, reporting.eval_every)
     slot_bytes = 4 * (6 + len(program.model.groups))
     of_views = evaluated * len(views(program, {})) * evaluations
     placed = evaluated * len(_kinds(program, reporting))
@@ -240,8 +240,9 @@ def _records(
 
 
 def devices_of(program: Program, trials: int) -> list[Any]:
-    """Returns the `jax.Device`s that some trials run on."""
-    return [*mesh_of(program.mesh(trials)).devices.flat]
+    """Returns the `jax.Device`s of this process that some trials run on."""
+    here = jax.process_index()
+    return [d for d in mesh_of(program.mesh(trials)).devices.flat if d.process_index == here]
 
 
 def check_fits(need: MemoryNeed, available: int | None, devices: Sequence[Any]) -> None:

@@ -154,7 +154,8 @@ def make_program(
     if mode == "sliced" and _shares_models(execution.mesh):
         raise UserError(
             f"`mesh` {execution.mesh} shares parameters among devices that run different clients, "
-            "which sliced execution cannot: use `mode` masked, or a `mesh` with one device along all other axes"
+            "which sliced execution cannot: use `mode` masked, or a `mesh` with one device along "
+            "all other axes"
         )
     return Program(
         method=method,
@@ -210,7 +211,7 @@ def _check_room(model: Model) -> None:
     leaves = jax.tree.leaves(model.shapes)
     count = sum(leaf.size for leaf in leaves)
     least = _COPIES * sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-    available = machine.available_bytes(jax.devices()[0])
+    available = machine.available_bytes(jax.local_devices()[0])
     if available is not None and least > available:
         raise UserError(
             f"the supernet has {count} parameters, so training it takes {machine.readable(least)} "

@@ -158,7 +158,6 @@ def test_nothing_is_left_from_one_command_line_to_the_next():
     [
         ("lower `batch_size`", "lower --batch_size"),
         ("use `client_block=4`, or", "use --client_block=4, or"),
-        ("`devices` is 9", "--host_devices is 9"),
         ("a smaller `hidden`", "a smaller --hidden_dim"),
         ("`target` 2 is too large", "--budget 2 is too large"),
         ("`mode` auto", "--execution auto"),

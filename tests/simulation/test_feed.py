@@ -321,3 +321,15 @@ def test_rounds_of_two_homes_are_the_rounds_of_one(monkeypatch, drawn):
     one, two = histories
     small.assert_trees_close(one.state.params, two.state.params, atol=1e-6)
     assert [r["accuracy"] for r in one.metrics] == [r["accuracy"] for r in two.metrics]
+
+
+def test_a_cohort_on_other_devices_than_its_data_is_refused():
+    dataset = small.dataset(EXAMPLES)
+    program = small.program(small.supernet("mlp"), dataset.train, mesh="clients:2")
+    trial = small.trial(program, dataset)
+    layout = cohorts.training_layout(program, [trial], trial.allocation.sizes)
+    source = feed.resident(program, [trial], layout)
+    ((_, cohort),) = source.rounds(0, 1)
+    exchanged = jax.tree.map(lambda x: np.flip(np.asarray(x), axis=2), cohort)
+    with pytest.raises(hj.UserError, match="devices that do not hold the data"):
+        held.local_to(exchanged, source.held)

@@ -25,13 +25,13 @@ def trained(tmp_path, kind, mode, devices, meshes, count=1):
 def test_any_number_of_devices_and_processes_is_one_device(tmp_path, kind, mode):
     meshes = [f"clients:{devices}" for devices in (1, 2, 4, 8)]
     found = trained(tmp_path, kind, mode, 8, meshes)
-    reference = found["clients:1"][1:]
-    assert reference.size > 100
+    reference = found["clients:1"][2:]
+    assert found["clients:1"][1] > 5e-4
     for count in (2, 4):
         mesh = f"clients:{count}"
         found[f"{count} processes"] = trained(tmp_path, kind, mode, 1, [mesh], count)[mesh]
     for name, vector in found.items():
-        np.testing.assert_allclose(vector[1:], reference, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(vector[2:], reference, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.slow
@@ -41,5 +41,5 @@ def test_devices_along_the_model_hold_a_part_of_it(tmp_path, kind):
     found = trained(tmp_path, kind, "masked", 4, meshes)
     full = found["clients:1"]
     for mesh in meshes[1:]:
-        np.testing.assert_allclose(found[mesh][1:], full[1:], atol=1e-5, err_msg=mesh)
+        np.testing.assert_allclose(found[mesh][2:], full[2:], atol=1e-5, err_msg=mesh)
         assert found[mesh][0] < 0.53 * full[0]

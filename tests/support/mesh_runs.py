@@ -22,7 +22,7 @@ def join(given: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Trains on every mesh; the first number of a result is the bytes of a device's parameters."""
+    """Trains on every mesh."""
     parser = argparse.ArgumentParser()
     for name in ("kind", "mode"):
         parser.add_argument(name)

@@ -9,13 +9,17 @@ import optax
 import hasa_jax as hj
 from hasa_jax.execution.sharding import on_host
 from hasa_jax.simulation.program import make_program
+from hasa_jax.simulation.round import init_state
 from tests.support import small
 
 ROUNDS, RATE = 5, 0.005
+RESNET_RATE = 0.001
+"""A rectifier that rounding switches changes a gradient at once, and a step by as much as this."""
 
 
 def parameters(kind: str, mode: str, mesh: str) -> np.ndarray:
-    """Trains clients of many sizes for some rounds; returns all parameters in one vector."""
+    """Trains clients of many sizes for some rounds; returns a vector: the bytes of a device's
+    parameters, the most that one moved, and all of them."""
     dataset = small.dataset((7, 30, 12, 3, 9, 22, 5, 8), kind)
     model = small.Bound(small.supernet(kind)) if kind in small.SUPERNETS else _resnet()
     method = small.plain()
@@ -25,7 +29,7 @@ def parameters(kind: str, mode: str, mesh: str) -> np.ndarray:
         method,
         model,
         dataset,
-        client_optimizer=optax.sgd(RATE),
+        client_optimizer=optax.sgd(RATE if kind in small.SUPERNETS else RESNET_RATE),
         training=hj.Training(batch_size=8),
         execution=hj.Execution(mode, mesh=mesh),
     )
@@ -37,8 +41,10 @@ def parameters(kind: str, mode: str, mesh: str) -> np.ndarray:
     reporting = hj.Reporting(eval_every=ROUNDS)
     (history,) = hj.run_trials(program, [trial], num_rounds=ROUNDS, reporting=reporting)
     leaves = jax.tree.leaves(on_host(history.state.params))
+    first = jax.tree.leaves(init_state(program, trial.key).params)
+    moved = max(abs(new - old).max() for new, old in zip(leaves, first, strict=True))
     own = sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(history.state.params))
-    return np.concatenate([[own], *(np.ravel(leaf) for leaf in leaves)])
+    return np.concatenate([[own, moved], *(np.ravel(leaf) for leaf in leaves)])
 
 
 def _resnet():

@@ -120,10 +120,13 @@ def test_an_error_of_another_process_names_it_and_ends_all(tmp_path):
     path = tmp_path / "own.npz"
     inputs = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
     np.savez(path, inputs=inputs, targets=example % 2, clients=example // 9)
+    other = tmp_path / "other.npz"
+    np.savez(other, inputs=-inputs, targets=example % 2, clients=example // 9)
     data = ["--dataset=npz", f"--data_path={path}", "--model=mlp", "--host_devices=1"]
     for flag, message in (
         ("--seed=1", "--seed is 1 here and 0 in process 0"),
         ("--data_path=missing.npz", "missing.npz"),
+        (f"--data_path={other}", "this process has other data (seed 0) than process 0"),
     ):
         workdir = f"--workdir={tmp_path / 'w'}"
         done = run_together("experiments.train", 2, *data, workdir, own={1: [flag]})
@@ -189,20 +192,39 @@ def test_sigkill_of_one_of_four_ends_the_others_and_the_run_goes_on(alone, tmp_p
 @pytest.mark.slow
 def test_sigterm_of_one_stops_all_with_a_checkpoint_that_one_process_goes_on_from(alone, tmp_path):
     workdir = tmp_path / "w"
-    with Together("experiments.train", 2, *LONG, f"--workdir={workdir}") as together:
+    with Together("experiments.train", 4, *LONG, f"--workdir={workdir}") as together:
         wait_for_checkpoint(together, workdir, 2)
         together.send(1, signal.SIGTERM)
         done = together.wait()
-    assert [each.returncode for each in done] == [128 + signal.SIGTERM] * 2
-    assert [each.stderr for each in done] == ["", ""]
+    assert [each.returncode for each in done] == [128 + signal.SIGTERM] * 4
+    assert [each.stderr for each in done] == [""] * 4
     assert "run the same command again to go on" in done[0].stdout
-    assert done[1].stdout == ""
+    assert [each.stdout for each in done[1:]] == [""] * 3
     copy = shutil.copytree(workdir, tmp_path / "copy")
-    for folder, arguments in ((workdir, LONG), (copy, [*LONG, "--host_devices=2"])):
+    for folder, arguments in ((workdir, LONG), (copy, [*LONG, "--host_devices=8"])):
         one = run_process("train", *arguments, f"--workdir={folder}")
         assert one.returncode == 0, one.stderr
         assert "this run began on other devices" in one.stdout
         assert_close(arrays_of(folder), arrays_of(alone))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "number"),
+    [
+        (["--clients_per_round=2"], 2),
+        (["--clients_per_round=2", "--stream"], 2),
+        (["--clients_per_round=3", "--stream", "--sampling=power_of_choice", "--candidates=4"], 2),
+    ],
+)
+def test_cohorts_that_are_drawn_are_those_of_one_process(flags, number, tmp_path):
+    workdirs = [tmp_path / name for name in ("one", "several")]
+    command = [*RUN, "--num_rounds=4", *flags]
+    done = run_process("train", *command, f"--workdir={workdirs[0]}")
+    assert done.returncode == 0, done.stderr
+    several = run_together("experiments.train", number, *command, f"--workdir={workdirs[1]}")
+    assert [each.returncode for each in several] == [0] * number
+    assert_close(*map(arrays_of, workdirs))
 
 
 def slurm(process):

@@ -102,8 +102,8 @@ def test_arms_of_one_method_share_a_program_in_one_mode(dataset):
     programs = program.build_programs(config_of(execution="masked", levels=(0.3,)), dataset, arms)
     shapes = [p.extraction.shape(p.model, 3).width for p in programs.values()]
     assert shapes == [3 / 8, 0.3]
-    with pytest.raises(hj.UserError, match="`devices` is 99"):
-        program.build_programs(config_of(host_devices=99), dataset, arms)
+    with pytest.raises(hj.UserError, match="needs 99 devices"):
+        program.build_programs(config_of(mesh="clients:99"), dataset, arms)
 
 
 def test_allocations_follow_the_arm(dataset, tmp_path):
