@@ -232,7 +232,7 @@ def _records(
     evaluated = len(chosen_clients(trial, reporting.eval_clients))
     evaluations = -(-num_rounds // reporting.eval_every)
     # Streamed cohorts are drawn round by round, the next one meanwhile.
-    drawn = 2 if program.execution.stream else min(num_rounds, reporting.eval_every)
+    drawn = min(num_rounds, 2 if program.execution.stream else reporting.eval_every)
     slot_bytes = 4 * (6 + len(program.model.groups))
     of_views = evaluated * len(views(program, {})) * evaluations
     placed = evaluated * len(_kinds(program, reporting))

@@ -157,6 +157,7 @@ def test_slurm_warns_the_step_in_time_and_may_queue_it_again(name):
     assert text.index("set -euo pipefail") > text.rindex("#SBATCH")
 
 
+@pytest.mark.slow
 def test_an_array_runs_every_share_of_a_sweep(stand_ins, tmp_path):
     flags = [*VECTORS, "--num_rounds=1", "--vary=client_lr=0.1,0.01", "--num_seeds=1"]
     flags.append(f"--workdir={tmp_path / 'sweep'}")

@@ -76,6 +76,7 @@ def test_errors_of_the_runtime_may_be_of_a_lost_process():
     assert not processes.of_lost_process(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 1 GiB"))
 
 
+@pytest.mark.slow
 def test_a_process_that_finds_no_others_ends_in_one_line():
     where = [f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2", "--process_id=1"]
     done = run_process("train", *RUN, *where, "--join_seconds=1")

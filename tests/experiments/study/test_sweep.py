@@ -175,6 +175,7 @@ def test_a_workdir_of_another_run_is_left_as_it_is(finished, tmp_path):
     assert {p: t for p, t in times(copy).items() if p in before} == before
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_has_is_left_to_it(tmp_path):
     flags = [*TINY, "--num_seeds=1", f"--workdir={tmp_path}"]
     (own,) = made(*flags).runs
@@ -200,6 +201,7 @@ def test_damaged_results_are_a_failed_run(finished, tmp_path):
     assert "cannot be read: client_lr=0.1: " in shown
 
 
+@pytest.mark.slow
 def test_compare_has_a_line_for_each_arm(tmp_path):
     flags = [*TINY, "--vary=budget=0.5", "--policies=uniform,hasa", "--num_seeds=2"]
     done = run("sweep", *flags, f"--workdir={tmp_path}")
@@ -218,6 +220,7 @@ def test_a_shard_without_runs_only_writes_the_table(tmp_path):
     assert [p.name for p in (tmp_path / "s").iterdir()] == ["sweep.csv"]
 
 
+@pytest.mark.slow
 def test_sigterm_ends_in_a_checkpoint_and_the_same_command_goes_on(tmp_path):
     flags = [*VECTORS, "--num_rounds=20", "--checkpoint_every=1", f"--workdir={tmp_path}"]
     flags.append("--num_seeds=2")
