@@ -133,7 +133,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path, monkeypatch):
         read(path, monkeypatch)
 
 
-@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("named", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_hundred_thousand_clients_take_little_memory(tmp_path, monkeypatch, named):
     """Some numbers for each example; the inputs, 25 MB, are not read."""
     path = write_population(tmp_path / "a.npz", 100_000, named=named)

@@ -301,7 +301,7 @@ def test_processes_hold_neighbours_with_about_as_many_examples(monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("drawn", [0, 3])
+@pytest.mark.parametrize("drawn", [3, pytest.param(0, marks=pytest.mark.slow)])
 def test_rounds_of_two_homes_are_the_rounds_of_one(monkeypatch, drawn):
     """Two groups of devices, as those of two processes, run the same clients."""
     dataset = small.dataset(EXAMPLES)

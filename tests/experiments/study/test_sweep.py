@@ -242,6 +242,7 @@ def test_sigterm_ends_in_a_checkpoint_and_the_same_command_goes_on(tmp_path):
     assert "2 runs: 2 done." in done.stdout
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_last_round_of_a_run_begins_no_other(tmp_path):
     flags = [*TINY, "--num_seeds=2", f"--workdir={tmp_path}"]
 
