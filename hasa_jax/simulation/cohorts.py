@@ -189,10 +189,3 @@ def _with_faults(program: Program, cohort: Cohort, trial: Trial, sizes: np.ndarr
 def stack(cohorts: Sequence[Cohort]) -> Cohort:
     """Stacks cohorts of one layout: leaves `[R, ...]`."""
     return jax.tree.map(lambda *leaves: np.stack(leaves), *cohorts)
-
-
-def clients_of(cohort: Cohort) -> np.ndarray:
-    """Returns the ids of a cohort's clients, or of several, rising and once each."""
-    clients = np.unique(np.asarray(cohort.slots.client))
-    # Empty lanes have the id -1.
-    return clients[clients >= 0]

@@ -121,7 +121,8 @@ def run_trials(
     done, states, record = _latest(checkpoints, states, trials, num_rounds)
     for evaluated in record:
         _write(evaluated, writers)
-    states = sharding.put(states, places(program, states))
+    if done:  # A checkpoint's arrays are on the host.
+        states = sharding.put(states, places(program, states))
     seconds, updates = _seconds_of(record), _updates_of(record, len(trials))
     budgets = [records.budget_columns(program, trial.allocation) for trial in trials]
     stopping = False
