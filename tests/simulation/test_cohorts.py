@@ -1,6 +1,5 @@
 """Which clients take part in a round, at which size, and with which weight."""
 
-
 import jax
 import numpy as np
 import pytest
