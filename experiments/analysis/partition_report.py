@@ -7,25 +7,24 @@ import dataclasses
 import pathlib
 from collections.abc import Set
 
+import jax
 import numpy as np
 
 from experiments.analysis import markdown, partition_picture
 from experiments.config import RunConfig
-from experiments.fields import default_of
+from experiments.study.block import blocks_of
 from experiments.study.data import build_dataset
 from experiments.study.unused import refuse_unused_of_data
 from experiments.study.workdir import make_folder
 from hasa_jax.allocation.scores.counts import label_counts
 from hasa_jax.allocation.scores.entropy import entropy_of_counts
-from hasa_jax.allocation.scores.label_divergence import divergence_of_counts, label_divergence
+from hasa_jax.allocation.scores.excess_divergence import excess_of
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.simulation import escapes
 from hasa_jax.simulation.writers import say
 
 MOST_COLUMNS = 100
 """Classes that partition.csv has a column for; of more, such as words, it has none."""
-
-_ALPHA = default_of(label_divergence, "alpha")  # Smoothing of the published score.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Report:
       sizes: examples for training, validation and testing `[N, 3]`.
       counts: how often each client has each class `[N, K]`; words are classes of next-word data.
       divergence: HASA's score of each client `[N]`, in nats.
+      excess: what it exceeds that of as many random examples of all clients by `[N]`, in nats.
+      excess_z: the excess in standard deviations `[N]`; NaN where chance changes nothing.
       entropy: of each client's labels `[N]`, in nats.
       total_variation: half the absolute differences between the label distributions of each
         client and of all `[N]`.
@@ -46,26 +47,31 @@ class Report:
     sizes: np.ndarray
     counts: np.ndarray
     divergence: np.ndarray
+    excess: np.ndarray
+    excess_z: np.ndarray
     entropy: np.ndarray
     total_variation: np.ndarray
 
 
-def report_of(dataset: FederatedDataset) -> Report:
+def report_of(dataset: FederatedDataset, key: jax.Array) -> Report:
     """Counts and compares what clients hold.
 
     Args:
       dataset: of any kind.
+      key: root key of the run; it is not consumed.
 
     Returns:
       The report.
     """
-    counts = label_counts(dataset.train)
+    counts, found = label_counts(dataset.train), excess_of(dataset.train, key)
     parts = (dataset.train, dataset.validation, dataset.test)
     return Report(
         names=dataset.client_names,
         sizes=np.stack([part.num_examples for part in parts], axis=1),
         counts=counts,
-        divergence=divergence_of_counts(counts, _ALPHA),
+        divergence=found.divergence,
+        excess=found.excess,
+        excess_z=found.z,
         entropy=entropy_of_counts(counts),
         total_variation=total_variation(counts),
     )
@@ -97,6 +103,8 @@ def write_csv(report: Report, path: pathlib.Path) -> None:
         "client": [escapes.csv_cell(name) for name in report.names],
         **dict(zip(("train", "validation", "test"), report.sizes.T.tolist(), strict=True)),
         "label_divergence": report.divergence.tolist(),
+        "excess_divergence": report.excess.tolist(),
+        "excess_z": report.excess_z.tolist(),
         "label_entropy": report.entropy.tolist(),
         "total_variation": report.total_variation.tolist(),
         "classes": (report.counts > 0).sum(1).tolist(),
@@ -127,6 +135,7 @@ def summary(report: Report, title: str) -> str:
         "classes held": held,
         "label entropy (nats)": report.entropy,
         "label divergence (nats)": report.divergence,
+        "excess divergence (nats)": report.excess,
         "total variation": report.total_variation,
     }
     table = markdown.table(
@@ -138,7 +147,8 @@ def summary(report: Report, title: str) -> str:
     return (
         f"# {escapes.markdown(title)}\n\n{len(report.names)} clients, {report.counts.shape[1]} "
         f"classes, {train} training, {validation} validation and {test} test examples. Label "
-        "divergence is HASA's score: Jensen-Shannon from the labels of all, smoothed by one. Total "
+        "divergence is HASA's score: Jensen-Shannon from the labels of all, smoothed by one; its "
+        "excess is what is left without that of as many random examples of all clients. Total "
         f"variation is {report.total_variation.mean():.3f} on average.\n\n{table}\n"
     )
 
@@ -157,7 +167,8 @@ def _title(config: RunConfig, given: Set[str]) -> str:
     data = config.data
     named = ("partition", "alpha", "classes_per_client", "heterogeneity")
     chosen = [f"{name}={getattr(data, name)}" for name in named if name in given]
-    return ", ".join([data.dataset, *chosen, f"seed={config.comparison.seed}"])
+    fold = [f"fold 1 of {data.eval_folds}"] if data.eval_folds else []
+    return ", ".join([data.dataset, *chosen, f"seed={config.comparison.seed}", *fold])
 
 
 def report(config: RunConfig, given: Set[str]) -> None:
@@ -173,7 +184,8 @@ def report(config: RunConfig, given: Set[str]) -> None:
     if not config.reporting.workdir:
         raise UserError("partition_report writes a folder: name it with `workdir`")
     refuse_unused_of_data(config.data, given)
-    found = report_of(build_dataset(config.data, given, config.comparison.seed))
+    block = blocks_of([config.comparison.seed], config.data.eval_folds)[0]
+    found = report_of(build_dataset(config.data, given, *block), block.key)
     folder = pathlib.Path(config.reporting.workdir)
     make_folder(folder)
     title = _title(config, given)

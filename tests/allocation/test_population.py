@@ -25,7 +25,7 @@ def population():
     return ClientData(np.zeros((offsets[-1], 1), np.float32), targets, offsets, NUM_CLASSES)
 
 
-@pytest.mark.parametrize("score", ["label_divergence", "entropy"])
+@pytest.mark.parametrize("score", ["label_divergence", "entropy", "excess_divergence"])
 def test_counts_of_all_clients_are_never_there_at_once(score):
     """They would take 200 MB."""
     data = population()
@@ -37,7 +37,9 @@ def test_counts_of_all_clients_are_never_there_at_once(score):
     assert scores.shape == (NUM_CLIENTS,)
 
 
-@pytest.mark.parametrize("policy", ["hasa", "inverse_hasa", "random", "size_proportional"])
+@pytest.mark.parametrize(
+    "policy", ["hasa", "inverse_hasa", "inverse_size", "random", "size_proportional"]
+)
 def test_a_budget_is_met_in_memory_of_the_clients(policy):
     """Ranks, projection and rounding hold some numbers a client, not one for each pair."""
     generator = np.random.default_rng(1)

@@ -23,6 +23,7 @@ BUDGETED = [
     "fixed",
     "hasa",
     "inverse_hasa",
+    "inverse_size",
     "random",
     "size_proportional",
     "uniform",

@@ -7,6 +7,7 @@ from hasa_jax.allocation.policies.exclusive import exclusive
 from hasa_jax.allocation.policies.fixed import fixed
 from hasa_jax.allocation.policies.full import full
 from hasa_jax.allocation.policies.hasa import hasa, inverse_hasa
+from hasa_jax.allocation.policies.inverse_size import inverse_size
 from hasa_jax.allocation.policies.levels import levels
 from hasa_jax.allocation.policies.random import random
 from hasa_jax.allocation.policies.size_proportional import size_proportional
@@ -21,6 +22,7 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "full": full,
     "hasa": hasa,
     "inverse_hasa": inverse_hasa,
+    "inverse_size": inverse_size,
     "levels": levels,
     "random": random,
     "size_proportional": size_proportional,
@@ -36,6 +38,7 @@ __all__ = [
     "full",
     "hasa",
     "inverse_hasa",
+    "inverse_size",
     "levels",
     "random",
     "size_proportional",

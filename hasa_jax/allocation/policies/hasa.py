@@ -67,15 +67,24 @@ def normalized_ranks(scores: np.ndarray) -> np.ndarray:
 
 def _hasa_widths(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
     del key
-    return _widths_by_rank(normalized_ranks(stats.scores), stats, budget)
+    return widths_by_rank(stats.scores, stats, budget)
 
 
 def _inverse_hasa_widths(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
     del key
-    return _widths_by_rank(normalized_ranks(-stats.scores), stats, budget)
+    return widths_by_rank(-stats.scores, stats, budget)
 
 
-def _widths_by_rank(ranks: np.ndarray, stats: ClientStats, budget: Budget) -> np.ndarray:
-    """Spreads widths over the bounds by rank, and scales them to the budget."""
-    profile = budget.w_min + (budget.w_max - budget.w_min) * ranks
+def widths_by_rank(scores: np.ndarray, stats: ClientStats, budget: Budget) -> np.ndarray:
+    """Spreads widths over the bounds by rank (Eqs. 13 and 14), and scales them to the budget.
+
+    Args:
+      scores: a client of a larger one gets a wider subnet `[N]`.
+      stats: sizes and device caps of the clients.
+      budget: target and bounds.
+
+    Returns:
+      Widths `[N]`, float64.
+    """
+    profile = budget.w_min + (budget.w_max - budget.w_min) * normalized_ranks(scores)
     return project(profile, stats, budget)

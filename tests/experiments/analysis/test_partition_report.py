@@ -13,7 +13,7 @@ from hasa_jax.base import IGNORED, ClientData, FederatedDataset
 from hasa_jax.datasets import synthetic_images
 from tests.support.scripts import records_of, run
 
-LOG2 = np.log(2)
+LOG2, KEY = np.log(2), jax.random.key(0)
 
 
 def held(*labels, num_classes):
@@ -38,7 +38,7 @@ def dataset():
 
 
 def test_numbers_by_hand(dataset):
-    report = partition_report.report_of(dataset)
+    report = partition_report.report_of(dataset, KEY)
     assert report.counts.tolist() == [[4, 0, 0], [4, 4, 0]]
     assert report.sizes.tolist() == [[4, 1, 3], [8, 2, 1]]
     np.testing.assert_allclose(report.entropy, [0, LOG2])
@@ -53,9 +53,13 @@ def test_numbers_by_hand(dataset):
 
 def test_scores_are_those_that_allocation_uses():
     dataset = synthetic_images(jax.random.key(0), num_images=300, heterogeneity=0.9)
-    report = partition_report.report_of(dataset)
-    for name, values in (("label_divergence", report.divergence), ("entropy", report.entropy)):
-        score = SCORES[name]()(dataset.train, None, jax.random.key(0))
+    report = partition_report.report_of(dataset, KEY)
+    for name, values in (
+        ("label_divergence", report.divergence),
+        ("excess_divergence", report.excess),
+        ("entropy", report.entropy),
+    ):
+        score = SCORES[name]()(dataset.train, None, KEY)
         np.testing.assert_array_equal(values, score)
     assert report.divergence.max() > 0.05
 
@@ -68,7 +72,7 @@ def test_total_variation_is_0_for_equals_and_1_for_clients_that_share_nothing_wi
 
 
 def test_csv_has_a_record_for_each_client(dataset, tmp_path):
-    report = partition_report.report_of(dataset)
+    report = partition_report.report_of(dataset, KEY)
     partition_report.write_csv(report, tmp_path / "partition.csv")
     records = records_of(tmp_path / "partition.csv")
     assert [record["client"] for record in records] == list(dataset.client_names)
@@ -79,23 +83,25 @@ def test_csv_has_a_record_for_each_client(dataset, tmp_path):
     ]
     for name, values in (
         ("label_divergence", report.divergence),
+        ("excess_divergence", report.excess),
+        ("excess_z", report.excess_z),
         ("label_entropy", report.entropy),
         ("total_variation", report.total_variation),
     ):
         assert [float(record[name]) for record in records] == values.tolist()
 
 
-@pytest.mark.parametrize(("count", "columns"), [(100, 108), (101, 8)])
+@pytest.mark.parametrize(("count", "columns"), [(100, 110), (101, 10)])
 def test_many_classes_have_no_columns(count, columns, tmp_path):
     part = held([0, count - 1], [1], num_classes=count)
-    report = partition_report.report_of(FederatedDataset(part, part, part, ("a", "b")))
+    report = partition_report.report_of(FederatedDataset(part, part, part, ("a", "b")), KEY)
     partition_report.write_csv(report, tmp_path / "partition.csv")
     with (tmp_path / "partition.csv").open(encoding="utf-8", newline="") as file:
         assert [len(row) for row in csv.reader(file)] == [columns] * 3
 
 
 def test_the_summary_has_the_least_the_middle_and_the_most(dataset):
-    text = partition_report.summary(partition_report.report_of(dataset), "mine")
+    text = partition_report.summary(partition_report.report_of(dataset, KEY), "mine")
     assert text.startswith("# mine\n\n2 clients, 3 classes, 12 training, 3 validation and 4 test")
     assert "Total variation is 0.250 on average" in text
     lines = {
@@ -203,7 +209,7 @@ def test_what_cannot_be_reported_on_ends_in_one_line(arguments, expected, tmp_pa
 
 def test_labels_that_are_no_classes_do_not_count():
     part = held([0, IGNORED, 1], [IGNORED], num_classes=2)
-    report = partition_report.report_of(FederatedDataset(part, part, part, ("a", "b")))
+    report = partition_report.report_of(FederatedDataset(part, part, part, ("a", "b")), KEY)
     assert report.counts.tolist() == [[1, 1], [0, 0]]
     assert np.isfinite(report.divergence).all()
     np.testing.assert_allclose(report.entropy, [LOG2, 0])
