@@ -27,6 +27,7 @@ from hasa_jax.datasets.csv_rows import BAD_ROWS
 from hasa_jax.datasets.next_word import WORDS
 from hasa_jax.datasets.partition import PARTITIONS
 from hasa_jax.datasets.partitioned import partitioned
+from hasa_jax.datasets.splits import check_folds
 from hasa_jax.extraction import EXTRACTIONS, importance, ordered_dropout, random, rolling
 from hasa_jax.extraction.importance import GRADIENTS
 from hasa_jax.extraction.measures import MEASURES
@@ -208,6 +209,13 @@ class DataConfig:
         "Words of a title, or pieces of a text, that are read.",
         least=1,
     )
+    eval_folds: int = knob(
+        default_of(partitioned, "folds"),
+        "Folds of each seed: every example of a client is for test in one of them, and every arm "
+        "runs on all of them. 0 for one test part, drawn at random.",
+        least=0,
+        common=True,
+    )
     num_titles: int = knob(
         default_of(synthetic_titles, "num_titles"), "Titles of the synthetic data sets.", least=1
     )
@@ -231,8 +239,9 @@ class DataConfig:
     )
 
     def __post_init__(self) -> None:
-        """Refuses bad values and unknown data sets."""
+        """Refuses bad values, a single fold and unknown data sets."""
         fields.check(self)
+        check_folds(self.eval_folds, min(self.eval_folds, 1))
         dataset_builder(self.dataset)
 
 
@@ -572,7 +581,7 @@ class ExecutionConfig:
         decides=False,
     )
     seeds_per_program: int = knob(
-        1, "Seeds that run in one program and share the devices.", least=1
+        1, "Seeds, or folds of them, that run in one program and share the devices.", least=1
     )
     deterministic_ops: bool = knob(
         True, "Whether GPUs use only kernels with the same bits each time, if slower."

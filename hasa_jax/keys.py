@@ -35,6 +35,9 @@ class Stream(enum.IntEnum):
     HOSTILE = 13
     CORRUPTION = 14
     EVALUATED = 15
+    FOLD = 16
+    HELD_OUT = 17
+    REALLOCATED = 18
 
 
 def address(
@@ -52,6 +55,20 @@ def address(
       A key that equals no key of another address (up to hash collisions).
     """
     return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, stream), round), client)
+
+
+def of_fold(key: jax.Array, fold: int) -> jax.Array:
+    """Returns the root key of one fold of a seed.
+
+    Args:
+      key: root key of the seed; it is not consumed.
+      fold: from 1 on; 0 where there are no folds.
+
+    Returns:
+      A key of the fold's own, so that folds of a seed start from other parameters and draw other
+      batches; the key itself for 0.
+    """
+    return address(key, Stream.FOLD, client=fold) if fold else key
 
 
 def switches() -> dict[str, Any]:

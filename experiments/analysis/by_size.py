@@ -18,6 +18,7 @@ from experiments.analysis import curves, markdown, results, statistics
 from experiments.analysis.results import Arm, Record, Results, arm_of
 from experiments.analysis.tables import evaluated_on
 from experiments.config import RunConfig
+from experiments.study.block import Block
 from hasa_jax.base import UserError
 from hasa_jax.simulation import escapes
 from hasa_jax.simulation.writers import say
@@ -156,7 +157,7 @@ def _first_and_last(
 
 
 def _means(records: Sequence[Record], column: str) -> Seeds:
-    """Returns the mean of a column for each seed."""
+    """Returns the mean of a column for each seed, over its folds, too."""
     by_seed = collections.defaultdict(list)
     for record in records:
         by_seed[int(record["seed"])].append(float(record[column]))
@@ -166,15 +167,15 @@ def _means(records: Sequence[Record], column: str) -> Seeds:
 def tables(
     reached: Sequence[Sizes],
     names: Mapping[Arm, str],
-    baselines: Mapping[int, Mapping[str, float]],
+    baselines: Mapping[Block, Mapping[str, float]],
 ) -> str:
     """Makes the tables: percent, mean over seeds ± half the 95 % Student interval.
 
     Args:
       reached: of all arms; differences are paired by seed, to the first.
       names: what the arms are called.
-      baselines: what predictions of the most frequent training target reach, by seed; it may be
-        empty.
+      baselines: what predictions of the most frequent training target reach, by seed and fold; it
+        may be empty.
 
     Returns:
       Markdown tables: means and differences, global accuracies by level, local ones, and, where
@@ -193,7 +194,10 @@ def tables(
         local = (_mean(own.local_at.get(level)) for level in trained)
         by_local.append([name, *local, _spread(own.own_classes), share])
     if baselines:
-        majority = _spread({seed: own["mean_accuracy"] for seed, own in baselines.items()})
+        by_seed: dict[int, list[float]] = collections.defaultdict(list)
+        for block, own in baselines.items():
+            by_seed[block.seed].append(own["mean_accuracy"])
+        majority = _spread({seed: float(np.mean(own)) for seed, own in by_seed.items()})
         means.append(["majority", majority, "", "", ""])
     seen = [f"{level}{'' if level in trained else ' (unseen)'}" for level in levels]
     empty = [[names[own.arm], *(_empty(own, level) for level in levels)] for own in reached]

@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments.config import RunConfig, with_fields
 from experiments.study.arm import Arm
+from experiments.study.block import Block, blocks_of
 from experiments.study.data import build_dataset
 from experiments.study.method import method_of, parts_of
 from experiments.study.program import build_allocation, build_program
@@ -60,16 +61,21 @@ def first_round(config: RunConfig, dataset: FederatedDataset) -> Round:
     Returns:
       The round.
     """
-    name, seed = config.method.method, config.comparison.seed
+    name, block = config.method.method, _block_of(config)
     arm = Arm(name, parts_of(config, name).policy)
     program = build_program(config, dataset, method_of(config, *arm, dataset.client_names))
-    allocation = build_allocation(config, program, dataset, arm, seed)
-    trial = Trial(dataset, allocation, jax.random.key(seed))
+    allocation = build_allocation(config, program, dataset, arm, block)
+    trial = Trial(dataset, allocation, block.key)
     sizes = cohorts.sizes_in_run([allocation], 1)
     layout = cohorts.training_layout(program, [trial], sizes)
     cohort = cohorts.stack([cohorts.draw(program, layout, trial, 0)])
     data = jax.device_put(dataset.train)
-    return Round(program, init_state(program, jax.random.key(seed)), data, cohort)
+    return Round(program, init_state(program, block.key), data, cohort)
+
+
+def _block_of(config: RunConfig) -> Block:
+    """Returns the seed, or the first of its folds."""
+    return blocks_of([config.comparison.seed], config.data.eval_folds)[0]
 
 
 def report(config: RunConfig, given: Set[str]) -> None:
@@ -82,7 +88,7 @@ def report(config: RunConfig, given: Set[str]) -> None:
     Raises:
       UserError: for a configuration that cannot run.
     """
-    dataset = build_dataset(config.data, given, config.comparison.seed)
+    dataset = build_dataset(config.data, given, *_block_of(config))
     rounds = {
         mode: first_round(with_fields(config, {"execution": mode}), dataset) for mode in _MODES
     }

@@ -102,9 +102,12 @@ def grouped(folders: Sequence[pathlib.Path]) -> list[results.Results]:
 
 
 def _by_arm(records: Sequence[Record], column: str) -> dict[Arm, dict[int, list[float]]]:
-    """Returns the percents of all seeds, by arm and round."""
-    found: dict[Arm, dict[int, list[float]]] = {}
+    """Returns the percents of all seeds, means over their folds, by arm and round."""
+    of_seeds: dict[tuple[Arm, int, int], list[float]] = collections.defaultdict(list)
     for record in records:
-        by_round = found.setdefault(results.arm_of(record), collections.defaultdict(list))
-        by_round[int(record["round"])].append(100 * float(record[column]))
+        place = (results.arm_of(record), int(record["round"]), int(record["seed"]))
+        of_seeds[place].append(100 * float(record[column]))
+    found: dict[Arm, dict[int, list[float]]] = {}
+    for (arm, round, _), folds in of_seeds.items():
+        found.setdefault(arm, {}).setdefault(round, []).append(float(np.mean(folds)))
     return {arm: dict(sorted(by_round.items())) for arm, by_round in found.items()}

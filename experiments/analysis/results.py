@@ -10,8 +10,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from experiments.analysis import by_seed
 from experiments.rooms import number_text
 from experiments.study import manifest
+from experiments.study.block import Block, named_block
 from experiments.study.manifest import Manifest
 from hasa_jax.base import UserError
 from hasa_jax.datasets.paths import content_of, path_of
@@ -26,11 +28,15 @@ METRICS = ("mean", "worst", "tail")
 SUMMARY_NUMBERS = (*(f"{metric}_accuracy" for metric in METRICS), "budget_requested")
 TEXTS = ("method", "policy", "extraction", "aggregation")
 LABELS = (*TEXTS, "seed", "round")
+FOLD = "fold"
+"""The column of folds, from 1 on; 0 without any, and in files of code that had none."""
 FOLDER = "folder"
 """The column that merged records have beside their own: the folder that sets an arm apart."""
 
 _OPTIONAL = ("budget_", "bytes_", "global_", "updates", "severed", "num_examples")
 """How columns of numbers begin that a file may lack, and whose cells may be empty."""
+
+_INTEGERS = ("seed", FOLD, "round", "num_examples")
 
 _NAMES = (*TEXTS, "client", "split", "level")
 
@@ -140,10 +146,11 @@ class Results:
       summary: records of every round, with the column `FOLDER`.
       sizes: records of every level, with the column `FOLDER`; there may be none.
       budget_unit: what the budget counts.
-      baselines: what is known of predictions of the most frequent class, by seed.
+      baselines: what is known of predictions of the most frequent class, by seed and fold.
       levels: sizes of policy levels, by arm, where they are known.
       remarks: how the workdirs differ, one line each.
       eval_clients: clients of each seed that were evaluated, by the workdirs; 0 for all.
+      folds: folds of each seed; 0 for none. Records of seeds that lack some are not here.
     """
 
     folders: tuple[pathlib.Path, ...]
@@ -152,10 +159,11 @@ class Results:
     summary: Sequence[Record]
     sizes: Sequence[Record]
     budget_unit: str
-    baselines: Mapping[int, Mapping[str, float]]
+    baselines: Mapping[Block, Mapping[str, float]]
     levels: Mapping[Arm, tuple[float, ...]]
     remarks: tuple[str, ...]
     eval_clients: tuple[int, ...] = (0,)
+    folds: int = 0
 
     @property
     def rounds(self) -> tuple[int, ...]:
@@ -167,6 +175,11 @@ class Results:
 def arm_of(record: Record) -> Arm:
     """Returns what a record is a result of."""
     return Arm(record["method"], record["policy"], record.get(FOLDER, ""))
+
+
+def block_of(record: Record) -> Block:
+    """Returns the seed of a record, and its fold."""
+    return Block(int(record["seed"]), int(record[FOLD]))
 
 
 def folders_of(workdir: str) -> list[pathlib.Path]:
@@ -239,16 +252,18 @@ def read_records(path: pathlib.Path, numbers: Sequence[str]) -> list[Record]:
         if column not in records[0]:
             raise UserError(f"{path} has no column {column!r}: it is not a results file")
     optional = [c for c in records[0] if c and c.startswith(_OPTIONAL) and c not in numbers]
+    labels = [*LABELS, *([FOLD] if FOLD in records[0] else [])]
     for line, record in enumerate(records, start=2):
         if None in record:
             raise UserError(f"{path}, line {line}: too many cells; run the experiment again")
-        for column in (*LABELS, *numbers, *optional):
+        for column in (*labels, *numbers, *optional):
             if not _holds(column, record[column], empty=column in optional):
                 raise UserError(
                     f"{path}, line {line}: column {column!r} holds {record[column]!r}; the file "
                     "is damaged, run the experiment again"
                 )
         record.update({name: from_csv_cell(record[name]) for name in _NAMES if record.get(name)})
+        record.setdefault(FOLD, "0")
     return records
 
 
@@ -257,7 +272,7 @@ def _holds(column: str, cell: str | None, *, empty: bool) -> bool:
     if cell is None or column in TEXTS or (empty and not cell):
         return cell is not None
     try:
-        int(cell) if column in ("seed", "round", "num_examples") else float(cell)
+        int(cell) if column in _INTEGERS else float(cell)
     except ValueError:
         return False
     return True
@@ -285,11 +300,11 @@ def merge(sources: Sequence[Source]) -> Results:
       sources: one or more.
 
     Returns:
-      The results. Equal results of one arm and seed are there once.
+      The results. Equal results of one arm, seed and fold are there once.
 
     Raises:
       UserError: if the workdirs differ in data, model, budget or rounds, or if they hold different
-        results of one arm and seed.
+        results of one arm, seed and fold; or if no seed of an arm has all of its folds.
     """
     for other in sources[1:]:
         _check_alike(sources[0], other)
@@ -301,39 +316,70 @@ def merge(sources: Sequence[Source]) -> Results:
         for arm, place in places.items()
         for at, first in place.items()
     }
-    seen: dict[tuple[Arm, str], tuple[int, list[Record]]] = {}
+    seen: dict[tuple[Arm, Block], tuple[int, list[Record]]] = {}
     for at, source in enumerate(sources):
-        for key, own in _by_arm_and_seed(source.summary, tags, at).items():
+        for key, own in _by_arm_and_block(source.summary, tags, at).items():
             first, before = seen.setdefault(key, (at, own))
             if before != own:
                 raise UserError(
                     f"{folders[first]} and {folders[at]} hold different results of "
-                    f"{key[0].name!r} with seed {key[1]}: leave one of them out of `workdir`"
+                    f"{key[0].name!r} with {key[1]}: leave one of them out of `workdir`"
                 )
     merged = {
         table: [
             record
             for at, source in enumerate(sources)
             for record in _tagged(getattr(source, table), tags, at)
-            if seen.get((arm_of(record), record["seed"]), (at,))[0] == at
+            if seen.get((arm_of(record), block_of(record)), (at,))[0] == at
         ]
         for table in ("metrics", "summary", "sizes")
     }
     arms = tuple(dict.fromkeys(map(arm_of, merged["summary"])))
+    folds = _folds(sources)
+    merged, of_folds = _with_all_folds(merged, arms, folds)
     return Results(
         folders=folders,
         arms=arms,
         **merged,
         budget_unit=sources[0].manifest.run.allocation.budget_unit,
         baselines={
-            int(seed): own for source in sources for seed, own in source.manifest.baseline.items()
+            named_block(name): own
+            for source in sources
+            for name, own in source.manifest.baseline.items()
         },
         levels=_levels(sources, tags),
-        remarks=(*_differences(sources, names), *_unrecorded(sources, names)),
+        remarks=(*of_folds, *_differences(sources, names), *_unrecorded(sources, names)),
         eval_clients=tuple(
             sorted({source.manifest.run.reporting.eval_clients for source in sources})
         ),
+        folds=folds,
     )
+
+
+def _folds(sources: Sequence[Source]) -> int:
+    """Returns the number of folds of each seed; of runs of the library, what their records have."""
+    recorded = max(source.manifest.run.data.eval_folds for source in sources)
+    return recorded or max(int(r[FOLD]) for source in sources for r in source.summary)
+
+
+def _with_all_folds(
+    merged: Mapping[str, list[Record]], arms: Sequence[Arm], folds: int
+) -> tuple[dict[str, list[Record]], tuple[str, ...]]:
+    """Leaves out what lacks folds; returns the rest, and a line that says so if there was any.
+
+    Raises:
+      UserError: if nothing of an arm is left.
+    """
+    lacking = by_seed.incomplete(merged["summary"], folds)
+    found = {
+        table: [r for r in records if by_seed.evaluation_of(r) not in lacking]
+        for table, records in merged.items()
+    }
+    for arm in set(arms) - set(map(arm_of, found["summary"])):
+        raise UserError(
+            f"no seed of {arm.name!r} has all of its {folds} folds: run the experiment to its end"
+        )
+    return found, tuple(filter(None, [by_seed.remark_of(lacking, folds)]))
 
 
 def source_of(folder: pathlib.Path) -> Source:
@@ -381,7 +427,7 @@ def _check_alike(first: Source, other: Source) -> None:
     for seed in sorted(common):
         if here[seed] != there[seed]:
             raise UserError(
-                f"{other.folder} has other data than {first.folder} (seed {seed}, by their "
+                f"{other.folder} has other data than {first.folder} ({named_block(seed)}, by their "
                 "hashes): compare runs of one data set"
             )
     known = first.config, other.config
@@ -455,13 +501,13 @@ def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return [name for name in one if name in other and one[name] != other[name]]
 
 
-def _by_arm_and_seed(
+def _by_arm_and_block(
     records: Sequence[Record], tags: Mapping[tuple[Arm, int], str], at: int
-) -> dict[tuple[Arm, str], list[Record]]:
-    """Gathers the records of every arm and seed of a source."""
-    found: dict[tuple[Arm, str], list[Record]] = {}
+) -> dict[tuple[Arm, Block], list[Record]]:
+    """Gathers the records of every arm and block of a source."""
+    found: dict[tuple[Arm, Block], list[Record]] = {}
     for record in _tagged(records, tags, at):
-        found.setdefault((arm_of(record), record["seed"]), []).append(record)
+        found.setdefault((arm_of(record), block_of(record)), []).append(record)
     return found
 
 

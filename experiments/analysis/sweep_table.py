@@ -182,14 +182,18 @@ def _read(done: Sequence[Run]) -> tuple[Results | None, str]:
 
 
 def _accuracies(found: Results, arm: Arm, last: int) -> dict[str, np.ndarray]:
-    """Returns the accuracies of an arm in a round, one for each seed, by metric."""
+    """Returns the accuracies of an arm in a round, one for each seed (the mean of its folds)."""
 
     def own(records: Sequence[results.Record]) -> list[results.Record]:
         wanted = (arm.method, arm.policy, str(last))
         return [r for r in records if (r["method"], r["policy"], r["round"]) == wanted]
 
     summary = own(found.summary)
-    values = {m: np.array([float(r[f"{m}_accuracy"]) for r in summary]) for m in METRICS}
+    of_seeds = {seed: [r for r in summary if r["seed"] == seed] for seed in _seeds(summary)}
+    values = {
+        m: np.array([np.mean([float(r[f"{m}_accuracy"]) for r in of]) for of in of_seeds.values()])
+        for m in METRICS
+    }
     by_seed: dict[str, list[float]] = {}
     for record in own(found.metrics):
         if record["split"] == _VALIDATION:
@@ -198,6 +202,11 @@ def _accuracies(found: Results, arm: Arm, last: int) -> dict[str, np.ndarray]:
     known = [np.array(of_seed)[~np.isnan(of_seed)] for of_seed in by_seed.values()]
     values[_VALIDATION] = np.array([of_seed.mean() for of_seed in known if len(of_seed)])
     return values
+
+
+def _seeds(records: Sequence[results.Record]) -> list[str]:
+    """Returns the seeds of records, in their order."""
+    return list(dict.fromkeys(record["seed"] for record in records))
 
 
 def _write_csv(sweep: Sweep, lines: Sequence[Line]) -> None:

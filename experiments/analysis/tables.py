@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from experiments.analysis import markdown, results
+from experiments.analysis import by_seed, markdown, results
 from experiments.analysis.results import METRICS, UNITS, Arm, Record, Results, arm_of
 from experiments.analysis.statistics import accuracy_text, difference_text, least_wilcoxon
 from experiments.config import RunConfig
@@ -126,10 +126,10 @@ def accuracy_table(compared: Comparison, round: int) -> str:
         cells = [accuracy_text(_column(own, f"{metric}_accuracy", own)) for metric in METRICS]
         cells += [_difference(compared, by_arm, arm, "mean")] * several
         lines.append([compared.labels[arm], *cells])
-    known = compared.found.baselines
+    known = _majorities(compared.found)
     seeds = sorted({seed for own in by_arm.values() for seed in own} & set(known))
     if seeds:
-        values = {m: np.array([100 * known[s][f"{m}_accuracy"] for s in seeds]) for m in METRICS}
+        values = {m: np.array([100 * known[s][m] for s in seeds]) for m in METRICS}
         lines.append(["majority", *map(accuracy_text, values.values()), *[""] * several])
     headers = [_of_arm(compared), *(f"{metric} %" for metric in METRICS)]
     return markdown.table([*headers, *["Δ mean (p t, p W)"] * several], lines)
@@ -313,10 +313,11 @@ def _caption(compared: Comparison) -> str:
     """Says what the numbers of the tables are."""
     found = compared.found
     count = len({record["seed"] for record in found.summary})
+    folds = f", each the mean of its {found.folds} folds" if found.folds else ""
     parts = [
-        f"{count} matched seed{'s' if count > 1 else ''}. Client test accuracy of each client's "
-        "own subnet: mean over seeds ± half the 95 % Student interval, or [low, high] where the "
-        "interval is cut at 0 or 100.",
+        f"{count} matched seed{'s' if count > 1 else ''}{folds}. Client test accuracy of each "
+        "client's own subnet: mean over seeds ± half the 95 % Student interval, or [low, high] "
+        "where the interval is cut at 0 or 100.",
         f"Aggregation: {_aggregations(found)}.",
     ]
     if drawn := evaluated_on(found):
@@ -384,7 +385,8 @@ def _warnings(compared: Comparison, round: int) -> list[str]:
         )
     for arm, own in by_arm.items():
         label = escapes.markdown(compared.labels[arm])
-        counted = [r for r in own.values() if _has(r, "updates") and _has(r, "updates_asked")]
+        every = [r for r in found.summary if int(r["round"]) == round and arm_of(r) == arm]
+        counted = [r for r in every if _has(r, "updates") and _has(r, "updates_asked")]
         sums = (sum(int(float(r[name])) for r in counted) for name in ("updates", "updates_asked"))
         if missing := Updates(*sums).missing():
             lines.append(f"{label}: {missing}.")
@@ -415,7 +417,7 @@ def _few_targets(found: Results) -> str:
         for record in found.metrics:
             own = record["split"] == "test" and int(record["round"]) == last
             if own and record.get("num_examples", "0") != "0" and arm_of(record) == first:
-                counts[record["seed"]].append(int(record["num_examples"]))
+                counts[results.block_of(record)].append(int(record["num_examples"]))
         if not counts:
             return ""
         fewest, what = min(map(min, counts.values())), "examples"
@@ -423,6 +425,7 @@ def _few_targets(found: Results) -> str:
         total = max(map(len, counts.values()))
     if fewest >= FEW or fewest <= 0:
         return ""
+    what += " in a fold" * bool(found.folds)
     return (
         f"Few test {what}: {clients:g} of {total:g} clients have fewer than {FEW}, the fewest is "
         f"{fewest:g}, where accuracy moves in steps of {100 / fewest:.0f} points."
@@ -440,12 +443,26 @@ def _of_arm(compared: Comparison) -> str:
 
 
 def _at(found: Results, round: int) -> dict[Arm, dict[int, Record]]:
-    """Returns the records of one round by arm and seed."""
-    by_arm: dict[Arm, dict[int, Record]] = {arm: {} for arm in found.arms}
+    """Returns the records of one round by arm and seed: means over the folds of a seed."""
+    by_arm: dict[Arm, dict[int, list[Record]]] = {arm: {} for arm in found.arms}
     for record in found.summary:
         if int(record["round"]) == round:
-            by_arm[arm_of(record)][int(record["seed"])] = record
-    return by_arm
+            by_arm[arm_of(record)].setdefault(int(record["seed"]), []).append(record)
+    return {
+        arm: {seed: by_seed.means(records) for seed, records in own.items()}
+        for arm, own in by_arm.items()
+    }
+
+
+def _majorities(found: Results) -> dict[int, dict[str, float]]:
+    """Returns the accuracies of the most frequent class by seed and metric, means over folds."""
+    by: dict[int, list[Mapping[str, float]]] = {}
+    for block, own in found.baselines.items():
+        by.setdefault(block.seed, []).append(own)
+    return {
+        seed: {m: float(np.mean([own[f"{m}_accuracy"] for own in folds])) for m in METRICS}
+        for seed, folds in by.items()
+    }
 
 
 def _has(record: Record, name: str) -> bool:

@@ -13,13 +13,16 @@ from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import dataset_builder
 
 
-def build_dataset(config: DataConfig, given: Set[str], seed: int) -> FederatedDataset:
+def build_dataset(
+    config: DataConfig, given: Set[str], seed: int, fold: int = 0
+) -> FederatedDataset:
     """Builds the data set; its builder gets the fields that it has arguments of.
 
     Args:
       config: the configuration of the data.
       given: fields that the user gave; the data must agree with them.
       seed: of the run.
+      fold: of the run, from 1 to `eval_folds`; 0 if there are none.
 
     Returns:
       The data set.
@@ -30,10 +33,16 @@ def build_dataset(config: DataConfig, given: Set[str], seed: int) -> FederatedDa
     devices.start()
     builder = dataset_builder(config.dataset)
     names = set(inspect.signature(builder).parameters) - {"key"}
+    if config.eval_folds and "folds" not in names:
+        raise UserError(
+            f"`eval_folds` is {config.eval_folds}, but `dataset={config.dataset}` has a test part "
+            "of its own: leave it out"
+        )
     for name, what in (("data_path", "a file"), ("data_dir", "a folder")):
         if name in names and not getattr(config, name):
             raise UserError(f"`dataset={config.dataset}` reads {what}: name it with `{name}`")
-    values = {name: getattr(config, name) for name in sorted(names)}
+    values = {name: getattr(config, name) for name in sorted(names - {"folds", "fold"})}
+    values |= {"folds": config.eval_folds, "fold": fold} if "folds" in names else {}
     # The builder has its own defaults for what is None here.
     chosen = {name: value for name, value in values.items() if value is not None}
     dataset = builder(jax.random.key(seed), **chosen)

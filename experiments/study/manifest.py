@@ -35,15 +35,15 @@ class Manifest:
     Attributes:
       script: name of the script.
       config: the fields that decide the results, as JSON, by room and name.
-      data_sha256: hash of the data, by seed.
+      data_sha256: hash of the data, by the name of the block.
       methods: parts of every method, by its name.
       execution: devices, backend and block, as they are on the machine.
       code: versions of packages, and the commit.
       began_with: other code that the run began with, oldest first.
       began_on: other devices that the run began on, as `execution` has them, oldest first.
       switches: switches of JAX that numbers depend on, where they are not JAX's own.
-      data_notes: what readers of the data left out, joined or guessed, by seed.
-      baseline: what predictions of the most frequent training target reach, by seed.
+      data_notes: what readers of the data left out, joined or guessed, by block.
+      baseline: what predictions of the most frequent training target reach, by block.
       by_client: capacities and widths that the user gave, by field and client.
       model: units of the supernet; of a run of the library also classes, tokens, the shape of an
         example, and a hash of the clients' names.

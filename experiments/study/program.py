@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from experiments.config import RunConfig
@@ -13,6 +12,7 @@ from experiments.rooms import FROM_FILE, named_score, number_text
 from experiments.study import optimizers
 from experiments.study.arm import Arm
 from experiments.study.availability import availability_of
+from experiments.study.block import Block
 from experiments.study.method import method_of, published_shares, published_widths
 from experiments.study.model import model_of
 from experiments.study.scores import read_scores
@@ -104,16 +104,16 @@ def build_program(config: RunConfig, dataset: FederatedDataset, method: Method) 
 
 
 def build_allocation(
-    config: RunConfig, program: Program, dataset: FederatedDataset, arm: Arm, seed: int
+    config: RunConfig, program: Program, dataset: FederatedDataset, arm: Arm, block: Block
 ) -> Allocation:
-    """Decides the widths of an arm from the training data of one seed.
+    """Decides the widths of an arm from the training data of one block.
 
     Args:
       config: the configuration.
       program: that of the arm's method.
       dataset: only its training examples are read.
       arm: the method and the policy.
-      seed: of the run.
+      block: the seed of the run, and its fold.
 
     Returns:
       The allocation.
@@ -127,8 +127,8 @@ def build_allocation(
     _, score = named_score(arm.policy, config.allocation.score)
     scores = None
     if method.policy.scored and score == FROM_FILE:
-        scores = read_scores(config.allocation.score_path, dataset.client_names, seed)
-    return allocate_clients(method, program.model, dataset, jax.random.key(seed), scores)
+        scores = read_scores(config.allocation.score_path, dataset.client_names, *block)
+    return allocate_clients(method, program.model, dataset, block.key, scores)
 
 
 def shared_sizes(config: RunConfig, program: Program, arm: Arm) -> list[str]:

@@ -1,4 +1,4 @@
-"""Arms times matched seeds, from a configuration to a finished workdir."""
+"""Arms times matched seeds and their folds, from a configuration to a finished workdir."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from experiments.config import RunConfig, with_fields
 from experiments.study import manifest, program, switches, workdir
 from experiments.study.arm import Arm, arm_of_train, arms_of_compare
 from experiments.study.availability import with_note
+from experiments.study.block import Block, blocks_of, named_block
 from experiments.study.by_client import echo, named_numbers
 from experiments.study.data import build_dataset
 from experiments.study.interruption import Stopped, StopRequest, stop_requests
@@ -62,26 +63,30 @@ class Study:
     seeds: tuple[int, ...]
 
     @property
-    def groups(self) -> list[tuple[int, ...]]:
-        """Seeds that share a program, in their order."""
-        number = self.config.execution.seeds_per_program
-        starts = range(0, len(self.seeds), number)
-        return [self.seeds[start : start + number] for start in starts]
+    def blocks(self) -> tuple[Block, ...]:
+        """Every seed, or every fold of every seed."""
+        return blocks_of(self.seeds, self.config.data.eval_folds)
+
+    @property
+    def groups(self) -> list[tuple[Block, ...]]:
+        """Blocks that share a program, in their order."""
+        number, blocks = self.config.execution.seeds_per_program, self.blocks
+        return [blocks[start : start + number] for start in range(0, len(blocks), number)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Seeds that share programs, ready to run.
+    """Blocks that share programs, ready to run.
 
     Attributes:
-      seeds: the seeds.
-      datasets: data set of each seed.
+      blocks: seeds, or folds of seeds.
+      datasets: data set of each block.
       programs: what runs, by arm; arms of one method share it if they run in one mode.
-      trials: run of each seed, by arm.
-      hashes: hash of the data of each seed.
+      trials: run of each block, by arm.
+      hashes: hash of the data of each block, by its name.
     """
 
-    seeds: tuple[int, ...]
+    blocks: tuple[Block, ...]
     datasets: list[FederatedDataset]
     programs: Mapping[Arm, Program]
     trials: Mapping[Arm, list[Trial]]
@@ -90,17 +95,17 @@ class Group:
     def sizes_in_run(self, arm: Arm, num_rounds: int) -> np.ndarray:
         """Returns the sizes that an arm's program must run, with repeats.
 
-        The arms of one method share compiled code between seeds if they share these sizes. A
-        single seed runs faster with the exact sizes of each arm.
+        The arms of one method share compiled code between blocks if they share these sizes. A
+        single block runs faster with the exact sizes of each arm.
         """
         same = [other for other in self.trials if self.programs[other] is self.programs[arm]]
-        arms = same if len(self.seeds) > 1 else [arm]
+        arms = same if len(self.blocks) > 1 else [arm]
         allocations = [trial.allocation for other in arms for trial in self.trials[other]]
         return sizes_in_run(allocations, num_rounds)
 
 
 def train(config: RunConfig, given: Set[str]) -> pathlib.Path:
-    """Runs one method on one seed.
+    """Runs one method on one seed, with all of its folds.
 
     Args:
       config: the configuration.
@@ -138,9 +143,9 @@ def compare(config: RunConfig, given: Set[str]) -> pathlib.Path:
 
 
 def run_study(study: Study) -> pathlib.Path:
-    """Runs every arm on every seed and writes the workdir.
+    """Runs every arm on every block and writes the workdir.
 
-    What the first seeds cannot run is refused before anything is written.
+    What the first blocks cannot run is refused before anything is written.
 
     Args:
       study: what is run.
@@ -157,8 +162,8 @@ def run_study(study: Study) -> pathlib.Path:
     tables.choose_arm([results.Arm(*arm) for arm in study.arms], config.comparison.reference)
     group = _prepared(study, study.groups[0], None)
     for own in group.programs.values():
-        for seeds in study.groups:
-            own.mesh(len(seeds))
+        for blocks in study.groups:
+            own.mesh(len(blocks))
     clients = group.datasets[0].client_names
     for field, numbers in named_numbers(config.allocation, clients).items():
         say(echo(field, numbers))
@@ -187,9 +192,9 @@ def run_study(study: Study) -> pathlib.Path:
             stack.callback(writer.close)
         # Without checkpoints, nothing could go on.
         stop = stack.enter_context(stop_requests()) if every else StopRequest()
-        for seeds in study.groups:
-            if seeds != group.seeds:
-                group = _prepared(study, seeds, group)
+        for blocks in study.groups:
+            if blocks != group.blocks:
+                group = _prepared(study, blocks, group)
                 run = dataclasses.replace(
                     run,
                     data_sha256={**run.data_sha256, **group.hashes},
@@ -219,11 +224,12 @@ def _say_severed(arm: Arm, trials: Sequence[Trial]) -> None:
         )
 
 
-def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> Group:
-    """Builds data, programs and allocations of some seeds; data of one shape share programs."""
+def _prepared(study: Study, blocks: tuple[Block, ...], previous: Group | None) -> Group:
+    """Builds data, programs and allocations of some blocks; data of one shape share programs."""
     config = study.config
     datasets = [
-        with_note(build_dataset(config.data, study.given, seed), config.training) for seed in seeds
+        with_note(build_dataset(config.data, study.given, *block), config.training)
+        for block in blocks
     ]
     known = [note for data in (previous.datasets if previous else []) for note in data.notes]
     for note in dict.fromkeys(note for data in datasets for note in data.notes):
@@ -240,28 +246,28 @@ def _prepared(study: Study, seeds: tuple[int, ...], previous: Group | None) -> G
         arm: [
             Trial(
                 dataset,
-                program.build_allocation(config, programs[arm], dataset, arm, seed),
-                jax.random.key(seed),
-                _labels(config, arm, seed),
+                program.build_allocation(config, programs[arm], dataset, arm, block),
+                block.key,
+                _labels(config, arm, block),
             )
-            for dataset, seed in zip(datasets, seeds, strict=True)
+            for dataset, block in zip(datasets, blocks, strict=True)
         ]
         for arm in study.arms
     }
-    return Group(seeds, datasets, programs, trials, _agreed(seeds, datasets, trials))
+    return Group(blocks, datasets, programs, trials, _agreed(blocks, datasets, trials))
 
 
 def _agreed(
-    seeds: Sequence[int],
+    blocks: Sequence[Block],
     datasets: Sequence[FederatedDataset],
     trials: Mapping[Arm, Sequence[Trial]],
 ) -> dict[str, str]:
-    """Returns the hash of the data of every seed.
+    """Returns the hash of the data of every block, by its name.
 
     Raises:
       UserError: if this process has other data, or other sizes of the clients, than the first.
     """
-    hashes = {str(s): fingerprint(data) for s, data in zip(seeds, datasets, strict=True)}
+    hashes = {b.name: fingerprint(data) for b, data in zip(blocks, datasets, strict=True)}
     sizes = hashlib.sha256()
     for own in trials.values():
         for trial in own:
@@ -270,7 +276,7 @@ def _agreed(
     first = processes.from_first(lambda: here)
     for what, digest in here.items():
         if digest != first[what]:
-            shown = "sizes of clients" if what == "sizes" else f"data (seed {what})"
+            shown = "sizes of clients" if what == "sizes" else f"data ({named_block(what)})"
             raise UserError(
                 f"this process has other {shown} than process 0: give all processes the same "
                 "files (`data_path`, `data_dir`, `score_path` and files of numbers by client)"
@@ -313,20 +319,21 @@ def _shape(datasets: Sequence[FederatedDataset], config: RunConfig) -> tuple[Any
     return shapes.pop()
 
 
-def _labels(config: RunConfig, arm: Arm, seed: int) -> dict[str, str | int]:
-    """Returns the columns in front of every record of one arm and seed."""
+def _labels(config: RunConfig, arm: Arm, block: Block) -> dict[str, str | int]:
+    """Returns the columns in front of every record of one arm and block."""
     parts = parts_of(config, arm.method)
     return {
         "method": arm.method,
         "policy": arm.policy,
         "extraction": parts.extraction,
         "aggregation": parts.aggregation,
-        "seed": seed,
+        "seed": block.seed,
+        "fold": block.fold,
     }
 
 
 def _manifest(study: Study, group: Group) -> Manifest:
-    """Describes the run, with the data of its first seeds."""
+    """Describes the run, with the data of its first blocks."""
     first = next(iter(group.programs.values()))
     model = model_name(study.config.model, group.datasets[0])
     return Manifest(
@@ -342,7 +349,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
         execution={
             "backend": jax.default_backend(),
             "processes": processes.number(),
-            "mesh": str(first.mesh(len(group.seeds))),
+            "mesh": str(first.mesh(len(group.blocks))),
             "client_block": first.lanes or "all",
             "modes": {":".join(arm): p.execution.mode for arm, p in group.programs.items()},
             "bucket_shares": {":".join(arm): p.bucket_share for arm, p in group.programs.items()},
@@ -364,28 +371,28 @@ def _parts(study: Study, group: Group, name: str) -> dict[str, Any]:
 
 
 def _baselines(study: Study, group: Group) -> dict[str, dict[str, float]]:
-    """Returns what the most frequent training target reaches on the data of every seed."""
+    """Returns what the most frequent training target reaches on the data of every block."""
     reporting = study.config.reporting
-    trials = zip(group.seeds, group.trials[study.arms[0]], strict=True)
+    trials = zip(group.blocks, group.trials[study.arms[0]], strict=True)
     return {
-        str(seed): baseline(
+        block.name: baseline(
             trial.dataset, reporting.tail_fraction, chosen_clients(trial, reporting.eval_clients)
         )
-        for seed, trial in trials
+        for block, trial in trials
     }
 
 
 def _notes(group: Group) -> dict[str, tuple[str, ...]]:
-    """Returns what readers noted of the data of every seed, if they noted anything."""
-    noted = zip(group.seeds, group.datasets, strict=True)
-    return {str(seed): dataset.notes for seed, dataset in noted if dataset.notes}
+    """Returns what readers noted of the data of every block, if they noted anything."""
+    noted = zip(group.blocks, group.datasets, strict=True)
+    return {block.name: dataset.notes for block, dataset in noted if dataset.notes}
 
 
 def _writers(study: Study, folder: pathlib.Path, files: CsvWriter) -> list[Writer]:
     """Returns what takes the records: files and console of the first process."""
     if not processes.is_first():
         return []
-    rounds = study.config.training.num_rounds * len(study.arms) * len(study.seeds)
+    rounds = study.config.training.num_rounds * len(study.arms) * len(study.blocks)
     writers: list[Writer] = [files, ConsoleWriter(rounds)]
     if study.config.reporting.tensorboard:
         writers.append(TensorBoardWriter(folder / "tensorboard"))
@@ -400,7 +407,7 @@ def _run_group(
     writers: Sequence[Writer],
     stop: StopRequest,
 ) -> str:
-    """Runs every arm on seeds that share programs; returns where it stopped, or nothing."""
+    """Runs every arm on blocks that share programs; returns where it stopped, or nothing."""
     for arm in study.arms:
         if stop():
             return f"before {arm.method} ({arm.policy})"
@@ -431,9 +438,9 @@ def _run_arm(
     writers: Sequence[Writer],
     stop: StopRequest,
 ) -> int:
-    """Runs one arm on seeds that share a program; returns how many rounds are done."""
+    """Runs one arm on blocks that share a program; returns how many rounds are done."""
     config = study.config
-    checkpoints = _checkpoints(config, folder, arm, group.seeds, run)
+    checkpoints = _checkpoints(config, folder, arm, group.blocks, run)
     with contextlib.closing(checkpoints) if checkpoints else contextlib.nullcontext():
         histories = run_trials(
             group.programs[arm],
@@ -445,27 +452,28 @@ def _run_arm(
             checkpoints=checkpoints,
             stop=stop,
         )
-    for seed, history in zip(group.seeds, histories, strict=True):
+    for block, history in zip(group.blocks, histories, strict=True):
         if missing := history.summary and updates_in(history.summary[-1]).missing():
-            say(f"warning: {':'.join(arm)}, seed {seed}: {missing}")
+            say(f"warning: {':'.join(arm)}, {block}: {missing}")
     summary = histories[0].summary
     return summary[-1]["round"] if summary else 0
 
 
 def _checkpoints(
-    config: RunConfig, folder: pathlib.Path, arm: Arm, seeds: Sequence[int], run: Manifest
+    config: RunConfig, folder: pathlib.Path, arm: Arm, blocks: Sequence[Block], run: Manifest
 ) -> Checkpoints | None:
-    """Opens the checkpoints of one arm on some seeds, if any are wanted."""
+    """Opens the checkpoints of one arm on some blocks, if any are wanted."""
     if not config.reporting.checkpoint_every:
         return None
+    names = [block.name for block in blocks]
     # A run may go on with more rounds.
     same = {n: value for n, value in workdir.shared_fields(run).items() if n != "num_rounds"}
     return Checkpoints(
-        folder / workdir.CHECKPOINTS / "-".join([*arm, *map(str, seeds)]),
+        folder / workdir.CHECKPOINTS / "-".join([*arm, *names]),
         {
             "config": same,
             "arm": arm,
-            "data": {str(seed): run.data_sha256[str(seed)] for seed in seeds},
+            "data": {name: run.data_sha256[name] for name in names},
         },
         every=config.reporting.checkpoint_every,
         keep=config.reporting.keep_checkpoints,

@@ -18,14 +18,15 @@ from hasa_jax.simulation.escapes import from_csv_cell
 
 
 def read_scores(
-    score_path: str | os.PathLike[str], clients: tuple[str, ...], seed: int
+    score_path: str | os.PathLike[str], clients: tuple[str, ...], seed: int, fold: int = 0
 ) -> np.ndarray:
-    """Reads columns `client` and `score`, and `seed` if the file has one.
+    """Reads columns `client` and `score`, and `seed` and `fold` if the file has them.
 
     Args:
       score_path: the CSV file.
       clients: names of all clients, in their order.
       seed: of the run; lines of other seeds are skipped.
+      fold: of the run, in the same way; 0 if there are none.
 
     Returns:
       The scores of all clients `[N]`, larger for clients that are more heterogeneous.
@@ -36,11 +37,15 @@ def read_scores(
     if not score_path:
         raise UserError("scores of a file need it: name it with `score_path`")
     path = path_of(score_path)
-    columns = ["client", "score", *(["seed"] if "seed" in csv_rows.header_of(path) else [])]
-    lines, (cells, scores, *seeds) = csv_rows.columns_of(path, columns)
+    header = csv_rows.header_of(path)
+    of_run = {name: number for name, number in (("seed", seed), ("fold", fold)) if name in header}
+    lines, (cells, scores, *others) = csv_rows.columns_of(path, ["client", "score", *of_run])
     values = _numbers(path, lines, scores, float)
-    own = [number == seed for each in seeds for number in _numbers(path, lines, each, int)]
-    own = own or [True] * len(lines)
+    own = [True] * len(lines)
+    for number, each in zip(of_run.values(), others, strict=True):
+        own = [
+            o and n == number for o, n in zip(own, _numbers(path, lines, each, int), strict=True)
+        ]
     names = [*itertools.compress(map(from_csv_cell, cells), own)]
     found = dict(zip(names, itertools.compress(values, own), strict=True))
     if len(found) < len(names):
@@ -51,7 +56,7 @@ def read_scores(
     if not np.isfinite(score_of).all():
         raise UserError(
             f"{path} has no finite score of client {clients[np.argmin(np.isfinite(score_of))]!r} "
-            f"for seed {seed}: add a line"
+            f"for seed {seed}{f', fold {fold}' if fold else ''}: add a line"
         )
     return score_of
 
@@ -65,7 +70,7 @@ def _numbers(
     except ValueError:
         number = next(number for number, cell in enumerate(cells) if not _is(kind, cell))
         raise UserError(
-            f"{path}, line {lines[number]}: a score must be a number, and a seed an integer"
+            f"{path}, line {lines[number]}: a score must be a number, and a seed or fold an integer"
         ) from None
 
 

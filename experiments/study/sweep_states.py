@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from experiments.analysis import results
 from experiments.study import manifest, workdir
+from experiments.study.block import blocks_of
 from experiments.study.manifest import Manifest
 from experiments.study.sweep_points import Run
 from hasa_jax.base import UserError
@@ -132,8 +133,9 @@ def _found(run: Run) -> str:
         return BEGUN
     records = results.read_records(run.folder / "summary.csv", results.SUMMARY_NUMBERS)
     last = {
-        (own["method"], own["policy"])
+        (results.block_of(own), own["method"], own["policy"])
         for own in records
-        if int(own["seed"]) == run.seed and int(own["round"]) == run.config.training.num_rounds
+        if int(own["round"]) == run.config.training.num_rounds
     }
-    return DONE if last >= {tuple(arm) for arm in run.arms} else BEGUN
+    blocks = blocks_of([run.seed], run.config.data.eval_folds)
+    return DONE if last >= {(b, *arm) for b in blocks for arm in run.arms} else BEGUN

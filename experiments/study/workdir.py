@@ -18,6 +18,7 @@ from typing import Any
 from experiments.config import RunConfig, from_json, to_json, with_fields
 from experiments.study import manifest
 from experiments.study.arm import Arm, arms_of_compare
+from experiments.study.block import named_block
 from experiments.study.manifest import Manifest
 from hasa_jax.base import UserError
 from hasa_jax.execution import processes
@@ -259,11 +260,11 @@ def _refuse_other_run(folder: pathlib.Path, run: Manifest) -> None:
     found = manifest.read_manifest(folder)
     _refuse_other_config(folder, found, run)
     _refuse_other_switches(folder, found, run)
-    for seed, digest in run.data_sha256.items():
-        if found.data_sha256.get(seed, digest) != digest:
+    for name, digest in run.data_sha256.items():
+        if found.data_sha256.get(name, digest) != digest:
             raise UserError(
-                f"workdir {folder} holds metrics of other data (seed {seed}, by its hash in "
-                f"{manifest.NAME}): name another with `workdir`"
+                f"workdir {folder} holds metrics of other data ({named_block(name)}, by its hash "
+                f"in {manifest.NAME}): name another with `workdir`"
             )
 
 

@@ -27,8 +27,10 @@ def from_arrays(
     key: jax.Array,
     num_classes: int | None = None,
     num_tokens: int = 0,
+    folds: int = 0,
+    fold: int = 0,
 ) -> FederatedDataset:
-    """Splits every client's arrays 80/10/10 into train, validation and test.
+    """Splits every client's arrays 80/10/10 into train, validation and test, or by folds.
 
     Args:
       clients: inputs `[n, ...]` and targets of each client, by name. Targets are class ids from 0:
@@ -40,6 +42,10 @@ def from_arrays(
       num_classes: number of classes `K`; by default the largest target plus one.
       num_tokens: if inputs are token ids `[n, T]`, the number of ids; all ids must be below it. The
         id 0 is padding. 0 means that inputs are no tokens.
+      folds: number of folds `K` of cross-validation, in which every example is for test once; 0
+        for none. A client needs `K` examples, and three; four for two folds.
+      fold: which of them, from 1 to `K`; 0 if there are none. Folds of one key share what is drawn
+        beside the splits.
 
     Returns:
       The dataset. Clients keep their order. Floats become float32, integers become int32. Names
@@ -66,7 +72,8 @@ def from_arrays(
                 f"client {name!r} has {len(inputs)} inputs but {len(targets)} targets: "
                 "every example needs both"
             )
-    splits = split_clients({name: len(pair[0]) for name, pair in pairs.items()}, key, "examples")
+    counts = {name: len(pair[0]) for name, pair in pairs.items()}
+    splits = split_clients(counts, key, "examples", folds, fold)
     _check_alike(pairs)
     dataset = assemble(pairs, splits, num_classes_of(pairs, num_classes), num_tokens)
     columns = sum(t.ndim > pairs[name][1].ndim for name, (_, t) in given.items())

@@ -29,15 +29,19 @@ def from_flat(
     inputs: np.ndarray | Mapped,
     targets: np.ndarray,
     key: jax.Array,
+    folds: int = 0,
+    fold: int = 0,
 ) -> FederatedDataset:
-    """Splits the examples of every client 80/10/10, as `from_arrays` does, with its checks.
+    """Splits the examples of every client, as `from_arrays` does, with its checks.
 
     Args:
       names: of the clients, in their order.
       owners: position in `names` of each example's client `[D]`; every client has examples.
       inputs: numbers `[D, ...]`. Those that stay in their file are checked when they are read.
       targets: class ids `[D]`, `[D, 1]` or `[D, T]`.
-      key: root key of the run; it is not consumed.
+      key: root key of the seed; it is not consumed.
+      folds: as for `from_arrays`.
+      fold: as for `from_arrays`.
 
     Returns:
       The dataset. Examples of a client keep their order.
@@ -48,7 +52,7 @@ def from_flat(
     counts = np.bincount(owners, minlength=len(names))
     order = _order(owners)
     try:
-        return _at_once(names, counts, order, inputs, targets, key)
+        return _at_once(names, counts, order, inputs, targets, key, folds, fold)
     except UserError:
         if not names:
             raise
@@ -58,7 +62,10 @@ def from_flat(
         every = np.arange(len(owners)) if order is None else order
         parts = np.split(every, np.cumsum(counts)[:-1])
         from_arrays(
-            {name: (known[own], targets[own]) for name, own in zip(names, parts, strict=True)}, key
+            {name: (known[own], targets[own]) for name, own in zip(names, parts, strict=True)},
+            key,
+            folds=folds,
+            fold=fold,
         )
         raise
 
@@ -77,16 +84,18 @@ def _at_once(
     inputs: np.ndarray | Mapped,
     targets: np.ndarray,
     key: jax.Array,
+    folds: int,
+    fold: int,
 ) -> FederatedDataset:
     """Checks and splits the examples of all clients; a message names no client."""
-    check_clients(names, counts, "examples")
+    check_clients(names, counts, "examples", folds)
     if not isinstance(inputs, Mapped):
         inputs = inputs_of(_ALL, inputs, 0)
     refuse_one_hot([targets])
     read = targets_of(_ALL, inputs.shape, targets, 0)
     num_classes = int(read.max(initial=-1)) + 1
     check_number_of_classes(_ALL, num_classes, read.size, read.ndim)
-    marks = marks_of(counts, key)
+    marks = marks_of(counts, key, folds=folds, fold=fold)
     numbers = counts_of_marks(marks, counts)
     train, validation, test = (
         _chosen(inputs, read, _positions(marks == part, order), numbers[part], num_classes)

@@ -110,6 +110,8 @@ def build(
     vocab_size: int,
     min_count: int,
     max_length: int,
+    folds: int = 0,
+    fold: int = 0,
 ) -> tuple[FederatedDataset, Vocabulary]:
     """Builds a next-word dataset; a title of n words is one example of n - 1 predictions.
 
@@ -123,6 +125,8 @@ def build(
       vocab_size: largest number of words in the vocabulary, frequent words first; 0 means no limit.
       min_count: training occurrences that a word needs to be in the vocabulary.
       max_length: predictions kept of a title, `T`; the words after them are cut off.
+      folds: see `splits.marks_of`.
+      fold: see `splits.marks_of`.
 
     Returns:
       The dataset, in the client order of `titles`, and its vocabulary.
@@ -134,7 +138,7 @@ def build(
     at_least(1, max_length=max_length)
     counts = {name: len(texts) for name, texts in titles.items()}
     check_memory(8 * sum(counts.values()) * max_length, f"`max_length` is {max_length}")
-    splits = split_clients(counts, key, "titles of two or more words")
+    splits = split_clients(counts, key, "titles of two or more words", folds, fold)
     vocabulary = build_vocabulary(titles, splits, vocab_size, min_count)
     encoded = {
         name: _examples([vocabulary.encode(text) for text in texts], max_length)

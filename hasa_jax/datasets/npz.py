@@ -38,8 +38,10 @@ _READ = 2**26
 """Bytes of inputs that are read into memory at once; more stay in the file, if it can be mapped."""
 
 
-def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDataset:
-    """Reads examples and their clients from an npz file, and splits every client 80/10/10.
+def npz(
+    key: jax.Array, *, data_path: str | os.PathLike[str], folds: int = 0, fold: int = 0
+) -> FederatedDataset:
+    """Reads examples and their clients from an npz file, and splits every client.
 
     The file contains three arrays of one length `n`: inputs `[n, ...]`, class ids `targets` `[n]`
     or `[n, T]`, and `clients` `[n]`, a name or a number of each example's client. Inputs of bytes
@@ -49,6 +51,10 @@ def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDatase
     Args:
       key: root key of the run; it is not consumed.
       data_path: path of the file, as `numpy.savez` writes it.
+      folds: number of folds `K` of cross-validation, in which every example is for test once; 0
+        for none. A client needs `K` examples, and three; four for two folds.
+      fold: which of them, from 1 to `K`; 0 if there are none. Folds of one key share what is drawn
+        beside the splits.
 
     Returns:
       The dataset: inputs float32 or int32 `[D, ...]`, targets int32 `[D]` or `[D, T]`; clients are
@@ -68,7 +74,7 @@ def npz(key: jax.Array, *, data_path: str | os.PathLike[str]) -> FederatedDatase
         )
     elif inputs.dtype == np.uint8:
         inputs = inputs.astype(np.float32) / 255
-    dataset = from_flat(names, own, inputs, arrays["targets"], key)
+    dataset = from_flat(names, own, inputs, arrays["targets"], key, folds, fold)
     return dataclasses.replace(dataset, notes=notes + dataset.notes)
 
 

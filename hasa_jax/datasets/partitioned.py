@@ -31,6 +31,8 @@ def partitioned(
     resize: int = 0,
     vocab_size: int = 3000,
     max_length: int = 16,
+    folds: int = 0,
+    fold: int = 0,
 ) -> FederatedDataset:
     """Assigns the examples of a pool to clients, and converts them to what models take.
 
@@ -49,6 +51,11 @@ def partitioned(
       resize: new height and width of images in pixels; 0 means the size in the files.
       vocab_size: largest number of token ids of texts; 0 means no limit; see `texts.encoded`.
       max_length: tokens kept of a text, `T`.
+      folds: number of folds `K` of cross-validation, in which every example is for test once; 0
+        for none. A client needs `K` examples, and three; four for two folds.
+        Data with a test set of the authors have no folds.
+      fold: which of them, from 1 to `K`; 0 if there are none. Folds of one key share what is drawn
+        beside the splits.
 
     Returns:
       The dataset. Inputs of images are float32 `[D, height, width, channels]`, with mean 0 and
@@ -74,7 +81,7 @@ def partitioned(
         "alpha": alpha,
         "classes_per_client": classes_per_client,
     }
-    assigned = assign(pool, key, partition, num_clients, options)
+    assigned = assign(pool, key, partition, num_clients, options, folds, fold)
     train = np.sort(assigned.indices[0])
     if pool.has_texts:
         if resize:

@@ -81,23 +81,28 @@ def split_by(
     return np.sort(train), np.sort(validation), np.sort(test)
 
 
-def split_clients(num_examples: Mapping[str, int], key: jax.Array, what: str) -> list[Split]:
+def split_clients(
+    num_examples: Mapping[str, int], key: jax.Array, what: str, folds: int = 0, fold: int = 0
+) -> list[Split]:
     """Splits every client with a key of its own.
 
     Args:
       num_examples: examples of each client, by name and in client order.
-      key: root key of the run; it is not consumed.
+      key: root key of the seed; it is not consumed.
       what: what an example is, for the messages ("titles of two or more words").
+      folds: see `marks_of`.
+      fold: see `marks_of`.
 
     Returns:
       One `Split` per client.
 
     Raises:
-      UserError: if there are fewer than two clients, or if a client has fewer than three examples.
+      UserError: if there are fewer than two clients, if a client has too few examples, or if there
+        is no such fold.
     """
     counts = np.array([*num_examples.values()], np.int64)
-    check_clients(list(num_examples), counts, what)
-    marks = marks_of(counts, key)
+    check_clients(list(num_examples), counts, what, folds)
+    marks = marks_of(counts, key, folds=folds, fold=fold)
     parts = np.split(marks, np.cumsum(counts)[:-1])
     return [
         (np.flatnonzero(own == 0), np.flatnonzero(own == 1), np.flatnonzero(own == 2))
@@ -105,13 +110,44 @@ def split_clients(num_examples: Mapping[str, int], key: jax.Array, what: str) ->
     ]
 
 
-def check_clients(names: Sequence[str], counts: np.ndarray, what: str) -> None:
-    """Refuses data of fewer than two clients, and clients with fewer than three examples.
+def least_examples(folds: int) -> int:
+    """Returns the fewest examples of a client: one in each split of each fold.
+
+    Args:
+      folds: number of folds; 0 for none.
+
+    Returns:
+      `LEAST`; with folds, at least one for the test part of each.
+    """
+    # Of three examples, the larger of two test parts and validation leave none for training.
+    return max(folds, LEAST + (folds == 2))
+
+
+def check_folds(folds: int, fold: int) -> None:
+    """Refuses a fold that there is not.
+
+    Args:
+      folds: number of folds `K`; 0 for none.
+      fold: from 1 to K; 0 if there are none.
+
+    Raises:
+      UserError: if `folds` is 1 or negative, or if `fold` is out of range.
+    """
+    if folds < 0 or folds == 1:
+        raise UserError(f"`folds` is {folds}: it must be 0 for none, or at least 2")
+    if not min(folds, 1) <= fold <= folds:
+        span = f"from 1 to {folds}" if folds else "0, as there are no folds"
+        raise UserError(f"`fold` is {fold}: it must be {span}")
+
+
+def check_clients(names: Sequence[str], counts: np.ndarray, what: str, folds: int = 0) -> None:
+    """Refuses data of fewer than two clients, and clients with too few examples.
 
     Args:
       names: of the clients.
       counts: examples of each of them `[N]`.
       what: what an example is, for the messages ("titles of two or more words").
+      folds: number of folds; 0 for none.
 
     Raises:
       UserError: naming the first few.
@@ -119,6 +155,9 @@ def check_clients(names: Sequence[str], counts: np.ndarray, what: str) -> None:
     if len(names) < 2:
         found = f"only one client ({names[0]!r})" if names else "no client"
         raise UserError(f"{found} in the data: federated learning needs at least two")
+    if folds:
+        _check_fold_sizes(names, np.asarray(counts), what, folds)
+        return
     small = np.flatnonzero(np.asarray(counts) < LEAST).tolist()
     if len(small) == 1:
         raise UserError(
@@ -134,17 +173,43 @@ def check_clients(names: Sequence[str], counts: np.ndarray, what: str) -> None:
         )
 
 
-def marks_of(counts: np.ndarray, key: jax.Array, *, test: bool = True) -> np.ndarray:
-    """Splits every client as `split` does, with a key of its own, for all clients at once.
+def _check_fold_sizes(names: Sequence[str], counts: np.ndarray, what: str, folds: int) -> None:
+    """Refuses clients with too few examples for some folds, naming the first few."""
+    least = least_examples(folds)
+    small = np.flatnonzero(counts < least).tolist()
+    if small:
+        first = ", ".join(f"{names[i]!r} ({counts[i]})" for i in small[:3])
+        more = f" and {len(small) - 3} more" if len(small) > 3 else ""
+        raise UserError(
+            f"`folds` is {folds}, which needs {least} {what} of each client; {len(small)} of "
+            f"{len(names)} have fewer: {first}{more}; lower it, add some or remove the clients"
+        )
+
+
+def marks_of(
+    counts: np.ndarray, key: jax.Array, *, test: bool = True, folds: int = 0, fold: int = 0
+) -> np.ndarray:
+    """Splits every client with a key of its own, for all clients at once.
+
+    Without folds, every client is split as `split` does. With `K` folds, position `r` of the same
+    permutation of a client's `n` examples is for test in the fold `f` with
+    `n (f - 1) // K <= r < n f // K`. The `max(1, round(n / 10))` positions after these, from the
+    start again after the last one, are for validation; the others are for training.
 
     Args:
-      counts: examples of each client `[N]`, three or more.
-      key: root key of the run; it is not consumed.
+      counts: examples of each client `[N]`, `least_examples(folds)` or more.
+      key: root key of the seed, the same for all of its folds; it is not consumed.
       test: whether some examples are for test; if not, their share is left for training.
+      folds: number of folds `K`; 0 for none. Over all folds, each example is for test once.
+      fold: from 1 to `K`; 0 if there are none.
 
     Returns:
       The position in `SPLITS` of each example `[D]`, int8, client by client.
+
+    Raises:
+      UserError: if there is no such fold.
     """
+    check_folds(folds, fold)
     counts = np.asarray(counts, np.int64)
     # Python and NumPy both round half to even.
     held = np.maximum(1, np.rint(0.1 * counts)).astype(np.int64)
@@ -154,9 +219,22 @@ def marks_of(counts: np.ndarray, key: jax.Array, *, test: bool = True) -> np.nda
         starts = np.repeat(np.cumsum(own) - own, own)
         rank, limit = np.arange(len(order)) - starts, np.repeat(held[clients], own)
         marks = np.zeros(len(order), np.int8)
-        marks[starts + order] = np.where(rank < limit, 1, np.where(test & (rank < 2 * limit), 2, 0))
+        if folds:
+            marks[starts + order] = _marks_of_fold(rank, np.repeat(own, own), limit, folds, fold)
+        else:
+            tested = test & (rank < 2 * limit)
+            marks[starts + order] = np.where(rank < limit, 1, np.where(tested, 2, 0))
         found.append(marks)
     return np.concatenate(found)
+
+
+def _marks_of_fold(
+    rank: np.ndarray, count: np.ndarray, held: np.ndarray, folds: int, fold: int
+) -> np.ndarray:
+    """Returns the splits of positions in the permutations of clients `[D]`, in one fold."""
+    first, after = count * (fold - 1) // folds, count * fold // folds
+    for_validation = (rank - after) % count < held
+    return np.where((first <= rank) & (rank < after), 2, np.where(for_validation, 1, 0))
 
 
 def counts_of_marks(marks: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:

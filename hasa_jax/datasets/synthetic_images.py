@@ -35,6 +35,8 @@ def synthetic_images(
     num_classes: int = 10,
     num_clients: int = 10,
     heterogeneity: float = 0.5,
+    folds: int = 0,
+    fold: int = 0,
 ) -> FederatedDataset:
     """Draws images for classification; clients see the classes unequally often.
 
@@ -47,6 +49,10 @@ def synthetic_images(
       num_clients: number of clients `N`, at least 2.
       heterogeneity: `h` in [0, 1]; 0 gives all clients all classes equally often, 1 gives each
         client a single class; see `skew.label_mixtures`.
+      folds: number of folds `K` of cross-validation, in which every example is for test once; 0
+        for none. A client needs `K` examples, and three; four for two folds.
+      fold: which of them, from 1 to `K`; 0 if there are none. Folds of one key share what is drawn
+        beside the splits.
 
     Returns:
       The dataset: inputs `[D, image_size, image_size, 3]` float32 with mean 0 and variance 1
@@ -75,7 +81,8 @@ def synthetic_images(
     for i, (size, mixture, generator) in enumerate(zip(sizes, mixtures, generators, strict=True)):
         labels = generator.choice(num_classes, size, p=mixture).astype(np.int32)
         clients[f"client_{i}"] = _images(patterns[labels], generator), labels
-    splits = split_clients({name: len(pair[1]) for name, pair in clients.items()}, key, "images")
+    counts = {name: len(labels) for name, (_, labels) in clients.items()}
+    splits = split_clients(counts, key, "images", folds, fold)
     return assemble(clients, splits, num_classes)
 
 

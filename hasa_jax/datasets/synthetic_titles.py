@@ -32,6 +32,8 @@ def synthetic_titles(
     vocab_size: int = 0,
     min_count: int = 2,
     max_length: int = 16,
+    folds: int = 0,
+    fold: int = 0,
 ) -> FederatedDataset:
     """Draws titles for seven clients; see `next_word.build` for the arrays.
 
@@ -46,6 +48,10 @@ def synthetic_titles(
       vocab_size: largest number of words in the vocabulary; 0 means no limit.
       min_count: training occurrences that a word needs to be in the vocabulary.
       max_length: predictions kept of a title, `T`.
+      folds: number of folds `K` of cross-validation, in which every example is for test once; 0
+        for none. A client needs `K` examples, and three; four for two folds.
+      fold: which of them, from 1 to `K`; 0 if there are none. Folds of one key share what is drawn
+        beside the splits.
 
     Returns:
       The dataset: inputs and targets `[D, T]` int32.
@@ -66,7 +72,13 @@ def synthetic_titles(
         generator = keys.generator(keys.address(key, keys.Stream.DATA, client=i + 1))
         titles[name], _ = draw_titles(language, mixture, count, generator)
     dataset, _ = build(
-        titles, key, vocab_size=vocab_size, min_count=min_count, max_length=max_length
+        titles,
+        key,
+        vocab_size=vocab_size,
+        min_count=min_count,
+        max_length=max_length,
+        folds=folds,
+        fold=fold,
     )
     return dataset
 

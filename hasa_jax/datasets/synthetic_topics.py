@@ -24,6 +24,8 @@ def synthetic_topics(
     vocab_size: int = 0,
     min_count: int = 2,
     max_length: int = 16,
+    folds: int = 0,
+    fold: int = 0,
 ) -> FederatedDataset:
     """Draws titles to classify by topic; clients see the topics unequally often.
 
@@ -42,6 +44,10 @@ def synthetic_topics(
       vocab_size: largest number of words in the vocabulary; 0 means no limit.
       min_count: training occurrences that a word needs to be in the vocabulary.
       max_length: words kept of a title, `T`; shorter titles are padded.
+      folds: number of folds `K` of cross-validation, in which every example is for test once; 0
+        for none. A client needs `K` examples, and three; four for two folds.
+      fold: which of them, from 1 to `K`; 0 if there are none. Folds of one key share what is drawn
+        beside the splits.
 
     Returns:
       The dataset: inputs `[D, T]` int32, targets `[D]`.
@@ -66,7 +72,8 @@ def synthetic_topics(
     for i, (size, mixture, generator) in enumerate(zip(sizes, mixtures, generators, strict=True)):
         name = f"client_{i}"
         titles[name], topics[name] = draw_titles(language, mixture, size, generator)
-    splits = split_clients({name: len(texts) for name, texts in titles.items()}, key, "titles")
+    counts = {name: len(texts) for name, texts in titles.items()}
+    splits = split_clients(counts, key, "titles", folds, fold)
     vocabulary = build_vocabulary(titles, splits, vocab_size, min_count)
     clients = {
         name: (

@@ -10,6 +10,7 @@ import jax
 from hasa_jax.base import FederatedDataset
 from hasa_jax.datasets.files.csv_titles import csv_titles
 from hasa_jax.datasets.next_word import build
+from hasa_jax.datasets.splits import least_examples
 
 
 def titles(
@@ -23,6 +24,8 @@ def titles(
     max_length: int = 16,
     words: str = "unicode",
     bad_rows: str = "refuse",
+    folds: int = 0,
+    fold: int = 0,
 ) -> FederatedDataset:
     """Reads titles for next-word prediction; see `next_word.build` for the arrays.
 
@@ -37,7 +40,11 @@ def titles(
       words: rule for words, one of `next_word.WORDS`: `unicode` for any language, `english` for the
         letters a to z and digits only.
       bad_rows: `refuse` rows that cannot be used; or `skip` them, and clients with fewer than three
-        titles, with a count in the notes.
+        titles, or too few for the folds, with a count in the notes.
+      folds: number of folds `K` of cross-validation, in which every example is for test once; 0
+        for none. A client needs `K` examples, and three; four for two folds.
+      fold: which of them, from 1 to `K`; 0 if there are none. Folds of one key share what is drawn
+        beside the splits.
 
     Returns:
       The dataset: inputs and targets `[D, T]` int32, clients in alphabetical order.
@@ -46,9 +53,16 @@ def titles(
       UserError: if the file or one of its rows is not valid, if an argument is out of range, or if
         there are too few clients or titles.
     """
-    found = csv_titles(data_path, text_column, client_column, words, bad_rows)
+    least = least_examples(folds)
+    found = csv_titles(data_path, text_column, client_column, words, bad_rows, least)
     dataset, _ = build(
-        found.clients, key, vocab_size=vocab_size, min_count=min_count, max_length=max_length
+        found.clients,
+        key,
+        vocab_size=vocab_size,
+        min_count=min_count,
+        max_length=max_length,
+        folds=folds,
+        fold=fold,
     )
     return dataclasses.replace(dataset, notes=found.notes)
 

@@ -174,5 +174,8 @@ def check_losses(trial: Trial, found: Sequence[EvaluationResult], done: int) -> 
 
 
 def _seed_of(trial: Trial) -> str:
-    """Names a trial's seed, if it has one."""
-    return f" (seed {trial.labels['seed']})" if "seed" in trial.labels else ""
+    """Names a trial's seed and its fold, if it has them."""
+    if "seed" not in trial.labels:
+        return ""
+    fold = f", fold {trial.labels['fold']}" if trial.labels.get("fold") else ""
+    return f" (seed {trial.labels['seed']}{fold})"

@@ -44,7 +44,10 @@ class Pace:
           now: when it came.
         """
         run = tuple(value for name, value in record.items() if name not in _NUMBERS)
-        batch = (*(v for n, v in record.items() if n not in (*_NUMBERS, "seed")), record["round"])
+        batch = (
+            *(v for n, v in record.items() if n not in (*_NUMBERS, "seed", "fold")),
+            record["round"],
+        )
         known = run in self._latest
         before, trained = self._latest.get(run, (0, 0.0))
         if batch != self._batch:

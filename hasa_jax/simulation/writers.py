@@ -22,7 +22,7 @@ from hasa_jax.simulation.pace import Pace
 TABLES = ("metrics", "summary", "sizes", "timings")
 """What a run writes; equal runs write the same, but for timings."""
 
-ARM = ("method", "policy", "extraction", "aggregation", "seed")
+ARM = ("method", "policy", "extraction", "aggregation", "seed", "fold")
 """Columns that set the runs of a study apart."""
 
 
@@ -133,7 +133,7 @@ class TensorBoardWriter:
     """Writes summary numbers as TensorBoard scalars; needs the `tracking` extra.
 
     The tag of a scalar is its name and every column of `ARM` that the record has, such as
-    `mean_accuracy/hasa/uniform/prefix/coverage/0`.
+    `mean_accuracy/hasa/uniform/prefix/coverage/0/0`.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -206,8 +206,9 @@ class ConsoleWriter:
 
 def _metrics_text(row: Mapping[str, Any]) -> str:
     """Writes the accuracies of a summary record in a line."""
+    fold = f"  fold {row['fold']}" if row.get("fold") else ""
     return (
-        f"{row.get('method')} ({row.get('policy')})  seed {row.get('seed')}  "
+        f"{row.get('method')} ({row.get('policy')})  seed {row.get('seed')}{fold}  "
         f"round {row['round']}  mean {row['mean_accuracy']:.2%}  "
         f"worst {row['worst_accuracy']:.2%}  tail {row['tail_accuracy']:.2%}"
     )

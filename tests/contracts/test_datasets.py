@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hasa_jax import IGNORED, FederatedDataset
+from hasa_jax import IGNORED, FederatedDataset, UserError
 from hasa_jax.datasets import DATASETS, fingerprint
 from tests.support import written
 from tests.support.federated import parts
+
+WITH_TESTS = ("ag_news", "cifar10", "digits_domains", "mnist", "mnist_m", "optdigits", "usps")
+"""Data sets whose authors set a test set apart."""
+WITHOUT_FOLDS = ("synthetic_needs",)
+"""Data sets that draw a test part of a size of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +95,7 @@ def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, fo
         "synthetic_topics": {"num_titles": 300, "max_length": 9},
         "titles": {"data_path": csv_path, "max_length": 9},
     }[request.param]
-    return lambda seed: DATASETS[request.param](jax.random.key(seed), **arguments)
+    return lambda seed, **own: DATASETS[request.param](jax.random.key(seed), **arguments, **own)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +151,28 @@ def test_inputs_are_padded_where_targets_are(data):
 
 def test_same_key_same_bytes(make, data):
     assert fingerprint(make(0)) == fingerprint(data) != fingerprint(make(1))
+
+
+def test_folds_test_every_example_once(request, make, data):
+    """Data with a test set of their authors have no folds."""
+    name = request.node.callspec.params["make"]
+    if "folds" not in inspect.signature(DATASETS[name]).parameters:
+        assert name in WITHOUT_FOLDS
+        return
+    if name in WITH_TESTS:
+        with pytest.raises(UserError, match=r"`folds` is 3, but the authors of these data set \d+"):
+            make(0, folds=3, fold=1)
+        return
+    folds = [make(0, folds=3, fold=fold) for fold in (1, 2, 3)]
+    every = sum(part.num_examples for part in parts(data))
+    for own in folds:
+        np.testing.assert_array_equal(sum(part.num_examples for part in parts(own)), every)
+        assert own.client_names == data.client_names
+    tests = np.array([own.test.num_examples for own in folds])
+    np.testing.assert_array_equal(tests.sum(0), every)
+    assert (tests.max(0) - tests.min(0) <= 1).all()
+    assert len({fingerprint(own) for own in folds}) == 3
+    assert fingerprint(make(0, folds=0, fold=0)) == fingerprint(data)
 
 
 def test_nothing_is_left_out_of_clean_files(data):

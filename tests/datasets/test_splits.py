@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 
 from hasa_jax import UserError, keys
-from hasa_jax.datasets.splits import assemble, generators_of_clients, split, split_clients
+from hasa_jax.datasets.splits import (
+    assemble,
+    counts_of_marks,
+    generators_of_clients,
+    least_examples,
+    marks_of,
+    split,
+    split_clients,
+)
 
 
 @pytest.mark.parametrize("num_examples", [3, 4, 7, 10, 28, 101, 3041])
@@ -105,3 +113,65 @@ def test_clients_have_the_generators_of_their_addresses(stream, first, count):
     for client in {0, 1, 4095, 4096, count - 1} & {*range(count)}:
         expected = keys.generator(keys.address(key, stream, client=first + client))
         assert found[client].integers(2**60) == expected.integers(2**60)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5, 10])
+def test_every_example_is_for_test_in_one_fold(folds):
+    counts = np.array([max(folds, 4), 10, 11, 28, 101])
+    key = jax.random.key(3)
+    marks = [marks_of(counts, key, folds=folds, fold=fold + 1) for fold in range(folds)]
+    np.testing.assert_array_equal(np.sum([own == 2 for own in marks], axis=0), 1)
+    for own in marks:
+        train, validation, _ = counts_of_marks(own, counts)
+        assert (train >= 1).all()
+        np.testing.assert_array_equal(validation, np.maximum(1, np.rint(0.1 * counts)))
+    tests = np.array([counts_of_marks(own, counts)[2] for own in marks])
+    assert (tests.max(0) - tests.min(0) <= 1).all()
+    assert (tests >= 1).all()
+
+
+def test_the_folds_of_a_client_are_parts_of_one_permutation():
+    key = jax.random.key(3)
+    order = keys.generator(keys.address(key, keys.Stream.SPLIT, client=1)).permutation(28)
+    names = {"a": 9, "b": 28}
+    # Seven positions each; three for validation come after them, from the start again at the end.
+    for fold, (test, validation) in enumerate([([0, 7], [7, 10]), ([21, 28], [0, 3])]):
+        found = split_clients(names, key, "texts", folds=4, fold=[1, 4][fold])[1]
+        np.testing.assert_array_equal(found[2], np.sort(order[slice(*test)]))
+        np.testing.assert_array_equal(found[1], np.sort(order[slice(*validation)]))
+        np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.arange(28))
+
+
+@pytest.mark.parametrize("folds", [2, 3, 4, 7])
+def test_the_least_examples_leave_one_in_each_split(folds):
+    least = np.array([least_examples(folds)])
+    for fold in range(1, folds + 1):
+        marks = marks_of(least, jax.random.key(0), folds=folds, fold=fold)
+        assert set(marks.tolist()) == {0, 1, 2}
+    tight = [
+        set(marks_of(least - 1, jax.random.key(0), folds=folds, fold=fold + 1).tolist())
+        for fold in range(folds)
+    ]
+    assert any(own < {0, 1, 2} for own in tight)
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "message"),
+    [
+        (1, 0, "`folds` is 1: it must be 0 for none, or at least 2"),
+        (-2, 0, "`folds` is -2"),
+        (3, 0, "`fold` is 0: it must be from 1 to 3"),
+        (3, 4, "`fold` is 4: it must be from 1 to 3"),
+        (0, 1, "`fold` is 1: it must be 0, as there are no folds"),
+    ],
+)
+def test_folds_that_there_are_not(folds, fold, message):
+    with pytest.raises(UserError, match=message):
+        split_clients({"a": 20, "b": 20}, jax.random.key(0), "texts", folds, fold)
+
+
+def test_clients_with_too_few_examples_for_the_folds_are_counted():
+    counts = {"a": 20, "b": 9, "c": 4}
+    with pytest.raises(UserError, match="`folds` is 10, which needs 10 texts of each") as caught:
+        split_clients(counts, jax.random.key(0), "texts", 10, 1)
+    assert "2 of 3 have fewer: 'b' (9), 'c' (4); lower it, add some" in str(caught.value)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import hasa_jax as hj
 from experiments.config import RunConfig, with_fields
 from experiments.study.arm import Arm, arm_of_train
+from experiments.study.block import Block
 from experiments.study.data import build_dataset
 from experiments.study.program import build_allocation, build_programs
 from experiments.study.unused import refuse_unused
@@ -185,7 +186,7 @@ def built(values):
     refuse_unused(config, values.keys(), [arm])
     dataset = build_dataset(config.data, values.keys(), 0)
     programs = build_programs(config, dataset, [arm])
-    return dataset, build_allocation(config, programs[arm], dataset, arm, 0)
+    return dataset, build_allocation(config, programs[arm], dataset, arm, Block(0))
 
 
 @pytest.mark.filterwarnings("error")

@@ -33,6 +33,7 @@ def csv_titles(
     client_column: str,
     words: str = "unicode",
     bad_rows: str = "refuse",
+    least: int = LEAST,
 ) -> Titles:
     """Reads the titles of every client and splits them into words.
 
@@ -44,8 +45,9 @@ def csv_titles(
       text_column: column of the titles.
       client_column: column of the client names. Equal numbers, such as 1 and 1.0, are one client.
       words: rule for words, one of `next_word.WORDS`.
-      bad_rows: `refuse` rows that cannot be used; or `skip` them, and clients with fewer than three
-        titles, which are too few for three splits.
+      bad_rows: `refuse` rows that cannot be used; or `skip` them, and clients with fewer than
+        `least` titles, which are too few for three splits.
+      least: see `bad_rows`.
 
     Returns:
       The titles.
@@ -71,7 +73,7 @@ def csv_titles(
     notes = [*settle(path, table, bad, bad_rows), *joined_note(spelled, "clients")]
     notes += [f"{single} titles of one word were left out"] if single else []
     if bad_rows == "skip":
-        clients, small = _without_small(clients)
+        clients, small = _without_small(clients, least)
         notes += small
     if len(clients) < 2:
         only = f"only one client ({next(iter(clients))!r})" if clients else "no client"
@@ -90,13 +92,13 @@ def _reason(found: list[str], text_column: str, client_column: str) -> str:
 
 
 def _without_small(
-    clients: dict[str, list[list[str]]],
+    clients: dict[str, list[list[str]]], least: int
 ) -> tuple[dict[str, list[list[str]]], list[str]]:
     """Leaves out clients whose titles are too few for three splits; returns notes on them."""
-    small = sorted(name for name, titles in clients.items() if len(titles) < LEAST)
+    small = sorted(name for name, titles in clients.items() if len(titles) < least)
     if not small:
         return clients, []
     first = ", ".join(f"{name!r} ({len(clients[name])})" for name in small[:3])
     more = f" and {len(small) - 3} more" if len(small) > 3 else ""
-    note = f"{len(small)} clients with fewer than {LEAST} titles were left out: {first}{more}"
+    note = f"{len(small)} clients with fewer than {least} titles were left out: {first}{more}"
     return {name: titles for name, titles in clients.items() if name not in set(small)}, [note]

@@ -15,7 +15,7 @@ from hasa_jax.datasets.partition import PARTITIONS
 from hasa_jax.datasets.partition.labels import Labels
 from hasa_jax.datasets.partition.matched import matched
 from hasa_jax.datasets.pool import Pool
-from hasa_jax.datasets.splits import SPLITS, counts_of_marks, marks_of
+from hasa_jax.datasets.splits import SPLITS, counts_of_marks, least_examples, marks_of
 
 _MATCHED, _SHARES = 10**6, 10**6 + 1  # Client numbers in the key addresses that clients share.
 
@@ -33,14 +33,20 @@ class Assigned(NamedTuple):
 
 
 def assign(
-    pool: Pool, key: jax.Array, partition: str, num_clients: int, options: Mapping[str, Any]
+    pool: Pool,
+    key: jax.Array,
+    partition: str,
+    num_clients: int,
+    options: Mapping[str, Any],
+    folds: int = 0,
+    fold: int = 0,
 ) -> Assigned:
     """Assigns every example of a pool to one split of one client.
 
     The partition assigns the training examples. A tenth of a client's training examples becomes
     its validation split. If the authors of the data set a test set apart, its examples go to
     clients in the proportions of their training labels. If not, each client's examples are split
-    80/10/10.
+    80/10/10, or by folds.
 
     Args:
       pool: the examples.
@@ -48,12 +54,15 @@ def assign(
       partition: name of one of `PARTITIONS`.
       num_clients: number of clients.
       options: arguments of any partition by name; this partition gets those that it has.
+      folds: see `splits.marks_of`. The partition is the same in all folds of a key.
+      fold: see `splits.marks_of`.
 
     Returns:
       The examples of every client.
 
     Raises:
-      UserError: if there is no such partition, or if there are too few examples.
+      UserError: if there is no such partition, if there are too few examples, or if there are
+        folds of data with a test set of the authors.
     """
     if partition not in PARTITIONS:
         raise UserError(f"unknown `partition` {partition!r}: use one of {', '.join(PARTITIONS)}")
@@ -62,14 +71,21 @@ def assign(
     generator = keys.generator(keys.address(key, keys.Stream.SPLIT, client=_SHARES))
     test = np.flatnonzero(pool.is_test)
     train = np.flatnonzero(~pool.is_test)
+    if folds and test.size:
+        raise UserError(
+            f"`folds` is {folds}, but the authors of these data set {test.size} examples apart for "
+            "testing: leave it out"
+        )
     parts = function(_labels(pool, train), num_clients, generator, **known)
     counts = np.array([len(part) for part in parts], np.int64)
-    if counts.min() < 3:
+    least = least_examples(folds)
+    if counts.min() < least:
         raise UserError(
-            f"a client has {counts.min()} examples, but its splits need 3: raise `min_examples`"
+            f"a client has {counts.min()} examples, but its splits need {least}: raise "
+            f"`min_examples`{' or lower `folds`' if folds else ''}"
         )
     own, owners = train[np.concatenate(parts)], np.repeat(np.arange(len(parts)), counts)
-    marks = marks_of(counts, key, test=not test.size)
+    marks = marks_of(counts, key, test=not test.size, folds=folds, fold=fold)
     found = [own[marks == part] for part in range(len(SPLITS))]
     numbers = counts_of_marks(marks, counts)
     if not test.size:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.analysis import need
+from experiments.study.block import Block
 from hasa_jax import UserError
 from tests.experiments.analysis.test_by_size import FRONT, write
 from tests.support.scripts import VECTORS, records_of, run
@@ -27,7 +28,7 @@ def workdir_of(folder, accuracies):
 
 def test_accuracies_are_of_validation_at_the_last_round(tmp_path):
     folder = workdir_of(tmp_path / "w", {"a": 0.25, "b": 0.5})
-    assert need.accuracies(folder) == {(0, "a"): 0.25, (0, "b"): 0.5}
+    assert need.accuracies(folder) == {(Block(0), "a"): 0.25, (Block(0), "b"): 0.5}
 
 
 def test_rank_correlation():
@@ -37,11 +38,12 @@ def test_rank_correlation():
 
 
 def test_the_summary_shows_how_a_score_follows_the_need():
-    wants = {0: np.array([0.1, 0.2, 0.4]), 1: np.array([0.3, 0.1, 0.2])}
+    one, two = Block(0), Block(1)
+    wants = {one: np.array([0.1, 0.2, 0.4]), two: np.array([0.3, 0.1, 0.2])}
     scores = {
-        "good": {0: np.array([1.0, 2.0, 3.0]), 1: np.array([3.0, 1.0, 2.0])},
-        "half": {0: np.array([1.0, 2.0, 3.0]), 1: np.array([1.0, 3.0, 2.0])},
-        "same": {0: np.ones(3), 1: np.ones(3)},
+        "good": {one: np.array([1.0, 2.0, 3.0]), two: np.array([3.0, 1.0, 2.0])},
+        "half": {one: np.array([1.0, 2.0, 3.0]), two: np.array([1.0, 3.0, 2.0])},
+        "same": {one: np.ones(3), two: np.ones(3)},
     }
     good, half, same = need.summary(wants, scores).splitlines()[2:]
     assert "+1.00 ± 0.00" in good
@@ -49,6 +51,16 @@ def test_the_summary_shows_how_a_score_follows_the_need():
     assert "+0.00 ±" in half
     assert "1 of 2" in half
     assert "none" in same
+
+
+def test_a_seed_is_one_value_however_many_folds_it_has():
+    """Folds agree with one score by 1, 1 and -1, and -1, -1 and 1: the seeds by 1/3 and -1/3."""
+    wants = {Block(s, f): np.array([0.1, 0.2, 0.3]) for s in (0, 1) for f in (1, 2, 3)}
+    up, down = np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])
+    score = dict(zip(wants, [up, up, down, down, down, up], strict=True))
+    (line,) = need.summary(wants, {"score": score}).splitlines()[2:]
+    assert "+0.00 ± 4.24" in line  # 12.706 x sqrt(2) / 3 / sqrt(2)
+    assert "3 of 6" in line
 
 
 def test_other_clients_are_refused(tmp_path):

@@ -14,6 +14,7 @@ from experiments.analysis import results, tables
 from experiments.analysis.results import Arm
 from experiments.config import RunConfig, with_fields
 from experiments.rooms import ComparisonConfig
+from experiments.study.block import Block
 from experiments.study.manifest import recorded
 from experiments.study.method import describe, method_of
 from hasa_jax import UserError
@@ -275,7 +276,7 @@ def test_runs_of_the_library_are_read_and_merged(saved):
     assert found.remarks == ()
     # The reader of arrays makes spaces of line breaks.
     assert {own["client"] for own in found.metrics} == {"a b", *NAMES[1:]}
-    assert sorted(found.baselines) == [0, 1]
+    assert sorted(found.baselines) == [Block(0), Block(1)]
     assert {own["level"] for own in found.sizes} == {"1", "0.5"}
     (manifest,) = (results.source_of(saved / "hasa1").manifest,)
     assert manifest.methods["hasa"]["extraction"] == "prefix"

@@ -10,6 +10,7 @@ import hasa_jax as hj
 from experiments.config import RunConfig, with_fields
 from experiments.study import optimizers, program
 from experiments.study.arm import Arm
+from experiments.study.block import Block
 from experiments.study.data import build_dataset
 from experiments.study.model import model_name, model_of
 
@@ -113,7 +114,7 @@ def test_allocations_follow_the_arm(dataset, tmp_path):
     (tmp_path / "scores.csv").write_text("\n".join(["client,score", *lines]))
     config = config_of(score_path=tmp_path / "scores.csv", levels=(1, 0.5), execution="masked")
     own = program.build_programs(config, dataset, arms)[arms[0]]
-    made = {a.policy: program.build_allocation(config, own, dataset, a, 0) for a in arms}
+    made = {a.policy: program.build_allocation(config, own, dataset, a, Block(0)) for a in arms}
     assert not made["uniform"].stats.scores.any()
     assert made["levels"].sizes.tolist() == [8, 8, 4, 4]
     score = hj.SCORES["label_divergence"]()(dataset.train, own.model, jax.random.key(0))

@@ -1,0 +1,102 @@
+"""From records of folds to one value of each seed, in which folds that are missing are found.
+
+Folds of a seed share their data, so they are no independent values. The mean over all folds of a
+seed is one value; a seed of an arm without all of its folds has none.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping, Sequence, Set
+from typing import NamedTuple
+
+import numpy as np
+
+_NO_NUMBERS = frozenset(
+    {"method", "policy", "extraction", "aggregation", "folder", "seed", "fold", "round"}
+)
+
+
+class Evaluation(NamedTuple):
+    """What has one value: an arm on a seed after a round.
+
+    Attributes:
+      arm: the method, the policy and the folder.
+      seed: the seed.
+      round: communication round.
+    """
+
+    arm: tuple[str, str, str]
+    seed: int
+    round: int
+
+
+def evaluation_of(record: Mapping[str, str]) -> Evaluation:
+    """Returns what a record is a part of."""
+    arm = (record["method"], record["policy"], record.get("folder", ""))
+    return Evaluation(arm, int(record["seed"]), int(record["round"]))
+
+
+def incomplete(summary: Sequence[Mapping[str, str]], folds: int) -> Set[Evaluation]:
+    """Finds the evaluations that lack folds.
+
+    Args:
+      summary: records of summary.csv.
+      folds: folds of each seed; 0 for none.
+
+    Returns:
+      Those whose records are not of the folds 1 to `folds`.
+    """
+    found: dict[Evaluation, set[int]] = collections.defaultdict(set)
+    for record in summary:
+        found[evaluation_of(record)].add(int(record["fold"]))
+    every = set(range(1, folds + 1)) or {0}
+    return {evaluation for evaluation, own in found.items() if own != every}
+
+
+def remark_of(lacking: Set[Evaluation], folds: int) -> str:
+    """Counts what is left out for lack of folds.
+
+    Args:
+      lacking: from `incomplete`.
+      folds: folds of each seed.
+
+    Returns:
+      A line; empty if nothing lacks any.
+    """
+    if not lacking:
+        return ""
+    by_arm: dict[str, set[int]] = collections.defaultdict(set)
+    for (method, policy, folder), seed, _ in sorted(lacking):
+        by_arm[f"{method}:{policy}{f' ({folder})' if folder else ''}"].add(seed)
+    pairs = sum(map(len, by_arm.values()))
+    shown = "; ".join(
+        f"{arm} of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))}"
+        for arm, seeds in by_arm.items()
+    )
+    return (
+        f"{len(lacking)} evaluations of {pairs} pairs of arm and seed lack some of the {folds} "
+        f"folds and are left out: {shown}."
+    )
+
+
+def means(records: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """Returns one record for the folds of a seed.
+
+    Args:
+      records: of one evaluation, one for each fold.
+
+    Returns:
+      The mean of every column of numbers; empty where a fold has none. A single record stays as it
+      is.
+    """
+    if len(records) == 1:
+        return records[0]
+    first = records[0]
+    return {name: first[name] if name in _NO_NUMBERS else _mean(name, records) for name in first}
+
+
+def _mean(name: str, records: Sequence[Mapping[str, str]]) -> str:
+    """Returns the mean of a column as a cell."""
+    cells = [record.get(name, "") for record in records]
+    return repr(float(np.mean([float(cell) for cell in cells]))) if all(cells) else ""
