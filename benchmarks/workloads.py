@@ -12,7 +12,7 @@ import optax
 
 import hasa_jax as hj
 from benchmarks.base import KEY, Engine, Workload
-from hasa_jax.simulation.algorithm import allocate_clients
+from hasa_jax.simulation.allocating import allocate_clients
 
 _ADAM, _SGD, _MOMENTUM = 3, 1, 2
 """Arrays of the parameters' shapes that a step changes: the parameters and the state. The gradient

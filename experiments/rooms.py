@@ -12,6 +12,7 @@ from experiments import fields
 from experiments.fields import default_of, knob
 from hasa_jax.allocation import POLICIES, BudgetSpec
 from hasa_jax.allocation.budget import PROJECTIONS
+from hasa_jax.allocation.policies.need import NEED_OBJECTIVES
 from hasa_jax.allocation.scores import SCORES
 from hasa_jax.base import UserError
 from hasa_jax.client.objectives import OBJECTIVES, multi_exit
@@ -431,6 +432,17 @@ class AllocationConfig:
     dynamic: bool = knob(
         default_of(POLICIES["levels"], "dynamic"),
         "Whether policies levels and random draw the widths again in each round.",
+    )
+    reallocate_every: int = knob(
+        default_of(POLICIES["need"], "reallocate_every"),
+        "Rounds after which policy need measures the clients' losses and gives new widths.",
+        least=2,
+    )
+    need_objective: str = knob(
+        default_of(POLICIES["need"], "objective"),
+        "What policy need makes least: the mean loss of all clients, that of the worst one, or of "
+        "the worst quarter.",
+        choices=NEED_OBJECTIVES,
     )
 
     def __post_init__(self) -> None:

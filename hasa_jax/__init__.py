@@ -9,6 +9,7 @@ from hasa_jax.allocation import (
     BudgetSpec,
     ClientStats,
     Ledger,
+    Measured,
     Policy,
     allocate,
 )
@@ -30,6 +31,7 @@ from hasa_jax.methods import METHODS, Method
 from hasa_jax.models import MODELS
 from hasa_jax.server.faults import Faults
 from hasa_jax.simulation.algorithm import FederatedAlgorithm, build
+from hasa_jax.simulation.allocating import make_trial
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.evaluation import EvaluationResult
 from hasa_jax.simulation.options import Execution, Reporting, Training
@@ -80,6 +82,7 @@ __all__ = [
     "Layout",
     "Ledger",
     "LocalStep",
+    "Measured",
     "Method",
     "Model",
     "ModelSpec",
@@ -104,6 +107,7 @@ __all__ = [
     "from_arrays",
     "from_linen",
     "make_program",
+    "make_trial",
     "methods",
     "models",
     "ranked",

@@ -193,6 +193,10 @@ def _policy(chosen: AllocationConfig, name: str, clients: Sequence[str]) -> Poli
             "proportions": chosen.level_proportions or None,
             "dynamic": chosen.dynamic,
         },
+        "need": {
+            "objective": chosen.need_objective,
+            "reallocate_every": chosen.reallocate_every,
+        },
         "random": {"dynamic": chosen.dynamic},
     }
     return POLICIES[name](**options.get(name, {}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -21,9 +21,10 @@ from hasa_jax.allocation.rounding import sizes_of_levels
 from hasa_jax.base import FederatedDataset
 from hasa_jax.methods import Method
 from hasa_jax.server.faults import Faults
-from hasa_jax.simulation.algorithm import allocate_clients
+from hasa_jax.simulation.allocating import make_trial
 from hasa_jax.simulation.options import Execution, Training
 from hasa_jax.simulation.program import Program, make_program
+from hasa_jax.simulation.trial import Trial
 from hasa_jax.supernet.costs import cost_table
 
 
@@ -106,7 +107,7 @@ def build_program(config: RunConfig, dataset: FederatedDataset, method: Method) 
 def build_allocation(
     config: RunConfig, program: Program, dataset: FederatedDataset, arm: Arm, block: Block
 ) -> Allocation:
-    """Decides the widths of an arm from the training data of one block.
+    """Decides the widths of an arm from the training data of one block: those of `build_trial`.
 
     Args:
       config: the configuration.
@@ -121,6 +122,33 @@ def build_allocation(
     Raises:
       UserError: if the budget or the scores cannot be used.
     """
+    return build_trial(config, program, dataset, arm, block, {}).allocation
+
+
+def build_trial(
+    config: RunConfig,
+    program: Program,
+    dataset: FederatedDataset,
+    arm: Arm,
+    block: Block,
+    labels: Mapping[str, str | int],
+) -> Trial:
+    """Makes the run of an arm on one block, with widths from its training data.
+
+    Args:
+      config: the configuration.
+      program: that of the arm's method.
+      dataset: only its training examples are read.
+      arm: the method and the policy.
+      block: the seed of the run, and its fold.
+      labels: columns in front of every record.
+
+    Returns:
+      The trial; a policy that measures has set examples apart.
+
+    Raises:
+      UserError: if the budget or the scores cannot be used.
+    """
     method = method_of(config, *arm, dataset.client_names)
     # What is compiled and cached belongs to the extraction of the program.
     method = dataclasses.replace(method, extraction=program.extraction)
@@ -128,7 +156,7 @@ def build_allocation(
     scores = None
     if method.policy.scored and score == FROM_FILE:
         scores = read_scores(config.allocation.score_path, dataset.client_names, *block)
-    return allocate_clients(method, program.model, dataset, block.key, scores)
+    return make_trial(method, program.model, dataset, block.key, scores, labels)
 
 
 def shared_sizes(config: RunConfig, program: Program, arm: Arm) -> list[str]:

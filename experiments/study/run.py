@@ -244,11 +244,8 @@ def _prepared(study: Study, blocks: tuple[Block, ...], previous: Group | None) -
         programs = _as_begun(programs, workdir.bucket_shares(config.reporting.workdir))
     trials = {
         arm: [
-            Trial(
-                dataset,
-                program.build_allocation(config, programs[arm], dataset, arm, block),
-                block.key,
-                _labels(config, arm, block),
+            program.build_trial(
+                config, programs[arm], dataset, arm, block, _labels(config, arm, block)
             )
             for dataset, block in zip(datasets, blocks, strict=True)
         ]
@@ -376,7 +373,7 @@ def _baselines(study: Study, group: Group) -> dict[str, dict[str, float]]:
     trials = zip(group.blocks, group.trials[study.arms[0]], strict=True)
     return {
         block.name: baseline(
-            trial.dataset, reporting.tail_fraction, chosen_clients(trial, reporting.eval_clients)
+            trial.source, reporting.tail_fraction, chosen_clients(trial, reporting.eval_clients)
         )
         for block, trial in trials
     }

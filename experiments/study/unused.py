@@ -33,6 +33,8 @@ _NEEDS = {
     "score_path": ("score", {"file"}),
     "score": ("policy without @score", set(SCORED)),
     "dynamic": ("policy", {"levels", "random"}),
+    "reallocate_every": ("policy", {"need"}),
+    "need_objective": ("policy", {"need"}),
     "candidates": ("sampling", {"power_of_choice"}),
     "availability_path": ("sampling", {"availability"}),
     "trim": ("robust", {"trimmed_mean"}),

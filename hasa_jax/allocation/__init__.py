@@ -6,7 +6,7 @@ from hasa_jax.allocation.ledger import Ledger
 from hasa_jax.allocation.policies import POLICIES
 from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.scores import SCORES, ScoreFn
-from hasa_jax.allocation.stats import ClientStats
+from hasa_jax.allocation.stats import ClientStats, Measured
 
 __all__ = [
     "POLICIES",
@@ -16,6 +16,7 @@ __all__ = [
     "BudgetSpec",
     "ClientStats",
     "Ledger",
+    "Measured",
     "Policy",
     "ScoreFn",
     "allocate",

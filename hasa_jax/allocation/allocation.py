@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -12,10 +13,16 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.allocation.budget import Budget, BudgetSpec
 from hasa_jax.allocation.connection import connection
-from hasa_jax.allocation.ledger import Ledger, distinct_sizes, mean_costs, mean_over_clients
+from hasa_jax.allocation.ledger import (
+    Ledger,
+    distinct_sizes,
+    mean_costs,
+    mean_over_clients,
+    moved_bytes,
+)
 from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.rounding import round_to_sizes
-from hasa_jax.allocation.stats import ClientStats
+from hasa_jax.allocation.stats import ClientStats, Measured
 from hasa_jax.base import ClientData, UserError
 from hasa_jax.numerics import in_32_bits
 from hasa_jax.supernet import costs, units
@@ -26,9 +33,40 @@ _LEDGER_ROUNDS = 100
 """Rounds that the ledger of a dynamic policy averages over."""
 
 
+class Reallocation(NamedTuple):
+    """Sizes that follow measurements, which come once in some rounds.
+
+    Attributes:
+      every: rounds between measurements; the first one is after so many rounds.
+      sizes: the sizes that are measured `[W]`, int64, rising.
+      held: which of them each client's device holds `[N, W]`, bool.
+      grid: all sizes that a client can get, int64, rising.
+      give: `(stats, losses [N, W], targets [N], given before) -> sizes [N]`.
+      given: what each measurement gave, `[N]` each.
+    """
+
+    every: int
+    sizes: np.ndarray
+    held: np.ndarray
+    grid: np.ndarray
+    give: Callable[[ClientStats, np.ndarray, np.ndarray, Sequence[np.ndarray]], np.ndarray]
+    given: tuple[np.ndarray, ...] = ()
+
+    def begins(self, round: int) -> bool:
+        """Returns whether a round is the first one after a measurement."""
+        return round > 0 and round % self.every == 0
+
+    def given_at(self, round: int) -> np.ndarray | None:
+        """Returns what the latest measurement before a round gave `[N]`; None before the first."""
+        count = min(round // self.every, len(self.given))
+        return self.given[count - 1] if count else None
+
+
 @dataclasses.dataclass(frozen=True)
 class Allocation:
     """Every client's subnet.
+
+    Of a policy that reallocates, `after` returns the allocation with one more measurement.
 
     Attributes:
       sizes: the size that each client trains at `[N]`, int64; of a dynamic policy, that of round 0.
@@ -37,6 +75,7 @@ class Allocation:
       stats: what the policy looked at.
       ledger: requested and achieved budgets; of a dynamic policy, the mean over its first rounds.
       redraw: `round -> sizes [N]` of a dynamic policy, None for others.
+      reallocation: what a policy that reallocates has measured and given; None for others.
     """
 
     sizes: np.ndarray
@@ -45,10 +84,55 @@ class Allocation:
     stats: ClientStats
     ledger: Ledger
     redraw: Callable[[int], np.ndarray] | None = None
+    reallocation: Reallocation | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether sizes differ between rounds."""
+        return self.redraw is not None or self.reallocation is not None
 
     def sizes_at(self, round: int) -> np.ndarray:
-        """Returns the sizes of one round `[N]`."""
+        """Returns the sizes that clients train at in one round `[N]`."""
+        own = self.reallocation
+        given = None if own is None else own.given_at(round)
+        if own is not None and given is not None and not (self.redraw and own.begins(round)):
+            return given
         return self.sizes if self.redraw is None else self.redraw(round)
+
+    def own_sizes_at(self, round: int) -> np.ndarray:
+        """Returns the sizes at which clients are evaluated after one round `[N]`.
+
+        They are those of the round. Where they are drawn only to train all units, they are those
+        that the latest measurement gave.
+        """
+        given = self.reallocation and self.reallocation.given_at(round)
+        return self.sizes_at(round) if given is None else given
+
+    def due(self, round: int) -> bool:
+        """Returns whether clients must measure before a round, and have not."""
+        own = self.reallocation
+        return own is not None and own.begins(round) and len(own.given) < round // own.every
+
+    def after(self, losses: np.ndarray, targets: np.ndarray) -> Allocation:
+        """Gives sizes by one more measurement.
+
+        Args:
+          losses: mean loss of each client at each of `reallocation.sizes` `[N, W]`; NaN where it
+            has no target.
+          targets: targets that they are means over `[N]`.
+
+        Returns:
+          The allocation, for the rounds up to the next measurement and for all before.
+        """
+        own = self.reallocation
+        assert own is not None
+        given = own.give(self.stats, losses, targets, own.given)
+        return self.with_given([*own.given, given])
+
+    def with_given(self, given: Sequence[np.ndarray]) -> Allocation:
+        """Returns the allocation with the sizes that each measurement so far gave, `[N]` each."""
+        assert self.reallocation is not None
+        return dataclasses.replace(self, reallocation=self.reallocation._replace(given=(*given,)))
 
 
 @in_32_bits
@@ -99,7 +183,8 @@ def allocate(
         unit: costs.cost_table(model, extraction, unit)
         for unit in (*costs.BUDGET_UNITS, "executed")
     }
-    draw = functools.partial(_draw_sizes, policy, stats, budget.bind(tables[budget.unit]), model)
+    bound = budget.bind(tables[budget.unit])
+    draw = functools.partial(_draw_sizes, policy, stats, bound, model)
     sizes, takes_part = draw(_key_of_round(key, 0) if policy.dynamic else key)
     redraw = functools.partial(_redraw_sizes, draw, key) if policy.dynamic else None
     # Many rounds of many clients, so in few bytes.
@@ -119,11 +204,55 @@ def allocate(
             uncut=costs.uncut_share(model, extraction),
             bytes_once=_bytes_once(policy, bytes_once),
             **mean_costs(rounds, stats.shares * takes_part, tables),
-            **_moved(model, extraction, rounds, takes_part),
+            **moved_bytes(model, extraction, rounds, takes_part),
             severed=_severed(model, extraction, rounds, takes_part, key),
         ),
         redraw=redraw,
+        reallocation=_reallocation(policy, stats, bound, model, key),
     )
+
+
+def _reallocation(
+    policy: Policy, stats: ClientStats, budget: Budget, model: Model, key: jax.Array
+) -> Reallocation | None:
+    """Returns what a policy measures, before it has measured anything; None for others."""
+    if not policy.reallocate_every:
+        return None
+    least, most = int(budget.sizes_within(budget.w_min)), budget.sizes_within(budget.caps(stats))
+    spread = np.rint(np.linspace(least, most.max(), policy.num_widths)).astype(np.int64)
+    # Sizes that cost the same are one size.
+    sizes = spread[np.unique(budget.costs[spread], return_index=True)[1]]
+    held = sizes <= most[:, None]
+    give = functools.partial(_given_sizes, policy, budget, model, sizes, held, key)
+    # No budget bounds the others.
+    grid = (
+        np.arange(least, most.max() + 1) if policy.budgeted else np.arange(1, budget.num_units + 1)
+    )
+    return Reallocation(policy.reallocate_every, sizes, held, grid, give)
+
+
+def _given_sizes(
+    policy: Policy,
+    budget: Budget,
+    model: Model,
+    measured: np.ndarray,
+    held: np.ndarray,
+    key: jax.Array,
+    stats: ClientStats,
+    losses: np.ndarray,
+    targets: np.ndarray,
+    given: Sequence[np.ndarray],
+) -> np.ndarray:
+    """Returns the sizes that a policy gives by one more measurement `[N]`."""
+    known = held & (targets > 0)[:, None]
+    fresh = Measured(
+        widths=measured / budget.num_units,
+        losses=np.where(known, losses, np.nan),
+        targets=targets,
+        current=given[-1] / budget.num_units if given else None,
+    )
+    own = keys.address(key, keys.Stream.REALLOCATED, len(given))
+    return _draw_sizes(policy, dataclasses.replace(stats, measured=fresh), budget, model, own)[0]
 
 
 def _bytes_once(policy: Policy, given: float | None) -> float:
@@ -131,19 +260,6 @@ def _bytes_once(policy: Policy, given: float | None) -> float:
     if not policy.scored:
         return 0.0
     return float("nan") if given is None else given
-
-
-def _moved(
-    model: Model, extraction: Extraction, rounds: Sequence[np.ndarray], takes_part: np.ndarray
-) -> dict[str, float]:
-    """Returns the mean bytes that a client receives and sends in a round."""
-    counts = {"bytes_down": costs.bytes_down, "bytes_up": costs.bytes_up}
-    moved = {name: np.zeros(max(model.groups.values()) + 1) for name in counts}
-    for size in distinct_sizes(rounds):
-        shape = extraction.shape(model, int(size))
-        for name, count in counts.items():
-            moved[name][size] = count(model, extraction, shape)
-    return {n: mean_over_clients(rounds, takes_part, values) for n, values in moved.items()}
 
 
 def _severed(

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hasa_jax.supernet import costs
+from hasa_jax.supernet.types import Extraction, Model
+
 
 @dataclasses.dataclass(frozen=True)
 class Ledger:
@@ -90,3 +93,26 @@ def mean_over_clients(
       The mean.
     """
     return float(np.mean([values[sizes[takes_part]].mean() for sizes in rounds]))
+
+
+def moved_bytes(
+    model: Model, extraction: Extraction, rounds: Sequence[np.ndarray], takes_part: np.ndarray
+) -> dict[str, float]:
+    """Counts the mean bytes that a client receives and sends in a round.
+
+    Args:
+      model: the supernet.
+      extraction: which part of it a client holds.
+      rounds: sizes of the clients in each round, `[N]` each.
+      takes_part: which clients are ever trained `[N]`, bool.
+
+    Returns:
+      `bytes_down` and `bytes_up`.
+    """
+    counts = {"bytes_down": costs.bytes_down, "bytes_up": costs.bytes_up}
+    moved = {name: np.zeros(max(model.groups.values()) + 1) for name in counts}
+    for size in distinct_sizes(rounds):
+        shape = extraction.shape(model, int(size))
+        for name, count in counts.items():
+            moved[name][size] = count(model, extraction, shape)
+    return {n: mean_over_clients(rounds, takes_part, values) for n, values in moved.items()}

@@ -36,7 +36,7 @@ def project(profile: np.ndarray, stats: ClientStats, budget: Budget) -> np.ndarr
     References:
       HASA, arXiv 2606.07621.
     """
-    _check_feasible(stats, budget)
+    check_feasible(stats, budget)
     q = stats.shares
     if budget.projection == "paper":
         widths = profile
@@ -57,8 +57,16 @@ def project(profile: np.ndarray, stats: ClientStats, budget: Budget) -> np.ndarr
     return np.clip(high * profile, lower, upper)
 
 
-def _check_feasible(stats: ClientStats, budget: Budget) -> None:
-    """Refuses a budget that no widths within the bounds can meet."""
+def check_feasible(stats: ClientStats, budget: Budget) -> None:
+    """Refuses a budget that no widths within the bounds can meet.
+
+    Args:
+      stats: sizes and device caps of the clients.
+      budget: target and bounds.
+
+    Raises:
+      UserError: naming the client whose device holds too little, or the feasible interval.
+    """
     upper, q = budget.caps(stats), stats.shares
     if (upper < budget.w_min - _TOLERANCE).any():
         client = int(np.argmin(upper))

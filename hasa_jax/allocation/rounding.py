@@ -34,24 +34,36 @@ def round_to_sizes(widths: np.ndarray, stats: ClientStats, budget: Budget) -> np
     target = min(budget.target, float(q @ budget.cost(widths))) + _TOLERANCE
     remainder = units - sizes
 
-    spent = _add_units(sizes, most, remainder, q, budget.costs, target)
+    spent = add_units(sizes, most, remainder, q, budget.costs, target)
     _take_units_back(
         sizes, budget.sizes_within(budget.w_min), units, q, budget.costs, target, spent
     )
     return sizes
 
 
-def _add_units(
+def add_units(
     sizes: np.ndarray,
     most: np.ndarray,
-    remainder: np.ndarray,
+    wanted: np.ndarray,
     q: np.ndarray,
     costs: np.ndarray,
     target: float,
 ) -> float:
-    """Gives clients one more unit where it fits, in the order of remainders; returns the cost."""
-    wants_more = (remainder > 1e-7) & (sizes < most)
-    order = np.argsort(-remainder, kind="stable")
+    """Gives clients one more unit where it fits, those that want it most first.
+
+    Args:
+      sizes: units of each client `[N]`, int64; changed in place.
+      most: the most that each of them may have `[N]`.
+      wanted: how much each of them wants a unit `[N]`; at 0 it gets none.
+      q: shares of the clients `[N]`.
+      costs: relative cost of the sizes 0..H.
+      target: the most that all of them may cost.
+
+    Returns:
+      The cost afterwards.
+    """
+    wants_more = (wanted > 1e-7) & (sizes < most)
+    order = np.argsort(-wanted, kind="stable")
     order = order[wants_more[order]]
     steps = q[order] * (costs[sizes[order] + 1] - costs[sizes[order]])
     spent, first = float(q @ costs[sizes]), 0

@@ -8,23 +8,24 @@ import jax
 import numpy as np
 import optax
 
-from hasa_jax.allocation.allocation import Allocation, allocate
-from hasa_jax.allocation.scores.score import NUMBER_BYTES, message_bytes
+from hasa_jax.allocation.allocation import Allocation
 from hasa_jax.base import ClientReport, FederatedDataset, ServerState, UserError
 from hasa_jax.execution.layout import Cohort, Layout
 from hasa_jax.methods.method import Method
 from hasa_jax.numerics import in_32_bits
 from hasa_jax.simulation import cohorts
+from hasa_jax.simulation.allocating import make_trial
 from hasa_jax.simulation.draws import DRAWS, scored_round
 from hasa_jax.simulation.evaluation import Evaluation, EvaluationResult, evaluate_views
 from hasa_jax.simulation.feed import EVALUATED, Resident, resident
 from hasa_jax.simulation.held import local_to
+from hasa_jax.simulation.measuring import measured, measurement
 from hasa_jax.simulation.options import Execution, Training
 from hasa_jax.simulation.program import Program, make_program
 from hasa_jax.simulation.round import init_state, scan_rounds
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.views import View, chosen_clients
-from hasa_jax.supernet.types import Model, ModelSpec
+from hasa_jax.supernet.types import ModelSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +70,36 @@ class FederatedAlgorithm:
 
         Returns:
           The cohort, on the host.
+
+        Raises:
+          UserError: if the clients must `measure` first.
         """
+        if self.allocation.due(int(state.round)):
+            raise UserError(
+                f"clients measure before round {int(state.round)}: go on with the algorithm that "
+                "`measure` of this one returns"
+            )
         trial = self.trial._replace(key=state.key)
         return cohorts.draw(self.program, self.layout, trial, int(state.round), self.feed.homes[0])
+
+    @in_32_bits
+    def measure(self, state: ServerState) -> FederatedAlgorithm:
+        """Has the clients measure, where a policy that reallocates needs it before the next round.
+
+        Args:
+          state: the server's state.
+
+        Returns:
+          The algorithm with new sizes of the clients, which shares all compiled code; this one
+          where nothing is to be measured.
+        """
+        if not self.allocation.due(int(state.round)):
+            return self
+        sizes = cohorts.sizes_in_run([self.allocation], 0)
+        asked = measurement(self.program, [self.trial], self.feed, sizes)
+        states = jax.tree.map(lambda x: x[None], state)
+        (trial,), _ = measured(asked, [self.trial], states, int(state.round))
+        return dataclasses.replace(self, trial=trial, feed=self.feed.with_trials([trial]))
 
     @in_32_bits
     def round(self, state: ServerState, cohort: Cohort) -> tuple[ServerState, ClientReport]:
@@ -113,7 +141,7 @@ class FederatedAlgorithm:
             raise UserError(f"unknown `draw` {draw!r}: use one of {', '.join(DRAWS)}")
         done = int(state.round)
         states = jax.tree.map(lambda x: x[None], state)
-        sizes = self.allocation.sizes_at(scored_round(done, draw))
+        sizes = self.allocation.own_sizes_at(scored_round(done, draw))
         evaluation = Evaluation(
             program=self.program,
             views=[View(split, "", None, False)],
@@ -170,49 +198,7 @@ def build(
     )
     if program.execution.stream:
         raise UserError("a step-by-step algorithm keeps all data on the device: leave `stream` out")
-    trial = Trial(dataset, allocate_clients(method, program.model, dataset, key, scores), key)
+    trial = make_trial(method, program.model, dataset, key, scores)
     sizes = cohorts.sizes_in_run([trial.allocation], num_rounds)
     layout = cohorts.training_layout(program, [trial], sizes)
     return FederatedAlgorithm(program, trial, layout, resident(program, [trial], layout))
-
-
-@in_32_bits
-def allocate_clients(
-    method: Method,
-    model: Model,
-    dataset: FederatedDataset,
-    key: jax.Array,
-    scores: np.ndarray | None = None,
-) -> Allocation:
-    """Decides every client's size by a method.
-
-    Args:
-      method: supplies the policy, the score, the budget and the extraction.
-      model: the supernet.
-      dataset: only its training examples are looked at.
-      key: root key of the run; it is not consumed.
-      scores: heterogeneity scores of the clients `[N]`; the method's own if None.
-
-    Returns:
-      The allocation.
-
-    Raises:
-      UserError: if the budget cannot be met.
-    """
-    bytes_once = 0.0
-    if method.policy.scored:
-        # Scores of the user's own are one number each.
-        bytes_once = float(NUMBER_BYTES)
-        if scores is None and method.score is not None:
-            scores = method.score(dataset.train, model, key)
-            bytes_once = message_bytes(method.score, dataset.train, model)
-    return allocate(
-        dataset.train,
-        model,
-        policy=method.policy,
-        key=key,
-        scores=scores,
-        bytes_once=bytes_once,
-        budget=method.budget,
-        extraction=method.extraction,
-    )

@@ -30,7 +30,7 @@ from hasa_jax.execution import processes
 from hasa_jax.simulation.named_arrays import named_leaves, rebuilt
 from hasa_jax.simulation.record_file import Mark, RecordFile, RecordFileError
 
-_FORMAT = 4
+_FORMAT = 5
 _SUM = "SHA256"
 
 RECORDS = "records.jsonl"

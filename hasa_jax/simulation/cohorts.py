@@ -29,13 +29,16 @@ def sizes_in_run(allocations: Sequence[Allocation], num_rounds: int) -> np.ndarr
       num_rounds: rounds of the run.
 
     Returns:
-      Sizes, int64. The evaluation after the last round counts as a round.
+      Sizes, int64. The evaluation after the last round counts as a round. Of a policy that
+      reallocates, they are all sizes that a client can get, once each.
     """
     return np.concatenate([_sizes_of(allocation, num_rounds + 1) for allocation in allocations])
 
 
 def _sizes_of(allocation: Allocation, num_rounds: int) -> np.ndarray:
     """Returns the sizes of one allocation."""
+    if allocation.reallocation is not None:
+        return allocation.reallocation.grid
     rounds = range(num_rounds) if allocation.redraw else range(1)
     occurs: Counter[int] = Counter()
     for round in rounds:

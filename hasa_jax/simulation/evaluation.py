@@ -41,6 +41,7 @@ class EvaluationResult:
         client has no target at all.
       targets: targets that this is a share of `[n]`.
       clients: their ids, rising `[n]`; None for all clients of the data.
+      loss_targets: targets inside the classes, over which the loss is a mean `[n]`; or None.
     """
 
     view: View
@@ -50,6 +51,7 @@ class EvaluationResult:
     accuracy: np.ndarray
     targets: np.ndarray
     clients: np.ndarray | None = None
+    loss_targets: np.ndarray | None = None
 
     @property
     def per_client(self) -> dict[str, float]:
@@ -175,7 +177,7 @@ def _kinds_of(program: Program, asked: Sequence[View]) -> dict[_Kind, list[bool]
 def _sizes_at(evaluation: Evaluation, done: int) -> list[np.ndarray]:
     """Returns the clients' own sizes in each trial `[N]`."""
     round = scored_round(done, evaluation.draw)
-    return [trial.allocation.sizes_at(round) for trial in evaluation.trials]
+    return [trial.allocation.own_sizes_at(round) for trial in evaluation.trials]
 
 
 def _size_of(view: View, own: np.ndarray) -> np.ndarray:
@@ -323,7 +325,9 @@ def _result(
     names = trial.dataset.client_names
     if len(clients) < len(names):
         names = tuple(names[client] for client in clients)
-    return EvaluationResult(view, names, sizes[clients], loss, accuracy, sums.count, clients)
+    return EvaluationResult(
+        view, names, sizes[clients], loss, accuracy, sums.count, clients, sums.loss_count
+    )
 
 
 def _evaluate_views(

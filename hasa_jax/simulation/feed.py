@@ -71,6 +71,11 @@ class Feed(Protocol):
     """Supplies data and cohorts."""
 
     @property
+    def trials(self) -> Sequence[Trial]:
+        """The seeds."""
+        ...
+
+    @property
     def homes(self) -> Sequence[Homes]:
         """Which devices may run the clients of each trial."""
         ...
@@ -90,6 +95,14 @@ class Feed(Protocol):
 
     def evaluated(self, part: Part, cohort: Cohort) -> Evaluated:
         """Returns the data of a part's clients, for a cohort that was placed by `homes`."""
+        ...
+
+    def with_trials(self, trials: Sequence[Trial]) -> Feed:
+        """Returns the same data, for trials that differ in the sizes of their clients only."""
+        ...
+
+    def measuring(self) -> Feed:
+        """Returns a feed whose evaluated splits are the examples that clients set apart."""
         ...
 
 
@@ -138,6 +151,24 @@ class Resident:
         splits = tuple(self.splits[split] for split in EVALUATED)
         return Evaluated(local_to(cohort, self.held), splits, self.splits["train"])
 
+    def with_trials(self, trials: Sequence[Trial]) -> Resident:
+        """Returns the same data, for trials that differ in the sizes of their clients only."""
+        return dataclasses.replace(self, trials=trials)
+
+    def measuring(self) -> Resident:
+        """Returns a feed that also has the held-out examples on the devices."""
+        trials = _measuring_trials(self.trials)
+        parts = [trial.dataset.validation for trial in trials]
+        placed = put_held(
+            parts,
+            self.held,
+            self.layout.mesh,
+            examples=most_examples(parts, self.held),
+            clients=max(len(own) for devices in self.held for own in devices),
+        )
+        splits = self.splits | dict.fromkeys(EVALUATED, placed)
+        return dataclasses.replace(self, trials=trials, splits=splits)
+
 
 def resident(program: Program, trials: Sequence[Trial], layout: Layout) -> Resident:
     """Puts all data on the devices, once.
@@ -174,7 +205,7 @@ def resident_homes(program: Program, trial: Trial, layout: Layout) -> Homes:
     """
     by_process = homes_by_process(trial, layout.mesh)
     drawn, allocation = program.training.clients_per_round, trial.allocation
-    changes = drawn not in (0, int(allocation.takes_part.sum())) or allocation.redraw
+    changes = drawn not in (0, int(allocation.takes_part.sum())) or allocation.changes
     if changes or layout.devices == by_process.groups:
         return by_process
     devices = layout.devices // by_process.groups
@@ -292,6 +323,32 @@ class Streamed:
         )
         return Evaluated(local_to(cohort, held), tuple(splits), train)
 
+    def with_trials(self, trials: Sequence[Trial]) -> Streamed:
+        """Returns the same data, for trials that differ in the sizes of their clients only."""
+        return dataclasses.replace(self, trials=trials)
+
+    def measuring(self) -> Streamed:
+        """Returns a feed of the held-out examples."""
+        return dataclasses.replace(self, trials=_measuring_trials(self.trials))
+
+
+def _measuring_trials(trials: Sequence[Trial]) -> list[Trial]:
+    """Returns trials whose evaluated splits are the held-out examples.
+
+    Raises:
+      UserError: for a trial that sets none apart.
+    """
+    found = []
+    for trial in trials:
+        if trial.held_out is None:
+            raise UserError(
+                "the policy measures on examples that clients set apart, but this trial has none: "
+                "make it with `make_trial`"
+            )
+        splits = dict.fromkeys(EVALUATED, trial.held_out.examples)
+        found.append(trial._replace(dataset=dataclasses.replace(trial.dataset, **splits)))
+    return found
+
 
 def streamed(
     program: Program, trials: Sequence[Trial], layout: Layout, num_rounds: int
@@ -301,9 +358,15 @@ def streamed(
     They are drawn once more when their round comes: all of them at once may be large.
 
     Raises:
-      UserError: if evaluation needs the training data of all clients at once.
+      UserError: if evaluation needs the training data of all clients at once, or if sizes that are
+        not known yet would decide which of several devices runs a client.
     """
     check_streams(program.model)
+    if layout.devices > 1 and any(trial.allocation.reallocation for trial in trials):
+        raise UserError(
+            "sizes that follow measurements move clients between devices, so their `stream` needs "
+            "a `mesh` with one device along clients"
+        )
     homes = [homes_by_process(trial, layout.mesh) for trial in trials]
     parts = [trial.dataset.train for trial in trials]
     examples = clients = 1

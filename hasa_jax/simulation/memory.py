@@ -283,6 +283,7 @@ def _splits_on_device(program: Program, trial: Trial, layout: Layout) -> list[Cl
     """Returns shapes of the data of one trial that are on a device; training data first."""
     data = trial.dataset
     splits = [data.train, data.validation, data.test]
+    splits += [] if trial.held_out is None else [trial.held_out.examples]
     if program.execution.stream:
         check_streams(program.model)
         cohort = cohorts.draw(program, layout, trial, 0, homes_by_process(trial, layout.mesh))

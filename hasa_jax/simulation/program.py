@@ -33,7 +33,7 @@ _MACS_A_SECOND = {"cpu": 3e10}
 _MACS_A_SECOND_ELSEWHERE = 1e12
 """About what a device computes in training, by platform."""
 
-_PASSES = 3
+PASSES = 3
 """A training step costs about as much as so many forward passes."""
 
 _QUICK_SHARE = 0.3
@@ -290,7 +290,7 @@ def _bucket_share(
     num_clients = dataset.train.num_clients
     share = (training.clients_per_round or num_clients) / num_clients
     examples = float(dataset.train.num_examples.sum()) * share * training.local_epochs
-    macs = num_rounds * examples * _PASSES * costs.mac_count(model, model.groups)
+    macs = num_rounds * examples * PASSES * costs.mac_count(model, model.groups)
     rate = _MACS_A_SECOND.get(jax.default_backend(), _MACS_A_SECOND_ELSEWHERE)
     seconds = _SECONDS_AN_ARRAY * len(jax.tree.leaves(model.shapes))
     return seconds * rate / max(macs, 1.0)

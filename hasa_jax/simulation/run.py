@@ -1,23 +1,21 @@
-"""Many rounds: a pure scan between evaluations, and the host loop around it."""
+"""Many rounds: the host loop around stretches of rounds, measurements and evaluations."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from hasa_jax.allocation.allocation import Allocation
 from hasa_jax.allocation.connection import Connection
-from hasa_jax.base import ClientData, ClientReport, ServerState, UserError
-from hasa_jax.effort import by_effort
+from hasa_jax.base import ServerState, UserError
 from hasa_jax.execution import sharding
-from hasa_jax.execution.layout import Cohort
 from hasa_jax.numerics import in_32_bits
-from hasa_jax.server.aggregation import all_finite
 from hasa_jax.simulation import cohorts, feed, health, records
 from hasa_jax.simulation.ahead import Wait, compile_ahead, nothing_ahead
 from hasa_jax.simulation.checkpoint import Checkpoints, Saved
@@ -30,10 +28,12 @@ from hasa_jax.simulation.evaluation import (
     level_connections,
 )
 from hasa_jax.simulation.health import Updates
+from hasa_jax.simulation.measuring import measured, measurement, reallocates, with_measured
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
-from hasa_jax.simulation.round import init_state, scan_trials
+from hasa_jax.simulation.spending import allocation_after, budget_after
 from hasa_jax.simulation.stopwatch import Spent, stopwatch
+from hasa_jax.simulation.stretch import compile_rounds, initial_states, places, run_rounds
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.views import chosen_clients, views
 from hasa_jax.simulation.writers import TABLES, Writer
@@ -48,14 +48,18 @@ class History:
       metrics: a record for each evaluated round, split and client.
       summary: a record for each evaluated round.
       sizes: a record for each evaluated round and level.
+      measured: a record for each measurement, width and client, of a policy that reallocates.
       timings: a record for each evaluated round; only these differ between equal runs.
+      allocation: the trial's, with all sizes that measurements gave and the ledger of what ran.
     """
 
     state: ServerState
     metrics: Sequence[dict[str, Any]]
     summary: Sequence[dict[str, Any]]
     sizes: Sequence[dict[str, Any]]
+    measured: Sequence[dict[str, Any]]
     timings: Sequence[dict[str, Any]]
+    allocation: Allocation
 
 
 SECONDS = ("train_seconds", "compile_seconds", "evaluation_compile_seconds", "programs")
@@ -84,7 +88,8 @@ def run_trials(
     Every `eval_every` rounds, and after the last one, each client's own subnet is evaluated on
     its own validation and test examples, and the supernet beside it (splits
     `supernet_validation` and `supernet_test`). With `eval_clients`, only so many clients are
-    evaluated, the same in every round.
+    evaluated, the same in every round. Under a policy that reallocates, clients measure before the
+    rounds that need it, and their sizes change; no program is compiled again for other sizes.
 
     Args:
       program: what is run; runs that share it share compiled code. Its devices share the
@@ -106,16 +111,16 @@ def run_trials(
       `evaluation_compile_seconds` and the number of `programs` made are shares, too.
 
     Raises:
-      UserError: for a count out of range, or training that diverged.
+      UserError: for a count out of range, training that diverged, or trials that a policy which
+        reallocates cannot measure.
     """
     if num_rounds < 1:
         raise UserError(f"`num_rounds` is {num_rounds}: it must be at least 1")
     reporting = reporting or Reporting()
     if sizes_in_run is None:
         sizes_in_run = cohorts.sizes_in_run([trial.allocation for trial in trials], num_rounds)
-    source = _feed(program, trials, sizes_in_run, num_rounds)
-    evaluation = _evaluation(program, trials, source, sizes_in_run, reporting)
-    ahead = _compile_ahead(evaluation, min(reporting.eval_every, num_rounds), checkpoints)
+    course = _course(program, trials, sizes_in_run, num_rounds, reporting)
+    ahead = _compile_ahead(course, min(reporting.eval_every, num_rounds), checkpoints)
     states = initial_states(program, [trial.key for trial in trials])
     states = sharding.put(states, places(program, states))
     done, states, record = _latest(checkpoints, states, trials, num_rounds)
@@ -123,22 +128,30 @@ def run_trials(
         _write(evaluated, writers)
     if done:  # A checkpoint's arrays are on the host.
         states = sharding.put(states, places(program, states))
+    course = course.with_trials(_resumed(trials, record))
     seconds, updates = _seconds_of(record), _updates_of(record, len(trials))
-    budgets = [records.budget_columns(program, trial.allocation) for trial in trials]
+    budgets = _budgets_of(program, trials, record)
     stopping = False
     while done < num_rounds and not stopping:
         first, done = done, min(done + reporting.eval_every, num_rounds)
-        states, spent, found = _train(program, states, source, trials, first, done, ahead)
+        course, states, spent, found, notes = _train(course, states, first, done, ahead)
+        if reporting.draw == "next":
+            course, new = _measured(course, states, done)
+            notes += new
         updates = [
             Updates(*map(sum, zip(*pair, strict=True))) for pair in zip(updates, found, strict=True)
         ]
-        results, took = _evaluate(evaluation, states, done, ahead)
+        results, took = _evaluate(course.evaluation, states, done, ahead)
         ahead = _AT_HAND
         spent["evaluation_compile_seconds"] = took.compile
         spent["programs"] += took.programs
         seconds = {name: seconds[name] + spent[name] / len(trials) for name in seconds}
+        budgets = [
+            budget_after(program, trial, budget, first, done)
+            for trial, budget in zip(course.trials, budgets, strict=True)
+        ]
         evaluated = _records(
-            evaluation, reporting, budgets, states, results, done, seconds, updates
+            course.evaluation, reporting, budgets, states, results, done, seconds, updates, notes
         )
         record.append(evaluated)
         _write(evaluated, writers)
@@ -149,10 +162,71 @@ def run_trials(
     return [
         History(
             jax.tree.map(lambda x, e=e: x[e], states),
-            **{table: joined([evaluated[e][table] for evaluated in record]) for table in TABLES},
+            **{table: joined([p for own in record if (p := own[e][table])]) for table in TABLES},
+            allocation=allocation_after(program, course.trials[e], budgets[e], done),
         )
         for e in range(len(trials))
     ]
+
+
+class _Course(NamedTuple):
+    """What follows from the sizes of the clients: a new one takes its place when they change.
+
+    Attributes:
+      evaluation: what all evaluations of the run have in common, with its data and trials.
+      every: rounds between measurements; 0 for none.
+      measurement: how clients measure; None without measurements.
+    """
+
+    evaluation: Evaluation
+    every: int
+    measurement: Evaluation | None
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """The seeds, with the sizes of their clients."""
+        return self.evaluation.trials
+
+    def with_trials(self, trials: Sequence[Trial]) -> _Course:
+        """Returns the course of trials that differ in the sizes of their clients only."""
+        source = self.evaluation.feed.with_trials(trials)
+        return self._replace(evaluation=self.evaluation._replace(feed=source, trials=trials))
+
+    def stretches(self, first: int, done: int) -> list[tuple[int, int]]:
+        """Cuts some rounds where a measurement is due."""
+        ends = [r for r in range(first + 1, done) if self.every and r % self.every == 0]
+        return list(itertools.pairwise([first, *ends, done]))
+
+
+def _course(
+    program: Program,
+    trials: Sequence[Trial],
+    sizes_in_run: np.ndarray,
+    num_rounds: int,
+    reporting: Reporting,
+) -> _Course:
+    """Returns the course of a run that starts."""
+    every = reallocates(trials)
+    source = _feed(program, trials, sizes_in_run, num_rounds)
+    return _Course(
+        evaluation=_evaluation(program, trials, source, sizes_in_run, reporting),
+        every=every,
+        measurement=measurement(program, trials, source, sizes_in_run) if every else None,
+    )
+
+
+def _measured(
+    course: _Course, states: ServerState, round: int
+) -> tuple[_Course, list[list[Columns]]]:
+    """Has clients measure before a round that needs it, and gives them new sizes.
+
+    Returns:
+      The course, and the records of the measurement of each trial; a list of one, or of none.
+    """
+    if course.measurement is None or not course.trials[0].allocation.due(round):
+        return course, []
+    trials, notes = measured(course.measurement, course.trials, states, round)
+    return course.with_trials(trials), [notes]
 
 
 def _feed(
@@ -166,69 +240,29 @@ def _feed(
 
 
 def _train(
-    program: Program,
-    states: ServerState,
-    source: feed.Feed,
-    trials: Sequence[Trial],
-    first: int,
-    done: int,
-    ahead: _Ahead,
-) -> tuple[ServerState, dict[str, float], list[Updates]]:
-    """Runs the rounds up to the next evaluation, and checks their numbers.
+    course: _Course, states: ServerState, first: int, done: int, ahead: _Ahead
+) -> tuple[_Course, ServerState, dict[str, float], list[Updates], list[list[Columns]]]:
+    """Runs the rounds up to the next evaluation, and the measurements between them.
 
     Returns:
-      The states, the seconds of training and of compiling it, and the updates of every trial.
+      The course and the states, the seconds of training and of compiling it, the updates of every
+      trial, and the records of every measurement.
     """
-    before = ahead.training()
+    program, before = course.evaluation.program, ahead.training()
+    found, notes = [], []
     with stopwatch() as timer:
-        stretches = []
-        finite = np.ones(len(trials), bool)
-        for data, drawn in source.rounds(first, done):
-            run_rounds = _ADVANCE[program.quick]
-            states, found, flags = run_rounds(program, states, data, drawn)
-            stretches.append((drawn, found))
-            finite = sharding.on_host(flags)
-    health.check_rounds(program, finite, stretches, trials, first)
+        for start, end in course.stretches(first, done):
+            course, new = _measured(course, states, start)
+            notes += new
+            source = course.evaluation.feed
+            states, own = run_rounds(program, course.trials, source, states, start, end)
+            found += own
     seconds = {
         "train_seconds": timer.wall - timer.compile,
         "compile_seconds": timer.compile + before.compile,
         "programs": timer.programs + before.programs,
     }
-    return states, seconds, health.updates_of(program, stretches)
-
-
-def advance(
-    program: Program, states: ServerState, data: ClientData, drawn: Cohort
-) -> tuple[ServerState, health.RoundHealth, jax.Array]:
-    """Runs a stretch of rounds of every trial; metrics of training are not computed.
-
-    Args:
-      program: what is run (static).
-      states: the server's state in each trial `[E]`.
-      data: training examples `[E, P, ...]`.
-      drawn: cohorts `[E, R, P, ...]`.
-
-    Returns:
-      The states, the health of the rounds, and whether all parameters are finite at their end.
-    """
-    mesh = drawn.layout.mesh
-    states, reports = scan_trials(program, states, data, drawn)
-    rounds = jax.vmap(round_health)(reports, drawn)
-    finite = jax.vmap(all_finite)(states.params)
-    if mesh.model > 1:
-        states = jax.lax.with_sharding_constraint(states, places(program, states))
-    return states, *sharding.everywhere((rounds, finite), mesh)
-
-
-_ADVANCE = by_effort(advance, static_argnames="program", donate_argnames="states")
-
-
-def round_health(report: ClientReport, cohort: Cohort) -> health.RoundHealth:
-    """Sums up the reports of some rounds and their cohorts `[R, P, V, L]`."""
-    weight, share = (x.sum(axis=(1, 2, 3)) for x in (report.weight, report.share))
-    arrived = (report.weight > 0) & (cohort.slots.steps > 0)
-    count = jnp.sum(arrived, axis=(1, 2, 3), dtype=jnp.int32)
-    return health.RoundHealth(report.finite | (report.weight == 0), weight, share, count)
+    return course, states, seconds, health.updates_of(program, found), notes
 
 
 class _Ahead(NamedTuple):
@@ -242,55 +276,22 @@ _AT_HAND = _Ahead(nothing_ahead, nothing_ahead)
 """Nothing is compiled ahead."""
 
 
-def _compile_ahead(
-    evaluation: Evaluation, num_rounds: int, checkpoints: Checkpoints | None
-) -> _Ahead:
+def _compile_ahead(course: _Course, num_rounds: int, checkpoints: Checkpoints | None) -> _Ahead:
     """Compiles the first rounds and the evaluation after them, while parameters are initialised.
 
     A run that goes on does not: its first stretch of rounds is not known yet. A streamed one does
     not either, as placing the data of its clients takes long.
     """
+    evaluation = course.evaluation
     program, trials = evaluation.program, evaluation.trials
     if program.execution.stream or not (checkpoints is None or checkpoints.empty):
         return _AT_HAND
     shapes = jax.eval_shape(functools.partial(initial_states, program), [t.key for t in trials])
     shapes = sharding.placed_shapes(shapes, places(program, shapes))
-    ((data, drawn),) = evaluation.feed.rounds(0, num_rounds)
-    training = functools.partial(_compile_rounds, program, shapes, data, drawn)
+    ((data, drawn),) = evaluation.feed.rounds(*course.stretches(0, num_rounds)[0])
+    training = functools.partial(compile_rounds, program, shapes, data, drawn)
     scored = functools.partial(compile_views, evaluation, shapes, num_rounds)
     return _Ahead(compile_ahead(in_32_bits(training)), compile_ahead(in_32_bits(scored)))
-
-
-def _compile_rounds(program: Program, shapes: ServerState, data: ClientData, drawn: Cohort) -> None:
-    """Compiles a stretch of rounds."""
-    _ADVANCE[program.quick].lower(program, shapes, data, drawn).compile()
-
-
-def initial_states(program: Program, roots: Sequence[jax.Array]) -> ServerState:
-    """Returns the states of some trials before round 0.
-
-    Args:
-      program: supplies the supernet and the server's optimizer.
-      roots: root key of each trial.
-
-    Returns:
-      The states `[E, ...]`, on one device.
-    """
-    return jax.tree.map(lambda *x: jnp.stack(x), *[init_state(program, key) for key in roots])
-
-
-def places(program: Program, states: ServerState) -> ServerState:
-    """Returns where the states of some trials are on the mesh.
-
-    Args:
-      program: what is run.
-      states: the states, or their shapes `[E, ...]`.
-
-    Returns:
-      A tree of shardings like the states.
-    """
-    mesh = program.mesh(states.round.shape[0])
-    return sharding.state_shardings(program.model, program.server_optimizer, states, mesh)
 
 
 def _evaluate(
@@ -339,16 +340,20 @@ def _records(
     done: int,
     seconds: Mapping[str, float],
     updates: Sequence[Updates],
+    notes: Sequence[Sequence[Columns]],
 ) -> list[records.Records]:
-    """Returns the records of one evaluation, for each trial."""
+    """Returns the records of one evaluation and of the measurements before it, for each trial."""
     program, trials = evaluation.program, evaluation.trials
     left = _connections(program, states, len(trials), reporting.levels)
     tail = reporting.tail_fraction
     return [
-        records.records_of(program, trial, found, done, tail, seconds, connections, own, budget)
-        for trial, found, connections, own, budget in zip(
-            trials, results, left, updates, budgets, strict=True
-        )
+        {
+            **records.records_of(
+                program, trials[e], results[e], done, tail, seconds, left[e], updates[e], budgets[e]
+            ),
+            "measured": joined([note[e] for note in notes]),
+        }
+        for e in range(len(trials))
     ]
 
 
@@ -407,3 +412,24 @@ def _updates_of(record: Sequence[Sequence[records.Records]], trials: int) -> lis
     if not record:
         return [Updates(0, 0)] * trials
     return [records.updates_in(own["summary"][0]) for own in record[-1]]
+
+
+def _resumed(trials: Sequence[Trial], record: Sequence[Sequence[records.Records]]) -> list[Trial]:
+    """Returns the trials with the sizes that measurements so far gave."""
+    return [
+        with_measured(trial, [evaluated[e] for evaluated in record])
+        for e, trial in enumerate(trials)
+    ]
+
+
+def _budgets_of(
+    program: Program, trials: Sequence[Trial], record: Sequence[Sequence[records.Records]]
+) -> list[Mapping[str, Any]]:
+    """Returns the columns of budgets of every trial: those of its latest record, if it has one."""
+    found = []
+    for e, trial in enumerate(trials):
+        budget = records.budget_columns(program, trial.allocation)
+        if record and trial.allocation.reallocation is not None:
+            budget = {name: record[-1][e]["summary"][0][name] for name in budget}
+        found.append(budget)
+    return found

@@ -117,9 +117,9 @@ def description(
             "modes": {f"{method.name}:{method.policy.name}": program.execution.mode},
         },
         "versions": {"python": platform.python_version(), **_versions()},
-        "data_sha256": {seed: fingerprint(trial.dataset)},
+        "data_sha256": {seed: fingerprint(trial.source)},
         "data_notes": {seed: list(trial.dataset.notes)} if trial.dataset.notes else {},
-        "baseline": {seed: baseline(trial.dataset, reporting.tail_fraction, evaluated)},
+        "baseline": {seed: baseline(trial.source, reporting.tail_fraction, evaluated)},
     }
 
 

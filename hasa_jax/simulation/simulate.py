@@ -17,13 +17,13 @@ from hasa_jax.allocation.ledger import Ledger
 from hasa_jax.base import FederatedDataset, Params, PyTree, ServerState, UserError
 from hasa_jax.methods.method import Method
 from hasa_jax.numerics import in_32_bits
-from hasa_jax.simulation.algorithm import allocate_clients
+from hasa_jax.simulation.allocating import make_trial
 from hasa_jax.simulation.baseline import baseline
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.deploy import deploy, deployed_moments
 from hasa_jax.simulation.draws import scored_round, scored_state
 from hasa_jax.simulation.options import Execution, Reporting, Training
-from hasa_jax.simulation.program import Program, executed_share, make_program
+from hasa_jax.simulation.program import Program, make_program
 from hasa_jax.simulation.records import updates_in
 from hasa_jax.simulation.run import History, run_trials
 from hasa_jax.simulation.saved import save_run
@@ -61,7 +61,7 @@ class Result:
 
     @property
     def records(self) -> dict[str, list[dict[str, Any]]]:
-        """All records by table: `metrics`, `summary`, `sizes` and `timings`."""
+        """All records by table: `metrics`, `summary`, `sizes`, `measured`, `timings`."""
         return {table: getattr(self.history, table) for table in TABLES}
 
     def table(self) -> str:
@@ -73,7 +73,7 @@ class Result:
         """
         lines = [f"{'round':>8}  {'mean %':>7}  {'worst %':>7}  {'tail %':>7}"]
         clients = chosen_clients(self.trial, self.reporting.eval_clients)
-        trivial = baseline(self.trial.dataset, self.reporting.tail_fraction, clients)
+        trivial = baseline(self.trial.source, self.reporting.tail_fraction, clients)
         for row in (*self.history.summary, {"round": "majority", **trivial}):
             mean, worst, tail = (100 * row[f"{m}_accuracy"] for m in ("mean", "worst", "tail"))
             lines.append(f"{row['round']:>8}  {mean:>7.2f}  {worst:>7.2f}  {tail:>7.2f}")
@@ -82,7 +82,7 @@ class Result:
         lines.append(
             f"{self.program.method.name}: budget {asked}; achieved width {ledger.width:.3f}, "
             f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, bytes {ledger.bytes:.3f}, "
-            f"executed {executed_share(self.program, self.trial.allocation):.3f}"
+            f"executed {self.history.summary[-1]['budget_executed']:.3f}"
         )
         if missing := updates_in(self.history.summary[-1]).missing():
             lines.append(missing)
@@ -166,7 +166,7 @@ class Result:
             known = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
             raise UserError(f"no `client` is called {client!r}: the clients are {known}")
         round = scored_round(int(self.state.round), self.reporting.draw)
-        sizes = self.trial.allocation.sizes_at(round)
+        sizes = self.trial.allocation.own_sizes_at(round)
         return int(client), int(sizes[client])
 
 
@@ -218,8 +218,7 @@ def simulate(
         execution=execution,
         num_rounds=num_rounds,
     )
-    allocation = allocate_clients(method, program.model, dataset, key, scores)
-    trial = Trial(dataset, allocation, key)
+    trial = make_trial(method, program.model, dataset, key, scores)
     (history,) = run_trials(
         program,
         [trial],
@@ -228,4 +227,5 @@ def simulate(
         writers=writers,
         checkpoints=checkpoints,
     )
+    trial = trial._replace(allocation=history.allocation)
     return Result(program, trial, history, reporting or Reporting())

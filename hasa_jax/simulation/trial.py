@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 
 from hasa_jax.allocation.allocation import Allocation
-from hasa_jax.base import FederatedDataset
+from hasa_jax.base import ClientData, FederatedDataset
+
+
+class HeldOut(NamedTuple):
+    """Training examples that clients set apart, to measure on.
+
+    Attributes:
+      examples: those that are set apart.
+      train: all training examples, as the data set had them.
+    """
+
+    examples: ClientData
+    train: ClientData
 
 
 class Trial(NamedTuple):
@@ -19,9 +32,19 @@ class Trial(NamedTuple):
       allocation: every client's size.
       key: root key of the run; it is not consumed.
       labels: columns to put in front of every record.
+      held_out: what a policy that reallocates measures on, which `dataset.train` lacks; None for
+        other policies.
     """
 
     dataset: FederatedDataset
     allocation: Allocation
     key: jax.Array
     labels: Mapping[str, Any] = {}
+    held_out: HeldOut | None = None
+
+    @property
+    def source(self) -> FederatedDataset:
+        """The data set with all training examples."""
+        if self.held_out is None:
+            return self.dataset
+        return dataclasses.replace(self.dataset, train=self.held_out.train)

@@ -19,7 +19,7 @@ from hasa_jax.simulation.entries import check_files
 from hasa_jax.simulation.escapes import csv_cell, one_line, tag, terminal
 from hasa_jax.simulation.pace import Pace
 
-TABLES = ("metrics", "summary", "sizes", "timings")
+TABLES = ("metrics", "summary", "sizes", "measured", "timings")
 """What a run writes; equal runs write the same, but for timings."""
 
 ARM = ("method", "policy", "extraction", "aggregation", "seed", "fold")

@@ -24,6 +24,7 @@ BUDGETED = [
     "hasa",
     "inverse_hasa",
     "inverse_size",
+    "need",
     "random",
     "size_proportional",
     "uniform",
@@ -31,7 +32,7 @@ BUDGETED = [
 UNBUDGETED = ["exclusive", "full", "levels", "smallest"]
 DYNAMIC = ["levels", "random"]
 # These go by position: chance permutes positions, and levels go to blocks of neighbours.
-POSITIONAL = {"random", "levels"}
+POSITIONAL = {"random", "levels", "need"}
 
 
 def stats_of(name, order=slice(None)):
@@ -57,7 +58,8 @@ def test_the_table_divides_into_budgeted_and_unbudgeted():
         assert policy_of(name).budgeted == (name in BUDGETED)
         assert policy_of(name).scored == (name in ("hasa", "inverse_hasa"))
         assert policy_of(name).name == name
-        assert not policy_of(name).dynamic
+        # What is not measured yet is drawn.
+        assert policy_of(name).dynamic == (policy_of(name).reallocate_every > 0)
 
 
 @pytest.mark.parametrize("name", DYNAMIC)

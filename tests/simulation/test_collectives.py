@@ -9,7 +9,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.execution import sharding
-from hasa_jax.simulation import cohorts, feed, run
+from hasa_jax.simulation import cohorts, feed, stretch
 from hasa_jax.simulation.round import init_state, scan_trials
 from hasa_jax.simulation.traced import message_bytes
 from tests.support import small
@@ -26,8 +26,8 @@ def arguments(program, dataset):
     trials = [small.trial(program, dataset, policy=policy)]
     sizes = cohorts.sizes_in_run([trials[0].allocation], ROUNDS)
     source = feed.resident(program, trials, cohorts.training_layout(program, trials, sizes))
-    states = run.initial_states(program, [trials[0].key])
-    states = sharding.put(states, run.places(program, states))
+    states = stretch.initial_states(program, [trials[0].key])
+    states = sharding.put(states, stretch.places(program, states))
     return states, *next(source.rounds(0, ROUNDS))
 
 
@@ -75,6 +75,6 @@ def test_a_stretch_of_rounds_ends_with_a_few_small_messages():
     """The health of all rounds is sent at once: a flag of each client, and sums."""
     dataset = small.dataset((7, 30, 12, 3))
     program = small.program(small.supernet("mlp"), dataset.train, mesh="clients:2")
-    sent = messages(functools.partial(run.advance, program), *arguments(program, dataset))
+    sent = messages(functools.partial(stretch.advance, program), *arguments(program, dataset))
     kinds = sorted(MESSAGES.search(line)[1] for line in sent)
     assert kinds == ["all-gather", "all-reduce", "all-reduce", "all-reduce"]

@@ -176,6 +176,7 @@ def test_writers_get_every_record_once():
         reporting=hj.Reporting(eval_every=2, levels={"half": 6}),
         writers=[Collect()],
     )
+    assert written.pop("measured") == history.measured == []
     for table, records in written.items():
         assert records == getattr(history, table) != []
 

@@ -9,6 +9,7 @@ from hasa_jax.allocation.policies.full import full
 from hasa_jax.allocation.policies.hasa import hasa, inverse_hasa
 from hasa_jax.allocation.policies.inverse_size import inverse_size
 from hasa_jax.allocation.policies.levels import levels
+from hasa_jax.allocation.policies.need import need
 from hasa_jax.allocation.policies.random import random
 from hasa_jax.allocation.policies.size_proportional import size_proportional
 from hasa_jax.allocation.policies.smallest import smallest
@@ -24,6 +25,7 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "inverse_hasa": inverse_hasa,
     "inverse_size": inverse_size,
     "levels": levels,
+    "need": need,
     "random": random,
     "size_proportional": size_proportional,
     "smallest": smallest,
@@ -40,6 +42,7 @@ __all__ = [
     "inverse_hasa",
     "inverse_size",
     "levels",
+    "need",
     "random",
     "size_proportional",
     "smallest",

@@ -23,10 +23,20 @@ def random(*, dynamic: bool = False) -> Policy:
     Returns:
       A budgeted policy.
     """
-    return Policy(_random_widths, dynamic=dynamic, name="random")
+    return Policy(spread_widths, dynamic=dynamic, name="random")
 
 
-def _random_widths(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
+def spread_widths(stats: ClientStats, budget: Budget, key: jax.Array) -> np.ndarray:
+    """Draws who gets which of some evenly spread widths, and scales them to the budget.
+
+    Args:
+      stats: sizes and device caps of the clients.
+      budget: target and bounds.
+      key: consumed.
+
+    Returns:
+      Widths `[N]`.
+    """
     profile = np.linspace(budget.w_min, budget.w_max, len(stats.num_examples))
     generator = keys.generator(keys.address(key, keys.Stream.ALLOCATION))
     return project(generator.permutation(profile), stats, budget)
