@@ -18,6 +18,7 @@ from experiments.rooms import (
     ReportingConfig,
     SweepConfig,
     TrainingConfig,
+    check_methods,
 )
 from hasa_jax.base import UserError
 
@@ -49,6 +50,10 @@ class RunConfig:
     comparison: ComparisonConfig = dataclasses.field(default_factory=ComparisonConfig)
     reporting: ReportingConfig = dataclasses.field(default_factory=ReportingConfig)
     sweep: SweepConfig = dataclasses.field(default_factory=SweepConfig)
+
+    def __post_init__(self) -> None:
+        """Refuses methods to compare that are neither published nor the user's own."""
+        check_methods(self.comparison.methods, own=bool(self.method.own_method))
 
 
 ROOMS: dict[str, type] = {

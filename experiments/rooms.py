@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 from experiments import fields
 from experiments.fields import default_of, knob
@@ -115,15 +116,38 @@ def _check_policies(values: tuple[str, ...]) -> None:
         )
 
 
-def _check_methods(values: tuple[str, ...]) -> None:
-    """Refuses methods that are unknown or repeated."""
+def check_methods(values: Sequence[str], *, own: bool) -> None:
+    """Refuses methods of compare that are unknown or repeated.
+
+    Args:
+      values: methods, or `method:policy`.
+      own: whether there are methods of a user's own, whose names only their modules know.
+
+    Raises:
+      UserError: naming all of them.
+    """
     named = [value.partition(":") for value in values]
-    known = all(m in METHODS and (not colon or _known_policy(p)) for m, colon, p in named)
+    known = all(
+        (m in METHODS and (not colon or _known_policy(p)))
+        or (own and m.isidentifier() and m not in METHODS)
+        for m, colon, p in named
+    )
     if not known or len(set(values)) < len(values):
         raise UserError(
             f"`methods={','.join(values)}`: it must be of {','.join(sorted(METHODS))}, each once, "
             f"or method:policy with a policy of {','.join(sorted(POLICIES))} (or policy@score)"
         )
+
+
+def _check_own_methods(values: Sequence[str]) -> None:
+    """Refuses places of methods that are none, or are named twice."""
+    for value in values:
+        if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", value):
+            raise UserError(
+                f"`own_method={value}`: write module:factory, as in my_package.my_module:factory"
+            )
+    if len(set(values)) < len(values):
+        raise UserError(f"`own_method={values[-1]}`: name each method of your own once")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,9 +331,17 @@ class MethodConfig:
     """The method; what is None is as the method was published."""
 
     method: str = knob(
-        "hasa", "Published method; the fields below change parts of it.", choices=sorted(METHODS),
+        "hasa",
+        "Published method, or one of `own_method`; the fields below change parts of it. One of "
+        f"{', '.join(sorted(METHODS))}.",
         common=True,
-    )  # fmt: skip
+    )
+    own_method: tuple[str, ...] = knob(
+        (),
+        "A method of your own, as MODULE:FACTORY: a function that returns a hasa_jax.Method, in a "
+        "module that Python finds. Its name is one of `methods` then. May be given several times.",
+        repeats=True,
+    )
     extraction: str | None = knob(
         None, "What a size keeps; the method's.", choices=sorted(EXTRACTIONS)
     )
@@ -382,8 +414,11 @@ class MethodConfig:
     )
 
     def __post_init__(self) -> None:
-        """Refuses bad values."""
+        """Refuses bad values and unknown methods."""
         fields.check(self)
+        _check_own_methods(self.own_method)
+        if self.method not in METHODS and not self.own_method:
+            raise UserError(f"`method` is {self.method!r}: use one of {', '.join(sorted(METHODS))}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -643,7 +678,7 @@ class ComparisonConfig:
     )
 
     def __post_init__(self) -> None:
-        """Refuses bad values, unknown arms and seeds whose keys repeat."""
+        """Refuses bad values, unknown policies and seeds whose keys repeat."""
         fields.check(self)
         if self.seed + self.num_seeds > 2**32:
             raise UserError(
@@ -651,7 +686,6 @@ class ComparisonConfig:
                 "2**32, beyond which keys repeat"
             )
         _check_policies(self.policies)
-        _check_methods(self.methods)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -717,7 +751,7 @@ class ReportingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SweepConfig:
-    """Which runs a sweep has, and which of them run here."""
+    """Which runs a sweep or a benchmark has, and which of them run here."""
 
     vary: tuple[str, ...] = knob(
         (),
@@ -735,12 +769,18 @@ class SweepConfig:
     )
     shard: str = knob(
         "1/1",
-        "Share of the runs of sweep that run here, i/n: the i-th of n, from 1/n to n/n.",
+        "Share of the runs of sweep or benchmark that run here, i/n: the i-th of n, from 1/n to "
+        "n/n.",
         decides=False,
     )
     dry_run: bool = knob(
         False,
-        "Whether sweep only lists its runs and what is there of each.",
+        "Whether sweep or benchmark only lists its runs and what is there of each.",
+        decides=False,
+    )
+    suite: str = knob(
+        "small",
+        "What benchmark runs: small, full, or a TOML file of your own, as in experiments/suites/.",
         decides=False,
     )
 

@@ -124,6 +124,16 @@ def write(sweep: Sweep) -> str:
     return text_of(lines, sweep, states)
 
 
+def shown(sweep: Sweep, states: Sequence[State]) -> str:
+    """Returns the table of a sweep for a terminal, as `text_of`.
+
+    Args:
+      sweep: all runs.
+      states: of every run, in their order.
+    """
+    return text_of(lines_of(sweep, states), sweep, states)
+
+
 def text_of(lines: Sequence[Line], sweep: Sweep, states: Sequence[State]) -> str:
     """Writes the table for a terminal.
 

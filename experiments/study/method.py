@@ -1,4 +1,4 @@
-"""From a configuration to a method: a published one, and what the user changes of it."""
+"""From a configuration to a method: one by its name, and what the user changes of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from experiments.config import RunConfig
 from experiments.rooms import FROM_FILE, AllocationConfig, named_score
 from experiments.study.by_client import numbers_by_client
+from experiments.study.own_methods import method_called, own_methods
 from hasa_jax.allocation import POLICIES, BudgetSpec
 from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.scores import SCORES
@@ -18,6 +19,9 @@ from hasa_jax.client.objectives.objective import Objective, objective_on
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.methods import METHODS, Method
 from hasa_jax.supernet.types import Extraction
+
+_NUMBERS = ("trim", "proximal", "supernet_width")
+"""Numbers of a method that have a flag."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,16 +52,19 @@ class Parts:
 
 
 def parts_of(config: RunConfig, name: str) -> Parts:
-    """Returns the parts of a published method, with those that the user changes.
+    """Returns the parts of a method, with those that the user changes.
 
     Args:
       config: the configuration.
-      name: the method, one of `METHODS`.
+      name: the method, one of `METHODS` or of the user's own.
 
     Returns:
       The parts.
+
+    Raises:
+      UserError: if there is no such method.
     """
-    published = METHODS[name]()
+    published = method_called(config.method.own_method, name)
     usual: dict[str, Any] = vars(published) | {
         part: getattr(published, part).name for part in ("policy", "extraction", "objective")
     }
@@ -67,12 +74,17 @@ def parts_of(config: RunConfig, name: str) -> Parts:
 
 
 def describe(config: RunConfig, name: str, dataset: FederatedDataset) -> dict[str, Any]:
-    """Returns what run.json holds of a method on a data set: its summary and its parts."""
-    parts = parts_of(config, name)
-    objective = objective_on(_objective(config, name, parts), dataset)
+    """Returns what run.json holds of a method on a data set: its summary and its parts.
+
+    Of a user's own method, it is also where it comes from, and the hash of its source.
+    """
+    parts, method = parts_of(config, name), method_called(config.method.own_method, name)
+    objective = objective_on(_objective(config, method, parts), dataset)
     parts = dataclasses.replace(parts, objective=objective.name)
-    projection = projection_of(config.allocation, name)
-    return {"summary": METHODS[name]().summary, **vars(parts), "projection": projection}
+    projection = projection_of(config, name)
+    own = own_methods(config.method.own_method).get(name)
+    source = {} if own is None else own.recorded
+    return {"summary": method.summary, **vars(parts), "projection": projection, **source}
 
 
 def method_of(config: RunConfig, name: str, policy: str, clients: Sequence[str]) -> Method:
@@ -80,7 +92,8 @@ def method_of(config: RunConfig, name: str, policy: str, clients: Sequence[str])
 
     Args:
       config: the configuration.
-      name: the method, one of `METHODS`.
+      name: the method, one of `METHODS` or of the user's own. What the user does not change of
+        their own method stays the very object that its factory gives it.
       policy: `policy` or `policy@score`.
       clients: names of all clients, which own capacities and widths.
 
@@ -90,25 +103,39 @@ def method_of(config: RunConfig, name: str, policy: str, clients: Sequence[str])
     Raises:
       UserError: for parts that do not fit each other, and bad options of a part.
     """
-    parts, (policy, score) = parts_of(config, name), named_score(policy, config.allocation.score)
-    allocated = _policy(config.allocation, policy, clients)
+    parts, (named, score) = parts_of(config, name), named_score(policy, config.allocation.score)
+    method, own = method_called(config.method.own_method, name), name not in METHODS
+    allocated = _policy(config.allocation, named, clients, method.policy if own else None)
+    extraction = method.extraction
+    if not own or config.method.extraction is not None:
+        extraction = _extraction(config, parts, named)
+    scored = SCORES[score]() if allocated.scored and score != FROM_FILE else None
+    if own and method.score is not None and allocated.scored and "@" not in policy:
+        scored = method.score
     return dataclasses.replace(
-        METHODS[name](),
-        extraction=_extraction(config, parts, policy),
-        objective=_objective(config, name, parts),
+        method,
+        extraction=extraction,
+        objective=_objective(config, method, parts),
         policy=allocated,
-        budget=_budget(config.allocation, projection_of(config.allocation, name), clients),
-        score=SCORES[score]() if allocated.scored and score != FROM_FILE else None,
+        budget=_budget(config.allocation, projection_of(config, name), clients),
+        score=scored,
         norm=parts.norm,
         scaler=parts.scaler,
         label_split=parts.label_split,
         aggregation=parts.aggregation,
         client_weights=parts.client_weights,
         robust=parts.robust,
-        trim=config.method.trim,
-        proximal=config.method.proximal,
-        supernet_width=config.method.supernet_width,
+        **_numbers(config, method),
     )
+
+
+def _numbers(config: RunConfig, method: Method) -> dict[str, float]:
+    """Returns the numbers of a method: those that the user changes, else its own."""
+    chosen = {name: getattr(config.method, name) for name in _NUMBERS}
+    usual = {name: getattr(Method, name) for name in _NUMBERS}
+    if method.name in METHODS:
+        return chosen
+    return {n: v if v != usual[n] else getattr(method, n) for n, v in chosen.items()}
 
 
 def published_widths(chosen: AllocationConfig, policy: str) -> tuple[float, ...]:
@@ -116,15 +143,18 @@ def published_widths(chosen: AllocationConfig, policy: str) -> tuple[float, ...]
     return chosen.levels if policy == "levels" and chosen.budget_unit == "width" else ()
 
 
-def projection_of(chosen: AllocationConfig, name: str) -> str:
+def projection_of(config: RunConfig, name: str) -> str:
     """Returns how a method's widths are scaled: as the user says, else as published for widths.
 
     HASA's two passes are published for a budget in width. In other units they miss it by several
     hundredths, so the exact projection is the default there.
     """
+    chosen = config.allocation
     if chosen.budget_projection is not None:
         return chosen.budget_projection
-    return METHODS[name]().budget.projection if chosen.budget_unit == "width" else "exact"
+    if chosen.budget_unit != "width":
+        return "exact"
+    return method_called(config.method.own_method, name).budget.projection
 
 
 def published_shares(config: RunConfig, policy: str) -> tuple[float, ...]:
@@ -171,11 +201,13 @@ def _extraction(config: RunConfig, parts: Parts, policy: str) -> Extraction:
         raise UserError(message.replace("`widths`", "`exit_widths`")) from None
 
 
-def _objective(config: RunConfig, name: str, parts: Parts) -> Objective:
+def _objective(config: RunConfig, method: Method, parts: Parts) -> Objective:
     """Builds the objective with its options: the method's own, or the one that the user chose."""
-    if parts.objective != "multi_exit":
-        chosen = config.method.objective
-        return METHODS[name]().objective if chosen is None else OBJECTIVES[chosen]()
+    chosen = config.method.objective
+    if chosen is None and (parts.objective != "multi_exit" or method.name not in METHODS):
+        return method.objective
+    if chosen is not None and chosen != "multi_exit":
+        return OBJECTIVES[chosen]()
     return OBJECTIVES["multi_exit"](
         distillation=config.method.distillation,
         temperature=config.method.temperature,
@@ -184,8 +216,17 @@ def _objective(config: RunConfig, name: str, parts: Parts) -> Objective:
     )
 
 
-def _policy(chosen: AllocationConfig, name: str, clients: Sequence[str]) -> Policy:
-    """Builds the policy with its options."""
+def _policy(
+    chosen: AllocationConfig, name: str, clients: Sequence[str], own: Policy | None
+) -> Policy:
+    """Builds the policy with its options; `own` is that of a user's own method."""
+    if own is not None and own.name == name and chosen.policy is None:
+        return own
+    if name not in POLICIES:
+        raise UserError(
+            f"there is no policy {name!r}: use one of {', '.join(sorted(POLICIES))}, or a method "
+            "of your own that has it"
+        )
     options: dict[str, dict[str, Any]] = {
         "fixed": {"widths": numbers_by_client("widths", chosen.widths, clients) or ()},
         "levels": {

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pathlib
 import traceback
-from collections.abc import Set
+from collections.abc import Callable, Sequence, Set
 
 import jax
 
 from experiments.analysis import sweep_table
 from experiments.config import RunConfig
-from experiments.rooms import share_of
+from experiments.rooms import SweepConfig, share_of
 from experiments.study import app, manifest, run, sweep_states
 from experiments.study.interruption import Stopped
 from experiments.study.sweep_points import Run, Sweep, sweep_of
+from experiments.study.sweep_states import State
 from hasa_jax.base import UserError
 from hasa_jax.simulation.writers import say
+
+Text = Callable[[Sweep, Sequence[State]], str]
+"""What is shown of all runs in some states."""
 
 
 def sweep(config: RunConfig, given: Set[str]) -> None:
     """Runs a share of a sweep, and writes the table of what is there of all shares.
-
-    A run that is done does not run again, and one that was begun goes on. A run that fails is
-    reported in one line, and the others run. What failed before, or was killed, comes last: it may
-    end this process, too.
 
     Args:
       config: the configuration of all runs, with the fields of the sweep.
@@ -33,12 +33,33 @@ def sweep(config: RunConfig, given: Set[str]) -> None:
       UserError: before anything runs for a bad value of any point; at the end if runs failed.
       Stopped: if a signal asked the run to stop, and it did.
     """
-    found = sweep_of(config, given)
-    index, number = share_of(config.sweep.shard)
+    run_share(sweep_of(config, given), config.sweep, sweep_table.shown, sweep_table.write)
+
+
+def run_share(
+    found: Sweep, chosen: SweepConfig, shown: Text, write: Callable[[Sweep], str]
+) -> None:
+    """Runs a share of some runs, and writes what is there of all shares; or only lists it.
+
+    A run that is done does not run again, and one that was begun goes on. A run that fails is
+    reported in one line, and the others run. What failed before, or was killed, comes last: it may
+    end this process, too.
+
+    Args:
+      found: all runs.
+      chosen: the share, and whether it is only listed.
+      shown: makes the table of a list.
+      write: writes the table, and returns it.
+
+    Raises:
+      UserError: at the end if runs failed.
+      Stopped: if a signal asked the run to stop, and it did.
+    """
+    index, number = share_of(chosen.shard)
     share = found.share(index, number)
-    about = f"{len(share)} of the {len(found.runs)} runs are of shard {config.sweep.shard}"
-    if config.sweep.dry_run:
-        _list(found, index, number)
+    about = f"{len(share)} of the {len(found.runs)} runs are of shard {chosen.shard}"
+    if chosen.dry_run:
+        _list(found, index, number, shown)
         say(about)
         return
     _make_folder(found.folder)
@@ -49,7 +70,7 @@ def sweep(config: RunConfig, given: Set[str]) -> None:
     for place, own in enumerate(left, start=1):
         say(f"run {place} of {len(left)}, {own.script}: {own.label}")
         failed += not _succeeds(own)
-    say(f"\n{sweep_table.write(found)}\nresults: {found.folder}")
+    say(f"\n{write(found)}\nresults: {found.folder}")
     if failed:
         raise UserError(
             f"{failed} of the {len(share)} runs of this shard failed, each with a line above: the "
@@ -77,17 +98,17 @@ def _succeeds(own: Run) -> bool:
     return not reason
 
 
-def _list(found: Sweep, index: int, number: int) -> None:
+def _list(found: Sweep, index: int, number: int, shown: Text) -> None:
     """Prints every run of a share with its state, and the table if a run is done."""
     states = sweep_states.states_of(found.runs)
     for own, state in zip(found.share(index, number), states[index - 1 :: number], strict=True):
         say(f"{state.what:8}{own.label} ({own.script}) in {own.folder}")
     if any(state.what == sweep_states.DONE for state in states):
-        say(f"\n{sweep_table.text_of(sweep_table.lines_of(found, states), found, states)}\n")
+        say(f"\n{shown(found, states)}\n")
 
 
 def _make_folder(folder: pathlib.Path) -> None:
-    """Makes the folder of a sweep; other processes may write below it."""
+    """Makes the folder of all runs; other processes may write below it."""
     if (folder / manifest.NAME).exists():
         raise UserError(
             f"workdir {folder} holds a run, not a sweep: name another folder with `workdir`"

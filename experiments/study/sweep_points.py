@@ -155,6 +155,8 @@ def sweep_of(config: RunConfig, given: Set[str]) -> Sweep:
     """
     if not config.reporting.workdir:
         raise UserError("a sweep has a folder for each of its runs: name their folder by `workdir`")
+    if "suite" in given:
+        raise UserError("`suite` is for benchmark: leave it out")
     if "seeds_per_program" in given:
         raise UserError("`seeds_per_program` is for compare: every run of a sweep has one seed")
     if of_processes := [name for name in _OF_PROCESSES if name in given]:
@@ -178,8 +180,24 @@ def sweep_of(config: RunConfig, given: Set[str]) -> Sweep:
     first = config.comparison.seed
     seeds = range(first, first + config.comparison.num_seeds)
     folder = pathlib.Path(config.reporting.workdir)
-    runs = tuple(_run(script, folder, point, seed) for point in points for seed in seeds)
-    return Sweep(folder, varied, points, runs)
+    return Sweep(folder, varied, points, runs_of(script, folder, points, seeds))
+
+
+def runs_of(
+    script: str, folder: pathlib.Path, points: Sequence[Point], seeds: Sequence[int]
+) -> tuple[Run, ...]:
+    """Makes the runs of points times seeds.
+
+    Args:
+      script: train or compare.
+      folder: the workdir of all of them; every run has a folder in it.
+      points: the points.
+      seeds: of every point.
+
+    Returns:
+      Every seed of the first point, then of the second, and so on.
+    """
+    return tuple(_run(script, folder, point, seed) for point in points for seed in seeds)
 
 
 def _axis(text: str) -> tuple[str, list[Any]]:

@@ -11,6 +11,7 @@ from experiments.analysis import results
 from experiments.study import manifest, workdir
 from experiments.study.block import blocks_of
 from experiments.study.manifest import Manifest
+from experiments.study.own_methods import own_methods, refuse_other_source
 from experiments.study.sweep_points import Run
 from hasa_jax.base import UserError
 
@@ -129,6 +130,10 @@ def _found(run: Run) -> str:
             f"workdir {run.folder} holds a run of another configuration "
             f"({', '.join(sorted(differing))}): name another folder for the sweep with `workdir`"
         )
+    own = own_methods(run.config.method.own_method)
+    refuse_other_source(
+        run.folder, found.methods, {name: each.recorded for name, each in own.items()}
+    )
     if not all((run.folder / f"{table}.csv").exists() for table in ("metrics", "summary")):
         return BEGUN
     records = results.read_records(run.folder / "summary.csv", results.SUMMARY_NUMBERS)

@@ -10,6 +10,7 @@ from experiments.config import ROOM_OF, RunConfig
 from experiments.rooms import SCORED, DataConfig, named_score
 from experiments.study.arm import Arm
 from experiments.study.method import parts_of
+from experiments.study.own_methods import refuse_idle
 from hasa_jax.base import UserError
 from hasa_jax.datasets import DATASETS, dataset_builder
 from hasa_jax.datasets.partition import PARTITIONS
@@ -70,7 +71,9 @@ def refuse_unused(config: RunConfig, given: Set[str], arms: Sequence[Arm]) -> No
       UserError: naming the field, and what reads it.
     """
     if of_sweep := sorted(name for name in given if ROOM_OF.get(name) == "sweep"):
-        raise UserError(f"`{of_sweep[0]}` is for sweep: leave it out")
+        script = "benchmark" if of_sweep[0] == "suite" else "sweep"
+        raise UserError(f"`{of_sweep[0]}` is for {script}: leave it out")
+    refuse_idle(config.method.own_method, [arm.method for arm in arms])
     refuse_unused_of_data(config.data, given)
     settings = [_settings(config, arm) for arm in arms]
     for name, (needed, values) in _NEEDS.items():

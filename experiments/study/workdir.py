@@ -20,6 +20,7 @@ from experiments.study import manifest
 from experiments.study.arm import Arm, arms_of_compare
 from experiments.study.block import named_block
 from experiments.study.manifest import Manifest
+from experiments.study.own_methods import refuse_other_source
 from hasa_jax.base import UserError
 from hasa_jax.execution import processes
 from hasa_jax.simulation.entries import check_entries
@@ -28,7 +29,7 @@ from hasa_jax.simulation.writers import TABLES, say
 CHECKPOINTS = "checkpoints"
 """Folder of checkpoints in a workdir."""
 
-_OF_ARMS = frozenset({"method", "methods", "num_seeds", "policies"})
+_OF_ARMS = frozenset({"method", "methods", "num_seeds", "own_method", "policies"})
 """Fields that name the arms and seeds of compare: a workdir may get more of them."""
 
 _BY_ROUNDS = ("modes", "bucket_shares", "quick")
@@ -63,6 +64,9 @@ def grown(config: RunConfig, arms: Sequence[Arm]) -> tuple[RunConfig, list[Arm]]
         }
     else:
         compared = {"policies": tuple(arm.policy for arm in both)}
+    compared["own_method"] = tuple(
+        dict.fromkeys((*found.method.own_method, *config.method.own_method))
+    )
     seeds = max(found.comparison.num_seeds, config.comparison.num_seeds)
     config = with_fields(config, {**compared, "num_seeds": seeds})
     return config, arms_of_compare(config, frozenset())
@@ -290,6 +294,7 @@ def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -
             f"workdir {folder} holds metrics of another configuration ({shown}{more}): "
             "name another with `workdir`"
         )
+    refuse_other_source(folder, found.methods, run.methods)
     _refuse_other_mode(folder, found, run)
     _refuse_shared_programs(folder, found, run)
 

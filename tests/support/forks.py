@@ -26,6 +26,7 @@ numbers are tested optimise fully. Level 0 needs code in one part: jaxlib 0.10.2
 from one part to another wrongly, and gets the gradients of norms wrong.
 """
 SCRIPTS = (
+    "benchmark",
     "by_size",
     "compare",
     "need",

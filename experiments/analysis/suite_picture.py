@@ -1,0 +1,171 @@
+"""The picture of a benchmark suite: accuracy against MACs and bytes, a column for each task.
+
+A line joins what one arm reaches at the budgets of the suite: its accuracy at equal compute.
+Colours are those of Okabe and Ito, which colour-blind readers tell apart. Markers and lines differ,
+too, so that nothing is lost in grey.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.analysis import curves, statistics
+from experiments.analysis.suite_results import Row
+from experiments.study.suite import Suite
+from hasa_jax.simulation.escapes import picture
+
+_COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8")
+_LINES = ("-", "--", "-.", ":")
+
+_MEGABYTE = 1e6
+
+
+class Look(NamedTuple):
+    """How an arm looks, in all panels.
+
+    Attributes:
+      colour: of its line and markers.
+      marker: which no other of the first arms has.
+      line: style of the line.
+    """
+
+    colour: str
+    marker: str
+    line: str
+
+
+class Axis(NamedTuple):
+    """What a row of panels shows accuracy against.
+
+    Attributes:
+      label: with its unit.
+      of: the cost of a row.
+    """
+
+    label: str
+    of: Callable[[Row], float]
+
+
+def _macs(row: Row) -> float:
+    """Returns the achieved MACs of a row."""
+    return row.costs["budget_macs"]
+
+
+def _megabytes(row: Row) -> float:
+    """Returns what a client of a row receives and sends in a round."""
+    return row.bytes / _MEGABYTE
+
+
+AXES = (
+    Axis("achieved MACs of a local step (fraction of the supernet's)", _macs),
+    Axis("MB that a client receives and sends in a round", _megabytes),
+)
+"""One for each row of panels."""
+
+
+def draw(suite: Suite, rows: Sequence[Row], target: pathlib.Path) -> None:
+    """Draws all tasks.
+
+    Args:
+      suite: names the tasks.
+      rows: of every task, budget and arm.
+      target: the picture file.
+
+    Raises:
+      UserError: if matplotlib is missing.
+    """
+    known = {row.task for row in rows if row.accuracies}
+    tasks = [task for task in suite.tasks if task.name in known]
+    figure = curves.new_figure(4.2 * len(tasks), 7.6)
+    panels = figure.subplots(len(AXES), len(tasks), squeeze=False)
+    look_of = looks([row.arm for row in rows if row.accuracies])
+    for place, task in enumerate(tasks):
+        own = [row for row in rows if row.task == task.name and row.accuracies]
+        for panel, axis in zip(panels[:, place], AXES, strict=True):
+            _draw_panel(panel, own, axis, look_of)
+        panels[0, place].set_title(picture(task.title), fontsize=9)
+    figure.suptitle(
+        f"Suite {picture(suite.name)}: a line is one arm at the budgets; bars: 95 % intervals over "
+        "seeds, cut at 0 and 100; grey steps: Pareto front of the means",
+        fontsize=9,
+    )
+    _add_legend(figure, look_of)
+    curves.save(figure, target)
+
+
+def looks(arms: Sequence[str]) -> dict[str, Look]:
+    """Gives every arm a look of its own.
+
+    Args:
+      arms: all that are drawn, in their order.
+
+    Returns:
+      The look of each; no two arms share colour, marker and line.
+    """
+    cycles = zip(
+        itertools.cycle(_COLOURS), itertools.cycle(_MARKERS), itertools.cycle(_LINES), strict=False
+    )
+    return {arm: Look(*look) for arm, look in zip(dict.fromkeys(arms), cycles, strict=False)}
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Returns the points that no other one beats.
+
+    Args:
+      points: cost and accuracy of each.
+
+    Returns:
+      Those for which no other point costs at most as much and is at least as accurate, by rising
+      cost; of equal ones, one.
+    """
+    front: list[tuple[float, float]] = []
+    for cost, accuracy in sorted(set(points), key=lambda point: (point[0], -point[1])):
+        if not front or accuracy > front[-1][1]:
+            front.append((cost, accuracy))
+    return front
+
+
+def _draw_panel(panel: Any, rows: Sequence[Row], axis: Axis, look_of: dict[str, Look]) -> None:
+    """Draws all arms of one task against one cost."""
+    known = [row for row in rows if not math.isnan(axis.of(row))]
+    front = pareto_front([(axis.of(row), row.mean) for row in known])
+    if front:
+        panel.step(*zip(*front, strict=True), where="post", color="0.8", linewidth=5, zorder=0)
+    for arm in dict.fromkeys(row.arm for row in known):
+        own = sorted((row for row in known if row.arm == arm), key=axis.of)
+        means = [row.mean for row in own]
+        halves = [statistics.interval(np.array(list(row.accuracies.values()))) for row in own]
+        ends = np.array([statistics.band(*pair) for pair in zip(means, halves, strict=True)])
+        look = look_of[arm]
+        panel.errorbar(
+            [axis.of(row) for row in own],
+            means,
+            yerr=np.abs(ends.T - np.array(means)),
+            color=look.colour,
+            marker=look.marker,
+            linestyle=look.line,
+            markersize=5,
+            linewidth=1.2,
+            elinewidth=0.7,
+            capsize=2,
+        )
+    panel.set_xlabel(axis.label, fontsize=8)
+    panel.set_ylabel("mean test accuracy of clients (%)", fontsize=8)
+
+
+def _add_legend(figure: Any, look_of: dict[str, Look]) -> None:
+    """Puts one legend of all arms below the panels."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=look.colour, marker=look.marker) for look in look_of.values()]
+    for handle, look in zip(handles, look_of.values(), strict=True):
+        handle.set(linestyle=look.line)
+    labels = list(map(picture, look_of))
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)

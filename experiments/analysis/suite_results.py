@@ -1,0 +1,206 @@
+"""What the runs of a benchmark suite reached: a row for each task, budget and arm."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from experiments.analysis import results, statistics
+from experiments.analysis.tables import MATCHED_WITHIN
+from experiments.study.suite import Suite
+from experiments.study.sweep_points import Point, Run, Sweep
+from experiments.study.sweep_states import DONE, State
+from hasa_jax.base import UserError
+
+REFERENCE = "reference"
+BETTER, WORSE, OPEN = "better", "worse", "not told apart"
+ALPHA = 0.05
+"""Largest p, after Holm's correction, at which an arm is better or worse than the reference."""
+
+_COSTS = ("budget_macs", "bytes_down", "bytes_up")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One arm of one task at one budget, in the last round.
+
+    Attributes:
+      task: name of the task.
+      budget: as a fraction of the supernet's MACs.
+      arm: `method:policy`.
+      of: seeds of the suite.
+      accuracies: percent, mean over clients of the test accuracy of their own subnets, by seed.
+      worst: the same of the client with the lowest accuracy.
+      costs: means over seeds of the achieved MACs (a fraction of the supernet's), and of the bytes
+        that a client receives and sends in a round; NaN where the results do not say.
+      differences: points to the reference on the seeds of both, where the achieved MACs match.
+      p: of the paired t test, after Holm's correction over the arms of the task and budget.
+      verdict: what the differences say; empty while there is nothing to say.
+      rank: 1 for the highest mean accuracy of the task and budget.
+    """
+
+    task: str
+    budget: float
+    arm: str
+    of: int
+    accuracies: Mapping[int, float]
+    worst: Mapping[int, float]
+    costs: Mapping[str, float]
+    differences: tuple[float, ...] = ()
+    p: float = math.nan
+    verdict: str = ""
+    rank: float = math.nan
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over seeds in percent; NaN without any."""
+        return float(np.mean(list(self.accuracies.values()))) if self.accuracies else math.nan
+
+    @property
+    def bytes(self) -> float:
+        """Bytes that a client receives and sends in a round."""
+        return self.costs["bytes_down"] + self.costs["bytes_up"]
+
+
+def rows_of(suite: Suite, found: Sweep, states: Sequence[State]) -> tuple[list[Row], list[str]]:
+    """Reads what there is of a suite.
+
+    Args:
+      suite: names the reference.
+      found: all runs.
+      states: of every run, in their order.
+
+    Returns:
+      A row for each task, budget and arm, in their order; and a line for each task and budget
+      whose results cannot be read.
+    """
+    rows: list[Row] = []
+    reasons: list[str] = []
+    done: dict[str, list[Run]] = collections.defaultdict(list)
+    for run, state in zip(found.runs, states, strict=True):
+        if state.what == DONE:
+            done[run.point.label].append(run)
+    first = {run.point.label: run for run in reversed(found.runs)}
+    for point in found.points:
+        try:
+            records = _last_records(done[point.label])
+        except UserError as error:
+            reasons.append(f"{point.label}: {error}")
+            records = {}
+        of = len(suite.seeds)
+        own = [_row(point, arm, of, records.get(arm, {})) for arm in _arms(first[point.label])]
+        rows += compared(own, suite.reference)
+    return rows, reasons
+
+
+def compared(rows: Sequence[Row], reference: str) -> list[Row]:
+    """Compares the arms of one task and budget with the reference, and ranks them.
+
+    Args:
+      rows: one for each arm.
+      reference: name of the arm.
+
+    Returns:
+      The rows, with differences, p values, verdicts and ranks.
+    """
+    base = next((row for row in rows if row.arm == reference), None)
+    found = [_difference(row, base) for row in rows]
+    tested = [row for row in found if not math.isnan(row.p)]
+    corrected = iter(_holm([row.p for row in tested]))
+    found = [row if math.isnan(row.p) else _judged(row, next(corrected)) for row in found]
+    means = [row.mean for row in found if row.accuracies]
+    return [
+        dataclasses.replace(row, rank=_rank(row.mean, means)) if row.accuracies else row
+        for row in found
+    ]
+
+
+def ranks(rows: Sequence[Row]) -> dict[str, dict[float, list[float]]]:
+    """Gathers the ranks of every arm: one for each task, by budget."""
+    found: dict[str, dict[float, list[float]]] = {}
+    for row in rows:
+        by_budget = found.setdefault(row.arm, {})
+        if not math.isnan(row.rank):
+            by_budget.setdefault(row.budget, []).append(row.rank)
+    return found
+
+
+def _arms(run: Run) -> list[str]:
+    """Returns the names of the arms of a run."""
+    return [":".join(arm) for arm in run.arms]
+
+
+def _last_records(runs: Sequence[Run]) -> dict[str, dict[int, results.Record]]:
+    """Returns the last record of every arm and seed of the runs of one task and budget."""
+    if not runs:
+        return {}
+    last = runs[0].config.training.num_rounds
+    found: dict[str, dict[int, results.Record]] = collections.defaultdict(dict)
+    for record in results.read([run.folder for run in runs]).summary:
+        if int(record["round"]) == last:
+            found[f"{record['method']}:{record['policy']}"][int(record["seed"])] = record
+    return found
+
+
+def _row(point: Point, arm: str, of: int, records: Mapping[int, results.Record]) -> Row:
+    """Makes the row of an arm of its last records, by seed."""
+
+    def column(name: str) -> dict[int, float]:
+        return {seed: float(own.get(name) or "nan") for seed, own in sorted(records.items())}
+
+    costs = {n: float(np.mean(list(column(n).values()))) if records else math.nan for n in _COSTS}
+    return Row(
+        point.shown["task"],
+        float(point.shown["budget"]),
+        arm,
+        of,
+        {seed: 100 * value for seed, value in column("mean_accuracy").items()},
+        {seed: 100 * value for seed, value in column("worst_accuracy").items()},
+        costs,
+    )
+
+
+def _difference(row: Row, base: Row | None) -> Row:
+    """Compares an arm with the reference, before any correction."""
+    if base is None or not row.accuracies:
+        return row
+    if row is base:
+        return dataclasses.replace(row, verdict=REFERENCE)
+    # Rounding must not decide about a gap of exactly .01.
+    if abs(row.costs["budget_macs"] - base.costs["budget_macs"]) > MATCHED_WITHIN + 1e-9:
+        return dataclasses.replace(row, verdict="not matched in MACs")
+    seeds = sorted(set(row.accuracies) & set(base.accuracies))
+    gains = np.array([row.accuracies[seed] - base.accuracies[seed] for seed in seeds])
+    if len(seeds) < 2:
+        return dataclasses.replace(row, differences=tuple(gains), verdict="too few seeds")
+    p, _ = statistics.p_values(gains)
+    # Without any variation there is no p: no difference, or the same one on every seed.
+    return dataclasses.replace(row, differences=tuple(gains), p=p, verdict=OPEN)
+
+
+def _judged(row: Row, p: float) -> Row:
+    """Says what the differences of an arm say, by a corrected p."""
+    verdict = OPEN
+    if p < ALPHA:
+        verdict = BETTER if np.mean(row.differences) > 0 else WORSE
+    return dataclasses.replace(row, p=p, verdict=verdict)
+
+
+def _holm(values: Sequence[float]) -> list[float]:
+    """Returns p values after Holm's correction, in their order."""
+    order = sorted(range(len(values)), key=lambda place: values[place])
+    found, largest = [math.nan] * len(values), 0.0
+    for smaller, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(values) - smaller) * values[place]))
+        found[place] = largest
+    return found
+
+
+def _rank(mean: float, means: Sequence[float]) -> float:
+    """Returns the place of a mean among several, from 1; equal ones share the mean of theirs."""
+    above, equal = (sum(test(other) for other in means) for test in (mean.__lt__, mean.__eq__))
+    return above + (equal + 1) / 2

@@ -1,0 +1,270 @@
+"""The tables of a benchmark suite, benchmark.md and benchmark.csv, of all finished shards."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import pathlib
+import socket
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.analysis import markdown, statistics, suite_picture
+from experiments.analysis.suite_results import (
+    ALPHA,
+    BETTER,
+    OPEN,
+    WORSE,
+    Row,
+    ranks,
+    rows_of,
+)
+from experiments.rooms import number_text
+from experiments.study import sweep_states
+from experiments.study.suite import Suite
+from experiments.study.sweep_points import Sweep
+from experiments.study.sweep_states import BEGUN, FAILED, MISSING, STATES, State
+from hasa_jax.base import UserError
+from hasa_jax.simulation import escapes
+from hasa_jax.simulation.entries import check_files
+
+TEXT, NUMBERS, PICTURE = "benchmark.md", "benchmark.csv", "benchmark.png"
+"""Names of the files in the workdir of a benchmark."""
+
+_MEGABYTE = 1e6
+_MOST = 20
+"""Runs that a remark names."""
+
+
+def write(suite: Suite, found: Sweep) -> str:
+    """Writes the tables and the picture of what is there when the last shard ends.
+
+    Args:
+      suite: what runs.
+      found: all runs; other processes may be at work on some.
+
+    Returns:
+      The text of benchmark.md, and why there is no picture if that is so.
+
+    Raises:
+      UserError: if something in the folder leads out of it.
+    """
+    check_files(found.folder, (TEXT, NUMBERS, PICTURE), "workdir")
+    states, before, text = sweep_states.states_of(found.runs), None, ""
+    # A shard that ends meanwhile may write its table first; this one must not hide its runs.
+    while states != before:
+        rows, reasons = rows_of(suite, found, states)
+        text = text_of(suite, rows, remarks_of(found, states, reasons))
+        _replace(found.folder / TEXT, text)
+        _replace(found.folder / NUMBERS, csv_of(suite, rows))
+        if why := _drawn(suite, rows, found.folder / PICTURE):
+            text = f"{text}\n{why}\n"
+        states, before = sweep_states.states_of(found.runs), states
+    return text
+
+
+def shown(suite: Suite, found: Sweep, states: Sequence[State]) -> str:
+    """Returns the tables of what is there.
+
+    Args:
+      suite: what runs.
+      found: all runs.
+      states: of every run, in their order.
+
+    Returns:
+      Markdown.
+    """
+    rows, reasons = rows_of(suite, found, states)
+    return text_of(suite, rows, remarks_of(found, states, reasons))
+
+
+def text_of(suite: Suite, rows: Sequence[Row], remarks: Sequence[str]) -> str:
+    """Writes the tables.
+
+    Args:
+      suite: what ran.
+      rows: of every task, budget and arm, in their order.
+      remarks: one line each.
+
+    Returns:
+      Markdown: the ranks of all arms, a table for each task, what does not apply, and remarks.
+    """
+    parts = [f"# Benchmark suite {suite.name}", markdown.paragraph(_caption(suite)), _ranks(rows)]
+    for task in suite.tasks:
+        own = [row for row in rows if row.task == task.name]
+        parts += [f"## {task.title} ({task.name})", _of_task(own)]
+    without = [
+        f"does not apply: {own.arm} on {own.task}, {_numbers(own.budgets)}: {own.reason}."
+        for own in suite.left_out
+    ]
+    count = f"{suite.arms_left_out} arms of all tasks and budgets do not apply and are left out."
+    lines = [*map(escapes.markdown, [*without, count, *remarks])]
+    return "\n\n".join([*parts, markdown.notes(lines)]) + "\n"
+
+
+def csv_of(suite: Suite, rows: Sequence[Row]) -> str:
+    """Writes the numbers of all tables as CSV.
+
+    Args:
+      suite: what ran.
+      rows: of every task, budget and arm, in their order.
+
+    Returns:
+      A line for each row, and for each arm that does not apply, with the reason.
+    """
+    columns = [
+        *("suite", "task", "budget", "arm", "seeds", "of", "mean_accuracy", "mean_interval"),
+        *("worst_accuracy", "worst_interval", "difference", "difference_interval", "p_holm"),
+        *("verdict", "rank", "budget_macs", "bytes_down", "bytes_up"),
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        values = [list(each.values()) for each in (row.accuracies, row.worst)]
+        numbers = [cell for own in (*values, list(row.differences)) for cell in _cells(own)]
+        writer.writerow(
+            [
+                *map(escapes.csv_cell, [suite.name, row.task]),
+                *(number_text(row.budget), escapes.csv_cell(row.arm), len(row.accuracies), row.of),
+                *(*numbers, _cell(row.p), row.verdict, _cell(row.rank)),
+                *(_cell(row.costs[name]) for name in ("budget_macs", "bytes_down", "bytes_up")),
+            ]
+        )
+    for own in suite.left_out:
+        for budget in own.budgets:
+            cells = [suite.name, own.task, number_text(budget), own.arm]
+            reason = f"does not apply: {own.reason}"
+            writer.writerow([*cells, 0, 0, *[""] * 7, escapes.csv_cell(reason), *[""] * 4])
+    return text.getvalue()
+
+
+def remarks_of(found: Sweep, states: Sequence[State], reasons: Sequence[str]) -> list[str]:
+    """Counts the runs by their state, and names those that are not done.
+
+    Args:
+      found: all runs.
+      states: of every run, in their order.
+      reasons: why results cannot be read.
+
+    Returns:
+      One line each.
+    """
+    counts = Counter(state.what for state in states)
+    counted = ", ".join(f"{counts[what]} {what}" for what in STATES if counts[what])
+    remarks = [f"{len(found.runs)} runs: {counted}."]
+    for what in (BEGUN, FAILED, MISSING):
+        names = [
+            f"{run.label} ({state.reason})" if state.reason else run.label
+            for run, state in zip(found.runs, states, strict=True)
+            if state.what == what
+        ]
+        more = f"; and {len(names) - _MOST} more" if len(names) > _MOST else ""
+        if names:
+            remarks.append(f"{what}: {'; '.join(names[:_MOST])}{more}.")
+    return [*remarks, *(f"cannot be read: {reason}." for reason in reasons)]
+
+
+def _caption(suite: Suite) -> str:
+    """Says what the numbers are."""
+    return (
+        f"{len(suite.seeds)} matched seeds, from {suite.seeds[0]} on. Last round: mean over "
+        "clients of the test accuracy of each client's own subnet, mean over seeds ± half the 95 % "
+        "Student "
+        f"interval. Δ is in points, paired by seed, to {suite.reference} at the same budget; p of "
+        "the paired t test, corrected by Holm over the arms of a task and budget; better or worse "
+        f"where p < {ALPHA:g}. B is the budget and MACs what was achieved, fractions of the "
+        "supernet's; MB is what a client receives and sends in a round. Rank 1 is the highest mean "
+        "of a task and budget."
+    )
+
+
+def _ranks(rows: Sequence[Row]) -> str:
+    """Makes the table of ranks: means over tasks, by budget, and how often arms win."""
+    found = ranks(rows)
+    budgets = sorted({row.budget for row in rows})
+    lines = []
+    for arm, by_budget in found.items():
+        own = [row for row in rows if row.arm == arm]
+        verdicts = Counter(row.verdict for row in own)
+        cells = [_mean(by_budget.get(budget, [])) for budget in budgets]
+        tasks = len({row.task for row in own if row.accuracies})
+        counts = [str(verdicts[what]) for what in (BETTER, OPEN, WORSE)]
+        lines.append([arm, *cells, str(tasks), *counts])
+    headers = ["mean rank", *(f"B {number_text(b)}" for b in budgets), "tasks"]
+    return markdown.table([*headers, BETTER, OPEN, WORSE], lines)
+
+
+def _of_task(rows: Sequence[Row]) -> str:
+    """Makes the table of one task."""
+    lines = []
+    for row in rows:
+        values = np.array(list(row.accuracies.values()))
+        gains = np.array(row.differences)
+        half = statistics.interval(gains) if len(gains) else math.nan
+        gain = statistics.number(float(gains.mean()), half, signed=True) if len(gains) else ""
+        p = f" ({statistics.p_text(row.p)})" if not math.isnan(row.p) else ""
+        accuracy = statistics.accuracy_text(values) if len(values) else ""
+        short = f" [{len(values)} of {row.of}]" if len(values) < row.of else ""
+        lines.append(
+            [
+                row.arm,
+                *(number_text(row.budget), f"{accuracy}{short}", f"{gain}{p}", row.verdict),
+                *(_number(row.costs["budget_macs"], "{:.3f}"), _megabytes(row.bytes)),
+            ]
+        )
+    return markdown.table(["arm", "B", "mean %", "Δ (p)", "verdict", "MACs", "MB"], lines)
+
+
+def _drawn(suite: Suite, rows: Sequence[Row], target: pathlib.Path) -> str:
+    """Draws the picture; returns why there is none, or nothing."""
+    if not any(row.accuracies for row in rows):
+        return ""
+    try:
+        suite_picture.draw(suite, rows, target)
+    except UserError as error:  # The tables must not be lost without matplotlib.
+        return f"no picture: {error}"
+    return ""
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    """Replaces a file at once; shards on other machines write theirs."""
+    own = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
+    own.write_text(text, encoding="utf-8")
+    own.replace(path)
+
+
+def _numbers(budgets: Sequence[float]) -> str:
+    """Names some budgets."""
+    return f"B {', '.join(map(number_text, budgets))}"
+
+
+def _mean(values: Sequence[float]) -> str:
+    """Makes the cell of a mean rank."""
+    return f"{np.mean(values):.1f}" if values else ""
+
+
+def _number(value: float, form: str) -> str:
+    """Writes a number, or nothing if it is not known."""
+    return "" if math.isnan(value) else form.format(value)
+
+
+def _megabytes(value: float) -> str:
+    """Writes bytes as megabytes."""
+    return _number(value / _MEGABYTE, "{:.3g}")
+
+
+def _cell(value: float) -> float | str:
+    """Returns a number for CSV; empty if it is not known."""
+    return "" if math.isnan(value) else value
+
+
+def _cells(values: Sequence[float]) -> tuple[float | str, float | str]:
+    """Returns a mean and half its interval, empty where there is none."""
+    if not values:
+        return "", ""
+    return float(np.mean(values)), _cell(statistics.interval(np.array(values)))

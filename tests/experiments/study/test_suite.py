@@ -1,0 +1,201 @@
+"""Benchmark suites: every cell of the repository's can be built, and others are refused."""
+
+import collections
+import dataclasses
+import tomllib
+
+import jax
+import numpy as np
+import pytest
+
+import hasa_jax as hj
+from experiments.config import ROOM_OF
+from experiments.flags import config_from_flags
+from experiments.study import program, suite
+from experiments.study.block import Block
+from experiments.study.unused import refuse_unused, refuse_unused_of_model
+from hasa_jax import UserError
+from hasa_jax.allocation import POLICIES
+from hasa_jax.methods import METHODS
+
+NAMES = ("small", "full")
+TASKS = ("titles", "digits", "cifar10", "ag_news")
+
+
+def made(name, *arguments, own=()):
+    """The suite and its runs."""
+    flags = [f"--suite={name}", "--workdir=w", "--data_dir=d", *map(str, arguments)]
+    config, given = config_from_flags(["benchmark", *flags])
+    found = suite.read_suite(name, own)
+    return found, suite.sweep_of_suite(found, config, given)
+
+
+def stand_in(config):
+    """Data of the shape that a task reads: a few examples of clients that differ in size."""
+    rng = np.random.default_rng(0)
+    sizes = (12, 20, 30, 44)
+    if config.data.dataset in ("digits_domains", "cifar10"):
+        clients = [(rng.random((n, 16, 16, 3)), rng.integers(0, 10, n)) for n in sizes]
+        return hj.datasets.from_arrays(clients, jax.random.key(0), num_classes=10)
+    tokens, length = config.data.vocab_size, config.data.max_length
+    texts = [rng.integers(2, tokens, (n, length)) for n in sizes]
+    if config.data.dataset == "titles":
+        clients, classes = [(own, own) for own in texts], tokens
+    else:
+        clients, classes = [(own, rng.integers(0, 4, len(own))) for own in texts], 4
+    return hj.datasets.from_arrays(
+        clients, jax.random.key(0), num_classes=classes, num_tokens=tokens
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_suites_have_every_method_policy_task_and_budget(name):
+    found, sweep = made(name)
+    assert tuple(task.name for task in found.tasks) == TASKS
+    assert len(found.seeds) == {"small": 3, "full": 10}[name]
+    cells = [(p.shown["task"], p.shown["budget"]) for p in sweep.points]
+    assert cells == [(task, budget) for task in TASKS for budget in ("0.25", "0.5", "0.75")]
+    assert len(sweep.runs) == len(cells) * len(found.seeds)
+    of_all = {arm for task in found.tasks for arm in task.arms[0.5]} | {
+        own.arm for own in found.left_out
+    }
+    robust = {"trimmed_mean", "coordinate_median"}  # Aggregations against hostile clients.
+    assert {arm.partition(":")[0] for arm in of_all} == set(METHODS) - robust
+    policies = {arm.partition(":")[2] for arm in of_all if arm.startswith("fedavg:")}
+    unbudgeted = {"full", "smallest", "exclusive", "levels", "fixed", "capacity"}
+    assert policies == set(POLICIES) - unbudgeted
+
+
+def test_what_does_not_apply_is_counted():
+    found, _ = made("full")
+    assert [(own.task, own.arm) for own in found.left_out] == [
+        ("titles", "scalefl"),
+        ("digits", "fedavg:size_proportional"),
+        ("digits", "fedavg:inverse_size"),
+    ]
+    assert found.arms_left_out == 9
+    assert "scalefl" not in found.tasks[0].arms[0.25]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_cell_can_be_built(task):
+    """Shapes, exits and budgets fit; nothing is compiled or trained."""
+    found, sweep = made("full")
+    data = None
+    for own in sweep.runs[:: len(found.seeds)]:
+        if own.point.shown["task"] != task:
+            continue
+        data = stand_in(own.config) if data is None else data
+        refuse_unused(own.config, own.given, own.arms)
+        refuse_unused_of_model(own.config.model.model, own.given)
+        programs = program.build_programs(own.config, data, own.arms)
+        for arm in own.arms:
+            made_of = program.build_allocation(own.config, programs[arm], data, arm, Block(0))
+            budget = own.config.allocation.budget
+            # ScaleFL's sizes are whole exits, of which there are few.
+            within = 0.05 if arm.method == "scalefl" else 0.03
+            assert made_of.ledger.macs == pytest.approx(budget, abs=within), arm
+
+
+@pytest.mark.parametrize("task", ["titles"])
+def test_what_does_not_apply_cannot_be_built(task):
+    _, sweep = made("full")
+    own = next(run for run in sweep.runs if run.point.shown["task"] == task)
+    config = dataclasses.replace(
+        own.config, comparison=dataclasses.replace(own.config.comparison, methods=("scalefl",))
+    )
+    with pytest.raises(UserError, match="exits"):
+        program.build_programs(config, stand_in(config), [("scalefl", "uniform")])
+
+
+def test_shards_partition_the_runs():
+    _, sweep = made("small")
+    shares = [sweep.share(index, 5) for index in range(1, 6)]
+    folders = [run.folder for share in shares for run in share]
+    assert sorted(folders) == sorted(run.folder for run in sweep.runs)
+    assert len(set(folders)) == len(folders) == 36
+    # Tasks are spread, too: no share has all of the slow one.
+    counts = collections.Counter(run.point.shown["task"] for run in shares[0])
+    assert max(counts.values()) <= 3
+
+
+def test_ones_own_methods_run_everywhere():
+    found, _ = made("small", own=("mine",))
+    assert all("mine" in arms for task in found.tasks for arms in task.arms.values())
+
+
+def test_runs_read_their_data_below_one_folder():
+    _, sweep = made("small")
+    places = {
+        run.point.shown["task"]: (run.config.data.data_path, run.config.data.data_dir)
+        for run in sweep.runs
+    }
+    assert places == {
+        "titles": ("d/medium/medium_data.csv", ""),
+        "digits": ("", "d"),
+        "cifar10": ("", "d/cifar10"),
+        "ag_news": ("", "d/ag_news"),
+    }
+
+
+@pytest.mark.parametrize("flag", ["--num_rounds=2", "--methods=hasa", "--vary=seed=1", "--seed=3"])
+def test_what_the_suite_fixes_is_refused(flag):
+    with pytest.raises(UserError, match="is fixed by the suite"):
+        made("small", flag)
+
+
+def test_how_the_machine_is_used_is_free():
+    _, sweep = made("small", "--client_block=2", "--checkpoint_every=0")
+    assert sweep.runs[0].config.execution.client_block == 2
+    assert "client_block" in sweep.runs[0].given
+
+
+def test_missing_files_name_the_task(tmp_path):
+    found, _ = made("small")
+    with pytest.raises(
+        UserError, match=r"task titles reads medium/medium_data\.csv: name the folder"
+    ):
+        suite.refuse_missing_files(found, {"titles", "digits"}, "")
+    (tmp_path / "mnist").mkdir()
+    with pytest.raises(UserError, match="task digits needs mnist_m, usps, optdigits in "):
+        suite.refuse_missing_files(found, {"digits"}, str(tmp_path))
+    suite.refuse_missing_files(found, set(), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("seeds = 3\n", "has 'seeds', which is none of"),
+        ("tasks = [\n", "cannot be read"),
+        ("num_seeds = 'many'\n", "is damaged"),
+        ("reference = 'fjord'\n", "lacks the reference"),
+        ("[changes.nothing]\n", "has 'nothing', which is none of"),
+        ("[changes.titles]\nnum_round = 3\n", "no field 'num_round'"),
+        ("[changes.titles]\nnum_rounds = 0\n", "task titles: `num_rounds` is 0"),
+    ],
+)
+def test_damaged_suites_are_refused(tmp_path, change, words):
+    text = (suite.FOLDER / "small.toml").read_text(encoding="utf-8")
+    key = change.partition(" ")[0]
+    head, _, tail = text.partition("[changes.titles]")
+    lines = [line for line in head.splitlines() if not line.startswith(f"{key} =")]
+    if change.startswith("["):
+        rest = "" if change.startswith("[changes.titles]") else f"[changes.titles]{tail}"
+        content = "\n".join([*lines, change, rest])
+    else:
+        content = "\n".join([change, *lines, f"[changes.titles]{tail}"])
+    (tmp_path / "own.toml").write_text(content, encoding="utf-8")
+    tasks = (suite.FOLDER / "tasks.toml").read_text(encoding="utf-8")
+    (tmp_path / "tasks.toml").write_text(tasks, encoding="utf-8")
+    with pytest.raises(UserError, match=words):
+        made(str(tmp_path / "own.toml"))
+
+
+def test_unknown_suites_are_refused():
+    with pytest.raises(UserError, match="there is no such suite; use full, small or a TOML file"):
+        suite.read_suite("large", ())
+
+
+def test_tasks_have_no_fields_but_those_of_the_configuration():
+    tasks = tomllib.loads((suite.FOLDER / "tasks.toml").read_text(encoding="utf-8"))
+    assert all(name in ROOM_OF for task in tasks.values() for name in task["config"])
