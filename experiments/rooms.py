@@ -663,6 +663,16 @@ class ComparisonConfig:
     )
     seed: int = knob(0, "First seed.", least=0, common=True)
     num_seeds: int = knob(3, "Matched seeds of compare: seed, seed + 1, ...", least=1, common=True)
+    until_halfwidth: float = knob(
+        0.0,
+        "Half the width, in points, to which compare adds seeds: of the 95 % interval of every "
+        "difference of mean accuracy to `reference` at the last round. 0 for `num_seeds` seeds.",
+        least=0,
+        decides=False,
+    )
+    max_seeds: int = knob(
+        60, "Most seeds of compare with `until_halfwidth`.", least=2, decides=False
+    )
     reference: str = knob(
         "",
         "Arm of the table that others are compared with, as method:policy, or the method or policy "
@@ -680,6 +690,11 @@ class ComparisonConfig:
     def __post_init__(self) -> None:
         """Refuses bad values, unknown policies and seeds whose keys repeat."""
         fields.check(self)
+        if self.until_halfwidth and self.seed + self.max_seeds > 2**32:
+            raise UserError(
+                f"`seed` is {self.seed} and `max_seeds` {self.max_seeds}: seeds must stay below "
+                "2**32, beyond which keys repeat"
+            )
         if self.seed + self.num_seeds > 2**32:
             raise UserError(
                 f"`seed` is {self.seed} and `num_seeds` {self.num_seeds}: seeds must stay below "

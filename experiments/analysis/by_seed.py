@@ -54,11 +54,12 @@ def incomplete(summary: Sequence[Mapping[str, str]], folds: int) -> Set[Evaluati
     return {evaluation for evaluation, own in found.items() if own != every}
 
 
-def remark_of(lacking: Set[Evaluation], folds: int) -> str:
+def remark_of(lacking: Set[Evaluation], summary: Sequence[Mapping[str, str]], folds: int) -> str:
     """Counts what is left out for lack of folds.
 
     Args:
       lacking: from `incomplete`.
+      summary: records of summary.csv.
       folds: folds of each seed.
 
     Returns:
@@ -74,9 +75,10 @@ def remark_of(lacking: Set[Evaluation], folds: int) -> str:
         f"{arm} of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, sorted(seeds)))}"
         for arm, seeds in by_arm.items()
     )
+    every = {(own.arm, own.seed) for own in map(evaluation_of, summary)}
     return (
-        f"{len(lacking)} evaluations of {pairs} pairs of arm and seed lack some of the {folds} "
-        f"folds and are left out: {shown}."
+        f"Left out, as some of their {folds} folds are missing: {shown} ({pairs} of {len(every)} "
+        "pairs of arm and seed)."
     )
 
 

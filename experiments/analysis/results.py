@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.analysis import by_seed
+from experiments.analysis.stopped import Rule
 from experiments.rooms import number_text
 from experiments.study import manifest
 from experiments.study.block import Block, named_block
@@ -151,6 +152,7 @@ class Results:
       remarks: how the workdirs differ, one line each.
       eval_clients: clients of each seed that were evaluated, by the workdirs; 0 for all.
       folds: folds of each seed; 0 for none. Records of seeds that lack some are not here.
+      rules: that decided the numbers of seeds of the workdirs.
     """
 
     folders: tuple[pathlib.Path, ...]
@@ -164,6 +166,7 @@ class Results:
     remarks: tuple[str, ...]
     eval_clients: tuple[int, ...] = (0,)
     folds: int = 0
+    rules: tuple[Rule, ...] = ()
 
     @property
     def rounds(self) -> tuple[int, ...]:
@@ -353,6 +356,7 @@ def merge(sources: Sequence[Source]) -> Results:
             sorted({source.manifest.run.reporting.eval_clients for source in sources})
         ),
         folds=folds,
+        rules=tuple(dict.fromkeys(filter(None, (own.manifest.rule for own in sources)))),
     )
 
 
@@ -379,7 +383,7 @@ def _with_all_folds(
         raise UserError(
             f"no seed of {arm.name!r} has all of its {folds} folds: run the experiment to its end"
         )
-    return found, tuple(filter(None, [by_seed.remark_of(lacking, folds)]))
+    return found, tuple(filter(None, [by_seed.remark_of(lacking, merged["summary"], folds)]))
 
 
 def source_of(folder: pathlib.Path) -> Source:

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+ALPHA = 0.05
+"""Level of verdicts, over all comparisons of a family."""
+
+EXACT = 20
+"""Most differences whose flips of signs are all looked at; of more, some are drawn."""
+
+DRAWN = 99_999
+"""Flips of signs, and resamples of the bootstrap, that are drawn with a fixed key."""
+
+_KEY = 17
+_BLOCK = 10_000
+_LEAST_RESAMPLED = 5
+"""Fewer values have too few different resamples for an interval."""
+
+_ALIKE = 1e-9
+"""Sums of flipped differences that are closer than this share of the largest are equal."""
 
 
 def interval(values: np.ndarray) -> float:
@@ -28,8 +48,125 @@ def p_values(differences: np.ndarray) -> tuple[float, float]:
     return float(t_test.pvalue), float(wilcoxon.pvalue)
 
 
-def least_wilcoxon(num_seeds: int) -> float:
-    """Returns the least p that Wilcoxon's test has for some pairs: all differences of one sign.
+def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
+    """Returns the 95 % bootstrap interval of a mean, bias-corrected and accelerated.
+
+    Args:
+      values: one for each seed `[n]`.
+
+    Returns:
+      Its ends by `DRAWN` resamples with a fixed key, so that a table is the same each time; NaN for
+      fewer than five values, or equal ones.
+
+    References:
+      Efron, JASA 1987 (BCa).
+    """
+    if len(values) < _LEAST_RESAMPLED or np.ptp(values) == 0:
+        return float("nan"), float("nan")
+    import scipy.stats
+
+    found: Any = scipy.stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=DRAWN,
+        batch=_BLOCK,
+        vectorized=True,
+        method="BCa",
+        rng=np.random.default_rng(_KEY),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def sign_flip_p(differences: np.ndarray) -> float:
+    """Returns the two-sided p of the paired sign-flip test of a mean difference of 0.
+
+    If the arms do not differ, each difference is as likely to have the other sign. The p is the
+    share of all `2^n` choices of signs whose mean is as far from 0 as the one that was found.
+
+    Args:
+      differences: points, one for each seed `[n]`.
+
+    Returns:
+      The exact p for `n` up to `EXACT`; of more, `(1 + k) / (1 + DRAWN)`, where `k` of `DRAWN`
+      choices, drawn with a fixed key, are as far; NaN if there is no difference.
+
+    References:
+      Fisher, The Design of Experiments, 1935, section 21.
+    """
+    if not len(differences):
+        return float("nan")
+    size = np.abs(differences)
+    limit = abs(float(differences.sum())) - _ALIKE * float(size.sum())
+    if len(differences) <= EXACT:
+        # The opposite of every choice is as far, so the first sign may stay as it is.
+        sums = size[:1]
+        for value in size[1:]:
+            sums = np.concatenate([sums + value, sums - value])
+        return float(np.mean(np.abs(sums) >= limit))
+    generator, far = np.random.default_rng(_KEY), 0
+    for start in range(0, DRAWN, _BLOCK):
+        count = min(_BLOCK, DRAWN - start)
+        signs = 2.0 * generator.integers(0, 2, (count, len(size))) - 1
+        far += int(np.sum(np.abs(signs @ size) >= limit))
+    return (1 + far) / (1 + DRAWN)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Adjusts the p values of a family of tests, so that any false finding has their level.
+
+    The `j`-th smallest of `m` is multiplied by `m - j + 1`, and is no less than those before it.
+
+    Args:
+      ps: p values; NaN for a test that there is not, which does not count.
+
+    Returns:
+      The adjusted values in the same order, at most 1; NaN where there is no test.
+
+    References:
+      Holm, Scandinavian Journal of Statistics 6, 1979.
+    """
+    found = np.full(len(ps), np.nan)
+    order = [place for place in np.argsort(ps) if not math.isnan(ps[place])]
+    raised = [min(1.0, (len(order) - j) * ps[place]) for j, place in enumerate(order)]
+    found[order] = list(itertools.accumulate(raised, max))
+    return found.tolist()
+
+
+def seeds_needed(deviation: float, half: float) -> int:
+    """Returns how many seeds an interval of some width needs, by the deviation that was found.
+
+    The least `n` of 2 or more with `t_{.975, n-1} s / sqrt(n) <= half`.
+
+    Args:
+      deviation: standard deviation `s` of the paired differences, in points.
+      half: half the width of the 95 % Student interval, above 0, in points.
+
+    Returns:
+      The number of seeds.
+    """
+    import scipy.stats
+
+    # Student's quantile is above the normal one, so fewer seeds never do.
+    count = max(2, math.ceil((scipy.stats.norm.ppf(0.975) * deviation / half) ** 2))
+    while scipy.stats.t.ppf(0.975, count - 1) * deviation / math.sqrt(count) > half:
+        count += 1
+    return count
+
+
+def verdict(mean: float, adjusted: float) -> str:
+    """Returns what a test says of an arm: better, worse, or not told apart from the reference.
+
+    Args:
+      mean: difference to the reference.
+      adjusted: p value, adjusted for its family; NaN if there is no test.
+    """
+    if math.isnan(adjusted) or adjusted > ALPHA or mean == 0:
+        return "not told apart"
+    return "better" if mean > 0 else "worse"
+
+
+def least_p(num_seeds: int) -> float:
+    """Returns the least p of Wilcoxon's and the sign-flip test: all differences of one sign.
 
     `2 / 2^n`
 

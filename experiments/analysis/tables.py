@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from experiments.analysis import by_seed, markdown, results
+from experiments.analysis import by_seed, markdown, results, verdicts
 from experiments.analysis.results import METRICS, UNITS, Arm, Record, Results, arm_of
-from experiments.analysis.statistics import accuracy_text, difference_text, least_wilcoxon
+from experiments.analysis.statistics import ALPHA, accuracy_text, difference_text, least_p
 from experiments.config import RunConfig
 from experiments.rooms import ComparisonConfig
 from hasa_jax.base import UserError
@@ -26,9 +26,6 @@ MATCHED_WITHIN = 0.01
 
 NAMES = {"macs": "MACs"}
 """Units that tables spell in another way."""
-
-_ALPHA = 0.05
-"""A test whose least p is above it can find nothing."""
 
 _MEGABYTE = 1e6
 
@@ -258,7 +255,9 @@ def text_of(found: Results, comparison: ComparisonConfig) -> str:
     def make(labels: Mapping[Arm, str]) -> str:
         return _body(dataclasses.replace(compared, labels=labels), chosen)
 
-    parts = [markdown.paragraph(_caption(compared)), markdown.fitted(make, names)]
+    stopping = [escapes.markdown(own.text) for own in found.rules]
+    parts = [markdown.paragraph(text) for text in (_caption(compared), *stopping)]
+    parts.append(markdown.fitted(make, names))
     remarks = [escapes.markdown(remark) for remark in found.remarks]
     if remarks := [*_warnings(compared, chosen), *remarks]:
         parts.append(markdown.notes(remarks))
@@ -365,8 +364,33 @@ def _of_round(compared: Comparison, round: int) -> list[str]:
     tables = [accuracy_table(compared, round)]
     if len(compared.found.arms) > 1:
         tables.append(difference_table(compared, round))
+        tables += _verdicts(compared, round)
     tables += [exchange_table(compared, round, columns) for columns in (GLOBAL, SENT)]
     return [table for table in tables if table]
+
+
+def _verdicts(compared: Comparison, round: int) -> list[str]:
+    """Makes the table of verdicts on the mean, with its caption, if two seeds are comparable."""
+    gains = _gains(compared, round)
+    if not gains:
+        return []
+    named = {compared.labels[arm]: own for arm, own in gains.items()}
+    text = verdicts.caption(compared.labels[compared.reference], round, named)
+    half = next((own.half for own in compared.found.rules), verdicts.RESOLVED)
+    return [markdown.paragraph(text), verdicts.table(_of_arm(compared), named, half)]
+
+
+def _gains(compared: Comparison, round: int) -> dict[Arm, np.ndarray]:
+    """Returns the differences of mean accuracy of comparable arms, in points, by seed."""
+    by_arm = _at(compared.found, round)
+    base, found = by_arm[compared.reference], {}
+    for arm, own in by_arm.items():
+        seeds = sorted(set(own) & set(base))
+        if arm != compared.reference and len(seeds) > 1 and _match(own, base, compared.matched):
+            found[arm] = _column(own, "mean_accuracy", seeds) - _column(
+                base, "mean_accuracy", seeds
+            )
+    return found
 
 
 def _warnings(compared: Comparison, round: int) -> list[str]:
@@ -378,11 +402,20 @@ def _warnings(compared: Comparison, round: int) -> list[str]:
     base = by_arm[compared.reference]
     pairs = [len(set(own) & set(base)) for own in by_arm.values() if own is not base]
     fewest = min((count for count in pairs if count > 1), default=0)
-    if fewest and least_wilcoxon(fewest) > _ALPHA:
+    if fewest and least_p(fewest) > ALPHA:
         lines.append(
-            f"Wilcoxon's p cannot be below {least_wilcoxon(fewest):g} with {fewest} seeds "
-            "(2 / 2^n): run more seeds before it can say anything."
+            f"p of Wilcoxon's and the sign-flip test cannot be below {least_p(fewest):g} with "
+            f"{fewest} seeds (2 / 2^n): run more seeds before they can say anything."
         )
+    every = max(len(set(own)) for own in by_arm.values())
+    for arm, own in by_arm.items():
+        if own is not base and (common := len(set(own) & set(base))) < every:
+            lines.append(
+                f"{escapes.markdown(compared.labels[arm])} has {common} of {every} seeds in common "
+                "with the reference; its difference is over these."
+            )
+    if gains := _gains(compared, round):
+        lines += verdicts.remarks({compared.labels[arm]: own for arm, own in gains.items()})
     for arm, own in by_arm.items():
         label = escapes.markdown(compared.labels[arm])
         every = [r for r in found.summary if int(r["round"]) == round and arm_of(r) == arm]

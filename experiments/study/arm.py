@@ -10,6 +10,9 @@ from experiments.rooms import named_score
 from experiments.study.method import parts_of
 from hasa_jax.base import UserError
 
+_OF_COMPARE = ("methods", "policies", "num_seeds", "reference", "until_halfwidth", "max_seeds")
+"""Fields that only compare reads."""
+
 
 class Arm(NamedTuple):
     """One arm: a method, and the policy that allocates its widths.
@@ -36,7 +39,7 @@ def arm_of_train(config: RunConfig, given: Set[str]) -> Arm:
     Raises:
       UserError: for fields that only compare reads.
     """
-    for name in ("methods", "policies", "num_seeds", "reference"):
+    for name in _OF_COMPARE:
         if name in given:
             raise UserError(f"`{name}` is for compare; train runs one `method` on one `seed`")
     method = config.method.method

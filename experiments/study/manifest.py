@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 
+from experiments.analysis.stopped import Rule
 from experiments.config import RunConfig, deciding, from_json, with_fields
 from experiments.study.by_client import recorded_numbers
 from experiments.study.scores import identity_of
@@ -48,6 +49,8 @@ class Manifest:
       model: units of the supernet; of a run of the library also classes, tokens, the shape of an
         example, and a hash of the clients' names.
       settings: what the user of the library stated of a run.
+      stopping: the rule that decides the number of seeds, and what it says of them; as `Rule` has
+        it, empty if there is none.
     """
 
     script: str
@@ -64,11 +67,17 @@ class Manifest:
     by_client: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    stopping: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def run(self) -> RunConfig:
         """The configuration; fields that decide nothing have their defaults."""
         return from_json(self.config)
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule that decides the number of seeds, if there is one."""
+        return Rule(**self.stopping) if self.stopping else None
 
 
 def recorded(config: RunConfig) -> dict[str, dict[str, Any]]:
@@ -131,18 +140,20 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             by_client=found.get("by_client", {}),
             model=found.get("model", {}),
             settings=found.get("settings", {}),
+            stopping=found.get("stopping", {}),
         )
         texts = (manifest.script,)
         trees = (
             *(manifest.config, manifest.data_sha256, manifest.methods, manifest.execution),
             *(manifest.switches, manifest.baseline, manifest.by_client, manifest.model),
-            *(manifest.settings, *manifest.methods.values()),
+            *(manifest.settings, manifest.stopping, *manifest.methods.values()),
         )
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
         if not all(isinstance(tree, dict) for tree in (*trees, *manifest.config.values())):
             raise TypeError
         from_json(manifest.config)
+        _ = manifest.rule
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: name a workdir of train or compare") from None
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -175,6 +186,7 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
         "baseline": manifest.baseline,
         "by_client": manifest.by_client,
         "model": manifest.model,
+        **({"stopping": manifest.stopping} if manifest.stopping else {}),
     }
 
     def write() -> None:

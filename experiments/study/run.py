@@ -13,8 +13,9 @@ import jax
 import numpy as np
 
 from experiments.analysis import results, tables
+from experiments.analysis.stopped import Rule
 from experiments.config import RunConfig, with_fields
-from experiments.study import manifest, program, switches, workdir
+from experiments.study import manifest, program, stopping, switches, workdir
 from experiments.study.arm import Arm, arm_of_train, arms_of_compare
 from experiments.study.availability import with_note
 from experiments.study.block import Block, blocks_of, named_block
@@ -125,6 +126,7 @@ def compare(config: RunConfig, given: Set[str]) -> pathlib.Path:
     """Runs methods, or policies of one method, on matched seeds.
 
     What a workdir of the same configuration has stays: only missing arms, seeds and rounds run.
+    With `until_halfwidth`, seeds are added until all intervals are narrow enough.
 
     Args:
       config: the configuration.
@@ -136,10 +138,27 @@ def compare(config: RunConfig, given: Set[str]) -> pathlib.Path:
     Raises:
       UserError: for a configuration that cannot run.
     """
-    config, arms = workdir.grown(config, arms_of_compare(config, given))
+    arms = arms_of_compare(config, given)
+    stopping.check_rule(config, given, arms)
+    config, arms = workdir.grown(config, arms)
+    ruled = config.comparison.until_halfwidth > 0
+    if ruled and (folder := workdir.finished_by_rule(config, arms)):
+        say(f"nothing is left to run in {folder}")
+        return _show(folder, config)
+    return run_study(Study("compare", config, given, tuple(arms), _seeds(config)))
+
+
+def _seeds(config: RunConfig) -> tuple[int, ...]:
+    """Returns the seeds of compare."""
     first = config.comparison.seed
-    seeds = tuple(range(first, first + config.comparison.num_seeds))
-    return run_study(Study("compare", config, given, tuple(arms), seeds))
+    return tuple(range(first, first + config.comparison.num_seeds))
+
+
+def _show(folder: pathlib.Path, config: RunConfig) -> pathlib.Path:
+    """Writes the table of a workdir and prints it; returns the folder."""
+    table = processes.from_first(lambda: tables.write([folder], config.comparison))
+    say(f"\n{table}\nresults: {folder}")
+    return folder
 
 
 def run_study(study: Study) -> pathlib.Path:
@@ -192,7 +211,43 @@ def run_study(study: Study) -> pathlib.Path:
             stack.callback(writer.close)
         # Without checkpoints, nothing could go on.
         stop = stack.enter_context(stop_requests()) if every else StopRequest()
-        for blocks in study.groups:
+        run = _run_groups(study, group, folder, run, writers, stop)
+        processes.from_first(files.publish)
+        manifest.write_manifest(folder, run)
+    _show(folder, config)
+    if stop():  # It came in the last rounds; what would follow, as in a sweep, must not begin.
+        raise Stopped(stop.number)
+    return folder
+
+
+def _run_groups(
+    study: Study,
+    group: Group,
+    folder: pathlib.Path,
+    run: Manifest,
+    writers: Sequence[Writer],
+    stop: StopRequest,
+) -> Manifest:
+    """Runs all groups, and those of further seeds until the rule is met, if there is one.
+
+    Args:
+      study: what is run.
+      group: the first one.
+      folder: the workdir.
+      run: describes the first one.
+      writers: take the records.
+      stop: whether the run is asked to stop.
+
+    Returns:
+      The description of all of them.
+
+    Raises:
+      Stopped: if a signal asked the run to stop.
+    """
+    found: dict[Arm, dict[Block, float]] = {arm: {} for arm in study.arms}
+    done = 0
+    while True:
+        for blocks in study.groups[done:]:
             if blocks != group.blocks:
                 group = _prepared(study, blocks, group)
                 run = dataclasses.replace(
@@ -201,16 +256,40 @@ def run_study(study: Study) -> pathlib.Path:
                     data_notes={**run.data_notes, **_notes(group)},
                     baseline={**run.baseline, **_baselines(study, group)},
                 )
-            if where := _run_group(study, group, folder, run, writers, stop):
+            where, accuracies = _run_group(study, group, folder, run, writers, stop)
+            found = {arm: {**found[arm], **accuracies.get(arm, {})} for arm in study.arms}
+            if where:
                 say(f"stopped {where}: run the same command again to go on; so far: {folder}")
                 raise Stopped(stop.number)
-        processes.from_first(files.publish)
+        if not study.config.comparison.until_halfwidth:
+            return run
+        done = len(study.groups)
+        study, run = _by_rule(study, run, found)
+        if len(study.groups) == done:
+            return run
         manifest.write_manifest(folder, run)
-    table = processes.from_first(lambda: tables.write([folder], config.comparison))
-    say(f"\n{table}\nresults: {folder}")
-    if stop():  # It came in the last rounds; what would follow, as in a sweep, must not begin.
-        raise Stopped(stop.number)
-    return folder
+
+
+def _by_rule(
+    study: Study, run: Manifest, found: Mapping[Arm, Mapping[Block, float]]
+) -> tuple[Study, Manifest]:
+    """Returns the study with more seeds unless its rule ends it, and what run.json says of it."""
+    config = study.config
+    stated = processes.from_first(
+        lambda: dataclasses.asdict(stopping.rule_of(config, found, config.training.num_rounds))
+    )
+    rule, run = Rule(**stated), dataclasses.replace(run, stopping=stated)
+    if rule.ends:
+        return study, run
+    number = min(rule.seeds + stopping.seeds_at_a_time(config), rule.most)
+    say(
+        f"{rule.seeds} seeds: the widest interval is ± {rule.reached:.3g} of {rule.widest}, and "
+        f"± {rule.half:g} needs {rule.needs}: {number} seeds"
+    )
+    config = with_fields(config, {"num_seeds": number})
+    compared = {**run.config["comparison"], "num_seeds": number}
+    run = dataclasses.replace(run, config={**run.config, "comparison": compared})
+    return dataclasses.replace(study, config=config, seeds=_seeds(config)), run
 
 
 def _say_severed(arm: Arm, trials: Sequence[Trial]) -> None:
@@ -389,7 +468,10 @@ def _writers(study: Study, folder: pathlib.Path, files: CsvWriter) -> list[Write
     """Returns what takes the records: files and console of the first process."""
     if not processes.is_first():
         return []
-    rounds = study.config.training.num_rounds * len(study.arms) * len(study.blocks)
+    compared, blocks = study.config.comparison, len(study.blocks)
+    if compared.until_halfwidth:  # The time that is left is at most that of all of them.
+        blocks = compared.max_seeds * max(1, study.config.data.eval_folds)
+    rounds = study.config.training.num_rounds * len(study.arms) * blocks
     writers: list[Writer] = [files, ConsoleWriter(rounds)]
     if study.config.reporting.tensorboard:
         writers.append(TensorBoardWriter(folder / "tensorboard"))
@@ -403,15 +485,21 @@ def _run_group(
     run: Manifest,
     writers: Sequence[Writer],
     stop: StopRequest,
-) -> str:
-    """Runs every arm on blocks that share programs; returns where it stopped, or nothing."""
+) -> tuple[str, dict[Arm, dict[Block, float]]]:
+    """Runs every arm on blocks that share programs.
+
+    Returns:
+      Where it stopped, or nothing; and the last mean accuracies by arm and block.
+    """
+    found: dict[Arm, dict[Block, float]] = {}
     for arm in study.arms:
         if stop():
-            return f"before {arm.method} ({arm.policy})"
-        done = _run_arm(study, group, arm, folder, run, writers, stop)
+            return f"before {arm.method} ({arm.policy})", found
+        done, accuracies = _run_arm(study, group, arm, folder, run, writers, stop)
+        found[arm] = dict(zip(group.blocks, accuracies, strict=True))
         if done < study.config.training.num_rounds:
-            return f"after round {done} of {arm.method} ({arm.policy})"
-    return ""
+            return f"after round {done} of {arm.method} ({arm.policy})", found
+    return "", found
 
 
 def _reporting(config: RunConfig, of: Program) -> Reporting:
@@ -434,8 +522,12 @@ def _run_arm(
     run: Manifest,
     writers: Sequence[Writer],
     stop: StopRequest,
-) -> int:
-    """Runs one arm on blocks that share a program; returns how many rounds are done."""
+) -> tuple[int, list[float]]:
+    """Runs one arm on blocks that share a program.
+
+    Returns:
+      How many rounds are done, and the mean accuracy after them of every block.
+    """
     config = study.config
     checkpoints = _checkpoints(config, folder, arm, group.blocks, run)
     with contextlib.closing(checkpoints) if checkpoints else contextlib.nullcontext():
@@ -452,8 +544,9 @@ def _run_arm(
     for block, history in zip(group.blocks, histories, strict=True):
         if missing := history.summary and updates_in(history.summary[-1]).missing():
             say(f"warning: {':'.join(arm)}, {block}: {missing}")
-    summary = histories[0].summary
-    return summary[-1]["round"] if summary else 0
+    last = [history.summary[-1] if history.summary else {} for history in histories]
+    accuracies = [float(own.get("mean_accuracy", np.nan)) for own in last]
+    return last[0].get("round", 0), accuracies
 
 
 def _checkpoints(

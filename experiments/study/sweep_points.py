@@ -32,6 +32,7 @@ _SAME = {
     **dict.fromkeys((*_OF_SWEEP, "workdir", "num_seeds"), "it says what a sweep is"),
     "seed": "a sweep runs `num_seeds` seeds from `seed` on",
     "seeds_per_program": "every run of a sweep has one seed",
+    **dict.fromkeys(("until_halfwidth", "max_seeds"), "every run of a sweep has one seed"),
     **dict.fromkeys(_OF_PROCESSES, "every run of a sweep has one process"),
     **dict.fromkeys(
         ("host_devices", "deterministic_ops", "compilation_cache"),
@@ -159,6 +160,8 @@ def sweep_of(config: RunConfig, given: Set[str]) -> Sweep:
         raise UserError("`suite` is for benchmark: leave it out")
     if "seeds_per_program" in given:
         raise UserError("`seeds_per_program` is for compare: every run of a sweep has one seed")
+    if by_rule := [name for name in ("until_halfwidth", "max_seeds") if name in given]:
+        raise UserError(f"`{by_rule[0]}` is for compare: a sweep has `num_seeds` seeds")
     if of_processes := [name for name in _OF_PROCESSES if name in given]:
         raise UserError(
             f"`{of_processes[0]}` is for train and compare: every run of a sweep has one process; "

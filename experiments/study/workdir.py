@@ -15,12 +15,14 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from experiments.analysis import results
 from experiments.config import RunConfig, from_json, to_json, with_fields
 from experiments.study import manifest
 from experiments.study.arm import Arm, arms_of_compare
 from experiments.study.block import named_block
 from experiments.study.manifest import Manifest
 from experiments.study.own_methods import refuse_other_source
+from experiments.study.stopping import finished
 from hasa_jax.base import UserError
 from hasa_jax.execution import processes
 from hasa_jax.simulation.entries import check_entries
@@ -116,14 +118,15 @@ def open_workdir(
             "processes must see it, so name one on a file system that they share"
         )
     return folder, dataclasses.replace(
-        run, began_with=tuple(began["code"]), began_on=tuple(began["execution"])
+        run,
+        began_with=tuple(began["code"]),
+        began_on=tuple(began["execution"]),
+        stopping=began["stopping"],
     )
 
 
-def _accepted(
-    folder: pathlib.Path, run: Manifest, *, keeps_checkpoints: bool
-) -> dict[str, list[Any]]:
-    """Makes or accepts the folder; returns what the run that it holds began with, and on."""
+def _accepted(folder: pathlib.Path, run: Manifest, *, keeps_checkpoints: bool) -> dict[str, Any]:
+    """Makes or accepts the folder; returns what run.json keeps of the run that it holds."""
     make_folder(folder)
     _refuse_other_run(folder, run)
     if not keeps_checkpoints and (folder / CHECKPOINTS).exists():
@@ -132,6 +135,38 @@ def _accepted(
             "leave stale beside new tables: leave it out, or name another folder with `workdir`"
         )
     return _going_on(folder, run)
+
+
+def finished_by_rule(config: RunConfig, arms: Sequence[Arm]) -> pathlib.Path | None:
+    """Finds a finished run that the rule of a command would not go on with.
+
+    Args:
+      config: the configuration, with `until_halfwidth`; it names the workdir.
+      arms: what is compared, with those of the workdir.
+
+    Returns:
+      The folder; None if something is left to run, or nothing is there.
+    """
+
+    def find() -> bool:
+        folder = pathlib.Path(config.reporting.workdir)
+        named = config.reporting.workdir and not config.method.own_method  # Its code may change.
+        if not named or not (folder / "summary.csv").exists():
+            return False
+        found = manifest.read_manifest(folder)
+        wanted = shared_fields(Manifest("compare", manifest.recorded(config), {}))
+        old = shared_fields(found)
+        # The data decide the model where the user does not.
+        free = {"model"} if wanted["model"] is None else set()
+        same = all(old.get(name) == wanted.get(name) for name in {*old, *wanted} - free)
+        there = {*found.execution.get("modes", {})}
+        if not same or there != {":".join(arm) for arm in arms}:
+            return False
+        records = results.read_records(folder / "summary.csv", results.SUMMARY_NUMBERS)
+        seeds = {r["seed"] for r in records if int(r["round"]) == config.training.num_rounds}
+        return finished(found.rule, config) and len(seeds) == found.stopping["seeds"]
+
+    return pathlib.Path(config.reporting.workdir) if processes.from_first(find) else None
 
 
 def bucket_shares(path: str) -> dict[str, float]:
@@ -343,10 +378,14 @@ def _refuse_shared_programs(folder: pathlib.Path, found: Manifest, run: Manifest
             )
 
 
-def _going_on(folder: pathlib.Path, run: Manifest) -> dict[str, list[Any]]:
-    """Returns the other code and devices that a run which goes on began with; says what is new."""
+def _going_on(folder: pathlib.Path, run: Manifest) -> dict[str, Any]:
+    """Returns what run.json keeps of a run that goes on; says what is new.
+
+    That is the other code and devices which it began with, and the rule that stopped it, if no arm,
+    seed or round is new.
+    """
     if not (folder / CHECKPOINTS).exists() or not (folder / manifest.NAME).exists():
-        return {"code": [], "execution": []}
+        return {"code": [], "execution": [], "stopping": {}}
     found = manifest.read_manifest(folder)
     arms, seeds = found.execution.get("modes", {}), found.run.comparison.num_seeds
     new = [arm for arm in run.execution.get("modes", {}) if arm not in arms]
@@ -368,7 +407,9 @@ def _going_on(folder: pathlib.Path, run: Manifest) -> dict[str, list[Any]]:
             "rounding, not to the bit"
         )
         execution.append(there)
-    return {"code": code, "execution": execution}
+    rounds = {own.run.training.num_rounds for own in (found, run)}
+    stopping = {} if new or len(rounds) > 1 else found.stopping
+    return {"code": code, "execution": execution, "stopping": stopping}
 
 
 def _differing(execution: Mapping[str, Any], other: Mapping[str, Any]) -> str:

@@ -1,9 +1,15 @@
 """The tables of results, and their refusal to compare what is not matched."""
 
-import pytest
+import dataclasses
 
-from experiments.analysis import markdown, results, tables
+import numpy as np
+import pytest
+import scipy.stats
+
+from experiments.analysis import markdown, results, tables, verdicts
 from experiments.analysis.results import Arm
+from experiments.analysis.statistics import p_values, seeds_needed
+from experiments.analysis.stopped import Rule
 from experiments.rooms import ComparisonConfig
 from hasa_jax import UserError
 from tests.experiments.analysis.workdirs import record, records, write
@@ -28,12 +34,107 @@ def test_a_line_for_each_policy_with_paired_differences(tmp_path):
     first, second, _ = lines_of(text, "uniform")
     assert first[-1] == "reference"
     assert second[1:] == ["reference", "reference"]
-    first, second, _ = lines_of(text, "hasa")
+    first, second, third, _ = lines_of(text, "hasa")
+    assert third[1:] == ["n/a", "0.500", "0.295", "not told apart", "126"]
     assert first[1:4] == ["13.00 [0, 38]"] * 3
     assert first[4].startswith("+2.00 ± 12.71 (0.")
     assert second[1].startswith("+2.00 ±")
     assert "Differences Δ are in points" in text
     assert "[low, high] where the interval is cut at 0 or 100" in " ".join(text.split())
+
+
+BASE = [0.30, 0.31, 0.29, 0.32, 0.30, 0.28, 0.31, 0.30]
+
+
+def test_verdicts_are_of_a_family(tmp_path):
+    """Differences of about +1 and -1 points, and two that are alike: p t by Holm over three."""
+    gains = {
+        "hasa": [0.010, 0.012, 0.009, 0.011, 0.010, 0.013, 0.008, 0.010],
+        "random": [-0.010, -0.012, -0.009, -0.011, -0.010, -0.013, -0.008, -0.010],
+        "levels": [0.010, -0.012, 0.009, -0.011, 0.010, -0.013, 0.008, 0.001],
+    }
+    summary = records("uniform", BASE)
+    for policy, own in gains.items():
+        summary += records(policy, [a + b for a, b in zip(BASE, own, strict=True)])
+    text = text_of(write(tmp_path, summary))
+    plain = " ".join(text.split())
+    assert "p Holm is p t adjusted over the 3 differences of this table to uniform" in plain
+    assert "all 2^n flips of signs of n seeds (256)" in plain
+    assert ["policy", "bootstrap 95 %", "p flip", "p Holm", "verdict", "seeds for ± 0.25"] in (
+        lines_of(text, "policy")
+    )
+    ps = [scipy.stats.ttest_1samp(own, 0).pvalue for own in gains.values()]
+    found = {policy: lines_of(text, policy)[2] for policy in gains}
+    assert found["hasa"][2:5] == ["0.008", "<0.001", "better"]
+    assert found["random"][2:5] == ["0.008", "<0.001", "worse"]
+    assert found["levels"][3:5] == [f"{ps[2]:.3f}", "not told apart"]
+    low, high = (float(end) for end in found["hasa"][1].strip("[]").split(","))
+    assert 0.9 < low < 1.04 < high < 1.2
+    assert found["hasa"][5] == str(seeds_needed(100 * float(np.std(gains["hasa"], ddof=1)), 0.25))
+
+
+def test_an_arm_of_another_budget_is_not_of_the_family(tmp_path):
+    summary = records("uniform", BASE) + records("hasa", BASE[::-1])
+    summary += records("random", [0.5] * 8, budget=0.6)
+    text = text_of(write(tmp_path, summary))
+    assert "over the only difference of this table" in " ".join(text.split())
+    assert len(lines_of(text, "random")) == 3
+
+
+def test_a_verdict_that_the_exact_test_does_not_bear_out_is_said():
+    """Sums of 4.8 or more are 5.2 and 4.8, and their opposites: 4 of 64 choices, p = .0625."""
+    gains = np.array([1.0, 1.0, 1.0, 1.0, 1.0, -0.2])
+    assert p_values(gains)[0] == pytest.approx(0.0103, abs=1e-4)
+    (line,) = verdicts.remarks({"a_b": gains})
+    assert line.startswith("a_b: better by the t test, but p of the exact sign-flip test is 0.06")
+    assert verdicts.remarks({"hasa": np.array([2.0, 2.1, 1.9, 2.0, 2.2, 1.8])}) == []
+    # Five seeds cannot have a p below .0625, which another line says.
+    assert verdicts.remarks({"hasa": np.array([2.0, 2.1, 1.9, 2.0, 2.2])}) == []
+
+
+def of_folds(policy, by_seed):
+    """Records of one arm, a fold for each accuracy of each seed."""
+    return [
+        record(policy, seed, accuracy, fold=fold)
+        for seed, own in enumerate(by_seed)
+        for fold, accuracy in enumerate(own, 1)
+    ]
+
+
+def test_a_seed_is_the_mean_of_its_folds(tmp_path):
+    """Uniform .2 and .3, hasa .22 and .34: gains of 2 and 4 points, whatever the folds are."""
+    summary = of_folds("uniform", [[0.1, 0.3], [0.5, 0.1]])
+    summary += of_folds("hasa", [[0.02, 0.42], [0.3, 0.38]])
+    folder = write(tmp_path, summary, {"data": {"eval_folds": 2}})
+    text = text_of(folder)
+    assert "2 matched seeds, each the mean of its 2 folds." in " ".join(text.split())
+    assert lines_of(text, "hasa")[0][4].startswith("+3.00 ± 12.71 (")
+    assert lines_of(text, "uniform")[0][1] == "25.00 [0, 89]"
+    assert "left out" not in text
+
+
+def test_seeds_that_lack_folds_are_left_out_and_counted(tmp_path):
+    summary = of_folds("uniform", [[0.1, 0.3], [0.5, 0.1], [0.2, 0.2]])
+    summary += of_folds("hasa", [[0.02, 0.42], [0.3, 0.38], [0.9]])
+    text = text_of(write(tmp_path, summary, {"data": {"eval_folds": 2}}))
+    plain = " ".join(text.split())
+    assert (
+        "Left out, as some of their 2 folds are missing: hasa:hasa of seed 2 "
+        "(1 of 6 pairs of arm and seed)." in plain
+    )
+    assert "hasa has 2 of 3 seeds in common with the reference" in plain
+    assert lines_of(text, "hasa")[0][4].startswith("+3.00 ± 12.71 (")
+    three = of_folds("uniform", [[0.1, 0.2, 0.3]]) + of_folds("hasa", [[0.1, 0.2]])
+    folder = write(tmp_path / "none", three, {"data": {"eval_folds": 3}})
+    with pytest.raises(UserError, match="no seed of 'hasa:hasa' has all of its 3 folds"):
+        text_of(folder)
+
+
+def test_what_a_rule_said_is_in_the_table(tmp_path):
+    rule = Rule(0.5, 40, 2, 12.7, "hasa", "uniform", 3, 130)
+    text = text_of(write(tmp_path, stopping=dataclasses.asdict(rule)))
+    assert "Not reached: ± 12.7 of hasa at 2 seeds, of at most 40, needs 130." in text
+    assert "seeds for ± 0.5" in text
 
 
 def test_the_aggregation_is_named(tmp_path):
@@ -65,7 +166,7 @@ def test_any_unit_can_be_the_one_that_must_match(tmp_path):
     folder = write(tmp_path, summary, {"allocation": {"budget_unit": "params"}})
     text = text_of(folder)
     assert lines_of(text, "hasa")[0][-1].startswith("+7.50 ±")
-    assert lines_of(text, "hasa")[2][2:] == ["0.278", "0.278", "0.356 ≠", "0.278"]
+    assert lines_of(text, "hasa")[-1][2:] == ["0.278", "0.278", "0.356 ≠", "0.278"]
     assert "where budgets match in params" in " ".join(text.split())
     assert "Where there is no ≠, they match uniform within 0.01" in text
     text = text_of(folder, matched="macs")
@@ -158,7 +259,7 @@ def test_arms_are_called_by_what_tells_them_apart(tmp_path):
     text = text_of(write(tmp_path, summary))
     assert [lines_of(text, method)[0][0] for method in methods] == methods
     # Policies that differ are beside the budgets.
-    assert [lines_of(text, method)[2][1] for method in methods] == ["uniform", "hasa", "uniform"]
+    assert [lines_of(text, method)[-1][1] for method in methods] == ["uniform", "hasa", "uniform"]
     assert "| hasa:uniform |" in text_of(write(tmp_path / "one", records("uniform", [0.1])))
 
 
@@ -260,10 +361,10 @@ def test_few_test_targets_are_warned_of(baseline, num_examples, expected, tmp_pa
 
 
 @pytest.mark.parametrize(("count", "floor"), [(2, "0.5"), (3, "0.25"), (5, "0.0625"), (6, "")])
-def test_too_few_seeds_for_wilcoxons_test_are_warned_of(count, floor, tmp_path):
+def test_too_few_seeds_for_exact_tests_are_warned_of(count, floor, tmp_path):
     accuracies = [0.1 + 0.01 * seed for seed in range(count)]
     text = text_of(write(tmp_path, records("uniform", accuracies) + records("hasa", accuracies)))
-    assert ("Wilcoxon's p cannot be below" in text) == bool(floor)
+    assert ("the sign-flip test cannot be below" in text) == bool(floor)
     if floor:
         assert f"cannot be below {floor} with {count} seeds" in " ".join(text.split())
 
@@ -276,7 +377,7 @@ def test_names_from_files_stay_in_their_cells(tmp_path):
     assert "\x1b" not in text
     assert "<script" not in text
     assert r"2. a\|\\x1b\[2J&lt;script&gt;" in text.splitlines()
-    assert len(lines_of(text, "(2)")) == 3
+    assert len(lines_of(text, "(2)")) == 4
 
 
 def test_the_script_writes_one_workdir_and_several(tmp_path):

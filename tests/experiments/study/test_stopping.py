@@ -1,0 +1,207 @@
+"""More seeds by rule, until the intervals of all comparisons are narrow enough."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from experiments.analysis.stopped import Rule
+from experiments.config import RunConfig, with_fields
+from experiments.study import run as studies
+from experiments.study.arm import Arm
+from experiments.study.block import Block
+from experiments.study.stopping import check_rule, rule_of, seeds_at_a_time
+from hasa_jax import UserError
+from tests.support.scripts import VECTORS, records_of, run
+
+UNIFORM, RANDOM = Arm("hasa", "uniform"), Arm("hasa", "random")
+ARMS = ["--policies=uniform,random"]
+
+
+def config_of(**values):
+    return with_fields(RunConfig(), {"until_halfwidth": 0.5, "num_seeds": 2, **values})
+
+
+def done(*arguments):
+    found = run("compare", *VECTORS, *ARMS, *arguments)
+    assert found.returncode == 0, found.stderr
+    return " ".join(found.stdout.split())
+
+
+def half_of(folder, seeds):
+    """Half the interval of the difference at the last round over the first seeds, by SciPy."""
+    by_arm = {"uniform": [], "random": []}
+    for record in records_of(folder / "summary.csv"):
+        if record["round"] == "2" and int(record["seed"]) < seeds:
+            by_arm[record["policy"]].append(100 * float(record["mean_accuracy"]))
+    gains = np.array(by_arm["random"]) - by_arm["uniform"]
+    low, high = scipy.stats.t.interval(0.95, seeds - 1, scale=scipy.stats.sem(gains))
+    return (high - low) / 2
+
+
+@pytest.fixture(scope="module")
+def six_seeds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stopping") / "w"
+    done("--num_seeds=6", f"--workdir={folder}")
+    halves = [half_of(folder, seeds) for seeds in (2, 3, 4, 5, 6)]
+    return folder, halves
+
+
+@pytest.fixture(scope="module")
+def until(six_seeds):
+    """A width that the rule reaches at four seeds or later, and the first number of seeds."""
+    _, halves = six_seeds
+    limit = min(halves[2:]) * 1.001
+    seeds = next(n for n, half in zip((2, 3, 4, 5, 6), halves, strict=True) if half <= limit)
+    assert seeds > 3
+    return limit, seeds
+
+
+@pytest.fixture(scope="module")
+def by_rule(until, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rule") / "w"
+    rule = [f"--until_halfwidth={until[0]}", "--max_seeds=6", "--num_seeds=2"]
+    printed = done(*rule, f"--workdir={folder}")
+    return folder, rule, printed
+
+
+def test_seeds_are_added_until_the_widest_interval_is_narrow_enough(by_rule, until, six_seeds):
+    folder, _, printed = by_rule
+    limit, seeds = until
+    known = json.loads((folder / "run.json").read_text())
+    assert known["config"]["comparison"]["num_seeds"] == seeds
+    rule = known["stopping"]
+    assert (rule["half"], rule["most"], rule["seeds"]) == (limit, 6, seeds)
+    assert rule["reached"] == pytest.approx(six_seeds[1][seeds - 2])
+    assert list(known["data_sha256"]) == [str(seed) for seed in range(seeds)]
+    assert f"Stopped by rule at {seeds} seeds" in printed
+    assert f"Stopped by rule at {seeds} seeds" in (folder / "table.md").read_text()
+    assert f"{seeds} matched seeds" in printed
+    assert "2 seeds: the widest interval is" in printed
+
+
+def test_the_records_are_those_of_as_many_seeds(by_rule, until, six_seeds):
+    lines = (six_seeds[0] / "metrics.csv").read_text().splitlines()
+    expected = [line for line in lines[1:] if int(line.split(",")[4]) < until[1]]
+    assert (by_rule[0] / "metrics.csv").read_text().splitlines()[1:] == expected
+
+
+def test_a_finished_run_does_nothing(by_rule, monkeypatch, until):
+    folder, rule, _ = by_rule
+    before = (folder / "run.json").read_bytes()
+
+    def never(study):
+        raise AssertionError(study)
+
+    monkeypatch.setattr(studies, "run_study", never)
+    printed = done(*rule, f"--workdir={folder}")
+    assert "nothing is left to run" in printed
+    assert f"Stopped by rule at {until[1]} seeds" in printed
+    assert (folder / "run.json").read_bytes() == before
+
+
+def test_a_killed_run_goes_on(by_rule, until, tmp_path):
+    """What a kill leaves is run.json of three seeds, and checkpoints of some of them."""
+    folder = shutil.copytree(by_rule[0], tmp_path / "w")
+    for table in ("metrics", "summary", "timings"):
+        (folder / f"{table}.csv").unlink()
+    known = json.loads((folder / "run.json").read_text())
+    known["config"]["comparison"]["num_seeds"] = 3
+    known["stopping"] |= {"seeds": 2, "reached": 99.0}
+    (folder / "run.json").write_text(json.dumps(known))
+    shutil.rmtree(folder / "checkpoints" / "hasa-random-2")
+    for seed in range(3, until[1]):
+        for policy in ("uniform", "random"):
+            shutil.rmtree(folder / "checkpoints" / f"hasa-{policy}-{seed}")
+    printed = done(*by_rule[1], f"--workdir={folder}")
+    assert f"Stopped by rule at {until[1]} seeds" in printed
+    for table in ("metrics.csv", "summary.csv"):
+        assert (folder / table).read_bytes() == (by_rule[0] / table).read_bytes()
+
+
+def test_a_rule_that_is_not_reached_goes_on_with_more_seeds(by_rule, until, tmp_path):
+    _, seeds = until
+    folder = shutil.copytree(by_rule[0], tmp_path / "w")
+    narrow = ["--until_halfwidth=0.01", "--num_seeds=2", f"--workdir={folder}"]
+    printed = done(*narrow, f"--max_seeds={seeds}")
+    assert f"at {seeds} seeds, of at most {seeds}, needs " in printed
+    assert "Not reached: ± " in printed
+    printed = done(*narrow, f"--max_seeds={seeds + 1}")
+    assert f"at {seeds + 1} seeds, of at most {seeds + 1}, needs " in printed
+    # Without the rule, what it said stays as long as nothing is new.
+    printed = done("--num_seeds=2", f"--workdir={folder}")
+    assert "Not reached: ± " in printed
+    assert "Not reached" not in done(f"--num_seeds={seeds + 2}", f"--workdir={folder}")
+
+
+def test_the_rule_is_of_the_widest_interval_and_a_seed_is_the_mean_of_its_folds():
+    accuracies = {
+        UNIFORM: {Block(s, f): 0.5 for s in range(3) for f in (1, 2)},
+        # By seed: .51, .52 and .53; its folds differ by far more.
+        RANDOM: {Block(s, f): 0.51 + s / 100 + 0.2 * (2 * f - 3) for s in range(3) for f in (1, 2)},
+        Arm("fjord", "uniform"): {Block(s, f): 0.6 for s in range(3) for f in (1, 2)},
+    }
+    rule = rule_of(config_of(max_seeds=9), accuracies, 7)
+    # t_{.975, 2} = 4.3027, and the deviation is one point.
+    assert rule.reached == pytest.approx(4.3027 / np.sqrt(3), abs=1e-4)
+    assert (rule.widest, rule.reference, rule.seeds, rule.round) == (
+        "hasa:random",
+        "hasa:uniform",
+        3,
+        7,
+    )
+    assert rule.needs == 18
+    assert not rule.met
+    assert not rule.ends
+    other = rule_of(config_of(reference="hasa:random"), accuracies, 7)
+    assert other.reached == pytest.approx(rule.reached)
+    assert other.widest in ("hasa:uniform", "fjord:uniform")
+
+
+def test_what_a_rule_says():
+    own = Rule(0.25, 60, 23, 0.2412, "hasa", "uniform", 15, 22)
+    assert own.text.startswith("Stopped by rule at 23 seeds: ")
+    assert "± 0.241 of hasa" in own.text
+    other = Rule(0.25, 60, 60, 0.312, "hasa", "uniform", 15, 92)
+    assert other.text.startswith(
+        "Not reached: ± 0.312 of hasa at 60 seeds, of at most 60, needs 92"
+    )
+    assert "at most 0.25 points" in other.text
+    assert other.ends
+    assert not other.met
+
+
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [
+        ({}, 1),
+        ({"seeds_per_program": 4}, 4),
+        ({"seeds_per_program": 4, "eval_folds": 2}, 2),
+        ({"seeds_per_program": 5, "eval_folds": 10}, 1),
+        ({"seeds_per_program": 4, "eval_folds": 10}, 2),
+    ],
+)
+def test_the_seeds_that_are_added_fill_programs(values, step):
+    assert seeds_at_a_time(config_of(**values)) == step
+
+
+@pytest.mark.parametrize(
+    ("values", "arms", "message"),
+    [
+        ({}, [UNIFORM], "`until_halfwidth` is of differences"),
+        ({"num_seeds": 1}, [UNIFORM, RANDOM], "`num_seeds` is 1: with `until_halfwidth`"),
+        ({"num_seeds": 9, "max_seeds": 8}, [UNIFORM, RANDOM], "`num_seeds` is 9, but `max_seeds`"),
+        ({"seeds_per_program": 4}, [UNIFORM, RANDOM], "`num_seeds` is 2: .* a multiple of 4"),
+        (
+            {"seeds_per_program": 2, "max_seeds": 9},
+            [UNIFORM, RANDOM],
+            "`max_seeds` is 9: .* a multiple of 2",
+        ),
+        ({"until_halfwidth": 0}, [UNIFORM, RANDOM], "`max_seeds` is read only with"),
+    ],
+)
+def test_rules_that_cannot_be(values, arms, message):
+    with pytest.raises(UserError, match=message):
+        check_rule(config_of(**values), {"max_seeds"}, arms)
