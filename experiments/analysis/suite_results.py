@@ -17,9 +17,8 @@ from experiments.study.sweep_states import DONE, State
 from hasa_jax.base import UserError
 
 REFERENCE = "reference"
-BETTER, WORSE, OPEN = "better", "worse", "not told apart"
-ALPHA = 0.05
-"""Largest p, after Holm's correction, at which an arm is better or worse than the reference."""
+_FEWEST = 2
+"""Fewer common seeds have no test."""
 
 _COSTS = ("budget_macs", "bytes_down", "bytes_up")
 
@@ -38,7 +37,7 @@ class Row:
       costs: means over seeds of the achieved MACs (a fraction of the supernet's), and of the bytes
         that a client receives and sends in a round; NaN where the results do not say.
       differences: points to the reference on the seeds of both, where the achieved MACs match.
-      p: of the paired t test, after Holm's correction over the arms of the task and budget.
+      p: of the paired t test, adjusted by Holm over the arms of the task and budget.
       verdict: what the differences say; empty while there is nothing to say.
       rank: 1 for the highest mean accuracy of the task and budget.
     """
@@ -109,9 +108,8 @@ def compared(rows: Sequence[Row], reference: str) -> list[Row]:
     """
     base = next((row for row in rows if row.arm == reference), None)
     found = [_difference(row, base) for row in rows]
-    tested = [row for row in found if not math.isnan(row.p)]
-    corrected = iter(_holm([row.p for row in tested]))
-    found = [row if math.isnan(row.p) else _judged(row, next(corrected)) for row in found]
+    adjusted = statistics.holm([row.p for row in found])
+    found = [_judged(row, p) for row, p in zip(found, adjusted, strict=True)]
     means = [row.mean for row in found if row.accuracies]
     return [
         dataclasses.replace(row, rank=_rank(row.mean, means)) if row.accuracies else row
@@ -165,7 +163,7 @@ def _row(point: Point, arm: str, of: int, records: Mapping[int, results.Record])
 
 
 def _difference(row: Row, base: Row | None) -> Row:
-    """Compares an arm with the reference, before any correction."""
+    """Compares an arm with the reference, before p is adjusted."""
     if base is None or not row.accuracies:
         return row
     if row is base:
@@ -175,29 +173,18 @@ def _difference(row: Row, base: Row | None) -> Row:
         return dataclasses.replace(row, verdict="not matched in MACs")
     seeds = sorted(set(row.accuracies) & set(base.accuracies))
     gains = np.array([row.accuracies[seed] - base.accuracies[seed] for seed in seeds])
-    if len(seeds) < 2:
+    if len(seeds) < _FEWEST:
         return dataclasses.replace(row, differences=tuple(gains), verdict="too few seeds")
     p, _ = statistics.p_values(gains)
-    # Without any variation there is no p: no difference, or the same one on every seed.
-    return dataclasses.replace(row, differences=tuple(gains), p=p, verdict=OPEN)
+    return dataclasses.replace(row, differences=tuple(gains), p=p)
 
 
 def _judged(row: Row, p: float) -> Row:
-    """Says what the differences of an arm say, by a corrected p."""
-    verdict = OPEN
-    if p < ALPHA:
-        verdict = BETTER if np.mean(row.differences) > 0 else WORSE
-    return dataclasses.replace(row, p=p, verdict=verdict)
-
-
-def _holm(values: Sequence[float]) -> list[float]:
-    """Returns p values after Holm's correction, in their order."""
-    order = sorted(range(len(values)), key=lambda place: values[place])
-    found, largest = [math.nan] * len(values), 0.0
-    for smaller, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(values) - smaller) * values[place]))
-        found[place] = largest
-    return found
+    """Says what the differences of an arm say, by an adjusted p; only where there is a test."""
+    if len(row.differences) < _FEWEST:
+        return row
+    mean = float(np.mean(row.differences))
+    return dataclasses.replace(row, p=p, verdict=statistics.verdict(mean, p))
 
 
 def _rank(mean: float, means: Sequence[float]) -> float:

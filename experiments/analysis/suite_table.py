@@ -14,15 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.analysis import markdown, statistics, suite_picture
-from experiments.analysis.suite_results import (
-    ALPHA,
-    BETTER,
-    OPEN,
-    WORSE,
-    Row,
-    ranks,
-    rows_of,
-)
+from experiments.analysis.statistics import ALPHA
+from experiments.analysis.suite_results import Row, ranks, rows_of
 from experiments.rooms import number_text
 from experiments.study import sweep_states
 from experiments.study.suite import Suite
@@ -35,6 +28,7 @@ from hasa_jax.simulation.entries import check_files
 TEXT, NUMBERS, PICTURE = "benchmark.md", "benchmark.csv", "benchmark.png"
 """Names of the files in the workdir of a benchmark."""
 
+_VERDICTS = ("better", "not told apart", "worse")
 _MEGABYTE = 1e6
 _MOST = 20
 """Runs that a remark names."""
@@ -174,12 +168,11 @@ def _caption(suite: Suite) -> str:
     return (
         f"{len(suite.seeds)} matched seeds, from {suite.seeds[0]} on. Last round: mean over "
         "clients of the test accuracy of each client's own subnet, mean over seeds ± half the 95 % "
-        "Student "
-        f"interval. Δ is in points, paired by seed, to {suite.reference} at the same budget; p of "
-        "the paired t test, corrected by Holm over the arms of a task and budget; better or worse "
-        f"where p < {ALPHA:g}. B is the budget and MACs what was achieved, fractions of the "
-        "supernet's; MB is what a client receives and sends in a round. Rank 1 is the highest mean "
-        "of a task and budget."
+        f"Student interval. Δ is in points, paired by seed, to {suite.reference} at the same "
+        "budget; p of the paired t test, adjusted by Holm over the arms of a task and budget, and "
+        f"at most {ALPHA:g} for better or worse. B is the budget and MACs what was achieved, "
+        "fractions of the supernet's; MB is what a client receives and sends in a round. Rank 1 is "
+        "the highest mean of a task and budget; ranks are means over tasks."
     )
 
 
@@ -193,10 +186,10 @@ def _ranks(rows: Sequence[Row]) -> str:
         verdicts = Counter(row.verdict for row in own)
         cells = [_mean(by_budget.get(budget, [])) for budget in budgets]
         tasks = len({row.task for row in own if row.accuracies})
-        counts = [str(verdicts[what]) for what in (BETTER, OPEN, WORSE)]
+        counts = [str(verdicts[what]) for what in _VERDICTS]
         lines.append([arm, *cells, str(tasks), *counts])
     headers = ["mean rank", *(f"B {number_text(b)}" for b in budgets), "tasks"]
-    return markdown.table([*headers, BETTER, OPEN, WORSE], lines)
+    return markdown.table([*headers, *_VERDICTS], lines)
 
 
 def _of_task(rows: Sequence[Row]) -> str:

@@ -12,6 +12,7 @@ from experiments.config import RunConfig, with_fields
 from experiments.study.method import describe, method_of, parts_of
 from experiments.study.own_methods import own_methods, refuse_other_source
 from hasa_jax import UserError
+from tests.docs import documents
 from tests.support import small
 from tests.support.scripts import ROOT, VECTORS, environment_of, records_of, run
 
@@ -165,6 +166,15 @@ def test_it_is_compared_trained_and_grows_a_workdir(tmp_path, module):
     done = run("train", *VECTORS, *own, f"--workdir={tmp_path / 't2'}")
     assert done.returncode == 2
     assert "makes method 'sparse', which does not run: name it in --methods" in done.stderr
+
+
+def test_the_method_of_the_documents_is_one(tmp_path, monkeypatch):
+    (block,) = documents.blocks(ROOT / "docs" / "benchmark.md", "python")
+    assert block.startswith("# my_methods.py")
+    (tmp_path / "my_methods.py").write_text(block, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = own_methods(["my_methods:magnitude"])
+    assert found["magnitude"].method.extraction.name == "neuron_importance"
 
 
 @pytest.mark.slow

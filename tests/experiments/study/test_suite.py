@@ -1,7 +1,6 @@
 """Benchmark suites: every cell of the repository's can be built, and others are refused."""
 
 import collections
-import dataclasses
 import tomllib
 
 import jax
@@ -12,6 +11,7 @@ import hasa_jax as hj
 from experiments.config import ROOM_OF
 from experiments.flags import config_from_flags
 from experiments.study import program, suite
+from experiments.study.arm import Arm
 from experiments.study.block import Block
 from experiments.study.unused import refuse_unused, refuse_unused_of_model
 from hasa_jax import UserError
@@ -22,11 +22,11 @@ NAMES = ("small", "full")
 TASKS = ("titles", "digits", "cifar10", "ag_news")
 
 
-def made(name, *arguments, own=()):
+def made(name, *arguments):
     """The suite and its runs."""
     flags = [f"--suite={name}", "--workdir=w", "--data_dir=d", *map(str, arguments)]
     config, given = config_from_flags(["benchmark", *flags])
-    found = suite.read_suite(name, own)
+    found = suite.read_suite(name, ())
     return found, suite.sweep_of_suite(found, config, given)
 
 
@@ -68,44 +68,58 @@ def test_the_suites_have_every_method_policy_task_and_budget(name):
 
 def test_what_does_not_apply_is_counted():
     found, _ = made("full")
-    assert [(own.task, own.arm) for own in found.left_out] == [
-        ("titles", "scalefl"),
-        ("digits", "fedavg:size_proportional"),
-        ("digits", "fedavg:inverse_size"),
-    ]
-    assert found.arms_left_out == 9
-    assert "scalefl" not in found.tasks[0].arms[0.25]
+    without = {(own.task, own.arm): own.budgets for own in found.left_out}
+    assert without["titles", "scalefl"] == (0.25, 0.5, 0.75)
+    assert without["titles", "fjord"] == (0.75,)
+    assert found.arms_left_out == sum(map(len, without.values()))
+    for task in found.tasks:
+        for budget, arms in task.arms.items():
+            gone = {
+                arm for (name, arm), at in without.items() if name == task.name and budget in at
+            }
+            assert len(arms) + len(gone) == 14
+            assert not gone & set(arms)
 
 
-@pytest.mark.parametrize("task", TASKS)
+SLOW = {"cifar10", "ag_news"}
+
+
+@pytest.mark.parametrize(
+    "task", [pytest.param(t, marks=[pytest.mark.slow] * (t in SLOW)) for t in TASKS]
+)
 def test_every_cell_can_be_built(task):
     """Shapes, exits and budgets fit; nothing is compiled or trained."""
     found, sweep = made("full")
-    data = None
-    for own in sweep.runs[:: len(found.seeds)]:
-        if own.point.shown["task"] != task:
-            continue
-        data = stand_in(own.config) if data is None else data
+    cells = [own for own in sweep.runs if own.point.shown["task"] == task]
+    cells = cells[:: len(found.seeds)]
+    data, programs = stand_in(cells[0].config), {}
+    for own in cells:
         refuse_unused(own.config, own.given, own.arms)
         refuse_unused_of_model(own.config.model.model, own.given)
-        programs = program.build_programs(own.config, data, own.arms)
         for arm in own.arms:
-            made_of = program.build_allocation(own.config, programs[arm], data, arm, Block(0))
-            budget = own.config.allocation.budget
+            if arm.method not in programs:
+                built = program.build_programs(own.config, data, [arm])
+                programs[arm.method] = built[arm]
+            allocated = program.build_allocation(
+                own.config, programs[arm.method], data, arm, Block(0)
+            )
             # ScaleFL's sizes are whole exits, of which there are few.
-            within = 0.05 if arm.method == "scalefl" else 0.03
-            assert made_of.ledger.macs == pytest.approx(budget, abs=within), arm
+            within = 0.13 if arm.method == "scalefl" else 0.03
+            budget = own.config.allocation.budget
+            assert budget - within < allocated.ledger.macs <= budget + 1e-9, arm
 
 
-@pytest.mark.parametrize("task", ["titles"])
-def test_what_does_not_apply_cannot_be_built(task):
+def test_what_does_not_apply_cannot_be_built():
     _, sweep = made("full")
-    own = next(run for run in sweep.runs if run.point.shown["task"] == task)
-    config = dataclasses.replace(
-        own.config, comparison=dataclasses.replace(own.config.comparison, methods=("scalefl",))
-    )
+    titles = {run.point.shown["budget"]: run for run in sweep.runs[:30]}
+    data = stand_in(sweep.runs[0].config)
     with pytest.raises(UserError, match="exits"):
-        program.build_programs(config, stand_in(config), [("scalefl", "uniform")])
+        program.build_programs(titles["0.25"].config, data, [Arm("scalefl", "uniform")])
+    for name, budget in (("fiarse", "0.25"), ("fjord", "0.75")):
+        arm, config = Arm(name, "uniform"), titles[budget].config
+        built = program.build_programs(config, data, [arm])
+        with pytest.raises(UserError, match="is infeasible"):
+            program.build_allocation(config, built[arm], data, arm, Block(0))
 
 
 def test_shards_partition_the_runs():
@@ -120,7 +134,7 @@ def test_shards_partition_the_runs():
 
 
 def test_ones_own_methods_run_everywhere():
-    found, _ = made("small", own=("mine",))
+    found = suite.read_suite("small", ("mine",))
     assert all("mine" in arms for task in found.tasks for arms in task.arms.values())
 
 
