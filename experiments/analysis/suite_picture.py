@@ -1,8 +1,8 @@
 """The picture of a benchmark suite: accuracy against MACs and bytes, a column for each task.
 
 A line joins what one arm reaches at the budgets of the suite: its accuracy at equal compute.
-Colours are those of Okabe and Ito, which colour-blind readers tell apart. Markers and lines differ,
-too, so that nothing is lost in grey.
+Colours are those of Okabe and Ito, which colour-blind readers see as different. Markers and lines
+differ, too, so that nothing is lost in grey.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.analysis import curves, statistics
-from experiments.analysis.suite_results import Row
+from experiments.analysis.suite_results import Outcome
 from experiments.study.suite import Suite
 from hasa_jax.simulation.escapes import picture
 
@@ -46,21 +46,21 @@ class Axis(NamedTuple):
 
     Attributes:
       label: with its unit.
-      of: the cost of a row.
+      of: the cost of an outcome.
     """
 
     label: str
-    of: Callable[[Row], float]
+    of: Callable[[Outcome], float]
 
 
-def _macs(row: Row) -> float:
-    """Returns the achieved MACs of a row."""
-    return row.costs["budget_macs"]
+def _macs(outcome: Outcome) -> float:
+    """Returns the achieved MACs of an outcome."""
+    return outcome.costs["budget_macs"]
 
 
-def _megabytes(row: Row) -> float:
-    """Returns what a client of a row receives and sends in a round."""
-    return row.bytes / _MEGABYTE
+def _megabytes(outcome: Outcome) -> float:
+    """Returns what a client of an outcome receives and sends in a round."""
+    return outcome.bytes / _MEGABYTE
 
 
 AXES = (
@@ -70,24 +70,24 @@ AXES = (
 """One for each row of panels."""
 
 
-def draw(suite: Suite, rows: Sequence[Row], target: pathlib.Path) -> None:
+def draw(suite: Suite, outcomes: Sequence[Outcome], target: pathlib.Path) -> None:
     """Draws all tasks.
 
     Args:
       suite: names the tasks.
-      rows: of every task, budget and arm.
+      outcomes: of every task, budget and arm.
       target: the picture file.
 
     Raises:
       UserError: if matplotlib is missing.
     """
-    known = {row.task for row in rows if row.accuracies}
+    known = {outcome.task for outcome in outcomes if outcome.accuracies}
     tasks = [task for task in suite.tasks if task.name in known]
     figure = curves.new_figure(4.2 * len(tasks), 7.6)
     panels = figure.subplots(len(AXES), len(tasks), squeeze=False)
-    look_of = looks([row.arm for row in rows if row.accuracies])
+    look_of = looks([outcome.arm for outcome in outcomes if outcome.accuracies])
     for place, task in enumerate(tasks):
-        own = [row for row in rows if row.task == task.name and row.accuracies]
+        own = [outcome for outcome in outcomes if outcome.task == task.name and outcome.accuracies]
         for panel, axis in zip(panels[:, place], AXES, strict=True):
             _draw_panel(panel, own, axis, look_of)
         panels[0, place].set_title(picture(task.title), fontsize=9)
@@ -132,20 +132,24 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
     return front
 
 
-def _draw_panel(panel: Any, rows: Sequence[Row], axis: Axis, look_of: dict[str, Look]) -> None:
+def _draw_panel(
+    panel: Any, outcomes: Sequence[Outcome], axis: Axis, look_of: dict[str, Look]
+) -> None:
     """Draws all arms of one task against one cost."""
-    known = [row for row in rows if not math.isnan(axis.of(row))]
-    front = pareto_front([(axis.of(row), row.mean) for row in known])
+    known = [outcome for outcome in outcomes if not math.isnan(axis.of(outcome))]
+    front = pareto_front([(axis.of(outcome), outcome.mean) for outcome in known])
     if front:
         panel.step(*zip(*front, strict=True), where="post", color="0.8", linewidth=5, zorder=0)
-    for arm in dict.fromkeys(row.arm for row in known):
-        own = sorted((row for row in known if row.arm == arm), key=axis.of)
-        means = [row.mean for row in own]
-        halves = [statistics.interval(np.array(list(row.accuracies.values()))) for row in own]
+    for arm in dict.fromkeys(outcome.arm for outcome in known):
+        own = sorted((outcome for outcome in known if outcome.arm == arm), key=axis.of)
+        means = [outcome.mean for outcome in own]
+        halves = [
+            statistics.interval(np.array(list(outcome.accuracies.values()))) for outcome in own
+        ]
         ends = np.array([statistics.band(*pair) for pair in zip(means, halves, strict=True)])
         look = look_of[arm]
         panel.errorbar(
-            [axis.of(row) for row in own],
+            [axis.of(outcome) for outcome in own],
             means,
             yerr=np.abs(ends.T - np.array(means)),
             color=look.colour,

@@ -1,4 +1,4 @@
-"""What the runs of a benchmark suite reached: a row for each task, budget and arm."""
+"""What the runs of a benchmark suite reached: an outcome for each task, budget and arm."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COSTS = ("budget_macs", "bytes_down", "bytes_up")
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class Outcome:
     """One arm of one task at one budget, in the last round.
 
     Attributes:
@@ -65,7 +65,9 @@ class Row:
         return self.costs["bytes_down"] + self.costs["bytes_up"]
 
 
-def rows_of(suite: Suite, found: Sweep, states: Sequence[State]) -> tuple[list[Row], list[str]]:
+def outcomes_of(
+    suite: Suite, found: Sweep, states: Sequence[State]
+) -> tuple[list[Outcome], list[str]]:
     """Reads what there is of a suite.
 
     Args:
@@ -74,10 +76,10 @@ def rows_of(suite: Suite, found: Sweep, states: Sequence[State]) -> tuple[list[R
       states: of every run, in their order.
 
     Returns:
-      A row for each task, budget and arm, in their order; and a line for each task and budget
+      An outcome for each task, budget and arm, in their order; and a line for each task and budget
       whose results cannot be read.
     """
-    rows: list[Row] = []
+    outcomes: list[Outcome] = []
     reasons: list[str] = []
     done: dict[str, list[Run]] = collections.defaultdict(list)
     for run, state in zip(found.runs, states, strict=True):
@@ -91,39 +93,41 @@ def rows_of(suite: Suite, found: Sweep, states: Sequence[State]) -> tuple[list[R
             reasons.append(f"{point.label}: {error}")
             records = {}
         of = len(suite.seeds)
-        own = [_row(point, arm, of, records.get(arm, {})) for arm in _arms(first[point.label])]
-        rows += compared(own, suite.reference)
-    return rows, reasons
+        own = [_outcome(point, arm, of, records.get(arm, {})) for arm in _arms(first[point.label])]
+        outcomes += compared(own, suite.reference)
+    return outcomes, reasons
 
 
-def compared(rows: Sequence[Row], reference: str) -> list[Row]:
+def compared(outcomes: Sequence[Outcome], reference: str) -> list[Outcome]:
     """Compares the arms of one task and budget with the reference, and ranks them.
 
     Args:
-      rows: one for each arm.
+      outcomes: one for each arm.
       reference: name of the arm.
 
     Returns:
-      The rows, with differences, p values, verdicts and ranks.
+      The outcomes, with differences, p values, verdicts and ranks.
     """
-    base = next((row for row in rows if row.arm == reference), None)
-    found = [_difference(row, base) for row in rows]
-    adjusted = statistics.holm([row.p for row in found])
-    found = [_judged(row, p) for row, p in zip(found, adjusted, strict=True)]
-    means = [row.mean for row in found if row.accuracies]
+    base = next((outcome for outcome in outcomes if outcome.arm == reference), None)
+    found = [_difference(outcome, base) for outcome in outcomes]
+    adjusted = statistics.holm([outcome.p for outcome in found])
+    found = [_judged(outcome, p) for outcome, p in zip(found, adjusted, strict=True)]
+    means = [outcome.mean for outcome in found if outcome.accuracies]
     return [
-        dataclasses.replace(row, rank=_rank(row.mean, means)) if row.accuracies else row
-        for row in found
+        dataclasses.replace(outcome, rank=_rank(outcome.mean, means))
+        if outcome.accuracies
+        else outcome
+        for outcome in found
     ]
 
 
-def ranks(rows: Sequence[Row]) -> dict[str, dict[float, list[float]]]:
+def ranks(outcomes: Sequence[Outcome]) -> dict[str, dict[float, list[float]]]:
     """Gathers the ranks of every arm: one for each task, by budget."""
     found: dict[str, dict[float, list[float]]] = {}
-    for row in rows:
-        by_budget = found.setdefault(row.arm, {})
-        if not math.isnan(row.rank):
-            by_budget.setdefault(row.budget, []).append(row.rank)
+    for outcome in outcomes:
+        by_budget = found.setdefault(outcome.arm, {})
+        if not math.isnan(outcome.rank):
+            by_budget.setdefault(outcome.budget, []).append(outcome.rank)
     return found
 
 
@@ -144,14 +148,14 @@ def _last_records(runs: Sequence[Run]) -> dict[str, dict[int, results.Record]]:
     return found
 
 
-def _row(point: Point, arm: str, of: int, records: Mapping[int, results.Record]) -> Row:
-    """Makes the row of an arm of its last records, by seed."""
+def _outcome(point: Point, arm: str, of: int, records: Mapping[int, results.Record]) -> Outcome:
+    """Makes the outcome of an arm of its last records, by seed."""
 
     def column(name: str) -> dict[int, float]:
         return {seed: float(own.get(name) or "nan") for seed, own in sorted(records.items())}
 
     costs = {n: float(np.mean(list(column(n).values()))) if records else math.nan for n in _COSTS}
-    return Row(
+    return Outcome(
         point.shown["task"],
         float(point.shown["budget"]),
         arm,
@@ -162,29 +166,29 @@ def _row(point: Point, arm: str, of: int, records: Mapping[int, results.Record])
     )
 
 
-def _difference(row: Row, base: Row | None) -> Row:
+def _difference(outcome: Outcome, base: Outcome | None) -> Outcome:
     """Compares an arm with the reference, before p is adjusted."""
-    if base is None or not row.accuracies:
-        return row
-    if row is base:
-        return dataclasses.replace(row, verdict=REFERENCE)
+    if base is None or not outcome.accuracies:
+        return outcome
+    if outcome is base:
+        return dataclasses.replace(outcome, verdict=REFERENCE)
     # Rounding must not decide about a gap of exactly .01.
-    if abs(row.costs["budget_macs"] - base.costs["budget_macs"]) > MATCHED_WITHIN + 1e-9:
-        return dataclasses.replace(row, verdict="not matched in MACs")
-    seeds = sorted(set(row.accuracies) & set(base.accuracies))
-    gains = np.array([row.accuracies[seed] - base.accuracies[seed] for seed in seeds])
+    if abs(outcome.costs["budget_macs"] - base.costs["budget_macs"]) > MATCHED_WITHIN + 1e-9:
+        return dataclasses.replace(outcome, verdict="not matched in MACs")
+    seeds = sorted(set(outcome.accuracies) & set(base.accuracies))
+    gains = np.array([outcome.accuracies[seed] - base.accuracies[seed] for seed in seeds])
     if len(seeds) < _FEWEST:
-        return dataclasses.replace(row, differences=tuple(gains), verdict="too few seeds")
+        return dataclasses.replace(outcome, differences=tuple(gains), verdict="too few seeds")
     p, _ = statistics.p_values(gains)
-    return dataclasses.replace(row, differences=tuple(gains), p=p)
+    return dataclasses.replace(outcome, differences=tuple(gains), p=p)
 
 
-def _judged(row: Row, p: float) -> Row:
+def _judged(outcome: Outcome, p: float) -> Outcome:
     """Says what the differences of an arm say, by an adjusted p; only where there is a test."""
-    if len(row.differences) < _FEWEST:
-        return row
-    mean = float(np.mean(row.differences))
-    return dataclasses.replace(row, p=p, verdict=statistics.verdict(mean, p))
+    if len(outcome.differences) < _FEWEST:
+        return outcome
+    mean = float(np.mean(outcome.differences))
+    return dataclasses.replace(outcome, p=p, verdict=statistics.verdict(mean, p))
 
 
 def _rank(mean: float, means: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.analysis import markdown, statistics, suite_picture
 from experiments.analysis.statistics import ALPHA
-from experiments.analysis.suite_results import Row, ranks, rows_of
+from experiments.analysis.suite_results import Outcome, outcomes_of, ranks
 from experiments.rooms import number_text
 from experiments.study import sweep_states
 from experiments.study.suite import Suite
@@ -28,7 +28,6 @@ from hasa_jax.simulation.entries import check_files
 TEXT, NUMBERS, PICTURE = "benchmark.md", "benchmark.csv", "benchmark.png"
 """Names of the files in the workdir of a benchmark."""
 
-_VERDICTS = ("better", "not told apart", "worse")
 _MEGABYTE = 1e6
 _MOST = 20
 """Runs that a remark names."""
@@ -51,11 +50,11 @@ def write(suite: Suite, found: Sweep) -> str:
     states, before, text = sweep_states.states_of(found.runs), None, ""
     # A shard that ends meanwhile may write its table first; this one must not hide its runs.
     while states != before:
-        rows, reasons = rows_of(suite, found, states)
-        text = text_of(suite, rows, remarks_of(found, states, reasons))
+        outcomes, reasons = outcomes_of(suite, found, states)
+        text = text_of(suite, outcomes, remarks_of(found, states, reasons))
         _replace(found.folder / TEXT, text)
-        _replace(found.folder / NUMBERS, csv_of(suite, rows))
-        if why := _drawn(suite, rows, found.folder / PICTURE):
+        _replace(found.folder / NUMBERS, csv_of(suite, outcomes))
+        if why := _drawn(suite, outcomes, found.folder / PICTURE):
             text = f"{text}\n{why}\n"
         states, before = sweep_states.states_of(found.runs), states
     return text
@@ -72,24 +71,28 @@ def shown(suite: Suite, found: Sweep, states: Sequence[State]) -> str:
     Returns:
       Markdown.
     """
-    rows, reasons = rows_of(suite, found, states)
-    return text_of(suite, rows, remarks_of(found, states, reasons))
+    outcomes, reasons = outcomes_of(suite, found, states)
+    return text_of(suite, outcomes, remarks_of(found, states, reasons))
 
 
-def text_of(suite: Suite, rows: Sequence[Row], remarks: Sequence[str]) -> str:
+def text_of(suite: Suite, outcomes: Sequence[Outcome], remarks: Sequence[str]) -> str:
     """Writes the tables.
 
     Args:
       suite: what ran.
-      rows: of every task, budget and arm, in their order.
+      outcomes: of every task, budget and arm, in their order.
       remarks: one line each.
 
     Returns:
       Markdown: the ranks of all arms, a table for each task, what does not apply, and remarks.
     """
-    parts = [f"# Benchmark suite {suite.name}", markdown.paragraph(_caption(suite)), _ranks(rows)]
+    parts = [
+        f"# Benchmark suite {suite.name}",
+        markdown.paragraph(_caption(suite)),
+        _ranks(outcomes),
+    ]
     for task in suite.tasks:
-        own = [row for row in rows if row.task == task.name]
+        own = [outcome for outcome in outcomes if outcome.task == task.name]
         parts += [f"## {task.title} ({task.name})", _of_task(own)]
     without = [
         f"does not apply: {own.arm} on {own.task}, {_numbers(own.budgets)}: {own.reason}."
@@ -100,15 +103,15 @@ def text_of(suite: Suite, rows: Sequence[Row], remarks: Sequence[str]) -> str:
     return "\n\n".join([*parts, markdown.notes(lines)]) + "\n"
 
 
-def csv_of(suite: Suite, rows: Sequence[Row]) -> str:
+def csv_of(suite: Suite, outcomes: Sequence[Outcome]) -> str:
     """Writes the numbers of all tables as CSV.
 
     Args:
       suite: what ran.
-      rows: of every task, budget and arm, in their order.
+      outcomes: of every task, budget and arm, in their order.
 
     Returns:
-      A line for each row, and for each arm that does not apply, with the reason.
+      A line for each outcome, and for each arm that does not apply, with the reason.
     """
     columns = [
         *("suite", "task", "budget", "arm", "seeds", "of", "mean_accuracy", "mean_interval"),
@@ -118,15 +121,20 @@ def csv_of(suite: Suite, rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    for row in rows:
-        values = [list(each.values()) for each in (row.accuracies, row.worst)]
-        numbers = [cell for own in (*values, list(row.differences)) for cell in _cells(own)]
+    for outcome in outcomes:
+        values = [list(each.values()) for each in (outcome.accuracies, outcome.worst)]
+        numbers = [cell for own in (*values, list(outcome.differences)) for cell in _cells(own)]
         writer.writerow(
             [
-                *map(escapes.csv_cell, [suite.name, row.task]),
-                *(number_text(row.budget), escapes.csv_cell(row.arm), len(row.accuracies), row.of),
-                *(*numbers, _cell(row.p), row.verdict, _cell(row.rank)),
-                *(_cell(row.costs[name]) for name in ("budget_macs", "bytes_down", "bytes_up")),
+                *map(escapes.csv_cell, [suite.name, outcome.task]),
+                *(
+                    number_text(outcome.budget),
+                    escapes.csv_cell(outcome.arm),
+                    len(outcome.accuracies),
+                    outcome.of,
+                ),
+                *(*numbers, _cell(outcome.p), outcome.verdict, _cell(outcome.rank)),
+                *(_cell(outcome.costs[name]) for name in ("budget_macs", "bytes_down", "bytes_up")),
             ]
         )
     for own in suite.left_out:
@@ -176,49 +184,50 @@ def _caption(suite: Suite) -> str:
     )
 
 
-def _ranks(rows: Sequence[Row]) -> str:
+def _ranks(outcomes: Sequence[Outcome]) -> str:
     """Makes the table of ranks: means over tasks, by budget, and how often arms win."""
-    found = ranks(rows)
-    budgets = sorted({row.budget for row in rows})
+    found = ranks(outcomes)
+    named = [statistics.verdict(gain, 0.0) for gain in (1.0, 0.0, -1.0)]
+    budgets = sorted({outcome.budget for outcome in outcomes})
     lines = []
     for arm, by_budget in found.items():
-        own = [row for row in rows if row.arm == arm]
-        verdicts = Counter(row.verdict for row in own)
+        own = [outcome for outcome in outcomes if outcome.arm == arm]
+        verdicts = Counter(outcome.verdict for outcome in own)
         cells = [_mean(by_budget.get(budget, [])) for budget in budgets]
-        tasks = len({row.task for row in own if row.accuracies})
-        counts = [str(verdicts[what]) for what in _VERDICTS]
+        tasks = len({outcome.task for outcome in own if outcome.accuracies})
+        counts = [str(verdicts[what]) for what in named]
         lines.append([arm, *cells, str(tasks), *counts])
     headers = ["mean rank", *(f"B {number_text(b)}" for b in budgets), "tasks"]
-    return markdown.table([*headers, *_VERDICTS], lines)
+    return markdown.table([*headers, *named], lines)
 
 
-def _of_task(rows: Sequence[Row]) -> str:
+def _of_task(outcomes: Sequence[Outcome]) -> str:
     """Makes the table of one task."""
     lines = []
-    for row in rows:
-        values = np.array(list(row.accuracies.values()))
-        gains = np.array(row.differences)
+    for outcome in outcomes:
+        values = np.array(list(outcome.accuracies.values()))
+        gains = np.array(outcome.differences)
         half = statistics.interval(gains) if len(gains) else math.nan
         gain = statistics.number(float(gains.mean()), half, signed=True) if len(gains) else ""
-        p = f" ({statistics.p_text(row.p)})" if not math.isnan(row.p) else ""
+        p = f" ({statistics.p_text(outcome.p)})" if not math.isnan(outcome.p) else ""
         accuracy = statistics.accuracy_text(values) if len(values) else ""
-        short = f" [{len(values)} of {row.of}]" if len(values) < row.of else ""
+        short = f" [{len(values)} of {outcome.of}]" if len(values) < outcome.of else ""
         lines.append(
             [
-                row.arm,
-                *(number_text(row.budget), f"{accuracy}{short}", f"{gain}{p}", row.verdict),
-                *(_number(row.costs["budget_macs"], "{:.3f}"), _megabytes(row.bytes)),
+                outcome.arm,
+                *(number_text(outcome.budget), f"{accuracy}{short}", f"{gain}{p}", outcome.verdict),
+                *(_number(outcome.costs["budget_macs"], "{:.3f}"), _megabytes(outcome.bytes)),
             ]
         )
     return markdown.table(["arm", "B", "mean %", "Δ (p)", "verdict", "MACs", "MB"], lines)
 
 
-def _drawn(suite: Suite, rows: Sequence[Row], target: pathlib.Path) -> str:
+def _drawn(suite: Suite, outcomes: Sequence[Outcome], target: pathlib.Path) -> str:
     """Draws the picture; returns why there is none, or nothing."""
-    if not any(row.accuracies for row in rows):
+    if not any(outcome.accuracies for outcome in outcomes):
         return ""
     try:
-        suite_picture.draw(suite, rows, target)
+        suite_picture.draw(suite, outcomes, target)
     except UserError as error:  # The tables must not be lost without matplotlib.
         return f"no picture: {error}"
     return ""

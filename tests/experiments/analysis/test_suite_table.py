@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from experiments.analysis import suite_picture, suite_table
-from experiments.analysis.suite_results import Row, compared, ranks
+from experiments.analysis import statistics, suite_picture, suite_table
+from experiments.analysis.suite_results import Outcome, compared, ranks
 from experiments.study.suite import LeftOut, Suite, Task
 
+OPEN = statistics.verdict(0.0, math.nan)
 T_OF_THREE = 4.302653
 """Quantile of Student's t at 97.5 %, of two degrees of freedom."""
 
@@ -21,17 +22,18 @@ def suite_of(*tasks, seeds=3):
     return Suite("tiny", "a:u", range(seeds), made, left_out)
 
 
-def row(arm, accuracies, task="one", budget=0.5, macs=0.5, megabytes=1.0):
+def outcome(arm, accuracies, task="one", budget=0.5, macs=0.5, megabytes=1.0):
     values = dict(enumerate(map(float, accuracies)))
     costs = {"budget_macs": macs, "bytes_down": megabytes * 1e6, "bytes_up": megabytes * 1e6}
-    return Row(task, budget, arm, 3, values, values, costs)
+    return Outcome(task, budget, arm, 3, values, values, costs)
 
 
 def test_differences_are_paired_and_corrected():
-    rows = compared(
-        [row("a:u", [10, 12, 14]), row("b:u", [12, 14, 16.1]), row("c:u", [5, 14, 10])], "a:u"
+    outcomes = compared(
+        [outcome("a:u", [10, 12, 14]), outcome("b:u", [12, 14, 16.1]), outcome("c:u", [5, 14, 10])],
+        "a:u",
     )
-    reference, better, wide = rows
+    reference, better, wide = outcomes
     assert (reference.verdict, reference.rank) == ("reference", 2)
     assert better.differences == pytest.approx((2, 2, 2.1))
     # t of (2, 2, 2.1) is 61, of two degrees of freedom p is .00027, and Holm doubles it.
@@ -40,46 +42,46 @@ def test_differences_are_paired_and_corrected():
     p = 1 - t / math.sqrt(2 + t**2)  # Student's t of two degrees of freedom, both sides.
     assert better.p == pytest.approx(2 * p, rel=1e-4)
     assert (better.verdict, better.rank) == ("better", 1)
-    assert (wide.verdict, wide.rank) == ("not told apart", 3)
+    assert (wide.verdict, wide.rank) == (OPEN, 3)
     assert wide.p >= better.p
 
 
 def test_worse_unmatched_and_single_seeds_are_said():
-    rows = compared(
+    outcomes = compared(
         [
-            row("a:u", [10, 12, 14]),
-            row("b:u", [1, 3, 5.1]),
-            row("c:u", [9, 9, 9], macs=0.52),
-            row("d:u", [7]),
-            row("e:u", [10, 12, 14]),
-            row("f:u", []),
+            outcome("a:u", [10, 12, 14]),
+            outcome("b:u", [1, 3, 5.1]),
+            outcome("c:u", [9, 9, 9], macs=0.52),
+            outcome("d:u", [7]),
+            outcome("e:u", [10, 12, 14]),
+            outcome("f:u", []),
         ],
         "a:u",
     )
-    assert [own.verdict for own in rows] == [
-        "reference", "worse", "not matched in MACs", "too few seeds", "not told apart", "",
+    assert [own.verdict for own in outcomes] == [
+        "reference", "worse", "not matched in MACs", "too few seeds", OPEN, "",
     ]  # fmt: skip
     # Equal means share their ranks, and what is not there has none.
-    assert [own.rank for own in rows[:-1]] == [1.5, 5, 3, 4, 1.5]
-    assert math.isnan(rows[-1].rank)
-    assert rows[2].differences == ()
+    assert [own.rank for own in outcomes[:-1]] == [1.5, 5, 3, 4, 1.5]
+    assert math.isnan(outcomes[-1].rank)
+    assert outcomes[2].differences == ()
 
 
 def test_ranks_are_means_over_tasks():
-    rows = [
-        *compared([row("a:u", [1, 2, 3]), row("b:u", [2, 3, 4])], "a:u"),
-        *compared([row("a:u", [9, 9, 9], "two"), row("b:u", [2, 3, 4], "two")], "a:u"),
-        *compared([row("a:u", [1, 1, 1], budget=0.25)], "a:u"),
+    outcomes = [
+        *compared([outcome("a:u", [1, 2, 3]), outcome("b:u", [2, 3, 4])], "a:u"),
+        *compared([outcome("a:u", [9, 9, 9], "two"), outcome("b:u", [2, 3, 4], "two")], "a:u"),
+        *compared([outcome("a:u", [1, 1, 1], budget=0.25)], "a:u"),
     ]
-    assert ranks(rows) == {"a:u": {0.5: [2, 1], 0.25: [1]}, "b:u": {0.5: [1, 2]}}
-    text = suite_table.text_of(suite_of("one", "two"), rows, ["2 runs: 2 done."])
+    assert ranks(outcomes) == {"a:u": {0.5: [2, 1], 0.25: [1]}, "b:u": {0.5: [1, 2]}}
+    text = suite_table.text_of(suite_of("one", "two"), outcomes, ["2 runs: 2 done."])
     ranked = next(line for line in text.splitlines() if line.startswith("| a:u"))
     assert [cell.strip() for cell in ranked.split("|")[2:5]] == ["1.0", "1.5", "2"]
 
 
 def test_the_text_has_intervals_costs_and_what_does_not_apply():
-    rows = compared([row("a:u", [10, 12, 14]), row("b:u", [12, 14, 16.1])], "a:u")
-    text = suite_table.text_of(suite_of("one"), rows, ["3 runs: 3 done."])
+    outcomes = compared([outcome("a:u", [10, 12, 14]), outcome("b:u", [12, 14, 16.1])], "a:u")
+    text = suite_table.text_of(suite_of("one"), outcomes, ["3 runs: 3 done."])
     half = T_OF_THREE * 2 / math.sqrt(3)
     assert f"12.00 ± {half:.2f}" in text
     assert "| better" in text
@@ -90,8 +92,8 @@ def test_the_text_has_intervals_costs_and_what_does_not_apply():
 
 
 def test_numbers_go_to_csv():
-    rows = compared([row("a:u", [10, 12, 14]), row("b:u", [12])], "a:u")
-    lines = list(csv.DictReader(io.StringIO(suite_table.csv_of(suite_of("one"), rows))))
+    outcomes = compared([outcome("a:u", [10, 12, 14]), outcome("b:u", [12])], "a:u")
+    lines = list(csv.DictReader(io.StringIO(suite_table.csv_of(suite_of("one"), outcomes))))
     assert [line["arm"] for line in lines] == ["a:u", "b:u", "scalefl", "scalefl"]
     assert float(lines[0]["mean_accuracy"]) == 12
     assert float(lines[0]["mean_interval"]) == pytest.approx(T_OF_THREE * 2 / math.sqrt(3))
@@ -111,17 +113,17 @@ def test_no_two_arms_look_alike():
     arms = [f"m:{number}" for number in range(25)]
     found = suite_picture.looks(arms)
     assert len(set(found.values())) == 25
-    # The arms of the suites are told apart without colours.
+    # The arms of the suites differ without colours, too.
     in_grey = [(look.marker, look.line) for look in found.values()][:15]
     assert len(set(in_grey)) == 15
 
 
 def test_the_picture_has_a_column_for_each_task(tmp_path):
     pytest.importorskip("matplotlib")
-    rows = [
-        *compared([row("a:u", [10, 12, 14], budget=0.25, macs=0.25)], "a:u"),
-        *compared([row("a:u", [12, 13, 14]), row("b:u", [20])], "a:u"),
-        *compared([row("a:u", [50, 60, 70], "two", megabytes=math.nan)], "a:u"),
+    outcomes = [
+        *compared([outcome("a:u", [10, 12, 14], budget=0.25, macs=0.25)], "a:u"),
+        *compared([outcome("a:u", [12, 13, 14]), outcome("b:u", [20])], "a:u"),
+        *compared([outcome("a:u", [50, 60, 70], "two", megabytes=math.nan)], "a:u"),
     ]
-    suite_picture.draw(suite_of("one", "two", "empty"), rows, tmp_path / "b.png")
+    suite_picture.draw(suite_of("one", "two", "empty"), outcomes, tmp_path / "b.png")
     assert (tmp_path / "b.png").stat().st_size > 10_000
