@@ -168,6 +168,21 @@ def test_the_example_policy_keeps_the_contract(monkeypatch):
     assert widths[1] == pytest.approx(2 * widths[0])
 
 
+def test_the_example_policy_that_measures_keeps_the_contract(monkeypatch):
+    from tests.contracts import test_policies as contract
+
+    steepest = example("hasa_jax/allocation/policies/steepest.py")
+    monkeypatch.setitem(contract.POLICIES, "steepest", steepest)
+    monkeypatch.setattr(contract, "BUDGETED", [*contract.BUDGETED, "steepest"])
+    assert put_under_contract(contract, "steepest", like="need") >= 5
+    losses = np.array([[3.0, 1.0], [2.0, 1.0], [np.nan, np.nan]])
+    measured = hj.Measured(np.array([0.2, 0.8]), losses, np.array([9, 9, 0]), None)
+    stats = hj.ClientStats(np.array([100, 100, 4]), np.zeros(3), np.full(3, 0.8), measured)
+    widths = steepest().widths(stats, hj.BudgetSpec().bind(np.arange(101) / 100), None)
+    np.testing.assert_allclose(widths[:2] / widths[1], [2, 1], rtol=0.1)
+    assert widths[2] == pytest.approx(0.2)
+
+
 def test_the_example_score_keeps_the_contract(monkeypatch):
     from tests.contracts import test_scores as contract
     from tests.support import small

@@ -136,3 +136,11 @@ def test_options_reach_their_parts():
 def test_bad_options_name_their_field(values, method, policy, words):
     with pytest.raises(hj.UserError, match=words):
         method_of(config_of(**values), method, policy, CLIENTS)
+
+
+def test_options_of_need_reach_the_policy():
+    config = config_of(reallocate_every=7, need_objective="worst")
+    policy = method_of(config, "hasa", "need", CLIENTS).policy
+    assert policy.name == "need"
+    assert policy.reallocate_every == 7
+    assert policy.widths.args[0].objective == "worst"
