@@ -12,6 +12,7 @@ from tests.support.scripts import ROOT, SMALL, VECTORS, environment_of, records_
 SCRIPTS = (
     "by_size",
     "compare",
+    "hypotheses",
     "need",
     "partition_report",
     "plots",

@@ -1,0 +1,87 @@
+"""The three hypotheses: contrasts by hand, and answers that follow from them."""
+
+import numpy as np
+import pytest
+
+from experiments.analysis import hypotheses, results
+from experiments.analysis.statistics import holm, p_values
+from hasa_jax import UserError
+from tests.experiments.analysis.workdirs import records, write
+from tests.support.scripts import run
+
+BASE = np.array([0.30, 0.31, 0.29, 0.32, 0.30, 0.28, 0.31, 0.30])
+NOISE = np.array([1, -2, 0, 1, -1, 2, 1, -2]) / 1000
+GAINS = {
+    "uniform": 0.0,
+    "hasa": 0.02,
+    "inverse_hasa": -0.01,
+    hypotheses.EXCESS: -0.02,
+    "inverse_size": 0.02,
+    "random": 0.0,
+}
+
+
+def summary_of(gains=GAINS, weighted=0.0, seeds=8):
+    """Records in which a policy has so much more accuracy; over examples, a gain of its own."""
+    lines = []
+    for number, (policy, gain) in enumerate(gains.items()):
+        own = BASE[:seeds] + gain + np.roll(NOISE, number)[:seeds] * (policy != "uniform")
+        for line, accuracy in zip(records(policy, own), own, strict=True):
+            moved = weighted if policy == "inverse_size" else gain
+            lines.append(line | {"weighted_accuracy": str(accuracy - gain + moved)})
+    return lines
+
+
+def found_in(folder, **options):
+    return hypotheses.findings(results.read([write(folder, summary_of(**options))]), 3)
+
+
+def test_contrasts_by_hand(tmp_path):
+    found = found_in(tmp_path)
+    wanted = {"hasa": 2, "direction": 3, "heterogeneity": -2, "size": 2, "beyond size": 0}
+    for name, points in wanted.items():
+        assert found[name].gains.mean() == pytest.approx(points, abs=0.05)
+    np.testing.assert_allclose(found["hasa"].gains, 100 * (0.02 + np.roll(NOISE, 1)))
+    np.testing.assert_allclose(found["cheapness"].gains, 2)
+    adjusted = holm([p_values(own.gains)[0] for own in found.values()])
+    assert [own.adjusted for own in found.values()] == pytest.approx(adjusted, nan_ok=True)
+
+
+def test_answers_follow_the_contrasts(tmp_path):
+    lines = hypotheses.answers(found_in(tmp_path))
+    assert lines[0].startswith("Heterogeneity needs width: contradicted (-2.0")
+    assert lines[1].startswith("Small clients need width: confirmed (+2.0")
+    assert "HASA is not told apart from it" in lines[1]
+
+
+def test_a_gain_that_examples_share_is_not_cheapness(tmp_path):
+    noisy = {**GAINS, "inverse_size": 0.02}
+    cheap = found_in(tmp_path / "cheap", gains=noisy, weighted=0.0)["cheapness"]
+    shared = found_in(tmp_path / "shared", gains=noisy, weighted=0.02)["cheapness"]
+    assert cheap.gains.mean() == pytest.approx(2)
+    assert shared.gains.mean() == pytest.approx(0, abs=1e-9)
+    assert shared.verdict == "not told apart"
+
+
+def test_what_is_not_resolved_says_how_many_seeds_would(tmp_path):
+    lines = hypotheses.answers(found_in(tmp_path, seeds=3, gains={**GAINS, "inverse_size": 0.001}))
+    assert "open, " in lines[1]
+    assert "seeds would resolve 0.25 points" in lines[1]
+
+
+def test_the_script_writes_a_file_in_each_folder(tmp_path):
+    folders = [write(tmp_path / name, summary_of()) for name in ("one", "other")]
+    done = run("hypotheses", f"--workdir={folders[0]},{folders[1]}")
+    assert done.returncode == 0, done.stderr
+    for folder in folders:
+        text = (folder / "hypotheses.md").read_text(encoding="utf-8")
+        assert text in done.stdout
+        assert "Aggregation coverage, 8 matched seeds" in " ".join(text.split())
+        assert "| beyond size" in text
+        assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_missing_policy_is_one_line(tmp_path):
+    gains = {policy: gain for policy, gain in GAINS.items() if policy != "random"}
+    with pytest.raises(UserError, match="no policy random"):
+        found_in(tmp_path, gains=gains)
