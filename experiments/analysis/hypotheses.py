@@ -64,7 +64,7 @@ class Contrast:
 CONTRASTS = {
     "hasa": Contrast("hasa", "uniform"),
     "direction": Contrast("hasa", "inverse_hasa"),
-    "heterogeneity": Contrast(EXCESS, "uniform"),
+    "excess": Contrast(EXCESS, "uniform"),
     "size": Contrast("inverse_size", "uniform"),
     "cheapness": Contrast("inverse_size", "uniform", (_MEAN, _WEIGHTED)),
     "beyond size": Contrast("hasa", "inverse_size"),
@@ -179,7 +179,7 @@ def answers(found: Mapping[str, Finding]) -> list[str]:
     Returns:
       A line for each of them.
     """
-    excess, size, cheap = (found[name] for name in ("heterogeneity", "size", "cheapness"))
+    excess, size, cheap = (found[name] for name in ("excess", "size", "cheapness"))
     beyond = found["beyond size"]
     against = {
         "better": "HASA adds to it",
@@ -254,8 +254,8 @@ def write(folder: pathlib.Path) -> str:
             f"Aggregation {aggregations}, {count} matched seeds{folds}. Differences are in points "
             "of accuracy, paired by seed, ± half the 95 % Student interval. The mean counts every "
             "client once, the weighted one by its number of test examples. p Holm is that of the "
-            f"t test over the {len(CONTRASTS)} contrasts of a table. * is the difference in the mean "
-            "less that in the weighted mean."
+            f"t test over the {len(CONTRASTS)} contrasts of a table. * is the difference in the "
+            "mean less that in the weighted mean."
         )
     ]
     for round, title in names.items():

@@ -38,7 +38,7 @@ def found_in(folder, **options):
 
 def test_contrasts_by_hand(tmp_path):
     found = found_in(tmp_path)
-    wanted = {"hasa": 2, "direction": 3, "heterogeneity": -2, "size": 2, "beyond size": 0}
+    wanted = {"hasa": 2, "direction": 3, "excess": -2, "size": 2, "beyond size": 0}
     for name, points in wanted.items():
         assert found[name].gains.mean() == pytest.approx(points, abs=0.05)
     np.testing.assert_allclose(found["hasa"].gains, 100 * (0.02 + np.roll(NOISE, 1)))
