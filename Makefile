@@ -4,6 +4,8 @@ VENV ?= .venv
 # Where the demo writes its results, and how many processes run the tests.
 WORKDIR ?= runs/demo
 JOBS ?= 2
+# Suite of the benchmark: small or full.
+SUITE ?= small
 # Configurations of the studies: fiarse_four, fiarse_five or fiarse_four_full; heterofl or heterofl_full.
 FIARSE ?= fiarse_four
 HETEROFL ?= heterofl
@@ -89,6 +91,10 @@ cross_domain: $(STUDY_STAMP) ## HASA across domains: make cross_domain DATA=FOLD
 	  $(BIN)/python -m experiments.need --flagfile=experiments/configs/$$name.flags \
 	    --data_dir=$(DATA)/$${study#*:} --workdir=runs/$$name/narrow,runs/$$name/wide || exit; \
 	  $$run --score_path=runs/$$name/wide/need.csv --workdir=runs/$$name/policies || exit; done
+
+benchmark: $(STUDY_STAMP) ## Accuracy on fixed tasks: make benchmark DATA=FOLDER SUITE=small
+	$(BIN)/python -m experiments.benchmark --suite=$(SUITE) --data_dir=$(DATA) \
+	  --workdir=runs/benchmark_$(SUITE)
 
 test: lint ## Lint, check types, run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist=loadfile

@@ -28,7 +28,10 @@ _FREE = frozenset({"data_dir", "deterministic_ops", "dry_run", "own_method", "sh
 """Fields that a user may give beside those that decide nothing."""
 
 _FIXED = frozenset(
-    {"vary", "points_path", "reference", "matched", "coordinator", "num_processes", "process_id"}
+    {
+        *("vary", "points_path", "reference", "matched", "until_halfwidth", "max_seeds"),
+        *("coordinator", "num_processes", "process_id"),
+    }
 )
 """Fields that decide no result, and that a suite has no use for."""
 

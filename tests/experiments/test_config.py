@@ -164,6 +164,7 @@ def test_what_results_do_not_depend_on_is_not_recorded():
         "reference",
         "shard",
         "stream",
+        "suite",
         "tensorboard",
         "vary",
         "workdir",

@@ -10,6 +10,7 @@ import pytest
 from tests.support.scripts import ROOT, SMALL, VECTORS, environment_of, records_of, run, run_process
 
 SCRIPTS = (
+    "benchmark",
     "by_size",
     "compare",
     "hypotheses",
