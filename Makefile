@@ -38,7 +38,7 @@ SPACE := $(subst ,, )
 .DELETE_ON_ERROR:
 # Targets that share an environment must not install into it at once.
 .NOTPARALLEL:
-.PHONY: help demo titles fiarse fiarse_ablations heterofl cross_domain test test-slow lint format lock hooks clean
+.PHONY: help demo titles titles_settled fiarse fiarse_ablations heterofl cross_domain benchmark test test-slow lint format lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,14 @@ titles: $(RUN_STAMP) ## The titles study, both aggregations: make titles DATA=FI
 	for each in coverage full; do \
 	  $(BIN)/python -m experiments.compare --flagfile=experiments/configs/titles.flags \
 	    --data_path=$(DATA) --aggregation=$$each --workdir=runs/titles_$$each || exit; done
+
+titles_settled: $(STUDY_STAMP) ## Heterogeneity, size or cheapness: make titles_settled DATA=FILE.csv
+	for each in coverage full; do \
+	  $(BIN)/python -m experiments.compare --flagfile=experiments/configs/titles_settled.flags \
+	    --data_path=$(DATA) --aggregation=$$each --workdir=runs/titles_settled/$$each || exit; \
+	  $(BIN)/python -m experiments.plots --workdir=runs/titles_settled/$$each || exit; done
+	$(BIN)/python -m experiments.hypotheses \
+	  --workdir=runs/titles_settled/coverage,runs/titles_settled/full
 
 fiarse: $(STUDY_STAMP) ## FIARSE's study: make fiarse DATA=FOLDER, which has cifar10
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/structured) --methods=heterofl:levels,fedrolex:levels \
