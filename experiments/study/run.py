@@ -139,7 +139,8 @@ def compare(config: RunConfig, given: Set[str]) -> pathlib.Path:
       UserError: for a configuration that cannot run.
     """
     arms = arms_of_compare(config, given)
-    stopping.check_rule(config, given, arms)
+    for line in stopping.check_rule(config, given, arms):
+        say(line)
     config, arms = workdir.grown(config, arms)
     ruled = config.comparison.until_halfwidth > 0
     if ruled and (folder := workdir.finished_by_rule(config, arms)):

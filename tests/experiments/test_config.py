@@ -157,6 +157,7 @@ def test_what_results_do_not_depend_on_is_not_recorded():
         "join_seconds",
         "keep_checkpoints",
         "matched",
+        "max_seeds",
         "mesh",
         "num_processes",
         "points_path",
@@ -166,6 +167,7 @@ def test_what_results_do_not_depend_on_is_not_recorded():
         "stream",
         "suite",
         "tensorboard",
+        "until_halfwidth",
         "vary",
         "workdir",
     }

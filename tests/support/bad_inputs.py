@@ -653,6 +653,45 @@ SCORES = {
     "sizes without levels": ("by_size", after(script="by_size"), "--eval_levels"),
     "need of one workdir": ("need", after(script="need"), "two folders"),
 }
+BLOCKS = {
+    "a single fold": (*train("--eval_folds=1"), "--eval_folds is 1: it must be 0"),
+    "folds of fewer than none": (*train("--eval_folds=-3"), "--eval_folds is -3"),
+    "more folds than titles": (
+        "train",
+        titles(TITLES, "--eval_folds=9"),
+        "--eval_folds is 9, which needs 9 titles of two or more words of each client; 2 of 2",
+    ),
+    "folds of official tests": (
+        "train",
+        news(NEWS, "--eval_folds=5"),
+        "authors of these data set 40 examples apart",
+    ),
+    "a width of intervals for train": (*train("--until_halfwidth=1"), "is for compare"),
+    "a width of intervals for a sweep": (
+        *sweep("--vary=budget=.5,.6", "--until_halfwidth=1"),
+        "--until_halfwidth is for compare",
+    ),
+    "most seeds without a rule": (
+        *compare("--max_seeds=9"),
+        "--max_seeds is read only with --until_halfwidth",
+    ),
+    "a rule for one arm": (
+        *compare("--policies=uniform", "--until_halfwidth=1"),
+        "--until_halfwidth is of differences",
+    ),
+    "a rule of one seed": (
+        *compare("--num_seeds=1", "--until_halfwidth=1"),
+        "an interval needs two seeds",
+    ),
+    "more seeds than the most": (
+        *compare("--num_seeds=9", "--max_seeds=8", "--until_halfwidth=1"),
+        "raise --max_seeds",
+    ),
+    "seeds that fill no program": (
+        *compare("--seeds_per_program=2", "--until_halfwidth=1"),
+        "--num_seeds is 3: with --until_halfwidth, seeds must fill their programs",
+    ),
+}
 SWEEPS = {
     "sweep of an unknown flag": (*sweep("--vary=lr=1,2"), "did you mean --client_lr?"),
     "sweep of no values": (*sweep("--vary=client_lr"), "write NAME=VALUE,VALUE"),
@@ -707,5 +746,16 @@ OWN_PROCESS = frozenset(
 )
 """Cases that run in a process of their own, at least one of each kind of failure."""
 CASES = (
-    FLAGS | COMBINATIONS | CSV | NPZ | UNREAD | OWN | TFDS | FOLDERS | SAMPLING | SCORES | SWEEPS
+    FLAGS
+    | COMBINATIONS
+    | CSV
+    | NPZ
+    | UNREAD
+    | OWN
+    | TFDS
+    | FOLDERS
+    | SAMPLING
+    | SCORES
+    | BLOCKS
+    | SWEEPS
 )
