@@ -15,7 +15,7 @@ from hasa_jax.simulation.program import PASSES
 from hasa_jax.supernet.costs import bytes_down, cost_table
 from tests.support import small
 
-KEY = jax.random.key(3)
+KEY = jax.random.key(4)
 SIZES = (160, 320, 90, 40)
 DATASET = small.dataset(SIZES)
 EVERY = 2

@@ -12,6 +12,7 @@ import numpy as np
 
 from hasa_jax.allocation.budget import Budget
 from hasa_jax.allocation.curves import Curves, curves_of
+from hasa_jax.allocation.exchange import exchange_units
 from hasa_jax.allocation.greedy import best_costs, mean_of_largest
 from hasa_jax.allocation.policies.random import spread_widths
 from hasa_jax.allocation.policy import Policy
@@ -158,7 +159,10 @@ def _best_sizes(curves: Curves, stats: ClientStats, budget: Budget, largest: int
 
 
 def _use_up(sizes: np.ndarray, gains: np.ndarray, stats: ClientStats, budget: Budget) -> None:
-    """Adds single units in place while one fits: for the largest gain, else the least size."""
+    """Adds single units in place while one fits: for the largest gain, else the least size.
+
+    If that leaves much, because only large clients can be wider, they exchange units with others.
+    """
     most = budget.sizes_within(budget.caps(stats))
     before = -1
     while before < int(sizes.sum()):
@@ -168,3 +172,5 @@ def _use_up(sizes: np.ndarray, gains: np.ndarray, stats: ClientStats, budget: Bu
         wanted[order] = np.arange(len(sizes), 0, -1)
         target = budget.target + _TOLERANCE
         add_units(sizes, most, wanted, stats.shares, budget.costs, target)
+    least = int(budget.sizes_within(budget.w_min))
+    exchange_units(sizes, least, most, stats.shares, budget.costs, budget.target)

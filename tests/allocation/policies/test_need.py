@@ -71,7 +71,7 @@ def test_without_any_target_widths_are_equal():
 
 def test_bounds_and_caps_hold():
     caps = np.array([0.8, 0.3, 0.8, 0.8, 0.5, 0.8, 0.8])
-    losses = np.where(WIDTHS <= caps[:, None], CURVE, np.nan)
+    losses = np.where(caps[:, None] >= WIDTHS, CURVE, np.nan)
     for objective in NEED_OBJECTIVES:
         widths = widths_of(need(objective), stats_of(losses, caps=caps))
         assert (widths >= 0.2 - 1e-9).all()
