@@ -21,6 +21,7 @@ from hasa_jax.datasets import (
     DATASETS,
     dataset_builder,
     synthetic_images,
+    synthetic_needs,
     synthetic_titles,
     synthetic_topics,
     titles,
@@ -261,6 +262,49 @@ class DataConfig:
     )
     num_topics: int = knob(
         default_of(synthetic_topics, "num_topics"), "Classes of synthetic_topics.", least=1
+    )
+    difficulty: float = knob(
+        default_of(synthetic_needs, "difficulty"),
+        "Share of hard titles of the hard half of the clients of synthetic_needs.",
+        least=0,
+        most=1,
+    )
+    inequality: float = knob(
+        default_of(synthetic_needs, "inequality"),
+        "How unequal the numbers of its clients' training titles are, below 1.",
+        least=0,
+        most=1,
+    )
+    score_correlation: float = knob(
+        default_of(synthetic_needs, "score_correlation"),
+        "Correlation of its clients' heterogeneity with their difficulty: at 1 a score of "
+        "heterogeneity tells who needs width, at -1 it misleads.",
+        least=-1,
+        most=1,
+    )
+    size_correlation: float = knob(
+        default_of(synthetic_needs, "size_correlation"),
+        "Correlation of its clients' numbers of training titles with their difficulty.",
+        least=-1,
+        most=1,
+    )
+    rare_words: int = knob(
+        default_of(synthetic_needs, "rare_words"),
+        "Words in the table of its hard titles.",
+        least=1,
+    )
+    frequent_words: int = knob(
+        default_of(synthetic_needs, "frequent_words"),
+        "Words in the table of its easy titles.",
+        least=1,
+    )
+    test_titles: int = knob(
+        default_of(synthetic_needs, "test_titles"), "Test titles of each of its clients.", least=1
+    )
+    clients_per_kind: int = knob(
+        default_of(synthetic_needs, "clients_per_kind"),
+        "Its clients of each of eight kinds: easy or hard, like or unlike, small or large.",
+        least=1,
     )
 
     def __post_init__(self) -> None:

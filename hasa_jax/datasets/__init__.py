@@ -15,6 +15,7 @@ from hasa_jax.datasets.files import READERS, TEXTS
 from hasa_jax.datasets.fingerprint import fingerprint
 from hasa_jax.datasets.npz import npz
 from hasa_jax.datasets.synthetic_images import synthetic_images
+from hasa_jax.datasets.synthetic_needs import synthetic_needs
 from hasa_jax.datasets.synthetic_titles import synthetic_titles
 from hasa_jax.datasets.synthetic_topics import synthetic_topics
 from hasa_jax.datasets.titles import titles
@@ -23,6 +24,7 @@ from hasa_jax.datasets.vocabulary import Vocabulary
 DATASETS: dict[str, Builder] = {
     "npz": npz,
     "synthetic_images": synthetic_images,
+    "synthetic_needs": synthetic_needs,
     "synthetic_titles": synthetic_titles,
     "synthetic_topics": synthetic_topics,
     "titles": titles,
@@ -92,6 +94,7 @@ __all__ = [
     "optdigits",
     "pacs",
     "synthetic_images",
+    "synthetic_needs",
     "synthetic_titles",
     "synthetic_topics",
     "titles",

@@ -91,6 +91,7 @@ def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, fo
         "image_folder": {"data_dir": folder_of_images, "num_clients": 4, "resize": 3},
         "npz": {"data_path": npz_path},
         "synthetic_images": {"num_images": 300},
+        "synthetic_needs": {"num_titles": 300, "test_titles": 8},
         "synthetic_titles": {"num_titles": 300, "max_length": 9},
         "synthetic_topics": {"num_titles": 300, "max_length": 9},
         "titles": {"data_path": csv_path, "max_length": 9},

@@ -414,7 +414,7 @@ UNREAD = {
     "images of texts": (*train("--num_images=9"), "dataset synthetic_images"),
     "titles of images": (
         *train("--dataset=synthetic_images", "--model=mlp", "--num_titles=9"),
-        "dataset synthetic_titles or synthetic_topics",
+        "dataset synthetic_needs or synthetic_titles or synthetic_topics",
     ),
     "partition of invented data": (*train("--partition=iid"), "--partition is read only with"),
     "folder of a file": (*train("--dataset=npz", "--data_dir=."), "--data_dir is read only with"),
