@@ -21,7 +21,7 @@ from experiments.study.suite import Suite
 from hasa_jax.simulation.escapes import picture
 
 _COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8")
+_MARKERS = tuple("os^DvPX<>*d1p234|")
 _LINES = ("-", "--", "-.", ":")
 
 _MEGABYTE = 1e6
@@ -47,10 +47,12 @@ class Axis(NamedTuple):
     Attributes:
       label: with its unit.
       of: the cost of an outcome.
+      spread: how far arms are drawn apart that cost the same.
     """
 
     label: str
     of: Callable[[Outcome], float]
+    spread: float
 
 
 def _macs(outcome: Outcome) -> float:
@@ -64,8 +66,8 @@ def _megabytes(outcome: Outcome) -> float:
 
 
 AXES = (
-    Axis("achieved MACs of a local step (fraction of the supernet's)", _macs),
-    Axis("MB that a client receives and sends in a round", _megabytes),
+    Axis("achieved MACs of a local step (fraction of the supernet's)", _macs, 0.12),
+    Axis("MB that a client receives and sends in a round", _megabytes, 0.0),
 )
 """One for each row of panels."""
 
@@ -93,7 +95,8 @@ def draw(suite: Suite, outcomes: Sequence[Outcome], target: pathlib.Path) -> Non
         panels[0, place].set_title(picture(task.title), fontsize=9)
     figure.suptitle(
         f"Suite {picture(suite.name)}: a line is one arm at the budgets; bars: 95 % intervals over "
-        "seeds, cut at 0 and 100; grey steps: Pareto front of the means",
+        "seeds, cut at 0 and 100; grey steps: Pareto front of the means. Above, arms of equal MACs "
+        "are drawn side by side",
         fontsize=9,
     )
     _add_legend(figure, look_of)
@@ -140,6 +143,8 @@ def _draw_panel(
     front = pareto_front([(axis.of(outcome), outcome.mean) for outcome in known])
     if front:
         panel.step(*zip(*front, strict=True), where="post", color="0.8", linewidth=5, zorder=0)
+    shifts = np.linspace(-0.5, 0.5, len(look_of)) * axis.spread
+    shift_of = dict(zip(look_of, shifts, strict=True))
     for arm in dict.fromkeys(outcome.arm for outcome in known):
         own = sorted((outcome for outcome in known if outcome.arm == arm), key=axis.of)
         means = [outcome.mean for outcome in own]
@@ -149,7 +154,7 @@ def _draw_panel(
         ends = np.array([statistics.band(*pair) for pair in zip(means, halves, strict=True)])
         look = look_of[arm]
         panel.errorbar(
-            [axis.of(outcome) for outcome in own],
+            [axis.of(outcome) + shift_of[arm] for outcome in own],
             means,
             yerr=np.abs(ends.T - np.array(means)),
             color=look.colour,
