@@ -7,14 +7,11 @@ import hashlib
 import importlib
 import pathlib
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hasa_jax.base import UserError
 from hasa_jax.methods import METHODS, Method
-
-Factory = Callable[..., Method]
-"""What makes a method; it needs no arguments."""
 
 
 class OwnMethod(NamedTuple):
@@ -66,11 +63,6 @@ def own_methods(places: Sequence[str]) -> dict[str, OwnMethod]:
     return found
 
 
-def published(name: str) -> Method | None:
-    """Returns a published method, or None for one that is not in `METHODS`."""
-    return METHODS[name]() if name in METHODS else None
-
-
 def method_called(places: Sequence[str], name: str) -> Method:
     """Returns a method by its name.
 
@@ -84,8 +76,8 @@ def method_called(places: Sequence[str], name: str) -> Method:
     Raises:
       UserError: if there is none of this name, or as `own_methods`.
     """
-    if method := published(name):
-        return method
+    if name in METHODS:
+        return METHODS[name]()
     own = own_methods(places)
     if name not in own:
         known = ", ".join([*own, *sorted(METHODS)])
