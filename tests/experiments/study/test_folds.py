@@ -7,6 +7,7 @@ import re
 import jax
 import pytest
 
+from experiments.analysis import by_size, results
 from experiments.flags import config_from_flags
 from experiments.study.arm import Arm
 from experiments.study.data import build_dataset
@@ -143,3 +144,34 @@ def test_runs_with_and_without_folds_are_not_merged(two_seeds, tmp_path):
     found = run("tables", f"--workdir={two_seeds[0]},{tmp_path / 'w'}")
     assert found.returncode == 2
     assert "--eval_folds is 3 in" in found.stderr
+
+
+@pytest.mark.slow
+def test_pictures_sizes_and_needs_are_over_seeds(tmp_path):
+    """A seed is one value of each of them, however many folds it has."""
+    common = [*FOLDS, "--eval_folds=2", "--num_rounds=1", "--num_seeds=2", "--checkpoint_every=0"]
+    for name, budget in (("narrow", 0.4), ("wide", 0.8)):
+        own = ["--policies=uniform", "--eval_levels=1,0.5", f"--budget={budget}"]
+        done("compare", *common, *own, f"--workdir={tmp_path / name}")
+    wide = tmp_path / "wide"
+    sizes = records_of(wide / "sizes.csv")
+    means = {
+        seed: 100 * sum(float(r["global_accuracy"]) for r in sizes if r["seed"] == seed) / 4
+        for seed in "01"
+    }
+    done("by_size", f"--workdir={wide}")
+    found = by_size.read(results.read([wide]))[0]
+    by_level = [found.global_at[level] for level in ("1", "0.5")]
+    assert [len(own) for own in by_level] == [2, 2]
+    for seed, mean in means.items():
+        assert 100 * sum(own[int(seed)] for own in by_level) / 2 == pytest.approx(mean)
+    done("plots", f"--workdir={wide}")
+    printed = done("need", f"--workdir={tmp_path / 'narrow'},{wide}", *common)
+    assert " of 4 " in printed
+    assert {(r["seed"], r["fold"]) for r in records_of(wide / "need.csv")} == {
+        (seed, fold) for seed in "01" for fold in "12"
+    }
+    refused = run("need", f"--workdir={tmp_path / 'narrow'},{wide}", *common, "--eval_folds=3")
+    assert "the workdirs have other folds than --eval_folds says" in refused.stderr
+    scored = ["--policies=uniform,hasa@file", f"--score_path={wide / 'need.csv'}"]
+    done("compare", *common, *scored, f"--workdir={tmp_path / 'scored'}")

@@ -12,11 +12,12 @@ from hasa_jax.simulation.checkpoint import read_arrays
 from tests.support.scripts import VECTORS, records_of, run, run_process
 
 METRICS = (
-    "method,policy,extraction,aggregation,seed,round,client,num_examples,size,width,split,"
+    "method,policy,extraction,aggregation,seed,fold,round,client,num_examples,size,width,split,"
     "loss,accuracy"
 )
 SUMMARY = (
-    "method,policy,extraction,aggregation,seed,round,mean_accuracy,weighted_accuracy,worst_accuracy,"
+    "method,policy,extraction,aggregation,seed,fold,round,mean_accuracy,weighted_accuracy,"
+    "worst_accuracy,"
     "tail_accuracy,std_accuracy,budget_requested,budget_width,budget_params,budget_uncut,"
     "budget_macs,budget_bytes,budget_executed,bytes_down,bytes_up,bytes_once,severed,"
     "global_mean_accuracy,global_weighted_accuracy,global_worst_accuracy,global_tail_accuracy,"
