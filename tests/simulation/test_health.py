@@ -152,5 +152,8 @@ def test_a_loss_that_is_no_number_names_its_client():
         hj.UserError, match=r"client 'other' \(test\) is not finite after round 6 \(seed 3\)"
     ):
         health.check_losses(trial, [result], 6)
+    trial = SimpleNamespace(dataset=NAMES.dataset, labels={"seed": 3, "fold": 2})
+    with pytest.raises(hj.UserError, match=r"round 6 \(seed 3, fold 2\)"):
+        health.check_losses(trial, [result], 6)
     fine = dataclasses.replace(result, loss=np.array([1.0, np.nan]))
     health.check_losses(trial, [fine], 6)

@@ -14,7 +14,7 @@ from experiments.analysis import results, tables
 from experiments.analysis.results import Arm
 from experiments.config import RunConfig, with_fields
 from experiments.rooms import ComparisonConfig
-from experiments.study.block import Block
+from experiments.study.block import Block, blocks_of
 from experiments.study.manifest import recorded
 from experiments.study.method import describe, method_of
 from hasa_jax import UserError
@@ -47,6 +47,31 @@ def test_seeds_are_merged(tmp_path):
     text = tables.text_of(found, ComparisonConfig())
     assert "3 matched seeds" in text
     assert "+10.00 ± 0.00" in text
+
+
+def test_folds_are_merged_by_seed_and_fold(tmp_path):
+    """A file without the column is of code that had no folds."""
+    one, two = (
+        write(
+            tmp_path / name,
+            [record("uniform", seed, 0.1 * fold, fold=fold) for fold in (1, 2)],
+            {"data": {"eval_folds": 2}},
+            data_sha256={f"{seed}.{fold}": f"{seed} {fold}" for fold in (1, 2)},
+        )
+        for seed, name in enumerate("ab")
+    )
+    found = read(one, two)
+    assert [results.block_of(r) for r in found.summary] == list(blocks_of((0, 1), 2))
+    assert found.folds == 2
+    old = read(write(tmp_path / "old"))
+    assert old.folds == 0
+    assert {results.block_of(r).fold for r in old.summary} == {0}
+    with pytest.raises(UserError, match=r"`eval_folds` is 2 in .*a and 0 in .*old"):
+        read(one, tmp_path / "old")
+    text = (one / "summary.csv").read_text(encoding="utf-8")
+    (one / "summary.csv").write_text(text.replace(",2\n", ",x\n"), encoding="utf-8")
+    with pytest.raises(UserError, match="line 3: column 'fold' holds 'x'"):
+        read(one)
 
 
 def test_policies_and_methods_are_merged(tmp_path):

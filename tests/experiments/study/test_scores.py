@@ -24,6 +24,16 @@ def test_lines_of_other_seeds_are_skipped(tmp_path):
         read_scores(path, ("a", "b"), 0)
 
 
+def test_lines_of_other_folds_are_skipped(tmp_path):
+    path = file_of(tmp_path, "client,score,seed,fold\na,1,0,1\na,2,0,2\nb,3,0,2\nb,4,1,2\n")
+    assert read_scores(path, ("a", "b"), 0, 2).tolist() == [2.0, 3.0]
+    with pytest.raises(UserError, match="no finite score of client 'b' for seed 0, fold 1"):
+        read_scores(path, ("a", "b"), 0, 1)
+    # A file without the column is for all folds.
+    path = file_of(tmp_path, "client,score\na,1\nb,2\n")
+    assert read_scores(path, ("a", "b"), 0, 3).tolist() == [1.0, 2.0]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
