@@ -7,7 +7,7 @@ mean is one value.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from experiments.analysis.statistics import (
     EXACT,
     bootstrap_interval,
     holm,
-    interval,
     least_p,
     p_text,
     p_values,
@@ -105,12 +104,6 @@ def remarks(gains: Mapping[str, np.ndarray]) -> list[str]:
                 f"test is {p_text(flip)}; a few seeds decide it."
             )
     return lines
-
-
-def widest(gains: Sequence[np.ndarray]) -> float:
-    """Returns the largest half-width of the 95 % Student intervals; infinite for a single seed."""
-    halves = [interval(own) for own in gains]
-    return max((math.inf if math.isnan(half) else half for half in halves), default=math.inf)
 
 
 def _ends(values: np.ndarray) -> str:
