@@ -12,8 +12,11 @@ import numpy as np
 
 from hasa_jax.allocation.curves import Curves
 
-_STEPS = 100
-"""Of a search by thirds; each one leaves two thirds of the interval."""
+_THIRDS = 60
+"""Steps of a search by thirds; each one leaves two thirds of the interval."""
+
+_HALVES = 60
+"""Steps of a search by halves."""
 
 
 def best_costs(
@@ -64,7 +67,7 @@ def _best_end(
         return end + float(np.maximum(reached - end, 0.0).sum()) / largest
 
     low, high = float(curves.losses.min()), float(curves.losses[:, 0].max())
-    for _ in range(_STEPS):
+    for _ in range(_THIRDS):
         third = (high - low) / 3
         if value(low + third) <= value(high - third):
             high -= third
@@ -101,7 +104,7 @@ def _fill(
 def _even(costs: np.ndarray, shares: np.ndarray, caps: np.ndarray, budget: float) -> np.ndarray:
     """Raises the least costs to one level, up to the caps, that uses up the budget."""
     low, high = float(costs.min()), float(max(caps.max(), costs.max()))
-    for _ in range(_STEPS):
+    for _ in range(_HALVES):
         middle = 0.5 * (low + high)
         if float(shares @ np.maximum(costs, np.minimum(middle, caps))) <= budget:
             low = middle
