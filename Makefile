@@ -38,15 +38,18 @@ SPACE := $(subst ,, )
 .DELETE_ON_ERROR:
 # Targets that share an environment must not install into it at once.
 .NOTPARALLEL:
-.PHONY: help demo titles titles_settled fiarse fiarse_ablations heterofl cross_domain benchmark test test-slow lint format lock hooks clean
+.PHONY: help demo testbed titles titles_settled fiarse fiarse_ablations heterofl cross_domain benchmark test test-slow lint format lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "variables: PYTHON=$(PYTHON) VENV=$(VENV) WORKDIR=$(WORKDIR) JOBS=$(JOBS)"
 
-demo: $(RUN_STAMP) ## Compare three policies on synthetic text, 3 seeds each
+demo: $(RUN_STAMP) ## Compare three policies where the score is right by construction, 8 seeds each
 	$(BIN)/python -m experiments.compare --flagfile=experiments/configs/demo.flags --workdir=$(WORKDIR)
+
+testbed: $(STUDY_STAMP) ## When does each policy win? Nine cells where the truth is known
+	$(BIN)/python -m experiments.testbed --flagfile=experiments/configs/testbed.flags --workdir=runs/testbed
 
 titles: $(RUN_STAMP) ## The titles study, both aggregations: make titles DATA=FILE.csv
 	for each in coverage full; do \

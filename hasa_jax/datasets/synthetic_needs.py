@@ -125,7 +125,7 @@ def synthetic_needs(
     inequality: float = 0.3,
     score_correlation: float = 1.0,
     size_correlation: float = 0.0,
-    rare_words: int = 144,
+    rare_words: int = 192,
     frequent_words: int = 4,
     test_titles: int = 200,
     clients_per_kind: int = 1,

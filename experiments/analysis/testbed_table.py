@@ -1,0 +1,219 @@
+"""What policies gain in the cells of the testbed, and which of it is told apart from chance."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.analysis import by_seed, markdown, results, tables
+from experiments.analysis.results import METRICS, Record
+from experiments.analysis.statistics import ALPHA, holm, interval, number, p_values, verdict
+from hasa_jax.base import UserError
+
+NAME = "testbed.md"
+"""Name of the table in the workdir."""
+
+CORRELATIONS = (1.0, 0.0, -1.0)
+"""Of score and size with difficulty, in the order of the rows and of the columns."""
+
+MARKS = {"better": "▲", "worse": "▼", "not told apart": ""}
+"""What tables write behind a difference, by the verdict on it."""
+
+SCORES = {1.0: "score tells who needs width", 0.0: "score says nothing", -1.0: "score misleads"}
+SIZES = {1.0: "hard clients are large", 0.0: "size says nothing", -1.0: "hard clients are small"}
+"""What the correlations mean."""
+
+
+class Place(NamedTuple):
+    """Where a cell is in the grid.
+
+    Attributes:
+      score: correlation of the heterogeneity with the difficulty.
+      size: correlation of the training titles with the difficulty.
+    """
+
+    score: float
+    size: float
+
+    @property
+    def name(self) -> str:
+        """Its name, and that of its folder: `score+1_size-1`."""
+        return f"score{self.score:+g}_size{self.size:+g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Gain:
+    """What a policy gains over the reference in one cell.
+
+    Attributes:
+      differences: of the accuracies of one metric in points, one for each common seed.
+      verdict: better, worse, or not told apart; by all tests of the metric in the grid.
+    """
+
+    differences: np.ndarray
+    verdict: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Gains:
+    """What all policies gain in all cells.
+
+    Attributes:
+      policies: all but the reference.
+      reference: what they are compared with.
+      found: by metric, place and policy.
+      unmatched: policies whose achieved budget is not that of the reference, by place.
+    """
+
+    policies: tuple[str, ...]
+    reference: str
+    found: Mapping[tuple[str, Place, str], Gain]
+    unmatched: Mapping[Place, Sequence[str]]
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Cells of which there are results."""
+        return tuple(dict.fromkeys(place for _, place, _ in self.found))
+
+
+def folder_of(root: pathlib.Path, place: Place) -> pathlib.Path:
+    """Returns the folder of a cell in the workdir of the testbed."""
+    return root / place.name
+
+
+def gains_of(root: pathlib.Path, reference: str) -> Gains:
+    """Reads the cells that have run.
+
+    Args:
+      root: the workdir of the testbed.
+      reference: policy that others are compared with; the first one if empty.
+
+    Returns:
+      The gains at the last round that all policies of a cell have. A policy is compared only where
+      its achieved budget matches.
+
+    Raises:
+      UserError: if there is no cell, or if one holds damaged results or lacks the reference.
+    """
+    found: dict[tuple[str, Place, str], np.ndarray] = {}
+    unmatched: dict[Place, list[str]] = {}
+    policies: dict[str, None] = {}
+    base = reference
+    for place in (Place(score, size) for score in CORRELATIONS for size in CORRELATIONS):
+        folder = folder_of(root, place)
+        if not (folder / "summary.csv").exists():
+            continue
+        own = results.read([folder])
+        base = tables.choose_arm(own.arms, reference).policy
+        by_policy = _at_the_end(own)
+        for policy, records in by_policy.items():
+            if policy == base:
+                continue
+            policies[policy] = None
+            seeds = sorted(set(records) & set(by_policy[base]))
+            pair = records, by_policy[base]
+            gaps = _differences(*pair, seeds, f"budget_{own.budget_unit}")
+            if not seeds or np.abs(gaps).max() > tables.MATCHED_WITHIN + 1e-9:
+                unmatched.setdefault(place, []).append(policy)
+                continue
+            for metric in METRICS:
+                gain = 100 * _differences(*pair, seeds, f"{metric}_accuracy")
+                found[metric, place, policy] = gain
+    if not policies:
+        raise UserError(f"{root} has no cell of the testbed with two policies: run it first")
+    return Gains(tuple(policies), base, _judged(found), unmatched)
+
+
+def _judged(
+    found: Mapping[tuple[str, Place, str], np.ndarray],
+) -> dict[tuple[str, Place, str], Gain]:
+    """Adds verdicts: t tests by Holm's method over all differences of a metric."""
+    judged = {}
+    for metric in METRICS:
+        own = {key: values for key, values in found.items() if key[0] == metric}
+        adjusted = holm([p_values(values)[0] for values in own.values()])
+        for (key, values), p in zip(own.items(), adjusted, strict=True):
+            judged[key] = Gain(values, verdict(float(values.mean()), p))
+    return judged
+
+
+def _at_the_end(found: results.Results) -> dict[str, dict[int, Record]]:
+    """Returns the records of the last common round, by policy and seed."""
+    grouped: dict[str, dict[int, list[Record]]] = {}
+    for record in found.summary:
+        if int(record["round"]) == found.rounds[-1]:
+            own = grouped.setdefault(record["policy"], {})
+            own.setdefault(int(record["seed"]), []).append(record)
+    return {
+        policy: {seed: by_seed.means(records) for seed, records in own.items()}
+        for policy, own in grouped.items()
+    }
+
+
+def _differences(
+    records: Mapping[int, Record], base: Mapping[int, Record], seeds: Sequence[int], name: str
+) -> np.ndarray:
+    """Returns the differences in one column, seed by seed."""
+    return np.array([float(records[seed][name]) - float(base[seed][name]) for seed in seeds])
+
+
+def text_of(gains: Gains) -> str:
+    """Writes the table of each metric.
+
+    Args:
+      gains: of all cells that there are.
+
+    Returns:
+      Markdown: for each score a line a policy, and a column for each correlation of size.
+    """
+    counts = {len(gain.differences) for gain in gains.found.values()}
+    seeds = "-".join(map(str, sorted({min(counts), max(counts)}))) if counts else "no"
+    tests = sum(1 for metric, _, _ in gains.found if metric == METRICS[0])
+    caption = (
+        f"Difference to {gains.reference} in points at the last round, paired by seed, {seeds} "
+        "seeds: mean ± half the 95 % Student interval. "
+        f"{MARKS['better']} better, {MARKS['worse']} worse: p of the paired t test, by Holm's "
+        f"method over the {tests} differences of the table, is at most {ALPHA:g}."
+    )
+    parts = [markdown.paragraph(caption)]
+    for metric in METRICS:
+        title = {"mean": "mean over clients", "worst": "worst client", "tail": "tail of clients"}
+        parts.append(f"Accuracy, {title[metric]}:")
+        parts.append(_table(gains, metric))
+    known = {*gains.places, *gains.unmatched}
+    missing = len(CORRELATIONS) ** 2 - len(known)
+    notes = [f"{missing} of {len(CORRELATIONS) ** 2} cells are missing."] if missing else []
+    notes += [
+        f"{place.name}: budgets of {', '.join(policies)} do not match."
+        for place, policies in gains.unmatched.items()
+    ]
+    return "\n\n".join([*parts, *([markdown.notes(notes)] if notes else [])]) + "\n"
+
+
+def _table(gains: Gains, metric: str) -> str:
+    """Makes the table of one metric."""
+    lines = []
+    for score in CORRELATIONS:
+        for policy in gains.policies:
+            cells = [
+                _cell(gains.found.get((metric, Place(score, size), policy)))
+                for size in CORRELATIONS
+            ]
+            lines.append([f"{score:+g}", policy, *cells])
+    headers = ["score", "policy", *(f"{SIZES[size]}" for size in CORRELATIONS)]
+    return markdown.table(headers, lines)
+
+
+def _cell(gain: Gain | None) -> str:
+    """Writes a gain."""
+    if gain is None:
+        return "none"
+    mean = float(gain.differences.mean())
+    half = interval(gain.differences)
+    text = number(mean, half, signed=True)
+    return f"{text} {MARKS[gain.verdict]}".rstrip() if not math.isnan(half) else text
