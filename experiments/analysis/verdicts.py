@@ -72,15 +72,15 @@ def caption(reference: str, round: int, gains: Mapping[str, np.ndarray]) -> str:
       A line.
     """
     most = max(map(len, gains.values()))
-    flips = f"all 2^n flips of signs of n seeds ({2**most:,})"
+    flips = f"the exact sign-flip test by all 2^n flips of signs of n seeds ({2**most:,})"
     if most > EXACT:
-        flips = f"{DRAWN:,} drawn flips of signs, where there are more than {EXACT} seeds"
+        flips = f"the sign-flip test by {DRAWN:,} drawn flips of signs, as seeds are over {EXACT}"
     several = len(gains) > 1
     family = f"the {len(gains)} differences" if several else "the only difference"
     return (
         f"Verdicts on Δ mean at round {round}: p Holm is p t adjusted over {family} of this table "
-        f"to {escapes.markdown(reference)}, and at most {ALPHA:g} for a verdict. p flip is the "
-        f"exact sign-flip test by {flips}; it is not adjusted. Bootstrap: BCa over seeds."
+        f"to {escapes.markdown(reference)}, and at most {ALPHA:g} for a verdict. p flip is "
+        f"{flips}; it is not adjusted. Bootstrap: BCa over seeds."
     )
 
 
@@ -100,7 +100,7 @@ def remarks(gains: Mapping[str, np.ndarray]) -> list[str]:
         word, flip = verdict(float(own.mean()), p), sign_flip_p(own)
         if word != "not told apart" and flip > ALPHA >= least_p(len(own)):
             lines.append(
-                f"{escapes.markdown(name)}: {word} by the t test, but p of the exact sign-flip "
+                f"{escapes.markdown(name)}: {word} by the t test, but p of the sign-flip "
                 f"test is {p_text(flip)}; a few seeds decide it."
             )
     return lines

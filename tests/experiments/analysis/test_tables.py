@@ -73,6 +73,22 @@ def test_verdicts_are_of_a_family(tmp_path):
     assert found["hasa"][5] == str(seeds_needed(100 * float(np.std(gains["hasa"], ddof=1)), 0.25))
 
 
+def test_drawn_flips_are_said_and_the_lines_fit(tmp_path):
+    policies = ("uniform", "inverse_hasa@excess_divergence", "hasa@feature_divergence")
+    generator = np.random.default_rng(0)
+    summary = [
+        line
+        for policy in policies
+        for line in records(policy, (0.3 + 0.01 * generator.normal(size=25)).tolist())
+    ]
+    text = text_of(write(tmp_path, summary))
+    assert "the sign-flip test by 99,999 drawn flips of signs, as seeds are over 20" in (
+        " ".join(text.split())
+    )
+    assert text == text_of(tmp_path)
+    assert max(map(len, text.splitlines())) <= markdown.WIDTH
+
+
 def test_an_arm_of_another_budget_is_not_of_the_family(tmp_path):
     summary = records("uniform", BASE) + records("hasa", BASE[::-1])
     summary += records("random", [0.5] * 8, budget=0.6)
@@ -86,7 +102,7 @@ def test_a_verdict_that_the_exact_test_does_not_bear_out_is_said():
     gains = np.array([1.0, 1.0, 1.0, 1.0, 1.0, -0.2])
     assert p_values(gains)[0] == pytest.approx(0.0103, abs=1e-4)
     (line,) = verdicts.remarks({"a_b": gains})
-    assert line.startswith("a_b: better by the t test, but p of the exact sign-flip test is 0.06")
+    assert line.startswith("a_b: better by the t test, but p of the sign-flip test is 0.06")
     assert verdicts.remarks({"hasa": np.array([2.0, 2.1, 1.9, 2.0, 2.2, 1.8])}) == []
     # Five seeds cannot have a p below .0625, which another line says.
     assert verdicts.remarks({"hasa": np.array([2.0, 2.1, 1.9, 2.0, 2.2])}) == []
