@@ -278,7 +278,7 @@ class DataConfig:
     score_correlation: float = knob(
         default_of(synthetic_needs, "score_correlation"),
         "Correlation of its clients' heterogeneity with their difficulty: at 1 a score of "
-        "heterogeneity tells who needs width, at -1 it misleads.",
+        "heterogeneity shows who needs width, at -1 it misleads.",
         least=-1,
         most=1,
     )

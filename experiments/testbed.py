@@ -1,6 +1,6 @@
 """When does each policy win? `python -m experiments.testbed --workdir=...` and flags of compare.
 
-Nine cells on synthetic_needs: the score tells who needs width, says nothing of it, or misleads;
+Nine cells on synthetic_needs: the score shows who needs width, says nothing of it, or misleads;
 hard clients have little data, as much as others, or much. Every cell is a run of compare with a
 folder of its own in `--workdir`. `--shard=i/n` runs the i-th of n shares of the cells. The same
 command goes on, and writes testbed.md and testbed.png.

@@ -24,7 +24,7 @@ CORRELATIONS = (1.0, 0.0, -1.0)
 MARKS = {"better": "▲", "worse": "▼", "not told apart": ""}
 """What tables write behind a difference, by the verdict on it."""
 
-SCORES = {1.0: "score tells who needs width", 0.0: "score says nothing", -1.0: "score misleads"}
+SCORES = {1.0: "score shows who needs width", 0.0: "score says nothing", -1.0: "score misleads"}
 SIZES = {1.0: "hard clients are large", 0.0: "size says nothing", -1.0: "hard clients are small"}
 """What the correlations mean."""
 

@@ -77,7 +77,7 @@ def traits_of_clients(
       inequality: in [0, 1). The largest client has `(1 + inequality) / (1 - inequality)` times the
         training titles of the smallest.
       score_correlation: correlation of heterogeneity with difficulty, in [-1, 1]: at 1 a score of
-        heterogeneity tells who needs width, at 0 it says nothing of it, at -1 it misleads.
+        heterogeneity shows who needs width, at 0 it says nothing of it, at -1 it misleads.
       size_correlation: correlation of training titles with difficulty, in [-1, 1].
       clients_per_kind: clients of each kind; `N` is eight times as many.
 
@@ -136,7 +136,7 @@ def synthetic_needs(
     table of the frequent words, and that of the rare ones, is one cycle through all of them, drawn
     once for all clients: every word is equally likely everywhere. A word by a table slips with
     chance .1 and is drawn at random. Inputs are the words in front of the targets, but only those
-    that tell the next word by a table; all others are out-of-vocabulary. So no model can predict
+    that decide the next word by a table; all others are out-of-vocabulary. So no model can predict
     the other nine targets better than by their frequencies, and learning them blurs no table.
 
     Names of a client are from its own list of four with chance `unlike`, else from any list. The
