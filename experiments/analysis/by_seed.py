@@ -7,10 +7,16 @@ seed is one value; a seed of an arm without all of its folds has none.
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
+
+from hasa_jax.simulation.summary import summarize
+
+_SPLITS = {"": "test", "global_": "supernet_test"}
+"""Splits of metrics.csv, by the prefix of their columns in summary.csv."""
 
 _NO_NUMBERS = frozenset(
     {"method", "policy", "extraction", "aggregation", "folder", "seed", "fold", "round"}
@@ -80,6 +86,54 @@ def remark_of(lacking: Set[Evaluation], summary: Sequence[Mapping[str, str]], fo
         f"Left out, as some of their {folds} folds are missing: {shown} ({pairs} of {len(every)} "
         "pairs of arm and seed)."
     )
+
+
+def pooled(
+    summary: Sequence[Mapping[str, str]],
+    metrics: Sequence[Mapping[str, str]],
+    tail_fraction: float,
+) -> list[Mapping[str, str]]:
+    """Gives every fold the worst and tail clients of its seed: those over all folds.
+
+    The worst client of a single fold is mostly the one with the fewest test examples. So the
+    accuracy of a client is its mean over all folds, weighted by their test examples.
+
+    Args:
+      summary: records of summary.csv, of evaluations that lack no fold.
+      metrics: records of metrics.csv of the same evaluations.
+      tail_fraction: share of the clients in the tail.
+
+    Returns:
+      The records of summary.csv, in which all folds of a seed have the same worst and tail
+      accuracies and the same deviation over clients.
+    """
+    clients: dict[tuple[Evaluation, str], dict[str, list[tuple[float, float]]]] = {}
+    for record in metrics:
+        if record["split"] in _SPLITS.values() and record["num_examples"] != "0":
+            own = clients.setdefault((evaluation_of(record), record["split"]), {})
+            pair = float(record["accuracy"]), float(record["num_examples"])
+            if not math.isnan(pair[0]):
+                own.setdefault(record["client"], []).append(pair)
+    found = {key: _over_folds(own, tail_fraction) for key, own in clients.items()}
+    lines = []
+    for record in summary:
+        evaluation, changed = evaluation_of(record), dict(record)
+        for prefix, split in _SPLITS.items():
+            values = found.get((evaluation, split), {})
+            # A file may lack some columns, and a cell may be empty.
+            changed |= {f"{prefix}{n}": v for n, v in values.items() if record.get(f"{prefix}{n}")}
+        lines.append(changed)
+    return lines
+
+
+def _over_folds(
+    clients: Mapping[str, Sequence[tuple[float, float]]], tail_fraction: float
+) -> dict[str, str]:
+    """Returns cells of the worst and tail accuracies and their deviation."""
+    pairs = [np.array(own).T for own in clients.values()]
+    accuracies = np.array([np.average(own[0], weights=own[1]) for own in pairs])
+    spread = summarize(accuracies, np.array([own[1].sum() for own in pairs]), tail_fraction)
+    return {f"{name}_accuracy": repr(getattr(spread, name)) for name in ("worst", "tail", "std")}
 
 
 def means(records: Sequence[Mapping[str, str]]) -> Mapping[str, str]:

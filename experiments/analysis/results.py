@@ -340,6 +340,9 @@ def merge(sources: Sequence[Source]) -> Results:
     arms = tuple(dict.fromkeys(map(arm_of, merged["summary"])))
     folds = _folds(sources)
     merged, of_folds = _with_all_folds(merged, arms, folds)
+    if folds:
+        tail = sources[0].manifest.run.reporting.tail_fraction
+        merged["summary"] = by_seed.pooled(merged["summary"], merged["metrics"], tail)
     return Results(
         folders=folders,
         arms=arms,

@@ -1,0 +1,48 @@
+"""Folds of a seed: one value, and the worst client over all of them."""
+
+from typing import Any
+
+import pytest
+
+from experiments.analysis import by_seed
+from tests.experiments.analysis.workdirs import record
+
+FOLDS = {1: {"a": (0.2, 10), "b": (0.0, 2), "c": (0.3, 5)}, 2: {"a": (0.1, 10), "b": (0.5, 3)}}
+"""Accuracy and test examples of each client in each fold; c has none in the second."""
+
+
+def line(fold, **others):
+    own: dict[str, Any] = {"worst_accuracy": 0.0, "tail_accuracy": 0.0, "std_accuracy": 0.1} | others
+    return record("hasa", 0, 0.15, fold=fold, **own)
+
+
+def of_clients(split):
+    return [
+        {**line(fold), "split": split, "client": name, "accuracy": str(a), "num_examples": str(n)}
+        for fold, clients in FOLDS.items()
+        for name, (a, n) in [*clients.items(), *[("c", ("nan", 0))] * (fold == 2)]
+    ]
+
+
+def test_the_worst_client_is_that_of_all_folds():
+    """a has .15, b (0 + 1.5) / 5 = .3 though it is the worst of fold 1, c .3 of one fold."""
+    summary = [line(1), line(2)]
+    pooled = by_seed.pooled(summary, of_clients("test"), 0.25)
+    for one in pooled:
+        assert float(one["worst_accuracy"]) == pytest.approx(0.15)
+        assert float(one["tail_accuracy"]) == pytest.approx(0.15)
+        assert float(one["std_accuracy"]) == pytest.approx(0.0707, abs=1e-4)
+        assert one["mean_accuracy"] == "0.15"
+    two = by_seed.pooled(summary, of_clients("test"), 0.6)
+    assert float(two[0]["tail_accuracy"]) == pytest.approx((0.15 + 0.3) / 2)
+    assert summary == [line(1), line(2)]
+
+
+def test_validation_is_not_read_and_what_is_missing_stays():
+    summary = [line(1), line(2)]
+    assert by_seed.pooled(summary, of_clients("validation"), 0.25) == summary
+    served = [line(fold, global_worst_accuracy=0.5, global_tail_accuracy="") for fold in (1, 2)]
+    pooled = by_seed.pooled(served, of_clients("supernet_test"), 0.25)
+    assert float(pooled[0]["global_worst_accuracy"]) == pytest.approx(0.15)
+    assert pooled[0]["global_tail_accuracy"] == ""
+    assert pooled[0]["worst_accuracy"] == "0.0"
