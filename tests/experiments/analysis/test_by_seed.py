@@ -11,8 +11,11 @@ FOLDS = {1: {"a": (0.2, 10), "b": (0.0, 2), "c": (0.3, 5)}, 2: {"a": (0.1, 10), 
 """Accuracy and test examples of each client in each fold; c has none in the second."""
 
 
+NAMES = ("worst_accuracy", "tail_accuracy", "std_accuracy")
+
+
 def line(fold, **others):
-    own: dict[str, Any] = {"worst_accuracy": 0.0, "tail_accuracy": 0.0, "std_accuracy": 0.1} | others
+    own: dict[str, Any] = dict.fromkeys(NAMES, 0.0) | others
     return record("hasa", 0, 0.15, fold=fold, **own)
 
 
