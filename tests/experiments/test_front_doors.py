@@ -19,6 +19,7 @@ SCRIPTS = (
     "plots",
     "sweep",
     "tables",
+    "testbed",
     "time_executions",
     "train",
 )

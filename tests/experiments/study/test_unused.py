@@ -46,7 +46,7 @@ def test_a_default_that_is_given_is_refused_too():
     ("values", "words"),
     [
         ({"num_images": 9}, "dataset synthetic_images"),
-        ({"dataset": "synthetic_images", "num_titles": 9}, "dataset synthetic_titles or"),
+        ({"dataset": "synthetic_images", "num_titles": 9}, "dataset synthetic_needs or"),
         ({"partition": "iid"}, "`partition` is read only with"),
         ({"dataset": "cifar10", "alpha": 1}, "partition balanced_dirichlet or dirichlet or"),
         ({"dataset": "cifar10", "partition": "iid", "classes_per_client": 1}, "partition shards"),
