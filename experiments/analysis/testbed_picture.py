@@ -67,8 +67,10 @@ def figure_of(gains: Gains) -> Any:
             panel.set_title(f"{SCORES[score]}\n{SIZES[size]}", fontsize=8)
             panel.grid(axis="y", color="0.92", linewidth=0.6)
             panel.set_axisbelow(True)
-    axes[0][0].set_yticks(range(count), [picture(own) for own in gains.policies], fontsize=8)
+    axes[0][0].set_yticks(range(count), [picture(own) for own in gains.policies])
     axes[0][0].set_ylim(count - 0.5, -0.5)  # The first policy at the top.
+    for panel in axes.flat:
+        panel.tick_params(labelsize=8)
     for panel in axes[-1]:
         panel.set_xlabel(f"accuracy minus that of {gains.reference} (points)", fontsize=8)
     figure.suptitle(
