@@ -215,7 +215,12 @@ def _of_task(outcomes: Sequence[Outcome]) -> str:
         lines.append(
             [
                 outcome.arm,
-                *(number_text(outcome.budget), f"{accuracy}{short}", f"{gain}{p}", outcome.verdict),
+                *(
+                    number_text(outcome.budget),
+                    f"{accuracy}{short}".strip(),
+                    f"{gain}{p}",
+                    outcome.verdict,
+                ),
                 *(_number(outcome.costs["budget_macs"], "{:.3f}"), _megabytes(outcome.bytes)),
             ]
         )
