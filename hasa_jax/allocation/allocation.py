@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from hasa_jax import keys
-from hasa_jax.allocation.budget import Budget, BudgetSpec
+from hasa_jax.allocation.budget import BudgetSpec
 from hasa_jax.allocation.connection import connection
+from hasa_jax.allocation.drawing import draw_sizes
 from hasa_jax.allocation.ledger import (
     Ledger,
     distinct_sizes,
@@ -21,8 +21,8 @@ from hasa_jax.allocation.ledger import (
     moved_bytes,
 )
 from hasa_jax.allocation.policy import Policy
-from hasa_jax.allocation.rounding import round_to_sizes
-from hasa_jax.allocation.stats import ClientStats, Measured
+from hasa_jax.allocation.reallocation import Reallocation, reallocation_of
+from hasa_jax.allocation.stats import ClientStats
 from hasa_jax.base import ClientData, UserError
 from hasa_jax.numerics import in_32_bits
 from hasa_jax.supernet import costs, units
@@ -31,35 +31,6 @@ from hasa_jax.supernet.types import Extraction, Model
 
 _LEDGER_ROUNDS = 100
 """Rounds that the ledger of a dynamic policy averages over."""
-
-
-class Reallocation(NamedTuple):
-    """Sizes that follow measurements, which come once in some rounds.
-
-    Attributes:
-      every: rounds between measurements; the first one is after so many rounds.
-      sizes: the sizes that are measured `[W]`, int64, rising.
-      held: which of them each client's device holds `[N, W]`, bool.
-      grid: all sizes that a client can get, int64, rising.
-      give: `(stats, losses [N, W], targets [N], given before) -> sizes [N]`.
-      given: what each measurement gave, `[N]` each.
-    """
-
-    every: int
-    sizes: np.ndarray
-    held: np.ndarray
-    grid: np.ndarray
-    give: Callable[[ClientStats, np.ndarray, np.ndarray, Sequence[np.ndarray]], np.ndarray]
-    given: tuple[np.ndarray, ...] = ()
-
-    def begins(self, round: int) -> bool:
-        """Returns whether a round is the first one after a measurement."""
-        return round > 0 and round % self.every == 0
-
-    def given_at(self, round: int) -> np.ndarray | None:
-        """Returns what the latest measurement before a round gave `[N]`; None before the first."""
-        count = min(round // self.every, len(self.given))
-        return self.given[count - 1] if count else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +155,7 @@ def allocate(
         for unit in (*costs.BUDGET_UNITS, "executed")
     }
     bound = budget.bind(tables[budget.unit])
-    draw = functools.partial(_draw_sizes, policy, stats, bound, model)
+    draw = functools.partial(draw_sizes, policy, stats, bound, model)
     sizes, takes_part = draw(_key_of_round(key, 0) if policy.dynamic else key)
     redraw = functools.partial(_redraw_sizes, draw, key) if policy.dynamic else None
     # Many rounds of many clients, so in few bytes.
@@ -208,51 +179,8 @@ def allocate(
             severed=_severed(model, extraction, rounds, takes_part, key),
         ),
         redraw=redraw,
-        reallocation=_reallocation(policy, stats, bound, model, key),
+        reallocation=reallocation_of(policy, stats, bound, model, key),
     )
-
-
-def _reallocation(
-    policy: Policy, stats: ClientStats, budget: Budget, model: Model, key: jax.Array
-) -> Reallocation | None:
-    """Returns what a policy measures, before it has measured anything; None for others."""
-    if not policy.reallocate_every:
-        return None
-    least, most = int(budget.sizes_within(budget.w_min)), budget.sizes_within(budget.caps(stats))
-    spread = np.rint(np.linspace(least, most.max(), policy.num_widths)).astype(np.int64)
-    # Sizes that cost the same are one size.
-    sizes = spread[np.unique(budget.costs[spread], return_index=True)[1]]
-    held = sizes <= most[:, None]
-    give = functools.partial(_given_sizes, policy, budget, model, sizes, held, key)
-    # No budget bounds the others.
-    grid = (
-        np.arange(least, most.max() + 1) if policy.budgeted else np.arange(1, budget.num_units + 1)
-    )
-    return Reallocation(policy.reallocate_every, sizes, held, grid, give)
-
-
-def _given_sizes(
-    policy: Policy,
-    budget: Budget,
-    model: Model,
-    measured: np.ndarray,
-    held: np.ndarray,
-    key: jax.Array,
-    stats: ClientStats,
-    losses: np.ndarray,
-    targets: np.ndarray,
-    given: Sequence[np.ndarray],
-) -> np.ndarray:
-    """Returns the sizes that a policy gives by one more measurement `[N]`."""
-    known = held & (targets > 0)[:, None]
-    fresh = Measured(
-        widths=measured / budget.num_units,
-        losses=np.where(known, losses, np.nan),
-        targets=targets,
-        current=given[-1] / budget.num_units if given else None,
-    )
-    own = keys.address(key, keys.Stream.REALLOCATED, len(given))
-    return _draw_sizes(policy, dataclasses.replace(stats, measured=fresh), budget, model, own)[0]
 
 
 def _bytes_once(policy: Policy, given: float | None) -> float:
@@ -298,38 +226,6 @@ def _checked_scores(scores: np.ndarray | None, policy: Policy, num_clients: int)
         client = int(np.argmin(np.isfinite(scores)))
         raise UserError(f"`scores` must be finite, but that of client {client} is {scores[client]}")
     return scores
-
-
-def _draw_sizes(
-    policy: Policy, stats: ClientStats, budget: Budget, model: Model, key: jax.Array
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns every client's size `[N]`, and which clients take part `[N]`; consumes the key."""
-    widths = _checked_widths(policy, policy.widths(stats, budget, key), len(stats.num_examples))
-    if policy.budgeted:
-        return round_to_sizes(widths, stats, budget), widths > 0
-    # A client that takes no part is evaluated at the size that its device holds.
-    shown = np.where(widths > 0, widths, stats.max_widths)
-    distinct = np.unique(shown)
-    sizes = np.array([units.size_of_width(model, width) for width in distinct])
-    return sizes[np.searchsorted(distinct, shown)], widths > 0
-
-
-def _checked_widths(policy: Policy, widths: np.ndarray, num_clients: int) -> np.ndarray:
-    """Refuses what a policy must not return."""
-    widths = np.asarray(widths, np.float64)
-    if widths.shape != (num_clients,):
-        raise UserError(
-            f"policy {policy.name} returned widths of shape {widths.shape} for {num_clients} "
-            "clients: it must return one a client"
-        )
-    wrong = ~((widths >= 0) & (widths <= 1 + 1e-9))
-    if wrong.any():
-        client = int(np.argmax(wrong))
-        raise UserError(
-            f"policy {policy.name} returned the width {widths[client]} for client {client}: "
-            "widths are in [0, 1]"
-        )
-    return widths
 
 
 def _redraw_sizes(

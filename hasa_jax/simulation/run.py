@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,10 +15,11 @@ from hasa_jax.allocation.connection import Connection
 from hasa_jax.base import ServerState, UserError
 from hasa_jax.execution import sharding
 from hasa_jax.numerics import in_32_bits
-from hasa_jax.simulation import cohorts, feed, health, records
+from hasa_jax.simulation import cohorts, health, records
 from hasa_jax.simulation.ahead import Wait, compile_ahead, nothing_ahead
-from hasa_jax.simulation.checkpoint import Checkpoints, Saved
+from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.columns import Columns, joined
+from hasa_jax.simulation.course import Course, remeasured, start_course
 from hasa_jax.simulation.evaluation import (
     Evaluation,
     EvaluationResult,
@@ -28,14 +28,19 @@ from hasa_jax.simulation.evaluation import (
     level_connections,
 )
 from hasa_jax.simulation.health import Updates
-from hasa_jax.simulation.measuring import measured, measurement, reallocates, with_measured
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.resuming import (
+    budgets_of,
+    latest,
+    resumed_trials,
+    seconds_of,
+    updates_of,
+)
 from hasa_jax.simulation.spending import allocation_after, budget_after
 from hasa_jax.simulation.stopwatch import Spent, stopwatch
 from hasa_jax.simulation.stretch import compile_rounds, initial_states, places, run_rounds
 from hasa_jax.simulation.trial import Trial
-from hasa_jax.simulation.views import chosen_clients, views
 from hasa_jax.simulation.writers import TABLES, Writer
 
 
@@ -60,10 +65,6 @@ class History:
     measured: Sequence[dict[str, Any]]
     timings: Sequence[dict[str, Any]]
     allocation: Allocation
-
-
-SECONDS = ("train_seconds", "compile_seconds", "evaluation_compile_seconds", "programs")
-"""Columns of `timings` that are measured."""
 
 
 def never() -> bool:
@@ -119,24 +120,24 @@ def run_trials(
     reporting = reporting or Reporting()
     if sizes_in_run is None:
         sizes_in_run = cohorts.sizes_in_run([trial.allocation for trial in trials], num_rounds)
-    course = _course(program, trials, sizes_in_run, num_rounds, reporting)
+    course = start_course(program, trials, sizes_in_run, num_rounds, reporting)
     ahead = _compile_ahead(course, min(reporting.eval_every, num_rounds), checkpoints)
     states = initial_states(program, [trial.key for trial in trials])
     states = sharding.put(states, places(program, states))
-    done, states, record = _latest(checkpoints, states, trials, num_rounds)
+    done, states, record = latest(checkpoints, states, trials, num_rounds)
     for evaluated in record:
         _write(evaluated, writers)
     if done:  # A checkpoint's arrays are on the host.
         states = sharding.put(states, places(program, states))
-    course = course.with_trials(_resumed(trials, record))
-    seconds, updates = _seconds_of(record), _updates_of(record, len(trials))
-    budgets = _budgets_of(program, trials, record)
+    course = course.with_trials(resumed_trials(trials, record))
+    seconds, updates = seconds_of(record), updates_of(record, len(trials))
+    budgets = budgets_of(program, trials, record)
     stopping = False
     while done < num_rounds and not stopping:
         first, done = done, min(done + reporting.eval_every, num_rounds)
         course, states, spent, found, notes = _train(course, states, first, done, ahead)
         if reporting.draw == "next":
-            course, new = _measured(course, states, done)
+            course, new = remeasured(course, states, done)
             notes += new
         updates = [
             Updates(*map(sum, zip(*pair, strict=True))) for pair in zip(updates, found, strict=True)
@@ -169,79 +170,9 @@ def run_trials(
     ]
 
 
-class _Course(NamedTuple):
-    """What follows from the sizes of the clients: a new one takes its place when they change.
-
-    Attributes:
-      evaluation: what all evaluations of the run have in common, with its data and trials.
-      every: rounds between measurements; 0 for none.
-      measurement: how clients measure; None without measurements.
-    """
-
-    evaluation: Evaluation
-    every: int
-    measurement: Evaluation | None
-
-    @property
-    def trials(self) -> Sequence[Trial]:
-        """The seeds, with the sizes of their clients."""
-        return self.evaluation.trials
-
-    def with_trials(self, trials: Sequence[Trial]) -> _Course:
-        """Returns the course of trials that differ in the sizes of their clients only."""
-        source = self.evaluation.feed.with_trials(trials)
-        return self._replace(evaluation=self.evaluation._replace(feed=source, trials=trials))
-
-    def stretches(self, first: int, done: int) -> list[tuple[int, int]]:
-        """Cuts some rounds where a measurement is due."""
-        ends = [r for r in range(first + 1, done) if self.every and r % self.every == 0]
-        return list(itertools.pairwise([first, *ends, done]))
-
-
-def _course(
-    program: Program,
-    trials: Sequence[Trial],
-    sizes_in_run: np.ndarray,
-    num_rounds: int,
-    reporting: Reporting,
-) -> _Course:
-    """Returns the course of a run that starts."""
-    every = reallocates(trials)
-    source = _feed(program, trials, sizes_in_run, num_rounds)
-    return _Course(
-        evaluation=_evaluation(program, trials, source, sizes_in_run, reporting),
-        every=every,
-        measurement=measurement(program, trials, source, sizes_in_run) if every else None,
-    )
-
-
-def _measured(
-    course: _Course, states: ServerState, round: int
-) -> tuple[_Course, list[list[Columns]]]:
-    """Has clients measure before a round that needs it, and gives them new sizes.
-
-    Returns:
-      The course, and the records of the measurement of each trial; a list of one, or of none.
-    """
-    if course.measurement is None or not course.trials[0].allocation.due(round):
-        return course, []
-    trials, notes = measured(course.measurement, course.trials, states, round)
-    return course.with_trials(trials), [notes]
-
-
-def _feed(
-    program: Program, trials: Sequence[Trial], sizes_in_run: np.ndarray, num_rounds: int
-) -> feed.Feed:
-    """Returns where the run's data come from."""
-    layout = cohorts.training_layout(program, trials, sizes_in_run)
-    if program.execution.stream:
-        return feed.streamed(program, trials, layout, num_rounds)
-    return feed.resident(program, trials, layout)
-
-
 def _train(
-    course: _Course, states: ServerState, first: int, done: int, ahead: _Ahead
-) -> tuple[_Course, ServerState, dict[str, float], list[Updates], list[list[Columns]]]:
+    course: Course, states: ServerState, first: int, done: int, ahead: _Ahead
+) -> tuple[Course, ServerState, dict[str, float], list[Updates], list[list[Columns]]]:
     """Runs the rounds up to the next evaluation, and the measurements between them.
 
     Returns:
@@ -252,7 +183,7 @@ def _train(
     found, notes = [], []
     with stopwatch() as timer:
         for start, end in course.stretches(first, done):
-            course, new = _measured(course, states, start)
+            course, new = remeasured(course, states, start)
             notes += new
             source = course.evaluation.feed
             states, own = run_rounds(program, course.trials, source, states, start, end)
@@ -276,7 +207,7 @@ _AT_HAND = _Ahead(nothing_ahead, nothing_ahead)
 """Nothing is compiled ahead."""
 
 
-def _compile_ahead(course: _Course, num_rounds: int, checkpoints: Checkpoints | None) -> _Ahead:
+def _compile_ahead(course: Course, num_rounds: int, checkpoints: Checkpoints | None) -> _Ahead:
     """Compiles the first rounds and the evaluation after them, while parameters are initialised.
 
     A run that goes on does not: its first stretch of rounds is not known yet. A streamed one does
@@ -310,25 +241,6 @@ def _evaluate(
         health.check_losses(trial, found, done)
     made = before.programs + timer.programs
     return by_trial, Spent(timer.wall, before.compile + timer.compile, made)
-
-
-def _evaluation(
-    program: Program,
-    trials: Sequence[Trial],
-    source: feed.Feed,
-    sizes_in_run: np.ndarray,
-    reporting: Reporting,
-) -> Evaluation:
-    """Returns what all evaluations of a run have in common."""
-    return Evaluation(
-        program=program,
-        views=views(program, reporting.levels),
-        feed=source,
-        trials=trials,
-        sizes_in_run=sizes_in_run,
-        draw=reporting.draw,
-        clients=[chosen_clients(trial, reporting.eval_clients) for trial in trials],
-    )
 
 
 def _records(
@@ -365,71 +277,9 @@ def _connections(
     return [level_connections(program, state, levels) for state in one] or [{}] * trials
 
 
-def _latest(
-    checkpoints: Checkpoints | None, states: ServerState, trials: Sequence[Trial], num_rounds: int
-) -> Saved:
-    """Returns where a run goes on, or its beginning; refuses a checkpoint beyond its end."""
-    saved = checkpoints and checkpoints.latest(states)
-    if not saved:
-        return Saved(0, states, [])
-    if saved.round > num_rounds:
-        raise UserError(
-            f"`num_rounds` is {num_rounds}, but the checkpoint is of round {saved.round}: take "
-            "another folder for a shorter run"
-        )
-    record = [
-        [_with_names(own, trial) for own, trial in zip(evaluated, trials, strict=True)]
-        for evaluated in saved.record
-    ]
-    return saved._replace(record=record)
-
-
-def _with_names(own: records.Records, trial: Trial) -> records.Records:
-    """Returns the records of a checkpoint, which holds no names, with those of the clients."""
-    names = trial.dataset.client_names
-    return {
-        table: part.with_names(names) if isinstance(part, Columns) else part
-        for table, part in own.items()
-    }
-
-
 def _write(evaluated: Sequence[records.Records], writers: Sequence[Writer]) -> None:
     """Gives the records of one evaluation to all writers."""
     for own in evaluated:
         for writer in writers:
             for table in TABLES:
                 writer.write(table, own[table])
-
-
-def _seconds_of(record: Sequence[Sequence[records.Records]]) -> dict[str, float]:
-    """Returns the seconds that a run has taken so far."""
-    latest = record[-1][0]["timings"][0] if record else {}
-    return {name: latest.get(name, 0.0) for name in SECONDS}
-
-
-def _updates_of(record: Sequence[Sequence[records.Records]], trials: int) -> list[Updates]:
-    """Returns the updates that every trial of a run has had so far."""
-    if not record:
-        return [Updates(0, 0)] * trials
-    return [records.updates_in(own["summary"][0]) for own in record[-1]]
-
-
-def _resumed(trials: Sequence[Trial], record: Sequence[Sequence[records.Records]]) -> list[Trial]:
-    """Returns the trials with the sizes that measurements so far gave."""
-    return [
-        with_measured(trial, [evaluated[e] for evaluated in record])
-        for e, trial in enumerate(trials)
-    ]
-
-
-def _budgets_of(
-    program: Program, trials: Sequence[Trial], record: Sequence[Sequence[records.Records]]
-) -> list[Mapping[str, Any]]:
-    """Returns the columns of budgets of every trial: those of its latest record, if it has one."""
-    found = []
-    for e, trial in enumerate(trials):
-        budget = records.budget_columns(program, trial.allocation)
-        if record and trial.allocation.reallocation is not None:
-            budget = {name: record[-1][e]["summary"][0][name] for name in budget}
-        found.append(budget)
-    return found

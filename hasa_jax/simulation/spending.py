@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from hasa_jax.allocation.allocation import Allocation, Reallocation
+from hasa_jax.allocation.allocation import Allocation
 from hasa_jax.allocation.ledger import mean_costs, moved_bytes
+from hasa_jax.allocation.reallocation import Reallocation
 from hasa_jax.execution.layout import sizes_of_buckets
 from hasa_jax.simulation.program import PASSES, Program
 from hasa_jax.simulation.trial import Trial

@@ -7,7 +7,7 @@ import hasa_jax as hj
 from hasa_jax.allocation.connection import Connection
 from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.records import budget_columns, records_of, updates_in
-from hasa_jax.simulation.run import SECONDS
+from hasa_jax.simulation.resuming import SECONDS
 from hasa_jax.simulation.views import GLOBAL, OWN_TEST, SUPERNET, View
 from hasa_jax.supernet import costs, units
 from tests.support import small

@@ -10,7 +10,7 @@ import pytest
 
 import hasa_jax as hj
 from hasa_jax.datasets import fingerprint
-from hasa_jax.simulation.run import SECONDS
+from hasa_jax.simulation.resuming import SECONDS
 from hasa_jax.simulation.run_json import labels_of
 from tests.simulation.simulated import DATASET, result
 
