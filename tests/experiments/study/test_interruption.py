@@ -11,7 +11,15 @@ import pytest
 
 from experiments.study import workdir
 from experiments.study.interruption import SIGNALS, stop_requests
-from tests.support.scripts import ROOT, VECTORS, environment_of, run, run_process, start_process
+from tests.support.scripts import (
+    ROOT,
+    VECTORS,
+    environment_of,
+    records_of,
+    run,
+    run_process,
+    start_process,
+)
 
 NUM_ROUNDS = 20  # So many that a signal after the first finds the run alive.
 ROUNDS = [*VECTORS, f"--num_rounds={NUM_ROUNDS}", "--checkpoint_every=1", "--policy=hasa"]
@@ -120,8 +128,8 @@ def test_a_closed_terminal_ends_in_a_checkpoint(tmp_path):
         time.sleep(0.01)
     os.close(ours)
     assert process.wait() == 129
-    lines = (tmp_path / "summary.csv.partial").read_text(encoding="utf-8").splitlines()
-    assert lines[-1].split(",")[5] == str(max(rounds_in(tmp_path)))
+    *_, last = records_of(tmp_path / "summary.csv.partial")
+    assert int(last["round"]) == max(rounds_in(tmp_path))
 
 
 def rounds_in(folder):
