@@ -46,6 +46,16 @@ class Reallocation(NamedTuple):
         count = min(round // self.every, len(self.given))
         return self.given[count - 1] if count else None
 
+    def idle(self, num_rounds: int) -> str:
+        """Returns a line if a run of so many rounds ends before the first measurement, else ""."""
+        if num_rounds > self.every:
+            return ""
+        return (
+            f"never measures: it would after round {self.every}, but the run has {num_rounds} "
+            "rounds, so all widths are those before a measurement: lower `reallocate_every` or "
+            "raise `num_rounds`"
+        )
+
 
 def reallocation_of(
     policy: Policy, stats: ClientStats, budget: Budget, model: Model, key: jax.Array

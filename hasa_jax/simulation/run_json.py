@@ -104,6 +104,9 @@ def description(
     parts = _parts(program, trial)
     _check_settings(settings, {*parts, *(name for room in config.values() for name in room)})
     evaluated = chosen_clients(trial, reporting.eval_clients)
+    own = trial.allocation.reallocation
+    idle = "" if own is None else own.idle(num_rounds)
+    notes = [*trial.dataset.notes, *([f"{method.policy.name} {idle}"] if idle else [])]
     return {
         "script": LIBRARY,
         "config": config,
@@ -118,7 +121,7 @@ def description(
         },
         "versions": {"python": platform.python_version(), **_versions()},
         "data_sha256": {seed: fingerprint(trial.source)},
-        "data_notes": {seed: list(trial.dataset.notes)} if trial.dataset.notes else {},
+        "data_notes": {seed: notes} if notes else {},
         "baseline": {seed: baseline(trial.source, reporting.tail_fraction, evaluated)},
     }
 
