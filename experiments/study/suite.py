@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 from experiments import fields
 from experiments.config import ROOM_OF, ROOMS, RunConfig, with_fields
 from experiments.rooms import SweepConfig, number_text
+from experiments.study.arm import arms_of_compare
 from experiments.study.own_methods import own_methods
 from experiments.study.sweep_points import Point, Sweep, runs_of
+from experiments.study.unused import unread
 from hasa_jax.base import UserError
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "suites"
@@ -255,11 +257,22 @@ def _point(suite: Suite, task: Task, budget: float, config: RunConfig, given: Se
     values = {**task.values, **places, "budget": budget, "methods": task.arms[budget]}
     try:
         own = with_fields(config, {**plain, "data_dir": "", **values})
+        for name in _read_elsewhere(task, own):
+            del values[name]
+        own = with_fields(config, {**plain, "data_dir": "", **values})
     except UserError as error:
         raise UserError(f"suite {suite.name}, task {task.name}: {error}") from None
     chosen = {*given - {*plain, "data_dir"}, *values}
     shown = {"task": task.name, "budget": number_text(budget)}
     return Point(shown, own, frozenset(chosen))
+
+
+def _read_elsewhere(task: Task, config: RunConfig) -> frozenset[str]:
+    """Returns fields of a task that no arm of a point reads, but one at another budget does."""
+    every = tuple(dict.fromkeys(arm for arms in task.arms.values() for arm in arms))
+    of_task = with_fields(config, {"methods": every})
+    idle, nowhere = (unread(own, arms_of_compare(own, frozenset())) for own in (config, of_task))
+    return (idle - nowhere) & task.values.keys()
 
 
 def names_of_own(config: RunConfig) -> tuple[str, ...]:

@@ -75,10 +75,28 @@ def refuse_unused(config: RunConfig, given: Set[str], arms: Sequence[Arm]) -> No
         raise UserError(f"`{of_sweep[0]}` is for {script}: leave it out")
     refuse_idle(config.method.own_method, [arm.method for arm in arms])
     refuse_unused_of_data(config.data, given)
+    idle = unread(config, arms)
+    for name, needs in _NEEDS.items():
+        if name in idle:
+            _refuse(name, given, *needs)
+
+
+def unread(config: RunConfig, arms: Sequence[Arm]) -> frozenset[str]:
+    """Returns the fields that only some methods or policies read, and none of these arms.
+
+    Args:
+      config: the configuration.
+      arms: some arms.
+
+    Returns:
+      The names of the fields.
+    """
     settings = [_settings(config, arm) for arm in arms]
-    for name, (needed, values) in _NEEDS.items():
-        if not any(setting[needed] in values for setting in settings):
-            _refuse(name, given, needed, values)
+    return frozenset(
+        name
+        for name, (needed, values) in _NEEDS.items()
+        if not any(setting[needed] in values for setting in settings)
+    )
 
 
 def refuse_unused_of_model(model: str, given: Set[str]) -> None:

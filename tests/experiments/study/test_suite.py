@@ -81,6 +81,20 @@ def test_what_does_not_apply_is_counted():
             assert not gone & set(arms)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_need_measures_at_least_twice_in_every_task(name):
+    _, sweep = made(name)
+    of_need = [run for run in sweep.runs if Arm("fedavg", "need") in run.arms]
+    assert {run.point.shown["task"] for run in of_need} == set(TASKS)
+    for run in of_need:
+        every, rounds = run.config.allocation.reallocate_every, run.config.training.num_rounds
+        assert (rounds - 1) // every >= 2
+    # Runs without need have no such field, which they would refuse.
+    for run in sweep.runs:
+        assert ("reallocate_every" in run.given) == (run in of_need)
+        refuse_unused(run.config, run.given, run.arms)
+
+
 SLOW = {"cifar10", "ag_news"}
 
 
