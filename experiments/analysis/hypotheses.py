@@ -1,12 +1,13 @@
-"""Why a policy gains or loses: heterogeneity, the size of clients, or that small ones are cheap.
+"""Why a policy gains or loses: heterogeneity, the size of clients, or the mean that is looked at.
 
 HASA's score falls with the number of a client's examples, and a budget that weighs clients by this
 number makes small clients cheap to widen. Three questions take these apart:
 
 * heterogeneity: do widths help that follow the divergence beyond chance (`excess_divergence`)?
 * size: do widths help that follow the number of examples only (`inverse_size`)?
-* cheapness: is what they gain a matter of the mean, in which a small client counts as much as a
-  large one, but costs less?
+* cheapness: is what they gain a gain of the plain mean, in which a small client counts as much as
+  a large one, but costs less? Any policy that moves width to small clients raises this mean more
+  than the weighted one, so that an answer of yes does not say why small clients gain.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.analysis import by_seed, markdown, results, tables
-from experiments.analysis.results import Results, arm_of
+from experiments.analysis import markdown, results, tables
+from experiments.analysis.matched import achieved, at_round, budgets_match
+from experiments.analysis.results import Results
 from experiments.analysis.statistics import (
     holm,
     interval,
@@ -36,6 +38,9 @@ from hasa_jax.base import UserError
 from hasa_jax.simulation.writers import say
 
 EXCESS = "hasa@excess_divergence"
+
+UNMATCHED = "not matched"
+"""The verdict on a contrast of policies whose budgets do not match."""
 
 _MEAN, _WEIGHTED = "mean_accuracy", "weighted_accuracy"
 
@@ -79,20 +84,26 @@ class Finding:
 
     Attributes:
       gains: points, one for each common seed `[n]`.
-      adjusted: p of the t test, by Holm over `CONTRASTS`.
+      adjusted: p of the t test, by Holm over the contrasts whose budgets match.
+      matched: whether both policies achieve the same budget on each common seed.
     """
 
     gains: np.ndarray
     adjusted: float
+    matched: bool = True
 
     @property
     def verdict(self) -> str:
-        """Better, worse, or not told apart."""
+        """Better, worse, not told apart, or not matched."""
+        if not self.matched:
+            return UNMATCHED
         return verdict(float(self.gains.mean()), self.adjusted)
 
     @property
     def text(self) -> str:
-        """The mean with half its interval."""
+        """The mean with half its interval; none where budgets do not match."""
+        if not self.matched:
+            return "none"
         return number(float(self.gains.mean()), interval(self.gains), signed=True)
 
 
@@ -109,20 +120,24 @@ def findings(found: Results, round: int) -> dict[str, Finding]:
     Raises:
       UserError: if a policy is missing, or two arms have no seed in common.
     """
-    records: dict[str, dict[int, list[results.Record]]] = {}
-    for record in found.summary:
-        if int(record["round"]) == round:
-            own = records.setdefault(arm_of(record).policy, {})
-            own.setdefault(int(record["seed"]), []).append(record)
-    gains = {name: _gains(records, contrast) for name, contrast in CONTRASTS.items()}
-    adjusted = holm([p_values(own)[0] for own in gains.values()])
-    return {n: Finding(own, p) for (n, own), p in zip(gains.items(), adjusted, strict=True)}
+    records = {arm.policy: own for arm, own in at_round(found, round).items()}
+    pairs = {name: _pair(records, contrast) for name, contrast in CONTRASTS.items()}
+    matched = {
+        name: budgets_match(*(achieved(own, found.budget_unit) for own in pair))
+        for name, pair in pairs.items()
+    }
+    gains = {name: _gains(*pair, CONTRASTS[name].metrics) for name, pair in pairs.items()}
+    ps = [p_values(own)[0] if matched[name] else math.nan for name, own in gains.items()]
+    return {
+        name: Finding(own, p, matched[name])
+        for (name, own), p in zip(gains.items(), holm(ps), strict=True)
+    }
 
 
-def _gains(
-    records: Mapping[str, Mapping[int, Sequence[results.Record]]], contrast: Contrast
-) -> np.ndarray:
-    """Returns a contrast in points, one for each common seed."""
+def _pair(
+    records: Mapping[str, Mapping[int, results.Record]], contrast: Contrast
+) -> tuple[Mapping[int, results.Record], Mapping[int, results.Record]]:
+    """Returns the records of both policies of a contrast on the seeds that they share."""
     for policy in (contrast.policy, contrast.base):
         if policy not in records:
             raise UserError(
@@ -133,17 +148,20 @@ def _gains(
     seeds = sorted(set(one) & set(other))
     if not seeds:
         raise UserError(f"{contrast.policy} and {contrast.base} have no seed in common: run both")
-    values = np.zeros(len(seeds))
-    for sign, metric in zip((1, -1), contrast.metrics, strict=False):
-        for at, seed in enumerate(seeds):
-            gain = _value(one[seed], metric) - _value(other[seed], metric)
-            values[at] += sign * 100 * gain
+    return {seed: one[seed] for seed in seeds}, {seed: other[seed] for seed in seeds}
+
+
+def _gains(
+    one: Mapping[int, results.Record],
+    other: Mapping[int, results.Record],
+    metrics: Sequence[str],
+) -> np.ndarray:
+    """Returns a contrast in points, one for each seed."""
+    values = np.zeros(len(one))
+    for sign, metric in zip((1, -1), metrics, strict=False):
+        gains = [float(one[seed][metric]) - float(other[seed][metric]) for seed in one]
+        values += sign * 100 * np.array(gains)
     return values
-
-
-def _value(folds: Sequence[results.Record], metric: str) -> float:
-    """Returns a number of one seed: the mean of its folds."""
-    return float(by_seed.means(folds)[metric])
 
 
 def table(found: Mapping[str, Finding]) -> str:
@@ -160,7 +178,7 @@ def table(found: Mapping[str, Finding]) -> str:
             name,
             CONTRASTS[name].name,
             own.text,
-            p_text(sign_flip_p(own.gains)),
+            p_text(sign_flip_p(own.gains) if own.matched else math.nan),
             p_text(own.adjusted),
             own.verdict,
         ]
@@ -185,19 +203,47 @@ def answers(found: Mapping[str, Finding]) -> list[str]:
         "better": "HASA adds to it",
         "worse": "HASA falls behind it",
         "not told apart": "HASA is not told apart from it",
+        UNMATCHED: "HASA's budget does not match it",
     }[beyond.verdict]
     return [
         f"Heterogeneity needs width: {_decided(excess)} ({excess.text} points for widths that "
         "follow the divergence beyond chance).",
         f"Small clients need width: {_decided(size)} ({size.text} points for widths that follow "
         f"sizes only; {against}, {beyond.text}).",
-        f"Small clients are only cheap: {_decided(cheap)} (small clients first gain {cheap.text} "
-        "points more in the mean over clients than in the mean over examples).",
+        "The gain is one of the plain mean, in which small clients count in full: "
+        f"{_decided(cheap)} (widths that follow sizes gain {cheap.text} points more in the mean "
+        "over clients than in the mean over examples).",
+    ]
+
+
+def remarks(found: Mapping[str, Finding], unit: str) -> list[str]:
+    """Says which contrasts have no test, and which have fewer seeds than others.
+
+    Args:
+      found: from `findings`.
+      unit: what the budget counts.
+
+    Returns:
+      A line for each of them.
+    """
+    every = max(len(own.gains) for own in found.values())
+    lines = [
+        f"{name}: budgets do not match in {tables.NAMES.get(unit, unit)}, so it has no difference "
+        "and is none of the tests."
+        for name, own in found.items()
+        if not own.matched
+    ]
+    return lines + [
+        f"{name}: over the {len(own.gains)} of {every} seeds that both policies have."
+        for name, own in found.items()
+        if len(own.gains) < every
     ]
 
 
 def _decided(finding: Finding) -> str:
     """Says whether a hypothesis of a gain holds."""
+    if not finding.matched:
+        return "not tested, as budgets do not match"
     if finding.verdict == "better":
         return "confirmed"
     if finding.verdict == "worse":
@@ -246,7 +292,8 @@ def write(folder: pathlib.Path) -> str:
     names = {chosen: f"Round {chosen}, chosen by validation of {found.arms[0].policy}"}
     if last != chosen:
         names[last] = f"Round {last}, the last"
-    count = len({record["seed"] for record in found.summary})
+    tested = {title: findings(found, round) for round, title in names.items()}
+    count = max(len(own.gains) for each in tested.values() for own in each.values())
     aggregations = ", ".join(sorted({record["aggregation"] for record in found.summary}))
     folds = f", each the mean of its {found.folds} folds" if found.folds else ""
     parts = [
@@ -254,13 +301,13 @@ def write(folder: pathlib.Path) -> str:
             f"Aggregation {aggregations}, {count} matched seeds{folds}. Differences are in points "
             "of accuracy, paired by seed, ± half the 95 % Student interval. The mean counts every "
             "client once, the weighted one by its number of test examples. p Holm is that of the "
-            f"t test over the {len(CONTRASTS)} contrasts of a table. * is the difference in the "
+            "t test over the contrasts of a table whose budgets match. * is the difference in the "
             "mean less that in the weighted mean."
         )
     ]
-    for round, title in names.items():
-        own = findings(found, round)
-        parts += [f"{title}:", table(own), markdown.notes(answers(own))]
+    for title, own in tested.items():
+        lines = [*answers(own), *remarks(own, found.budget_unit)]
+        parts += [f"{title}:", table(own), markdown.notes(lines)]
     text = "\n\n".join(parts) + "\n"
     (folder / "hypotheses.md").write_text(text, encoding="utf-8")
     return text

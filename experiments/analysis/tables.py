@@ -6,11 +6,18 @@ import collections
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from experiments.analysis import by_seed, markdown, results, verdicts
+from experiments.analysis import markdown, results, verdicts
+from experiments.analysis.matched import (
+    MATCHED_WITHIN,
+    achieved,
+    at_round,
+    budgets_match,
+    measuring_remark,
+)
 from experiments.analysis.results import METRICS, UNITS, Arm, Record, Results, arm_of
 from experiments.analysis.statistics import ALPHA, accuracy_text, difference_text, least_p
 from experiments.config import RunConfig
@@ -20,9 +27,6 @@ from hasa_jax.simulation import escapes
 from hasa_jax.simulation.baseline import FEW
 from hasa_jax.simulation.health import Updates
 from hasa_jax.simulation.writers import say
-
-MATCHED_WITHIN = 0.01
-"""Achieved budgets that differ by more than this are not matched."""
 
 NAMES = {"macs": "MACs"}
 """Units that tables spell in another way."""
@@ -117,7 +121,7 @@ def accuracy_table(compared: Comparison, round: int) -> str:
     Returns:
       A Markdown table: a line for each arm, and one for the most frequent class if it is known.
     """
-    by_arm, several = _at(compared.found, round), len(compared.found.arms) > 1
+    by_arm, several = at_round(compared.found, round), len(compared.found.arms) > 1
     lines: list[list[str]] = []
     for arm, own in by_arm.items():
         cells = [accuracy_text(_column(own, f"{metric}_accuracy", own)) for metric in METRICS]
@@ -142,7 +146,7 @@ def difference_table(compared: Comparison, round: int) -> str:
     Returns:
       A Markdown table.
     """
-    by_arm = _at(compared.found, round)
+    by_arm = at_round(compared.found, round)
     lines = [
         [
             compared.labels[arm],
@@ -166,7 +170,7 @@ def exchange_table(compared: Comparison, round: int, columns: Mapping[str, str])
       `B once` are the bytes that a client sends once for its score, if some arm sends any;
       `unknown` where the score does not say.
     """
-    by_arm = _at(compared.found, round)
+    by_arm = at_round(compared.found, round)
     records = [record for own in by_arm.values() for record in own.values()]
     present = {
         header: name
@@ -193,7 +197,7 @@ def budget_table(compared: Comparison, round: int) -> str:
       A Markdown table; `≠` marks what differs from the reference by more than `MATCHED_WITHIN`.
       Column `uncut` has parameters that no size cuts and `params` does not count, if there are any.
     """
-    by_arm = _at(compared.found, round)
+    by_arm = at_round(compared.found, round)
     units = [
         u for u in UNITS if all(_has(r, f"budget_{u}") for o in by_arm.values() for r in o.values())
     ]
@@ -382,7 +386,7 @@ def _verdicts(compared: Comparison, round: int) -> list[str]:
 
 def _gains(compared: Comparison, round: int) -> dict[Arm, np.ndarray]:
     """Returns the differences of mean accuracy of comparable arms, in points, by seed."""
-    by_arm = _at(compared.found, round)
+    by_arm = at_round(compared.found, round)
     base, found = by_arm[compared.reference], {}
     for arm, own in by_arm.items():
         seeds = sorted(set(own) & set(base))
@@ -398,7 +402,7 @@ def _warnings(compared: Comparison, round: int) -> list[str]:
     found, lines = compared.found, []
     if few := _few_targets(found):
         lines.append(few)
-    by_arm = _at(found, round)
+    by_arm = at_round(found, round)
     base = by_arm[compared.reference]
     pairs = [len(set(own) & set(base)) for own in by_arm.values() if own is not base]
     fewest = min((count for count in pairs if count > 1), default=0)
@@ -429,12 +433,30 @@ def _warnings(compared: Comparison, round: int) -> list[str]:
                 f"{label}: {np.mean(severed):.1%} of the clients "
                 "have a subnet without a path from input to output at the start."
             )
+    lines += _measuring(compared, by_arm)
     if found.baselines:
         lines.append(
             "majority: always predicting the most frequent training target of all clients, "
             "on the same test targets."
         )
     return lines
+
+
+def _measuring(compared: Comparison, by_arm: Mapping[Arm, Mapping[int, Record]]) -> Iterator[str]:
+    """Says of every arm that measures what this adds."""
+    mean = {arm: _mean(achieved(own, "executed")) for arm, own in by_arm.items()}
+    names = {arm: escapes.markdown(compared.labels[arm]) for arm in by_arm}
+    base = compared.reference
+    for arm in by_arm:
+        if arm != base and (
+            line := measuring_remark(arm.policy, names[arm], mean[arm], names[base], mean[base])
+        ):
+            yield line
+
+
+def _mean(values: Mapping[int, float]) -> float:
+    """Returns the mean over seeds; NaN if one is not known."""
+    return float(np.mean(list(values.values())))
 
 
 def _few_targets(found: Results) -> str:
@@ -475,18 +497,6 @@ def _of_arm(compared: Comparison) -> str:
     return "method" if len(methods) > 1 and alike else "arm"
 
 
-def _at(found: Results, round: int) -> dict[Arm, dict[int, Record]]:
-    """Returns the records of one round by arm and seed: means over the folds of a seed."""
-    by_arm: dict[Arm, dict[int, list[Record]]] = {arm: {} for arm in found.arms}
-    for record in found.summary:
-        if int(record["round"]) == round:
-            by_arm[arm_of(record)].setdefault(int(record["seed"]), []).append(record)
-    return {
-        arm: {seed: by_seed.means(records) for seed, records in own.items()}
-        for arm, own in by_arm.items()
-    }
-
-
 def _majorities(found: Results) -> dict[int, dict[str, float]]:
     """Returns the accuracies of the most frequent class by seed and metric, means over folds."""
     by: dict[int, list[Mapping[str, float]]] = {}
@@ -514,11 +524,8 @@ def _column(records: Mapping[int, Record], name: str, seeds: Iterable[int]) -> n
 
 
 def _match(own: Mapping[int, Record], base: Mapping[int, Record], unit: str) -> bool:
-    """Returns whether two arms have some seeds in common, and achieve the same budget on each."""
-    seeds, name = sorted(set(own) & set(base)), f"budget_{unit}"
-    gaps = np.abs(_column(own, name, seeds) - _column(base, name, seeds)) / 100
-    # Rounding must not decide about a gap of exactly .01.
-    return bool(seeds) and not (gaps > MATCHED_WITHIN + 1e-9).any()
+    """Returns whether two arms achieve the same budget in a unit."""
+    return budgets_match(achieved(own, unit), achieved(base, unit))
 
 
 def _difference(

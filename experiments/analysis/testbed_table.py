@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis import by_seed, markdown, results, tables
+from experiments.analysis import markdown, results, tables
+from experiments.analysis.matched import achieved, at_round, budgets_match
 from experiments.analysis.results import METRICS, Record
 from experiments.analysis.statistics import ALPHA, holm, interval, number, p_values, verdict
 from hasa_jax.base import UserError
@@ -98,7 +99,8 @@ def gains_of(root: pathlib.Path, reference: str) -> Gains:
       its achieved budget matches.
 
     Raises:
-      UserError: if there is no cell, or if one holds damaged results or lacks the reference.
+      UserError: if there is no cell, or if one holds damaged results or several methods, or lacks
+        the reference.
     """
     found: dict[tuple[str, Place, str], np.ndarray] = {}
     unmatched: dict[Place, list[str]] = {}
@@ -109,6 +111,8 @@ def gains_of(root: pathlib.Path, reference: str) -> Gains:
         if not (folder / "summary.csv").exists():
             continue
         own = results.read([folder])
+        if len({arm.method for arm in own.arms}) > 1:
+            raise UserError(f"{folder} has several methods: the testbed compares policies of one")
         base = tables.choose_arm(own.arms, reference).policy
         by_policy = _at_the_end(own)
         for policy, records in by_policy.items():
@@ -117,8 +121,7 @@ def gains_of(root: pathlib.Path, reference: str) -> Gains:
             policies[policy] = None
             seeds = sorted(set(records) & set(by_policy[base]))
             pair = records, by_policy[base]
-            gaps = _differences(*pair, seeds, f"budget_{own.budget_unit}")
-            if not seeds or np.abs(gaps).max() > tables.MATCHED_WITHIN + 1e-9:
+            if not budgets_match(*(achieved(records, own.budget_unit) for records in pair)):
                 unmatched.setdefault(place, []).append(policy)
                 continue
             for metric in METRICS:
@@ -144,15 +147,7 @@ def _judged(
 
 def _at_the_end(found: results.Results) -> dict[str, dict[int, Record]]:
     """Returns the records of the last common round, by policy and seed."""
-    grouped: dict[str, dict[int, list[Record]]] = {}
-    for record in found.summary:
-        if int(record["round"]) == found.rounds[-1]:
-            own = grouped.setdefault(record["policy"], {})
-            own.setdefault(int(record["seed"]), []).append(record)
-    return {
-        policy: {seed: by_seed.means(records) for seed, records in own.items()}
-        for policy, own in grouped.items()
-    }
+    return {arm.policy: own for arm, own in at_round(found, found.rounds[-1]).items()}
 
 
 def _differences(

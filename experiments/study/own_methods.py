@@ -140,7 +140,7 @@ def _loaded(place: str) -> OwnMethod:
         )
     try:
         method = factory()
-    except Exception as error:  # The function is a user's, and may raise anything.
+    except (Exception, SystemExit) as error:  # The function is a user's, and may do anything.
         raise UserError(
             f"`own_method={place}`: {factory_name} cannot be called without arguments "
             f"({type(error).__name__}: {error})"
@@ -170,7 +170,7 @@ def _imported(place: str, name: str) -> types.ModuleType:
             f"`own_method={place}`: there is no module {error.name!r}: run where it is, or add its "
             "folder to PYTHONPATH"
         ) from None
-    except Exception as error:  # The module is a user's, and may raise anything.
+    except (Exception, SystemExit) as error:  # The module is a user's, and may do anything.
         raise UserError(
             f"`own_method={place}`: {name} cannot be imported ({type(error).__name__}: {error})"
         ) from None

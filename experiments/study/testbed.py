@@ -13,6 +13,7 @@ from experiments.analysis.testbed_table import CORRELATIONS, Place, folder_of
 from experiments.config import RunConfig, with_fields
 from experiments.rooms import share_of
 from experiments.study import run
+from experiments.study.arm import arms_of_compare
 from hasa_jax.base import UserError
 from hasa_jax.simulation.writers import say
 
@@ -46,7 +47,8 @@ def cells_of(config: RunConfig, given: Set[str]) -> list[Cell]:
       A cell for each choice of the correlations of score and size among -1, 0 and 1.
 
     Raises:
-      UserError: for other data, without a folder, or if the user gave a correlation.
+      UserError: for other data, without a folder, for several methods, or if the user gave a
+        correlation.
     """
     if config.data.dataset != DATASET:
         raise UserError(f"`dataset` is {config.data.dataset}: the testbed needs {DATASET}")
@@ -54,6 +56,8 @@ def cells_of(config: RunConfig, given: Set[str]) -> list[Cell]:
         raise UserError("every cell of the testbed has a folder: name their folder by `workdir`")
     if own := [name for name in _OF_CELLS if name in given]:
         raise UserError(f"`{own[0]}` is what the cells of the testbed differ in: leave it out")
+    if len({arm.method for arm in arms_of_compare(config, given)}) > 1:
+        raise UserError("`methods` has several methods: the testbed compares policies of one")
     root = pathlib.Path(config.reporting.workdir)
     cells = []
     for place in (Place(score, size) for score in CORRELATIONS for size in CORRELATIONS):

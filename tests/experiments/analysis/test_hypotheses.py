@@ -69,6 +69,43 @@ def test_what_is_not_resolved_says_how_many_seeds_would(tmp_path):
     assert "seeds would resolve 0.25 points" in lines[1]
 
 
+def test_contrasts_of_other_budgets_have_no_test(tmp_path):
+    lines = [
+        line | ({"budget_width": "0.52"} if line["policy"] == "inverse_size" else {})
+        for line in summary_of()
+    ]
+    folder = write(tmp_path, lines)
+    found = hypotheses.findings(results.read([folder]), 3)
+    assert [name for name, own in found.items() if not own.matched] == [
+        "size", "cheapness", "beyond size",
+    ]  # fmt: skip
+    kept = [own for own in found.values() if own.matched]
+    adjusted = holm([p_values(own.gains)[0] for own in kept])
+    assert [own.adjusted for own in kept] == pytest.approx(adjusted, nan_ok=True)
+    text = hypotheses.write(folder)
+    plain = " ".join(text.split())
+    assert "Small clients need width: not tested, as budgets do not match (none points" in plain
+    assert "size: budgets do not match in" in plain
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_contrasts_of_fewer_seeds_say_so(tmp_path):
+    lines = [r for r in summary_of() if (r["policy"], r["seed"]) != ("random", "7")]
+    text = hypotheses.write(write(tmp_path, lines))
+    plain = " ".join(text.split())
+    assert "8 matched seeds" in plain
+    assert "unequal: over the 7 of 8 seeds that both policies have." in plain
+    assert plain.count("of 8 seeds") == 1
+
+
+def test_the_plain_mean_is_what_the_third_answer_is_about(tmp_path):
+    line = hypotheses.answers(found_in(tmp_path))[2]
+    assert line.startswith(
+        "The gain is one of the plain mean, in which small clients count in full"
+    )
+    assert "only" not in line
+
+
 def test_the_script_writes_a_file_in_each_folder(tmp_path):
     folders = [write(tmp_path / name, summary_of()) for name in ("one", "other")]
     done = run("hypotheses", f"--workdir={folders[0]},{folders[1]}")

@@ -65,6 +65,13 @@ def test_other_budgets_are_not_compared(tmp_path):
     assert "score+1_size+1: budgets of hasa do not match." in text_of(gains)
 
 
+def test_several_methods_are_refused(tmp_path):
+    other = [own | {"method": "fedavg"} for own in records("uniform", [0.1, 0.2])]
+    write(folder_of(tmp_path, PLACES[0]), records("uniform", [0.1, 0.2]) + other)
+    with pytest.raises(UserError, match="several methods"):
+        gains_of(tmp_path, "")
+
+
 def test_missing_cells_are_counted(tmp_path):
     grid(tmp_path, lambda place: 0.02, PLACES[:2])
     text = text_of(gains_of(tmp_path, ""))

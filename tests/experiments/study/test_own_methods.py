@@ -19,6 +19,7 @@ from tests.support.scripts import ROOT, VECTORS, environment_of, records_of, run
 NUMBERS = itertools.count()
 OWN = '''
 import dataclasses
+import sys
 import hasa_jax as hj
 from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.projection import project
@@ -51,6 +52,9 @@ def twin():
 
 def raises():
     raise ValueError("of mine")
+
+def ends():
+    sys.exit(5)
 
 number = 3
 '''
@@ -106,6 +110,7 @@ def test_run_json_says_where_it_comes_from(module):
         ("no_method", "returns int, not a hasa_jax.Method"),
         ("badly_called", "must have only letters"),
         ("raises", r"raises cannot be called without arguments \(ValueError: of mine\)"),
+        ("ends", r"ends cannot be called without arguments \(SystemExit: 5\)"),
         ("number", "has no function 'number'"),
         ("missing", "has no function 'missing'"),
     ],
@@ -121,6 +126,9 @@ def test_modules_that_cannot_be_imported_are_refused(tmp_path, module):
     (tmp_path / f"{module}_broken.py").write_text("import not_there_either\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"cannot be imported .*No module named 'not_there_either'"):
         own_methods([f"{module}_broken:mine"])
+    (tmp_path / f"{module}_ends.py").write_text("import sys\nsys.exit()\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"cannot be imported \(SystemExit: "):
+        own_methods([f"{module}_ends:mine"])
     with pytest.raises(UserError, match="both make method 'sparse'"):
         own_methods([f"{module}:sparse", f"{module}:twin"])
 

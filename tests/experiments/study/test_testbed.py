@@ -40,6 +40,10 @@ def test_cells_differ_in_their_correlations_only(tmp_path):
             ["--dataset=synthetic_needs", "--workdir=a", "--size_correlation=1"],
             "`size_correlation`",
         ),
+        (
+            ["--dataset=synthetic_needs", "--workdir=a", "--methods=fedavg:uniform,hasa:hasa"],
+            "several methods",
+        ),
     ],
 )
 def test_what_is_no_testbed_is_refused(flags, message):
