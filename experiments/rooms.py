@@ -689,6 +689,10 @@ class ExecutionConfig:
         fields.check(self)
 
 
+_NARROWEST = 1e-3
+"""Least half-width of an interval that a rule may ask for, in points."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ComparisonConfig:
     """What is compared: the arms of the table, and the seeds of each arm."""
@@ -710,7 +714,8 @@ class ComparisonConfig:
     until_halfwidth: float = knob(
         0.0,
         "Half the width, in points, to which compare adds seeds: of the 95 % interval of every "
-        "difference of mean accuracy to `reference` at the last round. 0 for `num_seeds` seeds.",
+        "difference of mean accuracy to `reference` at the last round; .001 or more. 0 for "
+        "`num_seeds` seeds.",
         least=0,
         decides=False,
     )
@@ -734,6 +739,11 @@ class ComparisonConfig:
     def __post_init__(self) -> None:
         """Refuses bad values, unknown policies and seeds whose keys repeat."""
         fields.check(self)
+        if 0 < self.until_halfwidth < _NARROWEST:
+            raise UserError(
+                f"`until_halfwidth` is {self.until_halfwidth:g}: use {_NARROWEST:g} points or "
+                "more, or 0 for `num_seeds` seeds"
+            )
         if self.until_halfwidth and self.seed + self.max_seeds > 2**32:
             raise UserError(
                 f"`seed` is {self.seed} and `max_seeds` {self.max_seeds}: seeds must stay below "
@@ -756,8 +766,8 @@ class ReportingConfig:
     )
     eval_clients: int = knob(
         Reporting.eval_clients,
-        "Clients that are evaluated, drawn once for a seed, the same in all rounds, arms and "
-        "methods; 0 for all.",
+        "Clients that are evaluated, drawn once for a seed, the same in all rounds, arms, methods "
+        "and folds; 0 for all.",
         least=0,
     )
     scored_draw: str = knob(

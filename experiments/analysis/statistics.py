@@ -20,17 +20,35 @@ DRAWN = 99_999
 
 _KEY = 17
 _BLOCK = 10_000
+_MOST_ROOT = 1e6
+"""Root of the largest number of seeds that is given; Student's quantile is the normal one there."""
+
 _LEAST_RESAMPLED = 5
 """Fewer values have too few different resamples for an interval."""
 
 _ALIKE = 1e-9
-"""Sums of flipped differences that are closer than this share of the largest are equal."""
+"""Values or sums of flipped differences closer than this share of the largest are equal."""
+
+
+def no_variation(values: np.ndarray) -> bool:
+    """Returns whether values differ by no more than rounding does, so that no test is of them.
+
+    Args:
+      values: in points or percents `[n]`.
+
+    Returns:
+      True if the largest less the smallest is at most 1e-9 of the largest magnitude, or 1e-9
+      points; False for NaN.
+    """
+    return bool(np.ptp(values) <= _ALIKE * max(1.0, float(np.abs(values).max())))
 
 
 def interval(values: np.ndarray) -> float:
-    """Returns half the 95 % Student interval of a mean; NaN for a single value."""
+    """Returns half the 95 % Student interval of a mean; NaN for one value, 0 for equal ones."""
     if len(values) < 2:
         return float("nan")
+    if no_variation(values):
+        return 0.0
     import scipy.stats  # Takes half a second, which a run need not wait for at its start.
 
     quantile = scipy.stats.t.ppf(0.975, len(values) - 1)
@@ -39,7 +57,7 @@ def interval(values: np.ndarray) -> float:
 
 def p_values(differences: np.ndarray) -> tuple[float, float]:
     """Returns the p of the paired t test and of Wilcoxon's; NaN where there is no variation."""
-    if len(differences) < 2 or np.ptp(differences) == 0:
+    if len(differences) < 2 or no_variation(differences):
         return float("nan"), float("nan")
     import scipy.stats
 
@@ -61,7 +79,7 @@ def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
     References:
       Efron, JASA 1987 (BCa).
     """
-    if len(values) < _LEAST_RESAMPLED or np.ptp(values) == 0:
+    if len(values) < _LEAST_RESAMPLED or no_variation(values):
         return float("nan"), float("nan")
     import scipy.stats
 
@@ -88,12 +106,12 @@ def sign_flip_p(differences: np.ndarray) -> float:
 
     Returns:
       The exact p for `n` up to `EXACT`; of more, `(1 + k) / (1 + DRAWN)`, where `k` of `DRAWN`
-      choices, drawn with a fixed key, are as far; NaN if there is no difference.
+      choices, drawn with a fixed key, are as far; NaN if there is no difference, or one is NaN.
 
     References:
       Fisher, The Design of Experiments, 1935, section 21.
     """
-    if not len(differences):
+    if not len(differences) or np.isnan(differences).any():
         return float("nan")
     size = np.abs(differences)
     limit = abs(float(differences.sum())) - _ALIKE * float(size.sum())
@@ -132,7 +150,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return found.tolist()
 
 
-def seeds_needed(deviation: float, half: float) -> int:
+def seeds_needed(deviation: float, half: float) -> int | None:
     """Returns how many seeds an interval of some width needs, by the deviation that was found.
 
     The least `n` of 2 or more with `t_{.975, n-1} s / sqrt(n) <= half`.
@@ -142,15 +160,25 @@ def seeds_needed(deviation: float, half: float) -> int:
       half: half the width of the 95 % Student interval, above 0, in points.
 
     Returns:
-      The number of seeds.
+      The number of seeds; None if the deviation is non-finite, or the number is.
     """
     import scipy.stats
 
-    # Student's quantile is above the normal one, so fewer seeds never do.
-    count = max(2, math.ceil((scipy.stats.norm.ppf(0.975) * deviation / half) ** 2))
+    # Python's own numbers raise or warn at an overflow, which is no more than a large number here.
+    root = float(scipy.stats.norm.ppf(0.975)) * float(deviation) / float(half)
+    if not math.isfinite(root) or root > _MOST_ROOT:
+        return None
+    # Student's quantile is above the normal one, so fewer seeds are never enough.
+    count = max(2, math.ceil(root**2))
     while scipy.stats.t.ppf(0.975, count - 1) * deviation / math.sqrt(count) > half:
         count += 1
     return count
+
+
+def seeds_text(deviation: float, half: float) -> str:
+    """Writes `seeds_needed`, `n/a` for None."""
+    needed = seeds_needed(deviation, half)
+    return "n/a" if needed is None else str(needed)
 
 
 def verdict(mean: float, adjusted: float) -> str:

@@ -18,7 +18,8 @@ class Rule:
       widest: what its arm is called.
       reference: what the reference is called.
       round: of the accuracies, the last one.
-      needs: seeds that the widest interval needs, by the deviation of those that there are.
+      needs: seeds that the widest interval needs, by the deviation of those that there are; None
+        if that is no finite number.
     """
 
     half: float
@@ -28,17 +29,26 @@ class Rule:
     widest: str
     reference: str
     round: int
-    needs: int
+    needs: int | None
 
     @property
     def met(self) -> bool:
-        """Whether all intervals are narrow enough."""
-        return self.reached <= self.half
+        """Whether all intervals are narrow enough; one without a width says nothing."""
+        return 0 < self.reached <= self.half
 
     @property
     def ends(self) -> bool:
         """Whether no seed is added."""
         return self.met or self.seeds >= self.most
+
+    @property
+    def so_far(self) -> str:
+        """States what the seeds so far say, in a part of a sentence."""
+        if self.reached == 0:
+            return f"the differences are equal over {self.seeds} seeds, so no interval has a width"
+        widest = f"the widest interval is ± {self.reached:.3g} of {self.widest}"
+        needs = "n/a" if self.needs is None else self.needs
+        return f"{widest}, and ± {self.half:g} needs {needs}"
 
     @property
     def text(self) -> str:
@@ -53,7 +63,10 @@ class Rule:
                 f"Stopped by rule at {self.seeds} seeds: {about}; the widest is {widest}. Most "
                 f"seeds: {self.most}."
             )
+        if self.reached == 0:
+            return f"Not reached: {self.so_far}. Most seeds: {self.most}. The rule: {about}."
+        needs = "n/a" if self.needs is None else self.needs
         return (
             f"Not reached: {widest} at {self.seeds} seeds, of at most {self.most}, needs "
-            f"{self.needs}. The rule: {about}."
+            f"{needs}. The rule: {about}."
         )

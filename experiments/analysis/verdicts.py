@@ -21,7 +21,7 @@ from experiments.analysis.statistics import (
     least_p,
     p_text,
     p_values,
-    seeds_needed,
+    seeds_text,
     sign_flip_p,
     verdict,
 )
@@ -116,4 +116,4 @@ def _needed(values: np.ndarray, half: float) -> str:
     """Writes how many seeds an interval needs, by the deviation of those that there are."""
     if len(values) < 2:
         return "n/a"
-    return str(seeds_needed(float(values.std(ddof=1)), half))
+    return seeds_text(float(values.std(ddof=1)), half)

@@ -26,6 +26,7 @@ from experiments.study.manifest import Manifest
 from experiments.study.memory import check_memory
 from experiments.study.method import describe, parts_of
 from experiments.study.model import model_name
+from experiments.study.unmeasured import unmeasured
 from experiments.study.unused import refuse_unused, refuse_unused_of_model
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import fingerprint
@@ -73,6 +74,10 @@ class Study:
         """Blocks that share a program, in their order."""
         number, blocks = self.config.execution.seeds_per_program, self.blocks
         return [blocks[start : start + number] for start in range(0, len(blocks), number)]
+
+    def left(self, ran: Set[Block]) -> list[tuple[Block, ...]]:
+        """Returns the groups that have a block which did not run."""
+        return [blocks for blocks in self.groups if not set(blocks) <= ran]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +144,10 @@ def compare(config: RunConfig, given: Set[str]) -> pathlib.Path:
       UserError: for a configuration that cannot run.
     """
     arms = arms_of_compare(config, given)
-    for line in stopping.check_rule(config, given, arms):
-        say(line)
+    asked = config.comparison.num_seeds
     config, arms = workdir.grown(config, arms)
+    for line in stopping.check_rule(config, given, arms, asked=asked):
+        say(line)
     ruled = config.comparison.until_halfwidth > 0
     if ruled and (folder := workdir.finished_by_rule(config, arms)):
         say(f"nothing is left to run in {folder}")
@@ -187,6 +193,8 @@ def run_study(study: Study) -> pathlib.Path:
     clients = group.datasets[0].client_names
     for field, numbers in named_numbers(config.allocation, clients).items():
         say(echo(field, numbers))
+    for line in unmeasured(group.trials, config.training.num_rounds):
+        say(line)
     for arm in study.arms:
         _say_severed(arm, group.trials[arm])
         for line in program.shared_sizes(config, group.programs[arm], arm):
@@ -246,15 +254,15 @@ def _run_groups(
       Stopped: if a signal asked the run to stop.
     """
     found: dict[Arm, dict[Block, float]] = {arm: {} for arm in study.arms}
-    done = 0
     while True:
-        for blocks in study.groups[done:]:
+        ran = frozenset(found[study.arms[0]])
+        for blocks in study.left(ran):
             if blocks != group.blocks:
                 group = _prepared(study, blocks, group)
                 run = dataclasses.replace(
                     run,
                     data_sha256={**run.data_sha256, **group.hashes},
-                    data_notes={**run.data_notes, **_notes(group)},
+                    data_notes={**run.data_notes, **_notes(study, group)},
                     baseline={**run.baseline, **_baselines(study, group)},
                 )
             where, accuracies = _run_group(study, group, folder, run, writers, stop)
@@ -264,9 +272,8 @@ def _run_groups(
                 raise Stopped(stop.number)
         if not study.config.comparison.until_halfwidth:
             return run
-        done = len(study.groups)
         study, run = _by_rule(study, run, found)
-        if len(study.groups) == done:
+        if not study.left(frozenset(found[study.arms[0]])):
             return run
         manifest.write_manifest(folder, run)
 
@@ -283,10 +290,7 @@ def _by_rule(
     if rule.ends:
         return study, run
     number = min(rule.seeds + stopping.seeds_at_a_time(config), rule.most)
-    say(
-        f"{rule.seeds} seeds: the widest interval is ± {rule.reached:.3g} of {rule.widest}, and "
-        f"± {rule.half:g} needs {rule.needs}: {number} seeds"
-    )
+    say(f"{rule.seeds} seeds: {rule.so_far}: {number} seeds")
     config = with_fields(config, {"num_seeds": number})
     compared = {**run.config["comparison"], "num_seeds": number}
     run = dataclasses.replace(run, config={**run.config, "comparison": compared})
@@ -418,7 +422,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
         # The model follows the data where the user names none; run.json says which it is.
         config=manifest.recorded(with_fields(study.config, {"model": model})),
         data_sha256=group.hashes,
-        data_notes=_notes(group),
+        data_notes=_notes(study, group),
         baseline=_baselines(study, group),
         by_client=named_numbers(study.config.allocation, group.datasets[0].client_names),
         methods={name: _parts(study, group, name) for name, _ in study.arms},
@@ -459,10 +463,11 @@ def _baselines(study: Study, group: Group) -> dict[str, dict[str, float]]:
     }
 
 
-def _notes(group: Group) -> dict[str, tuple[str, ...]]:
-    """Returns what readers noted of the data of every block, if they noted anything."""
+def _notes(study: Study, group: Group) -> dict[str, tuple[str, ...]]:
+    """Returns what readers noted of the data of every block, and which arms never measure."""
+    idle = unmeasured(group.trials, study.config.training.num_rounds)
     noted = zip(group.blocks, group.datasets, strict=True)
-    return {block.name: dataset.notes for block, dataset in noted if dataset.notes}
+    return {block.name: (*data.notes, *idle) for block, data in noted if data.notes or idle}
 
 
 def _writers(study: Study, folder: pathlib.Path, files: CsvWriter) -> list[Writer]:

@@ -19,13 +19,15 @@ _ENOUGH = 10
 """Seeds to begin with, for intervals to cover almost 95 %; `experiments.analysis.coverage`."""
 
 
-def check_rule(config: RunConfig, given: Set[str], arms: Sequence[Arm]) -> list[str]:
+def check_rule(config: RunConfig, given: Set[str], arms: Sequence[Arm], *, asked: int) -> list[str]:
     """Refuses a rule that cannot stop, or under which programs would change as seeds are added.
 
     Args:
-      config: the configuration; without `until_halfwidth` there is no rule.
+      config: the configuration, with the seeds that its workdir has; without `until_halfwidth`
+        there is no rule.
       given: fields that the user gave.
-      arms: what is compared.
+      arms: what is compared, with those of the workdir.
+      asked: `num_seeds` of the command; the workdir has the seeds above it.
 
     Returns:
       A line if it begins with few seeds, of which the first intervals are narrow by chance.
@@ -42,25 +44,37 @@ def check_rule(config: RunConfig, given: Set[str], arms: Sequence[Arm]) -> list[
         raise UserError("`until_halfwidth` is of differences: compare two arms, or leave it out")
     if compared.num_seeds < 2:
         raise UserError("`num_seeds` is 1: with `until_halfwidth`, an interval needs two seeds")
+    held = compared.num_seeds > asked
+    there = f"workdir {config.reporting.workdir} holds {compared.num_seeds} seeds"
+    seeds = there if held else f"`num_seeds` is {compared.num_seeds}"
     if compared.num_seeds > compared.max_seeds:
         raise UserError(
-            f"`num_seeds` is {compared.num_seeds}, but `max_seeds` is {compared.max_seeds}: raise "
-            "`max_seeds`"
+            f"{seeds}, but `max_seeds` is {compared.max_seeds}: raise `max_seeds`, or leave out "
+            "`until_halfwidth`"
         )
-    step = seeds_at_a_time(config)
-    for name in ("num_seeds", "max_seeds"):
-        number = getattr(compared, name)
-        if number % step:
-            raise UserError(
-                f"`{name}` is {number}: with `until_halfwidth`, seeds must fill their programs; "
-                f"make it a multiple of {step}, or lower `seeds_per_program`"
-            )
+    _check_filled(config, there if held else "")
     if compared.num_seeds >= _ENOUGH:
         return []
     return [
         f"the rule begins with {compared.num_seeds} seeds: with fewer than {_ENOUGH}, it stops too "
-        "early by chance more often, and 95 % intervals cover about 90 %"
+        "early by chance more often, and 95 % intervals of a single difference cover about 90 %"
     ]
+
+
+def _check_filled(config: RunConfig, there: str) -> None:
+    """Raises unless seeds fill their programs; `there` says so of a workdir that has more seeds."""
+    step = seeds_at_a_time(config)
+    for name in ("num_seeds", "max_seeds"):
+        number = getattr(config.comparison, name)
+        if not number % step:
+            continue
+        filled = "with `until_halfwidth`, seeds must fill their programs"
+        if there and name == "num_seeds":
+            raise UserError(f"{there}: {filled}; raise `num_seeds` to {number + -number % step}")
+        raise UserError(
+            f"`{name}` is {number}: {filled}; make it a multiple of {step}, or lower "
+            "`seeds_per_program`"
+        )
 
 
 def seeds_at_a_time(config: RunConfig) -> int:
@@ -98,7 +112,8 @@ def rule_of(config: RunConfig, accuracies: Mapping[Arm, Mapping[Block, float]], 
         if arm != reference
     }
     halves = {arm: interval(own) for arm, own in gains.items()}
-    widest = max(halves, key=halves.__getitem__)
+    # What is non-finite is wider than any interval.
+    widest = max(halves, key=lambda arm: np.nan_to_num(halves[arm], nan=np.inf))
     return Rule(
         half=compared.until_halfwidth,
         most=compared.max_seeds,
@@ -111,18 +126,31 @@ def rule_of(config: RunConfig, accuracies: Mapping[Arm, Mapping[Block, float]], 
     )
 
 
-def finished(rule: Rule | None, config: RunConfig) -> bool:
+def finished(rule: Rule | None, config: RunConfig, arms: Sequence[Arm]) -> bool:
     """Returns whether a run has ended by the very rule of a configuration.
 
     Args:
       rule: what run.json says, if it has a rule.
       config: the configuration, with `until_halfwidth`.
+      arms: what is compared.
+
+    Returns:
+      False too if the configuration compares with another reference.
+
+    Raises:
+      UserError: if the reference is not one of the arms.
     """
     if rule is None or rule.round != config.training.num_rounds:
         return False
     compared = config.comparison
-    same = (rule.half, rule.most) == (compared.until_halfwidth, compared.max_seeds)
-    return same and rule.ends and rule.seeds >= compared.num_seeds
+    shown = [results.Arm(*arm) for arm in arms]
+    reference = results.labels_of(shown)[tables.choose_arm(shown, compared.reference)]
+    wanted = (compared.until_halfwidth, compared.max_seeds, reference)
+    return (
+        (rule.half, rule.most, rule.reference) == wanted
+        and rule.ends
+        and rule.seeds >= compared.num_seeds
+    )
 
 
 def _by_seed(accuracies: Mapping[Block, float]) -> dict[int, float]:

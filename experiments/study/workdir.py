@@ -21,7 +21,7 @@ from experiments.study import manifest
 from experiments.study.arm import Arm, arms_of_compare
 from experiments.study.block import named_block
 from experiments.study.manifest import Manifest
-from experiments.study.own_methods import refuse_other_source
+from experiments.study.own_methods import own_methods, refuse_other_source
 from experiments.study.stopping import finished
 from hasa_jax.base import UserError
 from hasa_jax.execution import processes
@@ -50,11 +50,15 @@ def grown(config: RunConfig, arms: Sequence[Arm]) -> tuple[RunConfig, list[Arm]]
       order. All of them have run, or run now.
 
     Raises:
-      UserError: if one arm would be there twice, or run.json cannot be read.
+      UserError: if one arm would be there twice, if run.json cannot be read, or if a method of a
+        user's own that the workdir has cannot be loaded.
     """
     found = _config_there(config.reporting.workdir)
     if found is None:
         return config, list(arms)
+    for place in found.method.own_method:
+        if place not in config.method.own_method:
+            _check_loads(place, config.reporting.workdir)
     there, usual = arms_of_compare(found, frozenset()), RunConfig()
     both = list(dict.fromkeys([*there, *arms]))
     named = found.comparison.methods or config.comparison.methods
@@ -72,6 +76,19 @@ def grown(config: RunConfig, arms: Sequence[Arm]) -> tuple[RunConfig, list[Arm]]
     seeds = max(found.comparison.num_seeds, config.comparison.num_seeds)
     config = with_fields(config, {**compared, "num_seeds": seeds})
     return config, arms_of_compare(config, frozenset())
+
+
+def _check_loads(place: str, path: str) -> None:
+    """Raises unless a method of a user's own that a folder has, and no command names, loads."""
+    try:
+        own_methods((place,))
+    except UserError as error:
+        why = str(error).removeprefix(f"`own_method={place}`: ")
+        raise UserError(
+            f"workdir {path} holds a method of your own, {place}, which cannot be loaded here "
+            f"({why}): add the folder of its module to PYTHONPATH, or name another folder with "
+            "`workdir`"
+        ) from None
 
 
 def _config_there(path: str) -> RunConfig | None:
@@ -164,7 +181,7 @@ def finished_by_rule(config: RunConfig, arms: Sequence[Arm]) -> pathlib.Path | N
             return False
         records = results.read_records(folder / "summary.csv", results.SUMMARY_NUMBERS)
         seeds = {r["seed"] for r in records if int(r["round"]) == config.training.num_rounds}
-        return finished(found.rule, config) and len(seeds) == found.stopping["seeds"]
+        return finished(found.rule, config, arms) and len(seeds) == found.stopping["seeds"]
 
     return pathlib.Path(config.reporting.workdir) if processes.from_first(find) else None
 

@@ -30,6 +30,30 @@ def test_p_values_are_missing_without_variation(differences):
     assert np.isnan(statistics.p_values(np.array(differences))).all()
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        # One more hit in each seed: means of other numbers, which differ in the last bits.
+        [100 / 21, 100 / 21 + 7e-15],
+        [4.761904761904759, 4.761904761904762, 4.761904761904766, 4.761904761904759, 100 / 21],
+        [7e-15, 1.4e-14],
+        [50.0, 50.0 + 2e-14],
+    ],
+)
+def test_rounding_is_no_variation(values):
+    differences = np.array(values)
+    assert np.ptp(differences) > 0
+    assert statistics.no_variation(differences)
+    assert statistics.interval(differences) == 0
+    assert np.isnan(statistics.p_values(differences)).all()
+    assert np.isnan(statistics.bootstrap_interval(differences)).all()
+    (adjusted,) = statistics.holm([statistics.p_values(differences)[0]])
+    assert statistics.verdict(float(differences.mean()), adjusted) == "not told apart"
+    # One hit of a test split of 10^7 examples is variation.
+    assert not statistics.no_variation(np.array([4.0, 4.0 + 1e-5]))
+    assert not statistics.no_variation(np.array([4.0, np.nan]))
+
+
 @pytest.mark.parametrize("count", [2, 3, 5, 8])
 def test_the_least_p_is_that_of_differences_of_one_sign(count):
     differences = np.arange(1.0, count + 1)
@@ -97,6 +121,8 @@ def test_sign_flips_by_hand():
     assert statistics.sign_flip_p(np.array([0.1, 0.2, 0.3])) == 0.25
     assert statistics.sign_flip_p(np.zeros(4)) == 1
     assert np.isnan(statistics.sign_flip_p(np.zeros(0)))
+    assert np.isnan(statistics.sign_flip_p(np.array([1.0, np.nan])))
+    assert np.isnan(statistics.sign_flip_p(np.full(statistics.EXACT + 1, np.nan)))
 
 
 def test_many_sign_flips_are_drawn_with_a_fixed_key(monkeypatch):
@@ -132,6 +158,17 @@ def test_seeds_that_an_interval_needs_by_hand():
     assert statistics.seeds_needed(0.0, 0.25) == 2
     # (1.96 x 1 / .25)^2 = 61.5, and a few more for Student's quantile: t_{63} = 1.9983.
     assert statistics.seeds_needed(1.0, 0.25) == 64
+
+
+@pytest.mark.parametrize(
+    ("deviation", "half"),
+    [(np.nan, 0.25), (np.inf, 0.25), (1.0, 1e-200), (1e300, 1e-300), (1e-3, 1e-12)],
+)
+def test_there_is_no_number_of_seeds_that_is_not_finite(deviation, half):
+    assert statistics.seeds_needed(deviation, half) is None
+    assert statistics.seeds_needed(np.float64(deviation), half) is None
+    assert statistics.seeds_text(deviation, half) == "n/a"
+    assert statistics.seeds_text(1.0, 0.5) == "18"
 
 
 @pytest.mark.parametrize(

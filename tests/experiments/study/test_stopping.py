@@ -1,5 +1,6 @@
 """More seeds by rule, until the intervals of all comparisons are narrow enough."""
 
+import dataclasses
 import json
 import shutil
 
@@ -13,7 +14,7 @@ from experiments.config import RunConfig, with_fields
 from experiments.study import run as studies
 from experiments.study.arm import Arm
 from experiments.study.block import Block
-from experiments.study.stopping import check_rule, rule_of, seeds_at_a_time
+from experiments.study.stopping import check_rule, finished, rule_of, seeds_at_a_time
 from hasa_jax import UserError
 from tests.support.scripts import VECTORS, records_of, run
 
@@ -137,6 +138,31 @@ def test_a_rule_that_is_not_reached_goes_on_with_more_seeds(by_rule, until, tmp_
     assert "Not reached" not in done(f"--num_seeds={seeds + 2}", f"--workdir={folder}")
 
 
+def test_a_finished_run_of_another_reference_states_its_own_rule(by_rule, tmp_path):
+    folder = shutil.copytree(by_rule[0], tmp_path / "w")
+    printed = done(*by_rule[1], f"--workdir={folder}", "--reference=random")
+    assert "nothing is left to run" not in printed
+    assert json.loads((folder / "run.json").read_text())["stopping"]["reference"] == "random"
+    assert "less that of random at round 2" in printed
+
+
+def test_no_seed_is_left_out_where_seeds_share_programs(tmp_path):
+    """Three seeds fill a program and a half, so the third one would run again with a fourth."""
+    shared = ["--seeds_per_program=2", f"--workdir={tmp_path / 'w'}"]
+    done("--num_seeds=3", *shared)
+    rule = ["--until_halfwidth=0.01", "--max_seeds=6", *shared]
+    found = run("compare", *VECTORS, *ARMS, "--num_seeds=2", *rule)
+    assert found.returncode != 0
+    assert "raise --num_seeds to 4" in " ".join(found.stderr.split())
+    printed = done("--num_seeds=4", *rule)
+    assert "at 6 seeds, of at most 6, needs " in printed
+    records = records_of(tmp_path / "w" / "summary.csv")
+    found = [(r["policy"], r["seed"]) for r in records if r["round"] == "2"]
+    assert sorted(found) == [(arm, seed) for arm in ("random", "uniform") for seed in "012345"]
+    known = json.loads((tmp_path / "w" / "run.json").read_text())
+    assert known["config"]["comparison"]["num_seeds"] == 6
+
+
 def test_the_rule_is_of_the_widest_interval_and_a_seed_is_the_mean_of_its_folds():
     accuracies = {
         UNIFORM: {Block(s, f): 0.5 for s in range(3) for f in (1, 2)},
@@ -174,6 +200,48 @@ def test_what_a_rule_says():
     assert not other.met
 
 
+def test_equal_differences_do_not_meet_a_rule():
+    """A hit more in each of two seeds has no interval; so do means that differ by rounding."""
+    base = {Block(seed): 0.5 for seed in range(2)}
+    better = {Block(seed): 0.5 + 1 / 21 + seed * 1e-16 for seed in range(2)}
+    rule = rule_of(config_of(max_seeds=9), {UNIFORM: base, RANDOM: better}, 7)
+    assert rule.reached == 0
+    assert not rule.met
+    assert not rule.ends
+    assert rule.text.startswith("Not reached: the differences are equal over 2 seeds")
+    assert dataclasses.replace(rule, seeds=9).ends
+
+
+def test_an_arm_without_an_accuracy_does_not_meet_a_rule():
+    accuracies = {
+        UNIFORM: {Block(seed): 0.5 for seed in range(3)},
+        RANDOM: {Block(seed): 0.5 + seed / 1000 for seed in range(3)},
+        Arm("fjord", "uniform"): {Block(seed): np.nan for seed in range(3)},
+    }
+    for arms in (list(accuracies), [UNIFORM, Arm("fjord", "uniform"), RANDOM]):
+        rule = rule_of(config_of(max_seeds=9), {arm: accuracies[arm] for arm in arms}, 7)
+        assert (rule.widest, rule.needs, rule.met) == ("fjord:uniform", None, False)
+        assert "needs n/a" in rule.text
+
+
+def test_a_rule_of_another_reference_is_another():
+    arms = [UNIFORM, RANDOM, Arm("fjord", "uniform")]
+    rule = Rule(0.5, 60, 4, 0.4, "fjord:uniform", "hasa:uniform", 15, 4)
+    config = config_of(num_rounds=15)
+    assert finished(rule, config, arms)
+    assert finished(rule, with_fields(config, {"reference": "hasa:uniform"}), arms)
+    assert not finished(rule, with_fields(config, {"reference": "fjord"}), arms)
+    assert not finished(rule, with_fields(config, {"until_halfwidth": 0.4}), arms)
+
+
+def test_groups_with_a_block_that_did_not_run_are_left():
+    config = config_of(seeds_per_program=2)
+    study = studies.Study("compare", config, set(), (UNIFORM, RANDOM), tuple(range(6)))
+    ran = [Block(seed) for seed in range(3)]
+    assert study.left(frozenset(ran)) == [(Block(2), Block(3)), (Block(4), Block(5))]
+    assert study.left(frozenset(study.blocks)) == []
+
+
 @pytest.mark.parametrize(
     ("values", "step"),
     [
@@ -189,8 +257,8 @@ def test_the_seeds_that_are_added_fill_programs(values, step):
 
 
 def test_few_first_seeds_are_warned_of():
-    assert check_rule(config_of(num_seeds=10), set(), [UNIFORM, RANDOM]) == []
-    (line,) = check_rule(config_of(num_seeds=9), set(), [UNIFORM, RANDOM])
+    assert check_rule(config_of(num_seeds=10), set(), [UNIFORM, RANDOM], asked=10) == []
+    (line,) = check_rule(config_of(num_seeds=9), set(), [UNIFORM, RANDOM], asked=9)
     assert line.startswith("the rule begins with 9 seeds: ")
 
 
@@ -223,5 +291,29 @@ def test_intervals_of_a_rule_cover_a_little_less():
     ],
 )
 def test_rules_that_cannot_be(values, arms, message):
+    config = config_of(**values)
     with pytest.raises(UserError, match=message):
-        check_rule(config_of(**values), {"max_seeds"}, arms)
+        check_rule(config, {"max_seeds"}, arms, asked=config.comparison.num_seeds)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"max_seeds": 2}, "workdir w holds 3 seeds, but `max_seeds` is 2: raise `max_seeds`"),
+        (
+            {"seeds_per_program": 2},
+            "workdir w holds 3 seeds: .* must fill their programs; raise `num_seeds` to 4",
+        ),
+    ],
+)
+def test_rules_that_a_workdir_cannot_follow(values, message):
+    config = config_of(num_seeds=3, workdir="w", **values)
+    with pytest.raises(UserError, match=message):
+        check_rule(config, set(), [UNIFORM, RANDOM], asked=2)
+
+
+def test_intervals_that_a_rule_may_ask_for():
+    assert config_of(until_halfwidth=0).comparison.until_halfwidth == 0
+    assert config_of(until_halfwidth=1e-3).comparison.until_halfwidth == 1e-3
+    with pytest.raises(UserError, match=r"`until_halfwidth` is 1e-200: use 0\.001 points"):
+        config_of(until_halfwidth=1e-200)

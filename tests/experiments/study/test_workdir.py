@@ -248,6 +248,21 @@ def test_an_arm_is_there_once_by_any_name(compared):
         workdir.grown(config, arms_of_compare(config, {"policies"}))
 
 
+def test_a_workdir_whose_own_method_is_not_there_is_refused(compared):
+    """The command names no method of its own, so the line is of the workdir."""
+    place = "nowhere_at_all.methods:mine"
+    run = run_of("compare", policies=("uniform", "hasa"), num_seeds=2, own_method=(place,))
+    manifest.write_manifest(compared, run)
+    config = config_of(compared, policies=("full",))
+    with pytest.raises(UserError) as raised:
+        workdir.grown(config, arms_of_compare(config, {"policies"}))
+    message = str(raised.value)
+    assert message.startswith(f"workdir {compared} holds a method of your own, {place}, which")
+    assert "there is no module 'nowhere_at_all'" in message
+    assert "PYTHONPATH" in message
+    assert "`own_method" not in message
+
+
 def test_only_a_workdir_of_compare_grows(folder, tmp_path):
     config = config_of(folder)
     arms = arms_of_compare(config, frozenset())
