@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import jax
 import numpy as np
 
 from experiments.config import RunConfig
@@ -156,7 +157,8 @@ def build_trial(
     scores = None
     if method.policy.scored and score == FROM_FILE:
         scores = read_scores(config.allocation.score_path, dataset.client_names, *block)
-    return make_trial(method, program.model, dataset, block.key, scores, labels)
+    trial = make_trial(method, program.model, dataset, block.key, scores, labels)
+    return trial._replace(seed_key=jax.random.key(block.seed)) if block.fold else trial
 
 
 def shared_sizes(config: RunConfig, program: Program, arm: Arm) -> list[str]:

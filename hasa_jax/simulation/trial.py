@@ -34,6 +34,8 @@ class Trial(NamedTuple):
       labels: columns to put in front of every record.
       held_out: what a policy that reallocates measures on, which `dataset.train` lacks; None for
         other policies.
+      seed_key: root key of the seed that the run is a fold of; None where there are no folds, as
+        `key` is that of the seed then. It is not consumed.
     """
 
     dataset: FederatedDataset
@@ -41,6 +43,7 @@ class Trial(NamedTuple):
     key: jax.Array
     labels: Mapping[str, Any] = {}
     held_out: HeldOut | None = None
+    seed_key: jax.Array | None = None
 
     @property
     def source(self) -> FederatedDataset:

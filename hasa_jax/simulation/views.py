@@ -47,10 +47,11 @@ def chosen_clients(trial: Trial, count: int) -> np.ndarray:
     """Chooses the clients that a run evaluates.
 
     They are drawn once for a seed, uniformly and without replacement, with a key that depends on
-    nothing but the seed. So they are the same in all rounds, arms and methods of a seed.
+    nothing but the seed. So they are the same in all rounds, arms, methods and folds of a seed.
 
     Args:
-      trial: supplies the population and the root key of the run.
+      trial: supplies the population, and the root key of the run or of the seed that it is a fold
+        of.
       count: how many; 0 for all, as for a count above the population.
 
     Returns:
@@ -59,7 +60,8 @@ def chosen_clients(trial: Trial, count: int) -> np.ndarray:
     population = len(trial.dataset.client_names)
     if not 0 < count < population:
         return np.arange(population)
-    generator = keys.generator(keys.address(trial.key, keys.Stream.EVALUATED))
+    key = trial.key if trial.seed_key is None else trial.seed_key
+    generator = keys.generator(keys.address(key, keys.Stream.EVALUATED))
     return np.sort(generator.choice(population, count, replace=False))
 
 

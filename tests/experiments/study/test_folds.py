@@ -8,10 +8,13 @@ import jax
 import pytest
 
 from experiments.analysis import by_size, results
+from experiments.config import with_fields
 from experiments.flags import config_from_flags
 from experiments.study.arm import Arm
+from experiments.study.block import Block
 from experiments.study.data import build_dataset
 from experiments.study.run import Study, _prepared
+from hasa_jax.simulation.views import chosen_clients
 from tests.support.federated import parts
 from tests.support.scripts import VECTORS, records_of, run
 
@@ -78,6 +81,19 @@ def test_folds_of_a_seed_have_data_and_keys_of_their_own():
         keys.add(tuple(jax.random.key_data(trial.key).tolist()))
     assert len(keys) == 6
     assert not keys & {tuple(jax.random.key_data(jax.random.key(s)).tolist()) for s in (3, 4)}
+
+
+def test_folds_of_a_seed_evaluate_the_same_clients():
+    arm = Arm("hasa", "uniform")
+    study = Study("train", config_of(), set(), (arm,), (3, 4))
+    chosen = {3: set(), 4: set()}
+    for blocks in study.groups:
+        (trial,) = _prepared(study, blocks, None).trials[arm]
+        chosen[blocks[0].seed].add(tuple(chosen_clients(trial, 2).tolist()))
+    whole = with_fields(config_of(), {"eval_folds": 0})
+    (trial,) = _prepared(Study("train", whole, set(), (arm,), (3,)), (Block(3),), None).trials[arm]
+    assert chosen[3] == {tuple(chosen_clients(trial, 2).tolist())}
+    assert len(chosen[4]) == 1
 
 
 def test_a_workdir_grows_by_seeds_with_all_of_their_folds(two_seeds, tmp_path):
