@@ -14,7 +14,16 @@ from experiments.analysis import markdown
 _KEY = 29
 _RUNS = 20_000
 _MOST = 200
-_CASES = ((3, 1, 1.0), (3, 1, 0.5), (10, 1, 1.0), (10, 1, 0.5), (10, 1, 0.25), (10, 7, 0.5))
+_CASES = (
+    (3, 1, 1.0),
+    (3, 1, 0.5),
+    (5, 1, 0.5),
+    (5, 7, 0.5),
+    (10, 1, 1.0),
+    (10, 1, 0.5),
+    (10, 1, 0.25),
+    (10, 7, 0.5),
+)
 """First seeds, comparisons and half-widths in deviations of a difference."""
 
 
