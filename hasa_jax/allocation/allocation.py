@@ -94,16 +94,35 @@ class Allocation:
 
         Returns:
           The allocation, for the rounds up to the next measurement and for all before.
+
+        Raises:
+          UserError: for the allocation of a policy that does not reallocate.
         """
-        own = self.reallocation
-        assert own is not None
+        own = self.reallocating()
         given = own.give(self.stats, losses, targets, own.given)
         return self.with_given([*own.given, given])
 
     def with_given(self, given: Sequence[np.ndarray]) -> Allocation:
-        """Returns the allocation with the sizes that each measurement so far gave, `[N]` each."""
-        assert self.reallocation is not None
-        return dataclasses.replace(self, reallocation=self.reallocation._replace(given=(*given,)))
+        """Returns the allocation with the sizes that each measurement so far gave, `[N]` each.
+
+        Raises:
+          UserError: for the allocation of a policy that does not reallocate.
+        """
+        own = self.reallocating()._replace(given=(*given,))
+        return dataclasses.replace(self, reallocation=own)
+
+    def reallocating(self) -> Reallocation:
+        """Returns what the policy has measured and given.
+
+        Raises:
+          UserError: for the allocation of a policy that does not reallocate.
+        """
+        if self.reallocation is None:
+            raise UserError(
+                "this allocation follows no measurements: allocate by a policy with "
+                "`reallocate_every`, such as need"
+            )
+        return self.reallocation
 
 
 @in_32_bits

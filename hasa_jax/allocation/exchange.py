@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _SMALL = 0.005
-"""A part of the budget that may be left: half of what tables tolerate."""
+"""Cost that may be left, as a share of the supernet's: half of what tables tolerate."""
 
 _MOST_CLIENTS = 1000
 """With more clients, a unit of one of them is small."""
@@ -16,7 +16,7 @@ def exchange_units(
 ) -> None:
     """Gives one client a unit, and takes as many of another one as that needs, while it helps.
 
-    Only more than half a hundredth of the budget is worth an exchange. Of those that leave less,
+    Only more than .005 of the supernet's cost is worth an exchange. Of those that leave less,
     the one that takes the fewest units back is made; if there is none, the one that leaves least.
 
     Args:

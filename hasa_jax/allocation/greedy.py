@@ -37,12 +37,12 @@ def best_costs(
     Returns:
       Costs `[N]`, which use up the budget if the caps allow it.
     """
-    costs = np.full(len(shares), curves.costs[0])
+    costs, order = np.full(len(shares), curves.costs[0]), _steepest_first(curves, shares)
     least = -np.inf
     if largest < len(shares):
-        least = _best_end(curves, shares, caps, budget, largest)
+        least = _best_end(curves, shares, caps, budget, largest, order)
     for end in dict.fromkeys((least, -np.inf)):
-        costs = _fill(curves, shares, caps, budget, costs, end)
+        costs = _fill(curves, shares, caps, budget, costs, end, order)
     return _even(costs, shares, caps, budget)
 
 
@@ -56,14 +56,27 @@ def mean_of_largest(losses: np.ndarray, largest: int) -> float:
     return float(np.sort(losses)[-largest:].mean())
 
 
+def _steepest_first(curves: Curves, shares: np.ndarray) -> np.ndarray:
+    """Returns the parts of all curves, the one with the most gain for a unit of budget first.
+
+    Slopes of a client fall, and equal ones stay in their order.
+    """
+    return np.argsort(-(curves.slopes / shares[:, None]).ravel(), kind="stable")
+
+
 def _best_end(
-    curves: Curves, shares: np.ndarray, caps: np.ndarray, budget: float, largest: int
+    curves: Curves,
+    shares: np.ndarray,
+    caps: np.ndarray,
+    budget: float,
+    largest: int,
+    order: np.ndarray,
 ) -> float:
     """Returns the loss below which no client needs to come."""
     start = np.full(len(shares), curves.costs[0])
 
     def value(end: float) -> float:
-        reached = curves.at(_fill(curves, shares, caps, budget, start, end))
+        reached = curves.at(_fill(curves, shares, caps, budget, start, end, order))
         return end + float(np.maximum(reached - end, 0.0).sum()) / largest
 
     low, high = float(curves.losses.min()), float(curves.losses[:, 0].max())
@@ -83,6 +96,7 @@ def _fill(
     budget: float,
     start: np.ndarray,
     end: float,
+    order: np.ndarray,
 ) -> np.ndarray:
     """Spends the budget where it gains most, on clients whose loss is above `end`."""
     slopes = curves.slopes
@@ -92,8 +106,6 @@ def _fill(
         last = np.minimum(last, first + above / np.maximum(slopes, 1e-300))
     lengths = np.maximum(last - np.maximum(first, start[:, None]), 0.0) * (slopes > 0)
     wanted = (shares[:, None] * lengths).ravel()
-    # Slopes of a client fall, and equal ones stay in their order.
-    order = np.argsort(-(slopes / shares[:, None]).ravel(), kind="stable")
     left = max(budget - float(shares @ start), 0.0)
     before = np.cumsum(wanted[order]) - wanted[order]
     spent = np.zeros(len(wanted))

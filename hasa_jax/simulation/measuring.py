@@ -55,9 +55,11 @@ def measurement(
 
     Returns:
       The evaluation, on the held-out examples.
+
+    Raises:
+      UserError: for a policy that does not reallocate, or a trial that sets no examples apart.
     """
-    own = trials[0].allocation.reallocation
-    assert own is not None
+    own = trials[0].allocation.reallocating()
     held_out = source.measuring()
     return Evaluation(
         program=program,
@@ -104,8 +106,7 @@ def _block(
     program: Program, trial: Trial, results: Sequence[EvaluationResult], round: int
 ) -> Block:
     """Returns a record for each measured width and client, width by width."""
-    own = trial.allocation.reallocation
-    assert own is not None
+    own = trial.allocation.reallocating()
     count, shape = len(own.sizes), program.extraction.shape
     given = own.given[-1]
     clients = len(given)

@@ -101,3 +101,25 @@ def test_a_policy_that_returns_no_widths_is_refused(widths, expected, budgeted):
     policy = Policy(lambda stats, budget, key: np.array(widths), budgeted=budgeted, name="mine")
     with pytest.raises(UserError, match=f"policy mine returned .*{expected}"):
         allocated(policy)
+
+
+def test_only_a_policy_that_reallocates_takes_measurements():
+    allocation = allocated(POLICIES["uniform"]())
+    for asked in (
+        lambda: allocation.after(np.zeros((4, 2)), np.ones(4)),
+        lambda: allocation.with_given([allocation.sizes]),
+        allocation.reallocating,
+    ):
+        with pytest.raises(UserError, match="follows no measurements: .* `reallocate_every`"):
+            asked()
+    own = allocated(POLICIES["need"]()).with_given([allocation.sizes])
+    assert own.reallocating().given == (allocation.sizes,)
+
+
+@pytest.mark.parametrize(("num_rounds", "idle"), [(3, True), (5, True), (6, False)])
+def test_a_run_that_ends_before_the_first_measurement_is_idle(num_rounds, idle):
+    own = allocated(POLICIES["need"](reallocate_every=5)).reallocating()
+    assert any(own.begins(round) for round in range(num_rounds)) != idle
+    line = own.idle(num_rounds)
+    assert bool(line) == idle
+    assert not idle or f"after round 5, but the run has {num_rounds} rounds" in line

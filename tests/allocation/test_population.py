@@ -25,7 +25,9 @@ def population():
     return ClientData(np.zeros((offsets[-1], 1), np.float32), targets, offsets, NUM_CLASSES)
 
 
-@pytest.mark.parametrize("score", ["label_divergence", "entropy", "excess_divergence"])
+@pytest.mark.parametrize(
+    "score", ["label_divergence", "entropy", "excess_divergence", "rarefied_divergence"]
+)
 def test_counts_of_all_clients_are_never_there_at_once(score):
     """They would take 200 MB."""
     data = population()

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from hasa_jax import keys
+from hasa_jax.allocation.scores.checks import check_draws, check_examples
 from hasa_jax.allocation.scores.counts import counts_in_blocks, smoothed
 from hasa_jax.allocation.scores.label_divergence import divergence_of_values, jensen_shannon
 from hasa_jax.allocation.scores.score import Score
@@ -16,6 +17,8 @@ from hasa_jax.base import ClientData
 from hasa_jax.supernet.types import Model
 
 _DRAWS = 200
+
+_WHY = "as a standard deviation needs two"
 
 
 def excess_divergence(draws: int = _DRAWS, alpha: float = 1.0) -> Score:
@@ -27,8 +30,8 @@ def excess_divergence(draws: int = _DRAWS, alpha: float = 1.0) -> Score:
     whose examples are drawn from the pool.
 
     Args:
-      draws: permutations of all examples that the expectation is the mean of; they follow from
-        the key of the run.
+      draws: permutations of all examples that the expectation is the mean of, at least 2; they
+        follow from the key of the run.
       alpha: Laplace smoothing of the label counts.
 
     Returns:
@@ -38,6 +41,7 @@ def excess_divergence(draws: int = _DRAWS, alpha: float = 1.0) -> Score:
     References:
       The divergence is that of HASA, arXiv 2606.07621; the paper does not subtract its expectation.
     """
+    check_draws(draws, 2, _WHY)
     return Score(functools.partial(_score, draws=draws, alpha=alpha), labels_sent)
 
 
@@ -82,7 +86,12 @@ def excess_of(data: ClientData, key: jax.Array, draws: int = _DRAWS, alpha: floa
 
     Returns:
       The divergence, and its mean and deviation over the permutations.
+
+    Raises:
+      UserError: for fewer than 2 draws, and for a client without examples.
     """
+    check_draws(draws, 2, _WHY)
+    check_examples(data)
     pool = _ordered(np.asarray(data.targets))
     sizes, own = np.unique(data.num_examples, return_inverse=True)
     offsets = np.concatenate([[0], sizes])

@@ -9,7 +9,7 @@ import pytest
 from hasa_jax.allocation.scores import excess_divergence, message_bytes
 from hasa_jax.allocation.scores.excess_divergence import excess_of
 from hasa_jax.allocation.scores.label_divergence import divergence_of_counts
-from hasa_jax.base import IGNORED, ClientData
+from hasa_jax.base import IGNORED, ClientData, UserError
 
 KEY = jax.random.key(0)
 SIZES = (400, 100, 25, 5)
@@ -85,3 +85,17 @@ def test_clients_send_their_labels():
     targets[:, :3] = 1
     data = held(targets, (4, 6), 2)
     assert message_bytes(excess_divergence(), data, None) == 4 * (15 + 1)
+
+
+@pytest.mark.parametrize("draws", [0, 1])
+def test_fewer_than_two_draws_are_refused(draws):
+    data = held(np.array([0, 1], np.int32), (1, 1), 2)
+    for asked in (lambda: excess_divergence(draws=draws), lambda: excess_of(data, KEY, draws)):
+        with pytest.raises(UserError, match=f"`draws` is {draws}: it must be at least 2"):
+            asked()
+
+
+def test_a_client_without_examples_is_named():
+    data = held(np.array([0, 1, 1], np.int32), (2, 0, 1), 2)
+    with pytest.raises(UserError, match="1 of 3 clients have no training examples .* client 1"):
+        excess_divergence()(data, None, KEY)

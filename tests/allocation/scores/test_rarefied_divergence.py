@@ -1,11 +1,13 @@
 """Rarefied divergence: clients are compared at equally many examples."""
 
+import importlib
 import itertools
 
 import jax
 import numpy as np
 import pytest
 
+from hasa_jax import keys
 from hasa_jax.allocation.scores import rarefied_divergence
 from hasa_jax.allocation.scores.counts import smoothed
 from hasa_jax.allocation.scores.label_divergence import jensen_shannon, label_divergence
@@ -53,3 +55,59 @@ def test_more_examples_than_the_smallest_client_has_are_refused():
     data = held([0, 1], [1, 1, 0], num_classes=2)
     with pytest.raises(UserError, match="smallest client has 2"):
         rarefied_divergence(num_examples=3)(data, None, KEY)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"draws": 0}, "`draws` is 0: it must be at least 1"),
+        ({"num_examples": -1}, "`num_examples` is -1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options, words):
+    with pytest.raises(UserError, match=words):
+        rarefied_divergence(**options)
+
+
+def test_a_client_without_examples_is_named():
+    data = held([0, 1], [], [1, 1, 0], num_classes=2)
+    with pytest.raises(UserError, match="1 of 3 clients have no training examples .* client 1"):
+        rarefied_divergence()(data, None, KEY)
+
+
+def one_by_one(data, num_examples, draws):
+    """Returns the scores as each client computes its own, draw by draw."""
+    pooled = smoothed(np.bincount(data.targets[data.targets >= 0], minlength=data.num_classes), 1.0)
+    scores = []
+    for own in np.split(data.targets, data.offsets[1:-1]):
+        own = own[np.lexsort(own.reshape(len(own), -1).T)]
+        generator = keys.generator(keys.address(KEY, keys.Stream.SCORE))
+        drawn = [own[generator.permutation(len(own))[:num_examples]] for _ in range(draws)]
+        counts = [np.bincount(d[d >= 0], minlength=data.num_classes) for d in drawn]
+        scores.append(np.mean([jensen_shannon(smoothed(c, 1.0), pooled) for c in counts]))
+    return np.array(scores)
+
+
+@pytest.mark.parametrize("words", [(), (3,)])
+@pytest.mark.parametrize("batch", [1, 12, 2**20])
+def test_batches_of_clients_have_the_scores_of_each(monkeypatch, words, batch):
+    rng = np.random.default_rng(4)
+    sizes = (5, 3, 4, 5, 3, 9, 5, 4)
+    targets = rng.integers(-1, 6, (sum(sizes), *words)).astype(np.int32)
+    offsets = np.cumsum([0, *sizes]).astype(np.int32)
+    data = ClientData(np.zeros((len(targets), 1), np.float32), targets, offsets, 6)
+    # The package has the function by the name of its module.
+    module = importlib.import_module("hasa_jax.allocation.scores.rarefied_divergence")
+    monkeypatch.setattr(module, "_EXAMPLES_OF_A_BATCH", batch)
+    monkeypatch.setattr("hasa_jax.allocation.scores.counts._COUNTS_OF_A_BLOCK", 6 * 2)
+    found = rarefied_divergence(draws=7)(data, None, KEY)
+    np.testing.assert_allclose(found, one_by_one(data, 3, 7), rtol=1e-12)
+
+
+def test_the_order_of_examples_does_not_matter():
+    rng = np.random.default_rng(5)
+    clients = [rng.integers(0, 6, n) for n in (5, 8, 5)]
+    data = held(*clients, num_classes=6)
+    other = held(*(rng.permutation(own) for own in clients), num_classes=6)
+    score = rarefied_divergence(draws=5)
+    np.testing.assert_array_equal(score(data, None, KEY), score(other, None, KEY))
