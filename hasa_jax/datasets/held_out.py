@@ -19,8 +19,8 @@ _ENOUGH = 5
 def hold_out(train: ClientData, share: float, key: jax.Array) -> tuple[ClientData, ClientData]:
     """Divides the training examples of every client at random, with a key of its own.
 
-    A client of `n >= 5` examples sets `max(1, floor(share n))` of them apart, and keeps at least one
-    to train on. A smaller one sets none apart.
+    A client of `n >= 5` examples sets `max(1, floor(share n))` of them apart, and keeps at least
+    one to train on. A smaller one sets none apart.
 
     Args:
       train: training examples of all clients.

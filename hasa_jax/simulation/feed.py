@@ -340,12 +340,7 @@ def _measuring_trials(trials: Sequence[Trial]) -> list[Trial]:
     """
     found = []
     for trial in trials:
-        if trial.held_out is None:
-            raise UserError(
-                "the policy measures on examples that clients set apart, but this trial has none: "
-                "make it with `make_trial`"
-            )
-        splits = dict.fromkeys(EVALUATED, trial.held_out.examples)
+        splits = dict.fromkeys(EVALUATED, trial.measured_on().examples)
         found.append(trial._replace(dataset=dataclasses.replace(trial.dataset, **splits)))
     return found
 

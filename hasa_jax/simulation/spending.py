@@ -45,6 +45,9 @@ def budget_after(
 
     Returns:
       The columns; those of other policies stay as they are.
+
+    Raises:
+      UserError: for a trial that sets no examples apart, under a policy that measures on them.
     """
     allocation = trial.allocation
     own = allocation.reallocation
@@ -113,8 +116,7 @@ def _cost_of_measuring(
 ) -> dict[str, float]:
     """Returns what a measurement costs, in the units of a round."""
     allocation, training = trial.allocation, program.training
-    assert trial.held_out is not None
-    examples = np.asarray(trial.held_out.examples.num_examples, np.float64)
+    examples = np.asarray(trial.measured_on().examples.num_examples, np.float64)
     held = own.held & (examples > 0)[:, None]
     narrow = program.execution.mode == "sliced"
     passes = held @ (executed[own.sizes] if narrow else np.ones(len(own.sizes)))

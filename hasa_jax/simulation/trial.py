@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from hasa_jax.allocation.allocation import Allocation
-from hasa_jax.base import ClientData, FederatedDataset
+from hasa_jax.base import ClientData, FederatedDataset, UserError
 
 
 class HeldOut(NamedTuple):
@@ -51,3 +51,16 @@ class Trial(NamedTuple):
         if self.held_out is None:
             return self.dataset
         return dataclasses.replace(self.dataset, train=self.held_out.train)
+
+    def measured_on(self) -> HeldOut:
+        """Returns what a policy that reallocates measures on.
+
+        Raises:
+          UserError: for a trial that sets no examples apart.
+        """
+        if self.held_out is None:
+            raise UserError(
+                "the policy measures on examples that clients set apart, but this trial has none: "
+                "make it with `make_trial`"
+            )
+        return self.held_out

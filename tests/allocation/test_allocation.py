@@ -110,7 +110,7 @@ def test_only_a_policy_that_reallocates_takes_measurements():
         lambda: allocation.with_given([allocation.sizes]),
         allocation.reallocating,
     ):
-        with pytest.raises(UserError, match="follows no measurements: .* `reallocate_every`"):
+        with pytest.raises(UserError, match=r"follows no measurements: .* `reallocate_every`"):
             asked()
     own = allocated(POLICIES["need"]()).with_given([allocation.sizes])
     assert own.reallocating().given == (allocation.sizes,)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ import hasa_jax as hj
 from hasa_jax.allocation.policies import need
 from hasa_jax.simulation.checkpoint import Checkpoints
 from hasa_jax.simulation.program import PASSES
+from hasa_jax.simulation.spending import budget_after
 from hasa_jax.supernet.costs import bytes_down, cost_table
 from tests.support import small
 
@@ -235,6 +237,33 @@ def test_a_trial_that_holds_nothing_out_is_refused():
     trial = trial_of()._replace(held_out=None)
     with pytest.raises(hj.UserError, match="`make_trial`"):
         run(trials=[trial])
+
+
+def test_what_a_measurement_cost_is_not_known_without_held_out_examples():
+    trial = trial_of()._replace(held_out=None)
+    zeros = dict.fromkeys(
+        [*(f"budget_{unit}" for unit in ("width", "params", "macs", "executed"))], 0.0
+    )
+    budget = zeros | dict.fromkeys(("budget_bytes", "bytes_down", "bytes_up"), 0.0)
+    with pytest.raises(hj.UserError, match="`make_trial`"):
+        budget_after(program_of(), trial, budget, 0, 1)
+
+
+def test_a_run_that_never_measures_says_so_in_run_json(tmp_path):
+    data = small.dataset((30, 60, 12, 9), "perceptron")
+    result = hj.simulate(
+        METHOD,
+        hj.models.mlp(hidden=6),
+        data,
+        num_rounds=EVERY,
+        key=KEY,
+        training=hj.Training(batch_size=8),
+        execution=hj.Execution("masked", mesh="clients:1"),
+    )
+    assert not result.records["measured"]
+    found = json.loads((result.save(tmp_path / "w") / "run.json").read_text(encoding="utf-8"))
+    ((note,),) = found["data_notes"].values()
+    assert note.startswith("need never measures: it would after round 2, but the run has 2 rounds")
 
 
 def test_seeds_that_measure_at_other_sizes_are_refused():

@@ -35,8 +35,8 @@ def rarefied_divergence(num_examples: int = 0, draws: int = 100, alpha: float = 
 
     Returns:
       A `Score`; scores are in nats, within [0, ln 2]. It raises a `UserError` if a client has fewer
-      than `num_examples`, or none. A client can draw by itself, but the shares of all need counts of all
-      labels, so that the labels are what it sends.
+      than `num_examples`, or none. A client can draw by itself, but the shares of all need counts
+      of all labels, so that the labels are what it sends.
 
     Raises:
       UserError: for less than 1 draw, and for a negative `num_examples`.

@@ -97,5 +97,5 @@ def test_fewer_than_two_draws_are_refused(draws):
 
 def test_a_client_without_examples_is_named():
     data = held(np.array([0, 1, 1], np.int32), (2, 0, 1), 2)
-    with pytest.raises(UserError, match="1 of 3 clients have no training examples .* client 1"):
+    with pytest.raises(UserError, match=r"1 of 3 clients have no training examples .* client 1"):
         excess_divergence()(data, None, KEY)

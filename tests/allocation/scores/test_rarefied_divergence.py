@@ -71,7 +71,7 @@ def test_numbers_out_of_range_are_refused(options, words):
 
 def test_a_client_without_examples_is_named():
     data = held([0, 1], [], [1, 1, 0], num_classes=2)
-    with pytest.raises(UserError, match="1 of 3 clients have no training examples .* client 1"):
+    with pytest.raises(UserError, match=r"1 of 3 clients have no training examples .* client 1"):
         rarefied_divergence()(data, None, KEY)
 
 

@@ -48,3 +48,19 @@ def test_a_measurement_is_paid_for(folder):
     assert float(spent["need"]["budget_executed"]) > 1
     assert float(spent["need"]["budget_width"]) <= 0.5 + 1e-9
     assert float(spent["need"]["bytes_down"]) > float(spent["need"]["bytes_up"])
+
+
+def test_need_that_never_measures_is_said_and_recorded(tmp_path):
+    options = ["--policies=uniform,need", "--num_seeds=1", "--checkpoint_every=1"]
+    done = run("compare", *VECTORS, *options, "--num_rounds=2", f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    line = "need never measures: it would after round 5, but the run has 2 rounds"
+    assert sum(line in own for own in done.stdout.splitlines()) == 1
+    notes = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["data_notes"]
+    ((note,),) = notes.values()
+    assert line in note
+    # More rounds measure, so nothing is said of it any more.
+    done = run("compare", *VECTORS, *options, "--num_rounds=6", f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert "never measures" not in done.stdout
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["data_notes"] == {}
