@@ -10,17 +10,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments.analysis import results, statistics
-from experiments.analysis.tables import MATCHED_WITHIN
+from experiments.analysis.matched import achieved, at_round, budgets_match, measuring_remark
+from experiments.rooms import number_text
+from experiments.study import manifest
+from experiments.study.block import Block, blocks_of
 from experiments.study.suite import Suite
 from experiments.study.sweep_points import Point, Run, Sweep
-from experiments.study.sweep_states import DONE, State
+from experiments.study.sweep_states import State
 from hasa_jax.base import UserError
 
 REFERENCE = "reference"
 _FEWEST = 2
 """Fewer common seeds have no test."""
 
-_COSTS = ("budget_macs", "bytes_down", "bytes_up")
+_COSTS = ("budget_macs", "budget_executed", "bytes_down", "bytes_up")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +37,10 @@ class Outcome:
       of: seeds of the suite.
       accuracies: percent, mean over clients of the test accuracy of their own subnets, by seed.
       worst: the same of the client with the lowest accuracy.
-      costs: means over seeds of the achieved MACs (a fraction of the supernet's), and of the bytes
-        that a client receives and sends in a round; NaN where the results do not say.
+      achieved: MACs by seed, a fraction of the supernet's; NaN where the results do not say.
+      costs: means over seeds of the achieved MACs, of those that were executed, measuring included,
+        and of the bytes that a client receives and sends in a round; NaN where the results do not
+        say.
       differences: points to the reference on the seeds of both, where the achieved MACs match.
       p: of the paired t test, adjusted by Holm over the arms of the task and budget.
       verdict: what the differences say; empty while there is nothing to say.
@@ -48,6 +53,7 @@ class Outcome:
     of: int
     accuracies: Mapping[int, float]
     worst: Mapping[int, float]
+    achieved: Mapping[int, float]
     costs: Mapping[str, float]
     differences: tuple[float, ...] = ()
     p: float = math.nan
@@ -76,19 +82,24 @@ def outcomes_of(
       states: of every run, in their order.
 
     Returns:
-      An outcome for each task, budget and arm, in their order; and a line for each task and budget
-      whose results cannot be read.
+      An outcome for each task, budget and arm, in their order, of all runs in which the arm is
+      finished, whatever became of others in them; and a line for each run, or task
+      and budget, whose results cannot be read.
     """
     outcomes: list[Outcome] = []
     reasons: list[str] = []
-    done: dict[str, list[Run]] = collections.defaultdict(list)
+    sources: dict[str, list[results.Source]] = collections.defaultdict(list)
     for run, state in zip(found.runs, states, strict=True):
-        if state.what == DONE:
-            done[run.point.label].append(run)
+        try:
+            source = _finished(run) if state.readable else None
+        except UserError as error:
+            reasons.append(f"{run.label}: {error}")
+        else:
+            sources[run.point.label] += [source] if source else []
     first = {run.point.label: run for run in reversed(found.runs)}
     for point in found.points:
         try:
-            records = _last_records(done[point.label])
+            records = _last_records(sources[point.label], point.config.training.num_rounds)
         except UserError as error:
             reasons.append(f"{point.label}: {error}")
             records = {}
@@ -131,21 +142,64 @@ def ranks(outcomes: Sequence[Outcome]) -> dict[str, dict[float, list[float]]]:
     return found
 
 
+def measuring_remarks(outcomes: Sequence[Outcome], reference: str) -> list[str]:
+    """Says of arms that measure what this adds, which the match of budgets leaves out.
+
+    Args:
+      outcomes: of every task, budget and arm.
+      reference: name of the arm that others are compared with.
+
+    Returns:
+      A line for each task, budget and arm that measures.
+    """
+    executed = {(o.task, o.budget, o.arm): o.costs["budget_executed"] for o in outcomes}
+    lines = [
+        measuring_remark(
+            arm.partition(":")[2],
+            f"{arm} on {task}, B {number_text(budget)}",
+            own,
+            reference,
+            executed.get((task, budget, reference), math.nan),
+        )
+        for (task, budget, arm), own in executed.items()
+    ]
+    return [line for line in lines if line]
+
+
 def _arms(run: Run) -> list[str]:
     """Returns the names of the arms of a run."""
     return [":".join(arm) for arm in run.arms]
 
 
-def _last_records(runs: Sequence[Run]) -> dict[str, dict[int, results.Record]]:
-    """Returns the last record of every arm and seed of the runs of one task and budget."""
-    if not runs:
-        return {}
-    last = runs[0].config.training.num_rounds
+def _last_records(
+    sources: Sequence[results.Source], last: int
+) -> dict[str, dict[int, results.Record]]:
+    """Returns the records of every arm and seed of one task and budget in the last round."""
     found: dict[str, dict[int, results.Record]] = collections.defaultdict(dict)
-    for record in results.read([run.folder for run in runs]).summary:
-        if int(record["round"]) == last:
-            found[f"{record['method']}:{record['policy']}"][int(record["seed"])] = record
+    for arm, own in at_round(results.merge(sources), last).items() if sources else ():
+        found[f"{arm.method}:{arm.policy}"] |= own
     return found
+
+
+def _finished(run: Run) -> results.Source | None:
+    """Reads the arms of a run that have all rounds and folds; none if there are none."""
+    names = (manifest.NAME, "metrics.csv", "summary.csv")
+    if not all((run.folder / name).exists() for name in names):
+        return None
+    source, last = results.source_of(run.folder), run.config.training.num_rounds
+    blocks = set(blocks_of([run.seed], run.config.data.eval_folds))
+    found: dict[results.Arm, set[Block]] = collections.defaultdict(set)
+    for record in source.summary:
+        if int(record["round"]) == last:
+            found[results.arm_of(record)].add(results.block_of(record))
+    arms = {arm for arm, own in found.items() if own >= blocks}
+    if not arms:
+        return None
+    tables = {
+        name: [own for own in getattr(source, name) if results.arm_of(own) in arms]
+        for name in ("metrics", "summary", "sizes")
+    }
+    return dataclasses.replace(source, **tables)
 
 
 def _outcome(point: Point, arm: str, of: int, records: Mapping[int, results.Record]) -> Outcome:
@@ -162,6 +216,7 @@ def _outcome(point: Point, arm: str, of: int, records: Mapping[int, results.Reco
         of,
         {seed: 100 * value for seed, value in column("mean_accuracy").items()},
         {seed: 100 * value for seed, value in column("worst_accuracy").items()},
+        achieved(records, "macs"),
         costs,
     )
 
@@ -172,11 +227,10 @@ def _difference(outcome: Outcome, base: Outcome | None) -> Outcome:
         return outcome
     if outcome is base:
         return dataclasses.replace(outcome, verdict=REFERENCE)
-    # Rounding must not decide about a gap of exactly .01.
-    if abs(outcome.costs["budget_macs"] - base.costs["budget_macs"]) > MATCHED_WITHIN + 1e-9:
-        return dataclasses.replace(outcome, verdict="not matched in MACs")
     seeds = sorted(set(outcome.accuracies) & set(base.accuracies))
     gains = np.array([outcome.accuracies[seed] - base.accuracies[seed] for seed in seeds])
+    if seeds and not budgets_match(outcome.achieved, base.achieved):
+        return dataclasses.replace(outcome, verdict="not matched in MACs")
     if len(seeds) < _FEWEST:
         return dataclasses.replace(outcome, differences=tuple(gains), verdict="too few seeds")
     p, _ = statistics.p_values(gains)

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.analysis import markdown, statistics, suite_picture
 from experiments.analysis.statistics import ALPHA
-from experiments.analysis.suite_results import Outcome, outcomes_of, ranks
+from experiments.analysis.suite_results import Outcome, measuring_remarks, outcomes_of, ranks
 from experiments.rooms import number_text
 from experiments.study import sweep_states
 from experiments.study.suite import Suite
@@ -27,6 +27,9 @@ from hasa_jax.simulation.entries import check_files
 
 TEXT, NUMBERS, PICTURE = "benchmark.md", "benchmark.csv", "benchmark.png"
 """Names of the files in the workdir of a benchmark."""
+
+_COSTS = ("budget_macs", "bytes_down", "bytes_up", "budget_executed")
+"""Columns of benchmark.csv."""
 
 _MEGABYTE = 1e6
 _MOST = 20
@@ -99,7 +102,8 @@ def text_of(suite: Suite, outcomes: Sequence[Outcome], remarks: Sequence[str]) -
         for own in suite.left_out
     ]
     count = f"{suite.arms_left_out} arms of all tasks and budgets do not apply and are left out."
-    lines = [*map(escapes.markdown, [*without, count, *remarks])]
+    measuring = measuring_remarks(outcomes, suite.reference)
+    lines = [*map(escapes.markdown, [*without, count, *measuring, *remarks])]
     return "\n\n".join([*parts, markdown.notes(lines)]) + "\n"
 
 
@@ -116,7 +120,7 @@ def csv_of(suite: Suite, outcomes: Sequence[Outcome]) -> str:
     columns = [
         *("suite", "task", "budget", "arm", "seeds", "of", "mean_accuracy", "mean_interval"),
         *("worst_accuracy", "worst_interval", "difference", "difference_interval", "p_holm"),
-        *("verdict", "rank", "budget_macs", "bytes_down", "bytes_up"),
+        *("verdict", "rank", *_COSTS),
     ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -134,14 +138,16 @@ def csv_of(suite: Suite, outcomes: Sequence[Outcome]) -> str:
                     outcome.of,
                 ),
                 *(*numbers, _cell(outcome.p), outcome.verdict, _cell(outcome.rank)),
-                *(_cell(outcome.costs[name]) for name in ("budget_macs", "bytes_down", "bytes_up")),
+                *(_cell(outcome.costs[name]) for name in _COSTS),
             ]
         )
     for own in suite.left_out:
         for budget in own.budgets:
             cells = [suite.name, own.task, number_text(budget), own.arm]
             reason = f"does not apply: {own.reason}"
-            writer.writerow([*cells, 0, 0, *[""] * 7, escapes.csv_cell(reason), *[""] * 4])
+            writer.writerow(
+                [*cells, 0, 0, *[""] * 7, escapes.csv_cell(reason), *[""] * (1 + len(_COSTS))]
+            )
     return text.getvalue()
 
 
@@ -228,7 +234,8 @@ def _of_task(outcomes: Sequence[Outcome]) -> str:
 
 
 def _drawn(suite: Suite, outcomes: Sequence[Outcome], target: pathlib.Path) -> str:
-    """Draws the picture; returns why there is none, or nothing."""
+    """Draws the picture, or takes an old one away; returns why there is none, or nothing."""
+    target.unlink(missing_ok=True)
     if not any(outcome.accuracies for outcome in outcomes):
         return ""
     try:

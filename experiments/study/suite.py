@@ -117,7 +117,9 @@ def read_suite(name: str, own: Sequence[str]) -> Suite:
         known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml") if p.stem != "tasks"))
         raise UserError(f"`suite={name}`: there is no such suite; use {known} or a TOML file")
     content = _toml(path)
-    tasks = _toml(path.parent / str(content.get("tasks", "")))
+    if not isinstance(content.get("tasks"), str):
+        raise UserError(f"suite {path} has no text `tasks`, the name of the file of its tasks")
+    tasks = _toml(path.parent / content["tasks"])
     try:
         return _suite(path, content, tasks, own)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -197,6 +199,8 @@ def _suite(
 ) -> Suite:
     """Makes a suite of what its files hold."""
     _check_keys(path, content, _KEYS)
+    if not tasks or not content["arms"]:
+        raise UserError(f"suite {path} has no {'arms' if tasks else 'tasks'}: name some")
     changes = content.get("changes", {})
     _check_keys(path, changes, set(tasks))
     found, left_out = [], []
@@ -209,9 +213,35 @@ def _suite(
         left_out += without
         if any(content["reference"] not in own_arms for own_arms in arms.values()):
             raise ValueError(f"task {name} lacks the reference at some budget")
-    first = int(content["first_seed"])
-    seeds = range(first, first + int(content["num_seeds"]))
+    first, count = (
+        _whole(path, name, content[name], least)
+        for name, least in (("first_seed", 0), ("num_seeds", 1))
+    )
+    seeds = range(first, first + count)
     return Suite(path.stem, str(content["reference"]), seeds, tuple(found), tuple(left_out))
+
+
+def _whole(path: pathlib.Path, name: str, value: Any, least: int) -> int:
+    """Returns a value that must be a whole number."""
+    if type(value) is not int or value < least:
+        raise UserError(
+            f"suite {path}: `{name}` is {value!r}: write a whole number from {least} on"
+        )
+    return value
+
+
+def _budgets(path: pathlib.Path, group: Mapping[str, Any]) -> list[float]:
+    """Returns the budgets of a group of arms."""
+    budgets = list(map(float, group["budgets"]))
+    if not budgets or not group["methods"]:
+        raise UserError(f"suite {path} has arms without `budgets` or without `methods`: name some")
+    for budget in budgets:
+        if not 0 < budget <= 1:
+            raise UserError(
+                f"suite {path}: a budget is {budget:g}: write fractions of the supernet, above 0 "
+                "and at most 1"
+            )
+    return budgets
 
 
 def _arms(
@@ -225,7 +255,7 @@ def _arms(
     wanted: dict[float, list[str]] = {}
     for group in groups:
         _check_keys(path, group, _OF_ARMS)
-        for budget in map(float, group["budgets"]):
+        for budget in _budgets(path, group):
             wanted.setdefault(budget, []).extend(group["methods"])
     left_out = []
     for entry in without:

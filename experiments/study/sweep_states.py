@@ -29,10 +29,12 @@ class State(NamedTuple):
     Attributes:
       what: one of `STATES`.
       reason: the error of a run that failed.
+      readable: False if its folder holds another run, or damaged results.
     """
 
     what: str
     reason: str = ""
+    readable: bool = True
 
 
 def state_of(run: Run) -> State:
@@ -47,7 +49,7 @@ def state_of(run: Run) -> State:
     try:
         what = _found(run)
     except UserError as error:
-        return State(FAILED, str(error))
+        return State(FAILED, str(error), readable=False)
     if what == DONE:
         return State(DONE)
     with contextlib.suppress(FileNotFoundError):

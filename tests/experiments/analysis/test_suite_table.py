@@ -22,10 +22,12 @@ def suite_of(*tasks, seeds=3):
     return Suite("tiny", "a:u", range(seeds), made, left_out)
 
 
-def outcome(arm, accuracies, task="one", budget=0.5, macs=0.5, megabytes=1.0):
+def outcome(arm, accuracies, task="one", budget=0.5, macs=(0.5,) * 3, megabytes=1.0, executed=1.0):
     values = dict(enumerate(map(float, accuracies)))
-    costs = {"budget_macs": macs, "bytes_down": megabytes * 1e6, "bytes_up": megabytes * 1e6}
-    return Outcome(task, budget, arm, 3, values, values, costs)
+    achieved = dict(zip(values, macs, strict=False))
+    costs = {"budget_macs": float(np.mean(macs)), "budget_executed": executed}
+    costs |= dict.fromkeys(("bytes_down", "bytes_up"), megabytes * 1e6)
+    return Outcome(task, budget, arm, 3, values, values, achieved, costs)
 
 
 def test_differences_are_paired_and_corrected():
@@ -51,7 +53,7 @@ def test_worse_unmatched_and_single_seeds_are_said():
         [
             outcome("a:u", [10, 12, 14]),
             outcome("b:u", [1, 3, 5.1]),
-            outcome("c:u", [9, 9, 9], macs=0.52),
+            outcome("c:u", [9, 9, 9], macs=[0.52] * 3),
             outcome("d:u", [7]),
             outcome("e:u", [10, 12, 14]),
             outcome("f:u", []),
@@ -65,6 +67,22 @@ def test_worse_unmatched_and_single_seeds_are_said():
     assert [own.rank for own in outcomes[:-1]] == [1.5, 5, 3, 4, 1.5]
     assert math.isnan(outcomes[-1].rank)
     assert outcomes[2].differences == ()
+
+
+def test_budgets_must_match_on_every_seed():
+    """As in the other tables: means that agree, or a number that is missing, are no match."""
+    for macs in ([0.55, 0.45, 0.5], [0.5, math.nan, 0.5]):
+        arms = [outcome("a:u", [10, 12, 14]), outcome("b:u", [1, 3, 5.1], macs=macs)]
+        assert compared(arms, "a:u")[1].verdict == "not matched in MACs"
+
+
+def test_what_measuring_adds_is_said():
+    arms = [outcome("a:u", [10, 12, 14]), outcome("a:need", [10, 13, 14], executed=1.03)]
+    outcomes = compared(arms, "a:u")
+    text = " ".join(suite_table.text_of(suite_of("one"), outcomes, []).split())
+    assert "a:need on one, B 0.5: its measurements are in the executed MACs (1.030 of" in text
+    lines = list(csv.DictReader(io.StringIO(suite_table.csv_of(suite_of("one"), outcomes))))
+    assert [line["budget_executed"] for line in lines] == ["1.0", "1.03", "", ""]
 
 
 def test_ranks_are_means_over_tasks():
@@ -121,7 +139,7 @@ def test_no_two_arms_look_alike():
 def test_the_picture_has_a_column_for_each_task(tmp_path):
     pytest.importorskip("matplotlib")
     outcomes = [
-        *compared([outcome("a:u", [10, 12, 14], budget=0.25, macs=0.25)], "a:u"),
+        *compared([outcome("a:u", [10, 12, 14], budget=0.25, macs=[0.25] * 3)], "a:u"),
         *compared([outcome("a:u", [12, 13, 14]), outcome("b:u", [20])], "a:u"),
         *compared([outcome("a:u", [50, 60, 70], "two", megabytes=math.nan)], "a:u"),
     ]

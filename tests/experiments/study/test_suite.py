@@ -195,7 +195,10 @@ def test_missing_files_name_the_task(tmp_path):
     [
         ("seeds = 3\n", "has 'seeds', which is none of"),
         ("tasks = [\n", "cannot be read"),
-        ("num_seeds = 'many'\n", "is damaged"),
+        ("num_seeds = 'many'\n", "`num_seeds` is 'many': write a whole number from 1 on"),
+        ("num_seeds = 0\n", "`num_seeds` is 0: write a whole number from 1 on"),
+        ("num_seeds = 2.7\n", "`num_seeds` is 2.7: write a whole number"),
+        ("first_seed = -1\n", "`first_seed` is -1: write a whole number from 0 on"),
         ("reference = 'fjord'\n", "lacks the reference"),
         ("[changes.nothing]\n", "has 'nothing', which is none of"),
         ("[changes.titles]\nnum_round = 3\n", "no field 'num_round'"),
@@ -215,6 +218,27 @@ def test_damaged_suites_are_refused(tmp_path, change, words):
     (tmp_path / "own.toml").write_text(content, encoding="utf-8")
     tasks = (suite.FOLDER / "tasks.toml").read_text(encoding="utf-8")
     (tmp_path / "tasks.toml").write_text(tasks, encoding="utf-8")
+    with pytest.raises(UserError, match=words):
+        made(str(tmp_path / "own.toml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("budgets = [0.25, 0.5, 0.75]", "budgets = []", "arms without `budgets`"),
+        ("budgets = [0.25, 0.5, 0.75]", "budgets = [7]", "a budget is 7: write fractions"),
+        ("budgets = [0.25, 0.5, 0.75]", "budgets = [nan]", "a budget is nan"),
+        ('tasks = "tasks.toml"', "", "has no text `tasks`"),
+        ('tasks = "tasks.toml"', 'tasks = "empty.toml"', "has no tasks"),
+    ],
+)
+def test_suites_without_a_part_are_refused(tmp_path, old, new, words):
+    text = (suite.FOLDER / "small.toml").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "own.toml").write_text(text.replace(old, new), encoding="utf-8")
+    tasks = (suite.FOLDER / "tasks.toml").read_text(encoding="utf-8")
+    (tmp_path / "tasks.toml").write_text(tasks, encoding="utf-8")
+    (tmp_path / "empty.toml").touch()
     with pytest.raises(UserError, match=words):
         made(str(tmp_path / "own.toml"))
 
