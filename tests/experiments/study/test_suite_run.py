@@ -55,6 +55,9 @@ import hasa_jax as hj
 
 def mine():
     return dataclasses.replace(hj.methods.fjord(), name="mine", summary="mine")
+
+def exits():
+    return dataclasses.replace(hj.methods.scalefl(), name="exits", summary="needs exits")
 """
 
 
@@ -104,6 +107,14 @@ def test_shards_go_on_and_ones_own_method_joins(flags, tmp_path, monkeypatch):
     assert arms == ["fedavg:uniform", "fedrolex:uniform", "mine:uniform", "scalefl"]
     # Nothing that was there ran again.
     assert {p: p.stat().st_mtime_ns for p in before} == before
+    # A method that cannot run on the task takes no other arm away.
+    done = run("benchmark", *flags, f"--own_method={name}:exits")
+    assert done.returncode == 2
+    found = {r["arm"]: r for r in records_of(tmp_path / "w" / "benchmark.csv")}
+    assert [found[arm]["seeds"] for arm in ("fedavg:uniform", "fedrolex:uniform")] == ["2", "2"]
+    assert found["exits:uniform"]["seeds"] == "0"
+    text = " ".join((tmp_path / "w" / "benchmark.md").read_text(encoding="utf-8").split())
+    assert "failed: task=points, budget=0.5, seed=0 (" in text
     # Without the method, the table is as it was.
     done = run("benchmark", *flags)
     assert (done.returncode, done.stderr) == (0, "")
