@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from experiments.analysis import by_seed
 from experiments.analysis.results import Arm, Record, Results, arm_of
 
@@ -61,6 +63,18 @@ def budgets_match(own: Mapping[int, float], base: Mapping[int, float]) -> bool:
     seeds = own.keys() & base.keys()
     # Rounding must not decide about a gap of exactly .01.
     return bool(seeds) and all(abs(own[s] - base[s]) <= MATCHED_WITHIN + 1e-9 for s in seeds)
+
+
+def executed(records: Mapping[int, Record]) -> float:
+    """Returns the MACs that an arm executes, measuring included.
+
+    Args:
+      records: by seed.
+
+    Returns:
+      A fraction of the supernet's, mean over seeds; NaN if a record does not say.
+    """
+    return float(np.mean(list(achieved(records, "executed").values())))
 
 
 def measuring_remark(policy: str, name: str, own: float, base_name: str, base: float) -> str:

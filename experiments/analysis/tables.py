@@ -16,6 +16,7 @@ from experiments.analysis.matched import (
     achieved,
     at_round,
     budgets_match,
+    executed,
     measuring_remark,
 )
 from experiments.analysis.results import METRICS, UNITS, Arm, Record, Results, arm_of
@@ -444,7 +445,7 @@ def _warnings(compared: Comparison, round: int) -> list[str]:
 
 def _measuring(compared: Comparison, by_arm: Mapping[Arm, Mapping[int, Record]]) -> Iterator[str]:
     """Says of every arm that measures what this adds."""
-    mean = {arm: _mean(achieved(own, "executed")) for arm, own in by_arm.items()}
+    mean = {arm: executed(own) for arm, own in by_arm.items()}
     names = {arm: escapes.markdown(compared.labels[arm]) for arm in by_arm}
     base = compared.reference
     for arm in by_arm:
@@ -452,11 +453,6 @@ def _measuring(compared: Comparison, by_arm: Mapping[Arm, Mapping[int, Record]])
             line := measuring_remark(arm.policy, names[arm], mean[arm], names[base], mean[base])
         ):
             yield line
-
-
-def _mean(values: Mapping[int, float]) -> float:
-    """Returns the mean over seeds; NaN if one is not known."""
-    return float(np.mean(list(values.values())))
 
 
 def _few_targets(found: Results) -> str:

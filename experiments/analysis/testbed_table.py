@@ -11,7 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.analysis import markdown, results, tables
-from experiments.analysis.matched import achieved, at_round, budgets_match
+from experiments.analysis.matched import (
+    achieved,
+    at_round,
+    budgets_match,
+    executed,
+    measuring_remark,
+)
 from experiments.analysis.results import METRICS, Record
 from experiments.analysis.statistics import ALPHA, holm, interval, number, p_values, verdict
 from hasa_jax.base import UserError
@@ -69,12 +75,14 @@ class Gains:
       reference: what they are compared with.
       found: by metric, place and policy.
       unmatched: policies whose achieved budget is not that of the reference, by place.
+      measuring: what measuring adds to a policy, a line for each place.
     """
 
     policies: tuple[str, ...]
     reference: str
     found: Mapping[tuple[str, Place, str], Gain]
     unmatched: Mapping[Place, Sequence[str]]
+    measuring: Sequence[str] = ()
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -105,6 +113,7 @@ def gains_of(root: pathlib.Path, reference: str) -> Gains:
     found: dict[tuple[str, Place, str], np.ndarray] = {}
     unmatched: dict[Place, list[str]] = {}
     policies: dict[str, None] = {}
+    measuring: list[str] = []
     base = reference
     for place in (Place(score, size) for score in CORRELATIONS for size in CORRELATIONS):
         folder = folder_of(root, place)
@@ -121,6 +130,9 @@ def gains_of(root: pathlib.Path, reference: str) -> Gains:
             policies[policy] = None
             seeds = sorted(set(records) & set(by_policy[base]))
             pair = records, by_policy[base]
+            cost = executed(records), executed(by_policy[base])
+            name = f"{policy} in {place.name}"
+            measuring.append(measuring_remark(policy, name, cost[0], base, cost[1]))
             if not budgets_match(*(achieved(records, own.budget_unit) for records in pair)):
                 unmatched.setdefault(place, []).append(policy)
                 continue
@@ -129,7 +141,7 @@ def gains_of(root: pathlib.Path, reference: str) -> Gains:
                 found[metric, place, policy] = gain
     if not policies:
         raise UserError(f"{root} has no cell of the testbed with two policies: run it first")
-    return Gains(tuple(policies), base, _judged(found), unmatched)
+    return Gains(tuple(policies), base, _judged(found), unmatched, tuple(filter(None, measuring)))
 
 
 def _judged(
@@ -187,6 +199,7 @@ def text_of(gains: Gains) -> str:
         f"{place.name}: budgets of {', '.join(policies)} do not match."
         for place, policies in gains.unmatched.items()
     ]
+    notes += gains.measuring
     return "\n\n".join([*parts, *([markdown.notes(notes)] if notes else [])]) + "\n"
 
 

@@ -65,6 +65,13 @@ def test_other_budgets_are_not_compared(tmp_path):
     assert "score+1_size+1: budgets of hasa do not match." in text_of(gains)
 
 
+def test_what_measuring_adds_is_said(tmp_path):
+    need = [own | {"budget_executed": "1.03"} for own in records("need", [0.3, 0.4])]
+    write(folder_of(tmp_path, PLACES[0]), records("uniform", [0.1, 0.2]) + need)
+    plain = " ".join(text_of(gains_of(tmp_path, "")).split())
+    assert "need in score+1_size+1: its measurements are in the executed MACs (1.030 of" in plain
+
+
 def test_several_methods_are_refused(tmp_path):
     other = [own | {"method": "fedavg"} for own in records("uniform", [0.1, 0.2])]
     write(folder_of(tmp_path, PLACES[0]), records("uniform", [0.1, 0.2]) + other)
