@@ -8,6 +8,9 @@ number makes small clients cheap to widen. Three questions take these apart:
 * cheapness: is what they gain a gain of the plain mean, in which a small client counts as much as
   a large one, but costs less? Any policy that moves width to small clients raises this mean more
   than the weighted one, so that an answer of yes does not say why small clients gain.
+
+HASA less `inverse_size`, the contrast "beyond size", has little power where both give most clients
+the same widths: no difference is then no proof that heterogeneity adds nothing.
 """
 
 from __future__ import annotations
