@@ -19,7 +19,7 @@ class Rule:
       reference: what the reference is called.
       round: of the accuracies, the last one.
       needs: seeds that the widest interval needs, by the deviation of those that there are; None
-        if that is no finite number.
+        if that is no finite number, or the differences are equal.
     """
 
     half: float

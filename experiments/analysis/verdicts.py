@@ -19,6 +19,7 @@ from experiments.analysis.statistics import (
     bootstrap_interval,
     holm,
     least_p,
+    no_variation,
     p_text,
     p_values,
     seeds_text,
@@ -114,6 +115,6 @@ def _ends(values: np.ndarray) -> str:
 
 def _needed(values: np.ndarray, half: float) -> str:
     """Writes how many seeds an interval needs, by the deviation of those that there are."""
-    if len(values) < 2:
+    if len(values) < 2 or no_variation(values):
         return "n/a"
     return seeds_text(float(values.std(ddof=1)), half)

@@ -114,6 +114,7 @@ def rule_of(config: RunConfig, accuracies: Mapping[Arm, Mapping[Block, float]], 
     halves = {arm: interval(own) for arm, own in gains.items()}
     # What is non-finite is wider than any interval.
     widest = max(halves, key=lambda arm: np.nan_to_num(halves[arm], nan=np.inf))
+    deviation = float(gains[widest].std(ddof=1)) if halves[widest] else float("nan")
     return Rule(
         half=compared.until_halfwidth,
         most=compared.max_seeds,
@@ -122,7 +123,7 @@ def rule_of(config: RunConfig, accuracies: Mapping[Arm, Mapping[Block, float]], 
         widest=labels[widest],
         reference=labels[reference],
         round=round,
-        needs=seeds_needed(float(gains[widest].std(ddof=1)), compared.until_halfwidth),
+        needs=seeds_needed(deviation, compared.until_halfwidth),
     )
 
 

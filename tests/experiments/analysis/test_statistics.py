@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from experiments.analysis import statistics
+from experiments.analysis import statistics, verdicts
 
 
 def test_interval_is_students():
@@ -49,6 +49,8 @@ def test_rounding_is_no_variation(values):
     assert np.isnan(statistics.bootstrap_interval(differences)).all()
     (adjusted,) = statistics.holm([statistics.p_values(differences)[0]])
     assert statistics.verdict(float(differences.mean()), adjusted) == "not told apart"
+    cells = verdicts.table("arm", {"mine": differences}).splitlines()[-1].split("|")[1:-1]
+    assert [cell.strip() for cell in cells][-3:] == ["n/a", "not told apart", "n/a"]
     # One hit of a test split of 10^7 examples is variation.
     assert not statistics.no_variation(np.array([4.0, 4.0 + 1e-5]))
     assert not statistics.no_variation(np.array([4.0, np.nan]))
