@@ -214,19 +214,17 @@ def _suite(
         if any(content["reference"] not in own_arms for own_arms in arms.values()):
             raise ValueError(f"task {name} lacks the reference at some budget")
     first, count = (
-        _whole(path, name, content[name], least)
+        _integer(path, name, content[name], least)
         for name, least in (("first_seed", 0), ("num_seeds", 1))
     )
     seeds = range(first, first + count)
     return Suite(path.stem, str(content["reference"]), seeds, tuple(found), tuple(left_out))
 
 
-def _whole(path: pathlib.Path, name: str, value: Any, least: int) -> int:
-    """Returns a value that must be a whole number."""
+def _integer(path: pathlib.Path, name: str, value: Any, least: int) -> int:
+    """Returns a value that must be an integer."""
     if type(value) is not int or value < least:
-        raise UserError(
-            f"suite {path}: `{name}` is {value!r}: write a whole number from {least} on"
-        )
+        raise UserError(f"suite {path}: `{name}` is {value!r}: write an integer from {least} on")
     return value
 
 

@@ -69,9 +69,9 @@ def test_a_seed_is_the_mean_of_all_of_its_folds(tmp_path):
 
 def test_an_arm_that_lacks_rounds_takes_no_other_away(tmp_path):
     of, sweep = made(tmp_path)
-    whole, half = sweep.runs
-    write(whole.folder, [of_fedavg("uniform", 0, 0.2), of_fedavg("random", 0, 0.3)])
-    write(half.folder, [of_fedavg("uniform", 1, 0.4), of_fedavg("random", 1, 0.1, round=2)])
+    first, second = sweep.runs
+    write(first.folder, [of_fedavg("uniform", 0, 0.2), of_fedavg("random", 0, 0.3)])
+    write(second.folder, [of_fedavg("uniform", 1, 0.4), of_fedavg("random", 1, 0.1, round=2)])
     for state in (State(FAILED, "why"), State(BEGUN)):
         uniform, random = outcomes_of(of, sweep, [State(DONE), state])[0]
         assert uniform.accuracies == pytest.approx({0: 20, 1: 40})
