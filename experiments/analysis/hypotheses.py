@@ -203,19 +203,31 @@ def answers(found: Mapping[str, Finding]) -> list[str]:
     excess, size, cheap = (found[name] for name in ("excess", "size", "cheapness"))
     beyond = found["beyond size"]
     against = {
-        "better": "HASA adds to it",
-        "worse": "HASA falls behind it",
-        "not told apart": "HASA is not told apart from it",
+        "better": f"HASA adds to it, {beyond.text}",
+        "worse": f"HASA falls behind it, {beyond.text}",
+        "not told apart": f"HASA is not told apart from it, {beyond.text}",
         UNMATCHED: "HASA's budget does not match it",
     }[beyond.verdict]
+    details = {
+        "Heterogeneity needs width": (
+            excess,
+            f"{excess.text} points for widths that follow the divergence beyond chance",
+        ),
+        "Small clients need width": (
+            size,
+            f"{size.text} points for widths that follow sizes only; {against}",
+        ),
+        "The gain is one of the plain mean, in which small clients count in full": (
+            cheap,
+            f"widths that follow sizes gain {cheap.text} points more in the mean over clients than "
+            "in the mean over examples",
+        ),
+    }
     return [
-        f"Heterogeneity needs width: {_decided(excess)} ({excess.text} points for widths that "
-        "follow the divergence beyond chance).",
-        f"Small clients need width: {_decided(size)} ({size.text} points for widths that follow "
-        f"sizes only; {against}, {beyond.text}).",
-        "The gain is one of the plain mean, in which small clients count in full: "
-        f"{_decided(cheap)} (widths that follow sizes gain {cheap.text} points more in the mean "
-        "over clients than in the mean over examples).",
+        f"{hypothesis}: {_decided(own)} ({detail})."
+        if own.matched
+        else f"{hypothesis}: not tested, as budgets do not match."
+        for hypothesis, (own, detail) in details.items()
     ]
 
 
@@ -245,8 +257,6 @@ def remarks(found: Mapping[str, Finding], unit: str) -> list[str]:
 
 def _decided(finding: Finding) -> str:
     """Says whether a hypothesis of a gain holds."""
-    if not finding.matched:
-        return "not tested, as budgets do not match"
     if finding.verdict == "better":
         return "confirmed"
     if finding.verdict == "worse":

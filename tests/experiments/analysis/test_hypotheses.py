@@ -84,7 +84,7 @@ def test_contrasts_of_other_budgets_have_no_test(tmp_path):
     assert [own.adjusted for own in kept] == pytest.approx(adjusted, nan_ok=True)
     text = hypotheses.write(folder)
     plain = " ".join(text.split())
-    assert "Small clients need width: not tested, as budgets do not match (none points" in plain
+    assert "Small clients need width: not tested, as budgets do not match." in plain
     assert "size: budgets do not match in" in plain
     assert max(map(len, text.splitlines())) <= 100
 
