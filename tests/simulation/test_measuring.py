@@ -272,6 +272,7 @@ def test_seeds_that_measure_at_other_sizes_are_refused():
         run(trials=[trial_of(), trial_of(method=other)])
 
 
+@pytest.mark.slow
 def test_the_loop_is_the_run():
     data = small.dataset((30, 60, 12, 9), "perceptron")
     model, options = hj.models.mlp(hidden=6), {"training": hj.Training(batch_size=8)}

@@ -104,6 +104,7 @@ def test_a_workdir_grows_by_seeds_with_all_of_their_folds(two_seeds, tmp_path):
         assert (tmp_path / "w" / table).read_bytes() == (two_seeds[0] / table).read_bytes()
 
 
+@pytest.mark.slow
 def test_folds_share_programs_as_seeds_do(two_seeds, tmp_path):
     """Six blocks in programs of four: a program has folds of two seeds."""
     together = ["--num_seeds=2", "--seeds_per_program=4", f"--workdir={tmp_path / 'w'}"]
@@ -135,6 +136,7 @@ def test_train_runs_the_folds_of_its_seed(two_seeds, tmp_path):
     assert (tmp_path / "w" / "metrics.csv").read_text().splitlines()[1:] == expected
 
 
+@pytest.mark.slow
 def test_a_sweep_has_a_value_for_each_seed(tmp_path):
     sweep = [*VECTORS, "--vary=eval_folds=0,2", "--num_seeds=2", f"--workdir={tmp_path / 'w'}"]
     done("sweep", *sweep)

@@ -123,6 +123,7 @@ def test_a_killed_run_goes_on(by_rule, until, tmp_path):
         assert (folder / table).read_bytes() == (by_rule[0] / table).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_rule_that_is_not_reached_goes_on_with_more_seeds(by_rule, until, tmp_path):
     _, seeds = until
     folder = shutil.copytree(by_rule[0], tmp_path / "w")

@@ -78,6 +78,7 @@ def files(folder):
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
 
+@pytest.mark.slow
 def test_shards_go_on_and_ones_own_method_joins(flags, tmp_path, monkeypatch):
     done = run("benchmark", *flags, "--dry_run")
     assert (done.returncode, done.stderr) == (0, "")
@@ -134,7 +135,7 @@ def test_a_killed_benchmark_ends_as_one_that_was_not(flags, tmp_path):
     assert files(tmp_path / "w") == files(tmp_path / "whole")
 
 
-def test_bad_input_ends_in_one_line(flags, tmp_path):
+def test_a_wrong_command_ends_in_one_line(flags, tmp_path):
     for arguments, words in (
         (["--num_rounds=3"], "--num_rounds is fixed by the suite"),
         (["--suite=large"], "--suite=large: there is no such suite"),

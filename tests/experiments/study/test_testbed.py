@@ -51,6 +51,7 @@ def test_what_is_no_testbed_is_refused(flags, message):
         cells(*flags)
 
 
+@pytest.mark.slow
 def test_a_share_runs_and_goes_on(tmp_path):
     flags = [*TINY, f"--workdir={tmp_path}", "--shard=9/9"]
     first = run("testbed", *flags)
