@@ -34,8 +34,9 @@ class Curves(NamedTuple):
         segment = np.searchsorted(self.costs, costs, side="right") - 1
         segment = np.clip(segment, 0, len(self.costs) - 2)
         clients = np.arange(len(costs))
-        inside = costs - self.costs[segment]
-        return self.losses[clients, segment] - self.slopes[clients, segment] * inside
+        before, after = self.losses[clients, segment], self.losses[clients, segment + 1]
+        slopes = (before - after) / (self.costs[segment + 1] - self.costs[segment])
+        return before - slopes * (costs - self.costs[segment])
 
 
 def curves_of(measured: Measured, costs: np.ndarray, shrinkage: float) -> Curves:

@@ -8,6 +8,8 @@ the greedy rule is exact for it. The value is convex in `t`, so a search by thir
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from hasa_jax.allocation.curves import Curves
@@ -37,12 +39,12 @@ def best_costs(
     Returns:
       Costs `[N]`, which use up the budget if the caps allow it.
     """
-    costs, order = np.full(len(shares), curves.costs[0]), _steepest_first(curves, shares)
+    costs, parts = np.full(len(shares), curves.costs[0]), _parts_of(curves, shares, caps)
     least = -np.inf
     if largest < len(shares):
-        least = _best_end(curves, shares, caps, budget, largest, order)
+        least = _best_end(curves, parts, budget, largest)
     for end in dict.fromkeys((least, -np.inf)):
-        costs = _fill(curves, shares, caps, budget, costs, end, order)
+        costs = _fill(parts, budget, costs, end)
     return _even(costs, shares, caps, budget)
 
 
@@ -56,27 +58,41 @@ def mean_of_largest(losses: np.ndarray, largest: int) -> float:
     return float(np.sort(losses)[-largest:].mean())
 
 
-def _steepest_first(curves: Curves, shares: np.ndarray) -> np.ndarray:
-    """Returns the parts of all curves, the one with the most gain for a unit of budget first.
+class _Parts(NamedTuple):
+    """The linear parts of all curves; a search fills them many times, so they are made once.
 
-    Slopes of a client fall, and equal ones stay in their order.
+    Attributes:
+      shares: shares of the clients `[N, 1]`.
+      first: cost at which each part begins `[W - 1]`.
+      last: cost at which it ends, at most the client's cap `[N, W - 1]`.
+      losses: loss at its beginning `[N, W - 1]`.
+      slopes: loss that it loses for a unit of cost `[N, W - 1]`.
+      order: all parts, the one with the most gain for a unit of budget first.
     """
-    return np.argsort(-(curves.slopes / shares[:, None]).ravel(), kind="stable")
+
+    shares: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    losses: np.ndarray
+    slopes: np.ndarray
+    order: np.ndarray
 
 
-def _best_end(
-    curves: Curves,
-    shares: np.ndarray,
-    caps: np.ndarray,
-    budget: float,
-    largest: int,
-    order: np.ndarray,
-) -> float:
+def _parts_of(curves: Curves, shares: np.ndarray, caps: np.ndarray) -> _Parts:
+    """Returns the parts of all curves up to the caps."""
+    slopes, shares = curves.slopes, shares[:, None]
+    last = np.minimum(curves.costs[1:], caps[:, None])
+    # Slopes of a client fall, and equal ones stay in their order.
+    order = np.argsort(-(slopes / shares).ravel(), kind="stable")
+    return _Parts(shares, curves.costs[:-1], last, curves.losses[:, :-1], slopes, order)
+
+
+def _best_end(curves: Curves, parts: _Parts, budget: float, largest: int) -> float:
     """Returns the loss below which no client needs to come."""
-    start = np.full(len(shares), curves.costs[0])
+    start = np.full(len(parts.shares), curves.costs[0])
 
     def value(end: float) -> float:
-        reached = curves.at(_fill(curves, shares, caps, budget, start, end, order))
+        reached = curves.at(_fill(parts, budget, start, end))
         return end + float(np.maximum(reached - end, 0.0).sum()) / largest
 
     low, high = float(curves.losses.min()), float(curves.losses[:, 0].max())
@@ -89,28 +105,27 @@ def _best_end(
     return low
 
 
-def _fill(
-    curves: Curves,
-    shares: np.ndarray,
-    caps: np.ndarray,
-    budget: float,
-    start: np.ndarray,
-    end: float,
-    order: np.ndarray,
-) -> np.ndarray:
+def _fill(parts: _Parts, budget: float, start: np.ndarray, end: float) -> np.ndarray:
     """Spends the budget where it gains most, on clients whose loss is above `end`."""
-    slopes = curves.slopes
-    first, last = curves.costs[:-1], np.minimum(curves.costs[1:], caps[:, None])
+    # In place, as new memory for all parts takes longer than to compute them.
+    wanted = parts.last.copy()
     if np.isfinite(end):
-        above = np.maximum(curves.losses[:, :-1] - end, 0.0)
-        last = np.minimum(last, first + above / np.maximum(slopes, 1e-300))
-    lengths = np.maximum(last - np.maximum(first, start[:, None]), 0.0) * (slopes > 0)
-    wanted = (shares[:, None] * lengths).ravel()
-    left = max(budget - float(shares @ start), 0.0)
-    before = np.cumsum(wanted[order]) - wanted[order]
-    spent = np.zeros(len(wanted))
-    spent[order] = np.clip(left - before, 0.0, wanted[order])
-    return start + spent.reshape(slopes.shape).sum(axis=1) / shares
+        reached = parts.losses - end
+        np.maximum(reached, 0.0, out=reached)
+        reached /= np.maximum(parts.slopes, 1e-300)
+        reached += parts.first
+        np.minimum(wanted, reached, out=wanted)
+    wanted -= np.maximum(parts.first, start[:, None])
+    np.maximum(wanted, 0.0, out=wanted)
+    wanted *= parts.slopes > 0
+    wanted *= parts.shares
+    queue = wanted.ravel()[parts.order]
+    spent = np.cumsum(queue)
+    spent -= queue
+    left = max(budget - float(parts.shares[:, 0] @ start), 0.0)
+    np.clip(np.subtract(left, spent, out=spent), 0.0, queue, out=spent)
+    wanted.ravel()[parts.order] = spent
+    return start + wanted.sum(axis=1) / parts.shares[:, 0]
 
 
 def _even(costs: np.ndarray, shares: np.ndarray, caps: np.ndarray, budget: float) -> np.ndarray:
