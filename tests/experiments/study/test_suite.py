@@ -95,6 +95,17 @@ def test_need_measures_at_least_twice_in_every_task(name):
         refuse_unused(run.config, run.given, run.arms)
 
 
+def test_a_field_that_no_arm_of_a_task_reads_is_still_refused(tmp_path):
+    for own in suite.FOLDER.glob("*.toml"):
+        text = own.read_text(encoding="utf-8").replace("reallocate_every = 4", "rolling_step = 2")
+        text = text.replace('    "fedrolex",\n', "")
+        (tmp_path / own.name).write_text(text, encoding="utf-8")
+    _, sweep = made(str(tmp_path / "small.toml"))
+    for run in sweep.runs:
+        with pytest.raises(UserError, match="`rolling_step` is read only with extraction rolling"):
+            refuse_unused(run.config, run.given, run.arms)
+
+
 SLOW = {"cifar10", "ag_news"}
 
 
