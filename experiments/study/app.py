@@ -48,6 +48,8 @@ def run_app(main: Main) -> None:
     # JAX reports every accelerator that it does not find, orbax every file that it dislikes. A
     # user's error should be the only line.
     logging.getLogger("jax").setLevel(logging.WARNING)
+    # A full disk ends several writes of a checkpoint at once; asyncio would report each of them.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     absl_logging.set_verbosity(absl_logging.FATAL)
     sys.unraisablehook = _report_unless_late
     replace_unknown_characters()

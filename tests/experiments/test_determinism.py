@@ -39,6 +39,7 @@ def results(folder, arguments, cache=""):
     return arrays | {name: (folder / name).read_bytes() for name in files}
 
 
+@pytest.mark.slow
 def test_compiled_again_or_kept_programs_change_no_byte(tmp_path):
     arguments, cache = [*VECTORS, "--num_rounds=1"], tmp_path / "kept" / "programs"
     first = results(tmp_path / "none", arguments)

@@ -72,6 +72,7 @@ def test_other_clients_are_refused(tmp_path):
         need.accuracies(folder)
 
 
+@pytest.mark.slow
 def test_widths_can_follow_the_measured_need(tmp_path):
     images = [*VECTORS, "--num_images=300", "--num_clients=7", "--hidden_dim=8"]
     common = [*images, "--num_rounds=1", "--num_seeds=2", "--checkpoint_every=0"]

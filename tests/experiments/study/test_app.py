@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from experiments.study import app
 from experiments.study.interruption import Stopped
 from hasa_jax.base import UserError
+from tests.support.scripts import ROOT
 
 
 def failing(error):
@@ -95,3 +97,24 @@ def test_a_script_without_a_console_starts(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     app.replace_unknown_characters()
     assert (sys.stdout, sys.stderr) == (None, None)
+
+
+def test_writes_that_fail_later_add_no_line():
+    """Of the writes of a checkpoint that a full disk ends at once, one is reported."""
+    code = (
+        "import asyncio\n"
+        "from experiments.study import app\n"
+        "from hasa_jax.base import UserError\n"
+        "async def write():\n"
+        "    raise ValueError('no space left')\n"
+        "async def writes():\n"
+        "    asyncio.ensure_future(write())\n"
+        "    await asyncio.sleep(0)\n"
+        "def main(config, given):\n"
+        "    asyncio.run(writes())\n"
+        "    raise UserError('no space left')\n"
+        "app.run_app(main)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (app.BAD_INPUT, "error: no space left\n")

@@ -96,6 +96,7 @@ def test_folds_of_a_seed_evaluate_the_same_clients():
     assert len(chosen[4]) == 1
 
 
+@pytest.mark.slow
 def test_a_workdir_grows_by_seeds_with_all_of_their_folds(two_seeds, tmp_path):
     done("compare", *FOLDS, *ARMS, "--num_seeds=1", f"--workdir={tmp_path / 'w'}")
     printed = done("compare", *FOLDS, *ARMS, "--num_seeds=2", f"--workdir={tmp_path / 'w'}")

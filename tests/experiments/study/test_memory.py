@@ -22,7 +22,10 @@ PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 @pytest.mark.parametrize(
     ("options", "arrays"),
-    [([], 2**20), (["--hidden_dim=1024", "--layers=3", "--client_optimizer=adam"], 2**26)],
+    [
+        pytest.param([], 2**20, marks=pytest.mark.slow),
+        (["--hidden_dim=1024", "--layers=3", "--client_optimizer=adam"], 2**26),
+    ],
 )
 def test_the_peak_is_about_what_was_said(options, arrays, tmp_path):
     """The bounds are wide, for other machines; BUILD_NOTES has the figures of one."""

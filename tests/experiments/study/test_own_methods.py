@@ -154,6 +154,7 @@ def test_other_source_is_refused(tmp_path):
         refuse_other_source(tmp_path, here, other)
 
 
+@pytest.mark.slow
 def test_it_is_compared_trained_and_grows_a_workdir(tmp_path, module):
     flags = [*VECTORS, f"--workdir={tmp_path / 'w'}", "--num_seeds=1", "--num_rounds=1"]
     done = run("compare", *flags, "--methods=fedavg:uniform")

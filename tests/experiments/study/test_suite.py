@@ -106,7 +106,7 @@ def test_a_field_that_no_arm_of_a_task_reads_is_still_refused(tmp_path):
             refuse_unused(run.config, run.given, run.arms)
 
 
-SLOW = {"cifar10", "ag_news"}
+SLOW = {"cifar10", "ag_news", "digits"}
 
 
 @pytest.mark.parametrize(
