@@ -31,7 +31,7 @@ from experiments.analysis.statistics import (
     number,
     p_text,
     p_values,
-    seeds_needed,
+    seeds_text,
     sign_flip_p,
     verdict,
 )
@@ -261,13 +261,13 @@ def _decided(finding: Finding) -> str:
         return "confirmed"
     if finding.verdict == "worse":
         return "contradicted"
-    deviation = float(finding.gains.std(ddof=1)) if len(finding.gains) > 1 else math.nan
-    if math.isnan(deviation):
-        return "open, one seed decides nothing"
+    if math.isnan(finding.adjusted):
+        return "open, as one seed, or equal differences, have no test"
+    deviation = float(finding.gains.std(ddof=1))
     half = interval(finding.gains)
     if half <= RESOLVED:
         return f"not confirmed, no gain of more than {finding.gains.mean() + half:.2f} points"
-    return f"open, {seeds_needed(deviation, RESOLVED)} seeds would resolve {RESOLVED:g} points"
+    return f"open, {seeds_text(deviation, RESOLVED)} seeds would resolve {RESOLVED:g} points"
 
 
 def report(config: RunConfig) -> None:

@@ -20,7 +20,7 @@ from experiments.rooms import number_text
 from experiments.study import sweep_states
 from experiments.study.suite import Suite
 from experiments.study.sweep_points import Sweep
-from experiments.study.sweep_states import BEGUN, FAILED, MISSING, STATES, State
+from experiments.study.sweep_states import State
 from hasa_jax.base import UserError
 from hasa_jax.simulation import escapes
 from hasa_jax.simulation.entries import check_files
@@ -32,8 +32,6 @@ _COSTS = ("budget_macs", "bytes_down", "bytes_up", "budget_executed")
 """Columns of benchmark.csv."""
 
 _MEGABYTE = 1e6
-_MOST = 20
-"""Runs that a remark names."""
 
 
 def write(suite: Suite, found: Sweep) -> str:
@@ -162,19 +160,8 @@ def remarks_of(found: Sweep, states: Sequence[State], reasons: Sequence[str]) ->
     Returns:
       One line each.
     """
-    counts = Counter(state.what for state in states)
-    counted = ", ".join(f"{counts[what]} {what}" for what in STATES if counts[what])
-    remarks = [f"{len(found.runs)} runs: {counted}."]
-    for what in (BEGUN, FAILED, MISSING):
-        names = [
-            f"{run.label} ({state.reason})" if state.reason else run.label
-            for run, state in zip(found.runs, states, strict=True)
-            if state.what == what
-        ]
-        more = f"; and {len(names) - _MOST} more" if len(names) > _MOST else ""
-        if names:
-            remarks.append(f"{what}: {'; '.join(names[:_MOST])}{more}.")
-    return [*remarks, *(f"cannot be read: {reason}." for reason in reasons)]
+    lines = sweep_states.lines_of(found.runs, states)
+    return [*lines, *(f"cannot be read: {reason}." for reason in reasons)]
 
 
 def _caption(suite: Suite) -> str:

@@ -17,7 +17,7 @@ from experiments.analysis.statistics import accuracy_text, interval
 from experiments.study import sweep_states
 from experiments.study.arm import Arm
 from experiments.study.sweep_points import Run, Sweep
-from experiments.study.sweep_states import BEGUN, DONE, FAILED, MISSING, STATES, State
+from experiments.study.sweep_states import BEGUN, DONE, FAILED, MISSING, State
 from hasa_jax.base import UserError
 from hasa_jax.simulation import escapes
 from hasa_jax.simulation.entries import check_files
@@ -26,9 +26,6 @@ NAME = "sweep.csv"
 """Name of the table in the workdir of a sweep."""
 
 _VALIDATION = "validation"
-
-_MOST = 20
-"""Runs that a remark names."""
 
 
 class Line(NamedTuple):
@@ -249,17 +246,6 @@ def _cells(values: np.ndarray) -> tuple[float | str, float | str]:
 
 def _remarks(lines: Sequence[Line], runs: Sequence[Run], states: Sequence[State]) -> list[str]:
     """Counts the runs by their state, and names those that are not done."""
-    counts = Counter(state.what for state in states)
-    counted = ", ".join(f"{counts[what]} {what}" for what in STATES if counts[what])
-    remarks = [f"{len(runs)} runs: {counted}."]
-    for what in (BEGUN, FAILED, MISSING):
-        names = [
-            f"{run.label} ({state.reason})" if state.reason else run.label
-            for run, state in zip(runs, states, strict=True)
-            if state.what == what
-        ]
-        more = f"; and {len(names) - _MOST} more" if len(names) > _MOST else ""
-        if names:
-            remarks.append(escapes.markdown(f"{what}: {'; '.join(names[:_MOST])}{more}."))
+    remarks = map(escapes.markdown, sweep_states.lines_of(runs, states))
     unread = dict.fromkeys(line.reason for line in lines if line.reason)
     return [*remarks, *(escapes.markdown(f"cannot be read: {reason}") for reason in unread)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ from hasa_jax.base import UserError
 DONE, BEGUN, FAILED, MISSING = "done", "begun", "failed", "missing"
 STATES = (DONE, BEGUN, FAILED, MISSING)
 """All rounds are there; some may be; the last attempt ended in an error; nothing is there."""
+
+_MOST = 20
+"""Runs in a state that a line names."""
 
 _STARTED, _ERROR = "started", "error"
 """Ends of the names of files beside the folder of a run."""
@@ -146,3 +150,28 @@ def _found(run: Run) -> str:
     }
     blocks = blocks_of([run.seed], run.config.data.eval_folds)
     return DONE if last >= {(b, *arm) for b in blocks for arm in run.arms} else BEGUN
+
+
+def lines_of(runs: Sequence[Run], states: Sequence[State]) -> list[str]:
+    """Counts runs by their state, and names those that are not done.
+
+    Args:
+      runs: of a sweep.
+      states: of every run, in their order.
+
+    Returns:
+      One line each; the first has the counts.
+    """
+    counts = Counter(state.what for state in states)
+    counted = ", ".join(f"{counts[what]} {what}" for what in STATES if counts[what])
+    lines = [f"{len(runs)} runs: {counted}."]
+    for what in (BEGUN, FAILED, MISSING):
+        names = [
+            f"{run.label} ({state.reason})" if state.reason else run.label
+            for run, state in zip(runs, states, strict=True)
+            if state.what == what
+        ]
+        more = f"; and {len(names) - _MOST} more" if len(names) > _MOST else ""
+        if names:
+            lines.append(f"{what}: {'; '.join(names[:_MOST])}{more}.")
+    return lines

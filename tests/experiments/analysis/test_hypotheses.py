@@ -122,3 +122,10 @@ def test_a_missing_policy_is_one_line(tmp_path):
     gains = {policy: gain for policy, gain in GAINS.items() if policy != "random"}
     with pytest.raises(UserError, match="no policy random"):
         found_in(tmp_path, gains=gains)
+
+
+def test_equal_differences_decide_nothing(tmp_path, monkeypatch):
+    """A gain that is the same on all seeds has no test, so it is no bound either."""
+    monkeypatch.setattr("tests.experiments.analysis.test_hypotheses.NOISE", np.zeros(8))
+    lines = hypotheses.answers(found_in(tmp_path))
+    assert lines[1].startswith("Small clients need width: open, as one seed, or equal differences")
