@@ -43,7 +43,11 @@ def run(dataset, method="hasa", norm="layer", stream=True, num_rounds=2, **train
 
 @pytest.mark.parametrize(
     ("method", "norm", "stream"),
-    [("hasa", "layer", True), ("heterofl", "static", False), ("fiarse", "layer", True)],
+    [
+        ("hasa", "layer", True),
+        pytest.param("heterofl", "static", False, marks=pytest.mark.slow),
+        ("fiarse", "layer", True),
+    ],
 )
 def test_a_run_on_a_file_is_that_in_memory(datasets, method, norm, stream):
     assert isinstance(datasets[0].train.inputs, Mapped)

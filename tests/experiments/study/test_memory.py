@@ -24,7 +24,11 @@ PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
     ("options", "arrays"),
     [
         pytest.param([], 2**20, marks=pytest.mark.slow),
-        (["--hidden_dim=1024", "--layers=3", "--client_optimizer=adam"], 2**26),
+        pytest.param(
+            ["--hidden_dim=1024", "--layers=3", "--client_optimizer=adam"],
+            2**26,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_peak_is_about_what_was_said(options, arrays, tmp_path):

@@ -147,6 +147,7 @@ def test_a_finished_run_of_another_reference_states_its_own_rule(by_rule, tmp_pa
     assert "less that of random at round 2" in printed
 
 
+@pytest.mark.slow
 def test_no_seed_is_left_out_where_seeds_share_programs(tmp_path):
     """Three seeds fill a program and a half, so the third one would run again with a fourth."""
     shared = ["--seeds_per_program=2", f"--workdir={tmp_path / 'w'}"]

@@ -47,6 +47,7 @@ def run_under(environment, *arguments):
     return forks.Process("train", [*arguments], cwd=ROOT, environment=whole).wait()
 
 
+@pytest.mark.slow
 def test_switches_that_ask_for_care_change_no_number(tmp_path):
     done = run_process("train", *WITH_ADAM, f"--workdir={tmp_path / 'plain'}")
     assert done.returncode == 0, done.stderr
