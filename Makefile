@@ -150,11 +150,11 @@ $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python -m pip install -e '.[experiments]' -c constraints.txt
+	$(BIN)/python -m pip install -e . -c constraints.txt
 	touch $@
 
 $(STUDY_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python -m pip install -e '.[experiments,data,plots]' -c constraints.txt
+	$(BIN)/python -m pip install -e '.[data,plots]' -c constraints.txt
 	touch $(RUN_STAMP) $@
 
 # The tests' environment can run the demo too.

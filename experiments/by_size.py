@@ -13,5 +13,10 @@ def main(config: RunConfig, given: Set[str]) -> None:
     by_size.report(config)
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Runs the script on the command line of this process."""
     app.run_app(main)
+
+
+if __name__ == "__main__":
+    start()

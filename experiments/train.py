@@ -11,5 +11,10 @@ def main(config: RunConfig, given: Set[str]) -> None:
     run.train(config, given)
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Runs the script on the command line of this process."""
     app.run_app(main)
+
+
+if __name__ == "__main__":
+    start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -25,13 +27,22 @@ def asked_for(argv: Sequence[str], about: str) -> str:
       about: what the script does.
 
     Returns:
-      The text; empty if no help is asked for.
+      The text, with the name by which the script was started; empty if no help is asked for.
     """
-    if any(argument in _FULL for argument in argv[1:]):
-        return usage(about, full=True)
-    if any(argument in _SHORT for argument in argv[1:]):
-        return usage(about, full=False)
-    return ""
+    full = any(argument in _FULL for argument in argv[1:])
+    if not full and not any(argument in _SHORT for argument in argv[1:]):
+        return ""
+    return usage(_as_started(about, pathlib.PurePath(argv[0])), full=full)
+
+
+def _as_started(about: str, program: pathlib.PurePath) -> str:
+    """Names an installed script as the user called it: `hasa-train`, say, for `experiments.train`.
+
+    `python -m` starts a file, whose name ends in .py.
+    """
+    if not program.name.startswith("hasa-"):
+        return about
+    return re.sub(r"python -m experiments\.\w+", program.stem, about)
 
 
 def usage(about: str, *, full: bool) -> str:

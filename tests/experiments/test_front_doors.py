@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -32,6 +33,14 @@ def test_a_front_door_is_short_and_does_one_thing(script):
     module = importlib.import_module(f"experiments.{script}")
     assert f"python -m experiments.{script}" in module.__doc__
     assert module.main.__doc__
+    assert module.start.__doc__
+
+
+def test_installed_names_start_front_doors():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for name, target in project["scripts"].items():
+        assert target == f"experiments.{name.removeprefix('hasa-')}:start"
+        assert target.removeprefix("experiments.").removesuffix(":start") in SCRIPTS
 
 
 def test_there_are_no_other_front_doors():

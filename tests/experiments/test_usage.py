@@ -33,3 +33,10 @@ def test_full_help_has_every_flag_and_what_the_methods_are():
     assert "--deterministic_ops=true\n" in text
     assert "`" not in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_help_names_the_script_as_it_was_started():
+    about = "It trains: `python -m experiments.train --method=hasa`."
+    for name, shown in (("/usr/bin/hasa-train", "`hasa-train --"), ("train.py", "`python -m exp")):
+        assert shown in usage.asked_for([name, "--help"], about)
+        assert not usage.asked_for([name, "--num_rounds=2"], about)

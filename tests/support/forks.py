@@ -111,7 +111,7 @@ def _become(request):
     os.chdir(request["cwd"])
     module = sys.modules[f"experiments.{request['script']}"]
     sys.argv = [module.__file__, *request["arguments"]]
-    module.app.run_app(module.main)
+    module.start()
 
 
 def _serve():
