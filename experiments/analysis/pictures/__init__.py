@@ -1,0 +1,27 @@
+"""Pictures of results: one table, one style. One picture is one file and one line of the table."""
+
+from experiments.analysis.pictures import accuracy, bytes, macs
+from experiments.analysis.pictures.picture import Lacking, Picture
+
+PICTURES: dict[str, Picture] = {
+    "accuracy": Picture(
+        "Accuracy over rounds",
+        "Mean, worst and tail test accuracy of clients over rounds.",
+        accuracy.make,
+    ),
+    "macs": Picture(
+        "Accuracy over MACs",
+        "Test accuracy over the MACs of training: arms at equal compute. It needs the achieved "
+        "MACs in summary.csv.",
+        macs.make,
+    ),
+    "bytes": Picture(
+        "Accuracy over bytes",
+        "Test accuracy over the bytes that a client has received and sent. It needs the bytes in "
+        "summary.csv, which runs have since version 0.2.",
+        bytes.make,
+    ),
+}
+"""All pictures of results by name, which is also that of the file."""
+
+__all__ = ["PICTURES", "Lacking", "Picture"]

@@ -1,0 +1,63 @@
+"""What a picture is: a title, what it shows and needs, and how it is drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from experiments.analysis.pictures import style
+from experiments.analysis.results import Results
+
+
+class Lacking(Exception):
+    """Results lack what a picture needs; the message says what, in words that follow a colon."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """An entry of the table of pictures.
+
+    Attributes:
+      title: what it shows, in a few words.
+      about: what it shows and what it needs, in a sentence or two.
+      make: draws some results into a figure of matplotlib. Workdirs that match are one of them;
+        others are drawn beside each other. It raises `Lacking` where none has what it needs.
+    """
+
+    title: str
+    about: str
+    make: Callable[[Sequence[Results]], Any]
+
+    def draw(self, found: Results) -> Any | None:
+        """Draws the results of workdirs that match.
+
+        Args:
+          found: the results.
+
+        Returns:
+          The figure of matplotlib; None where the results lack what it needs.
+
+        Raises:
+          UserError: if matplotlib is missing.
+        """
+        try:
+            return self.figure([found])
+        except Lacking:
+            return None
+
+    def figure(self, groups: Sequence[Results]) -> Any:
+        """Draws the results of several groups of workdirs.
+
+        Args:
+          groups: results; the workdirs of each match.
+
+        Returns:
+          The figure of matplotlib.
+
+        Raises:
+          Lacking: with the reason, where the results lack what it needs.
+          UserError: if matplotlib is missing.
+        """
+        with style.applied():
+            return self.make(groups)

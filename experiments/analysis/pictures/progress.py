@@ -1,0 +1,144 @@
+"""Accuracy as a run goes on: against rounds, MACs or bytes; a row for each group of workdirs."""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.analysis import results
+from experiments.analysis.pictures import lines, style
+from experiments.analysis.pictures.looks import Look, add_legend, looks
+from experiments.analysis.pictures.picture import Lacking
+from experiments.analysis.results import METRICS, Arm, Record, Results
+from hasa_jax.simulation.escapes import picture
+
+LABELS = {
+    "mean": "mean accuracy (%)",
+    "worst": "worst client's accuracy (%)",
+    "tail": "tail accuracy (%)",
+}
+"""Of the vertical axes, by metric."""
+
+
+class Spent(NamedTuple):
+    """What accuracy is drawn against.
+
+    Attributes:
+      label: of the horizontal axis, with its unit.
+      of: what was spent up to a record of summary.csv; NaN if it does not say.
+      lacking: what is said where no record says it.
+      whole: whether it is a whole number.
+    """
+
+    label: str
+    of: Callable[[Record], float]
+    lacking: str
+    whole: bool = False
+
+
+class Curve(NamedTuple):
+    """One arm in one panel.
+
+    Attributes:
+      at: what was spent at each evaluation, mean over seeds `[P]`.
+      values: percents of all seeds, at each evaluation.
+    """
+
+    at: list[float]
+    values: list[np.ndarray]
+
+
+def draw(groups: Sequence[Results], spent: Spent) -> Any:
+    """Draws mean, worst and tail test accuracy, with 95 % intervals over seeds.
+
+    Args:
+      groups: results; each is a row of panels.
+      spent: the horizontal axis.
+
+    Returns:
+      The figure of matplotlib.
+
+    Raises:
+      Lacking: if no record says what was spent.
+    """
+    known = [own for own in groups if any(not math.isnan(spent.of(r)) for r in own.summary)]
+    if not known:
+        raise Lacking(spent.lacking)
+    figure = style.new_figure(style.PAGE, 0.5 + 1.95 * len(known))
+    parts = np.atleast_1d(figure.subfigures(len(known), 1))
+    arms = list(dict.fromkeys(arm for own in known for arm in own.arms))
+    look_of, counts = looks(arms), set[int]()
+    for part, (title, own) in zip(parts, titled(known), strict=True):
+        if len(known) > 1:
+            part.suptitle(picture(title))
+        for panel, metric in zip(part.subplots(1, len(METRICS)), METRICS, strict=True):
+            curves = curves_of(own.summary, f"{metric}_accuracy", spent.of)
+            _draw_panel(panel, curves, look_of)
+            panel.set(xlabel=spent.label, ylabel=LABELS[metric])
+            if spent.whole:
+                panel.xaxis.get_major_locator().set_params(integer=True)
+            counts |= {len(v) for curve in curves.values() for v in curve.values}
+    shaded = all(len(own.arms) <= lines.MOST_BANDS for own in known)
+    note = lines.seeds_text(counts, "shaded" if shaded else "bars")
+    add_legend(figure, results.labels_of(arms), look_of, note=note)
+    return figure
+
+
+def titled(groups: Sequence[Results]) -> list[tuple[str, Results]]:
+    """Says what sets several groups of workdirs apart.
+
+    Args:
+      groups: results.
+
+    Returns:
+      A title of each, and the results.
+    """
+    names = results.folder_names([own.folders[0] for own in groups])
+    titles = []
+    for name, own in zip(names, groups, strict=True):
+        kinds = sorted({record["aggregation"] for record in own.summary})
+        titles.append(f"{name} ({'/'.join(kinds)} aggregation)")
+    return list(zip(titles, groups, strict=True))
+
+
+def curves_of(
+    records: Sequence[Record], column: str, spent: Callable[[Record], float]
+) -> dict[Arm, Curve]:
+    """Gathers the percents of all seeds, means over their folds.
+
+    Args:
+      records: of summary.csv.
+      column: of the accuracy.
+      spent: what was spent up to a record; records that do not say it are left out.
+
+    Returns:
+      A curve of each arm, by rising rounds.
+    """
+    of_seeds = collections.defaultdict[tuple[Arm, int, int], list[tuple[float, float]]](list)
+    for record in records:
+        own = spent(record)
+        if not math.isnan(own):
+            place = (results.arm_of(record), int(record["round"]), int(record["seed"]))
+            of_seeds[place].append((own, 100 * float(record[column])))
+    of_rounds = collections.defaultdict[tuple[Arm, int], list[np.ndarray]](list)
+    for arm, round, seed in sorted(of_seeds, key=lambda place: place[1:]):
+        of_rounds[arm, round].append(np.mean(of_seeds[arm, round, seed], axis=0))
+    found: dict[Arm, Curve] = {}
+    for (arm, _), pairs in of_rounds.items():
+        own, values = np.array(pairs).T
+        curve = found.setdefault(arm, Curve([], []))
+        curve.at.append(float(own.mean()))
+        curve.values.append(values)
+    return found
+
+
+def _draw_panel(panel: Any, curves: dict[Arm, Curve], look_of: dict[Arm, Look]) -> None:
+    """Draws all arms of one metric."""
+    shaded = len(curves) <= lines.MOST_BANDS
+    for arm, curve in curves.items():
+        lines.draw_curve(panel, curve.at, curve.values, look_of[arm], shaded=shaded)
+    lines.fit_percents(panel, [e for c in curves.values() for e in lines.ends_of(c.values)])

@@ -1,0 +1,91 @@
+"""The style of all pictures: one file of settings, sizes of a journal, and the same bytes twice."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from hasa_jax.base import UserError
+
+COLUMN, PAGE = 3.5, 7.2
+"""Widths of a column and of a page of a journal, in inches."""
+
+FORMATS = ("png", "svg", "pdf")
+"""Suffixes of picture files."""
+
+_FILE = pathlib.Path(__file__).with_name("hasa.mplstyle")
+
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""What matplotlib writes by itself, and would make the bytes of equal pictures differ."""
+
+
+@contextlib.contextmanager
+def applied() -> Iterator[None]:
+    """Draws in the style of `hasa.mplstyle`; settings of the user's own do not count.
+
+    Yields:
+      Nothing.
+
+    Raises:
+      UserError: if matplotlib is missing.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise _missing() from None
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rc_file(_FILE, use_default_template=False)
+        yield
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Makes an empty figure; without pyplot there is no display to need.
+
+    Args:
+      width: in inches.
+      height: in inches.
+
+    Returns:
+      The figure of matplotlib.
+
+    Raises:
+      UserError: if matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise _missing() from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Any, target: pathlib.Path, dpi: int | None = None) -> None:
+    """Writes a figure; equal figures give equal bytes.
+
+    Args:
+      figure: of matplotlib.
+      target: the picture file, replaced if there; its suffix is one of `FORMATS`.
+      dpi: pixels of an inch in a PNG file; those of the style if None.
+
+    Raises:
+      UserError: for another suffix, or if matplotlib is missing.
+    """
+    suffix = target.suffix.removeprefix(".")
+    if suffix not in FORMATS:
+        raise UserError(f"{target} is no picture: its suffix must be one of {', '.join(FORMATS)}")
+    with applied(), warnings.catch_warnings():
+        # Letters that the font lacks are drawn as boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(target, metadata=_METADATA[suffix], dpi="figure" if dpi is None else dpi)
+
+
+def _missing() -> UserError:
+    """Returns what is said without matplotlib."""
+    return UserError("pictures need matplotlib: pip install 'hasa_jax[plots]'")
