@@ -1,4 +1,4 @@
-"""Accuracy over rounds of one or more workdirs: `python -m experiments.plots --workdir=a,b`."""
+"""Pictures of one or more workdirs: `python -m experiments.plots --workdir=a,b`."""
 
 from collections.abc import Set
 
@@ -8,7 +8,7 @@ from experiments.study import app
 
 
 def main(config: RunConfig, given: Set[str]) -> None:
-    """Draws accuracy.png into the first folder of `workdir`."""
+    """Draws `pictures` into the first folder of `workdir`."""
     del given
     plots.report(config)
 

@@ -57,6 +57,8 @@ SCORED = ("hasa", "inverse_hasa")
 FROM_FILE = "file"
 """The score that is read from a file."""
 _KNOWN_SCORES = sorted([*SCORES, FROM_FILE])
+PICTURE_FORMATS = ("png", "svg", "pdf")
+"""Suffixes of picture files."""
 
 
 def named_score(policy: str, score: str) -> tuple[str, str]:
@@ -805,6 +807,14 @@ class ReportingConfig:
         least=1,
         decides=False,
     )
+    pictures: tuple[str, ...] = knob(
+        (),
+        "Pictures that plots draws, such as accuracy,macs; all that the results can give if empty.",
+        decides=False,
+    )
+    picture_formats: tuple[str, ...] = knob(
+        ("png",), "Formats of pictures: some of png, svg and pdf.", decides=False
+    )
     tensorboard: bool = knob(
         False, "Whether TensorBoard events are written, too (tracking extra).", decides=False
     )
@@ -816,6 +826,9 @@ class ReportingConfig:
         if not all(0 < level <= 1 for level in levels) or len(set(levels)) < len(levels):
             given = ",".join(map(number_text, levels))
             raise UserError(f"`eval_levels={given}`: levels are in (0, 1], each of them once")
+        if not self.picture_formats or set(self.picture_formats) - set(PICTURE_FORMATS):
+            given = ",".join(self.picture_formats)
+            raise UserError(f"`picture_formats={given}`: name some of {','.join(PICTURE_FORMATS)}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -160,6 +160,8 @@ def test_what_results_do_not_depend_on_is_not_recorded():
         "max_seeds",
         "mesh",
         "num_processes",
+        "picture_formats",
+        "pictures",
         "points_path",
         "process_id",
         "reference",

@@ -8,13 +8,11 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from experiments.rooms import PICTURE_FORMATS
 from hasa_jax.base import UserError
 
 COLUMN, PAGE = 3.5, 7.2
 """Widths of a column and of a page of a journal, in inches."""
-
-FORMATS = ("png", "svg", "pdf")
-"""Suffixes of picture files."""
 
 _FILE = pathlib.Path(__file__).with_name("hasa.mplstyle")
 
@@ -71,15 +69,17 @@ def save(figure: Any, target: pathlib.Path, dpi: int | None = None) -> None:
 
     Args:
       figure: of matplotlib.
-      target: the picture file, replaced if there; its suffix is one of `FORMATS`.
+      target: the picture file, replaced if there; its suffix is one of `PICTURE_FORMATS`.
       dpi: pixels of an inch in a PNG file; those of the style if None.
 
     Raises:
       UserError: for another suffix, or if matplotlib is missing.
     """
     suffix = target.suffix.removeprefix(".")
-    if suffix not in FORMATS:
-        raise UserError(f"{target} is no picture: its suffix must be one of {', '.join(FORMATS)}")
+    if suffix not in PICTURE_FORMATS:
+        raise UserError(
+            f"{target} is no picture: its suffix must be one of {', '.join(PICTURE_FORMATS)}"
+        )
     with applied(), warnings.catch_warnings():
         # Letters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
