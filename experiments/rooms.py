@@ -57,6 +57,8 @@ SCORED = ("hasa", "inverse_hasa")
 FROM_FILE = "file"
 """The score that is read from a file."""
 _KNOWN_SCORES = sorted([*SCORES, FROM_FILE])
+TABLE_FORMATS = ("markdown", "latex", "csv", "html")
+"""Formats of files of tables."""
 PICTURE_FORMATS = ("png", "svg", "pdf")
 """Suffixes of picture files."""
 
@@ -807,6 +809,16 @@ class ReportingConfig:
         least=1,
         decides=False,
     )
+    table_formats: tuple[str, ...] = knob(
+        TABLE_FORMATS[:1],
+        "Files that tables writes: some of markdown, latex, csv and html.",
+        decides=False,
+    )
+    check: bool = knob(
+        False,
+        "Whether rebuild writes nothing, and fails where a file is not what the results give.",
+        decides=False,
+    )
     pictures: tuple[str, ...] = knob(
         (),
         "Pictures that plots draws, such as accuracy,macs; all that the results can give if empty.",
@@ -826,6 +838,9 @@ class ReportingConfig:
         if not all(0 < level <= 1 for level in levels) or len(set(levels)) < len(levels):
             given = ",".join(map(number_text, levels))
             raise UserError(f"`eval_levels={given}`: levels are in (0, 1], each of them once")
+        if not self.table_formats or set(self.table_formats) - set(TABLE_FORMATS):
+            given = ",".join(self.table_formats)
+            raise UserError(f"`table_formats={given}`: name some of {','.join(TABLE_FORMATS)}")
         if not self.picture_formats or set(self.picture_formats) - set(PICTURE_FORMATS):
             given = ",".join(self.picture_formats)
             raise UserError(f"`picture_formats={given}`: name some of {','.join(PICTURE_FORMATS)}")

@@ -22,7 +22,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.analysis import markdown, results, tables
+from experiments.analysis import markdown, results
+from experiments.analysis.compared import NAMES, best_round
 from experiments.analysis.matched import achieved, at_round, budgets_match
 from experiments.analysis.results import Results
 from experiments.analysis.statistics import (
@@ -243,7 +244,7 @@ def remarks(found: Mapping[str, Finding], unit: str) -> list[str]:
     """
     every = max(len(own.gains) for own in found.values())
     lines = [
-        f"{name}: budgets do not match in {tables.NAMES.get(unit, unit)}, so it has no difference "
+        f"{name}: budgets do not match in {NAMES.get(unit, unit)}, so it has no difference "
         "and is none of the tests."
         for name, own in found.items()
         if not own.matched
@@ -300,7 +301,7 @@ def write(folder: pathlib.Path) -> str:
         raise UserError(f"{folder} has several methods: give results of policies of one method")
     if not found.rounds:
         raise UserError("no round was evaluated of all arms: compare runs of one `eval_every`")
-    chosen = tables.best_round(found.metrics, found.arms[0], found.rounds)
+    chosen = best_round(found.metrics, found.arms[0], found.rounds)
     last = found.rounds[-1]
     names = {chosen: f"Round {chosen}, chosen by validation of {found.arms[0].policy}"}
     if last != chosen:

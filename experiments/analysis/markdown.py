@@ -28,8 +28,21 @@ def table(headers: Sequence[str], lines: Sequence[Sequence[str]], *, numbers: bo
       A Markdown table.
     """
     cells = [list(headers), *([markdown(name), *others] for name, *others in lines)]
+    return aligned(cells, [False, *[numbers] * (len(headers) - 1)])
+
+
+def aligned(cells: Sequence[Sequence[str]], at_right: Sequence[bool]) -> str:
+    """Makes a table whose columns stand below each other.
+
+    Args:
+      cells: as they are written, by line; the first line has the headers.
+      at_right: whether the cells of each column stand at the right.
+
+    Returns:
+      A Markdown table.
+    """
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    left = [True, *[not numbers] * (len(headers) - 1)]
+    left = [not right for right in at_right]
     rule = "|".join(
         "-" * (width + 1) + ("-" if at_left else ":")
         for width, at_left in zip(widths, left, strict=True)

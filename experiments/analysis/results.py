@@ -153,6 +153,8 @@ class Results:
       eval_clients: clients of each seed that were evaluated, by the workdirs; 0 for all.
       folds: folds of each seed; 0 for none. Records of seeds that lack some are not here.
       rules: that decided the numbers of seeds of the workdirs.
+      scores: of clients, by arm, seed and fold, and client; of arms whose policy follows them,
+        where they are recorded.
     """
 
     folders: tuple[pathlib.Path, ...]
@@ -167,6 +169,9 @@ class Results:
     eval_clients: tuple[int, ...] = (0,)
     folds: int = 0
     rules: tuple[Rule, ...] = ()
+    scores: Mapping[Arm, Mapping[Block, Mapping[str, float]]] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def rounds(self) -> tuple[int, ...]:
@@ -360,6 +365,7 @@ def merge(sources: Sequence[Source]) -> Results:
         ),
         folds=folds,
         rules=tuple(dict.fromkeys(filter(None, (own.manifest.rule for own in sources)))),
+        scores=_scores(sources, tags),
     )
 
 
@@ -552,6 +558,18 @@ def _levels(
         if arm.policy == "levels" and known is not None:
             found[arm._replace(folder=tag)] = tuple(map(float, known))
     return found
+
+
+def _scores(
+    sources: Sequence[Source], tags: Mapping[tuple[Arm, int], str]
+) -> dict[Arm, dict[Block, Mapping[str, float]]]:
+    """Returns the scores of clients of every arm, where they are recorded."""
+    found: dict[Arm, dict[Block, Mapping[str, float]]] = {}
+    for (arm, at), tag in tags.items():
+        own = sources[at].manifest.scores.get(f"{arm.method}:{arm.policy}", {})
+        of_arm = found.setdefault(arm._replace(folder=tag), {})
+        of_arm |= {named_block(name): of for name, of in own.items()}
+    return {arm: own for arm, own in found.items() if own}
 
 
 def _differences(sources: Sequence[Source], names: Sequence[str]) -> list[str]:

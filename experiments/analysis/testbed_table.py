@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis import markdown, results, tables
+from experiments.analysis import markdown, results
+from experiments.analysis.compared import choose_arm
 from experiments.analysis.matched import (
     achieved,
     at_round,
@@ -122,7 +123,7 @@ def gains_of(root: pathlib.Path, reference: str) -> Gains:
         own = results.read([folder])
         if len({arm.method for arm in own.arms}) > 1:
             raise UserError(f"{folder} has several methods: the testbed compares policies of one")
-        base = tables.choose_arm(own.arms, reference).policy
+        base = choose_arm(own.arms, reference).policy
         by_policy = _at_the_end(own)
         for policy, records in by_policy.items():
             if policy == base:

@@ -49,8 +49,11 @@ class Manifest:
       model: units of the supernet; of a run of the library also classes, tokens, the shape of an
         example, and a hash of the clients' names.
       settings: what the user of the library stated of a run.
+      scores: of clients, by arm (`method:policy`), block and client; of arms whose policy follows
+        them, unless clients are too many (`run_json.scores_of`).
       stopping: the rule that decides the number of seeds, and what it says of them; as `Rule` has
         it, empty if there is none.
+      trackers: evaluations that trackers missed, and why, by their names.
     """
 
     script: str
@@ -67,7 +70,11 @@ class Manifest:
     by_client: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]] = dataclasses.field(
+        default_factory=dict
+    )
     stopping: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    trackers: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def run(self) -> RunConfig:
@@ -140,6 +147,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             by_client=found.get("by_client", {}),
             model=found.get("model", {}),
             settings=found.get("settings", {}),
+            scores=found.get("scores", {}),
             stopping=found.get("stopping", {}),
         )
         texts = (manifest.script,)
@@ -147,6 +155,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             *(manifest.config, manifest.data_sha256, manifest.methods, manifest.execution),
             *(manifest.switches, manifest.baseline, manifest.by_client, manifest.model),
             *(manifest.settings, manifest.stopping, *manifest.methods.values()),
+            *(manifest.scores, *manifest.scores.values()),
         )
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
@@ -186,7 +195,9 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
         "baseline": manifest.baseline,
         "by_client": manifest.by_client,
         "model": manifest.model,
+        "scores": manifest.scores,
         **({"stopping": manifest.stopping} if manifest.stopping else {}),
+        **({"trackers": manifest.trackers} if manifest.trackers else {}),
     }
 
     def write() -> None:

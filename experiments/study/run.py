@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from experiments.analysis import results, tables
+from experiments.analysis.compared import choose_arm
 from experiments.analysis.stopped import Rule
 from experiments.config import RunConfig, with_fields
 from experiments.study import manifest, program, stopping, switches, workdir
@@ -185,7 +186,7 @@ def run_study(study: Study) -> pathlib.Path:
     """
     config, every = study.config, study.config.reporting.checkpoint_every
     refuse_unused(config, study.given, study.arms)
-    tables.choose_arm([results.Arm(*arm) for arm in study.arms], config.comparison.reference)
+    choose_arm([results.Arm(*arm) for arm in study.arms], config.comparison.reference)
     group = _prepared(study, study.groups[0], None)
     for own in group.programs.values():
         for blocks in study.groups:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
-from experiments.analysis import results, tables
+from experiments.analysis import results
+from experiments.analysis.compared import choose_arm
 from experiments.analysis.statistics import interval, seeds_needed
 from experiments.analysis.stopped import Rule
 from experiments.config import RunConfig
@@ -103,7 +104,7 @@ def rule_of(config: RunConfig, accuracies: Mapping[Arm, Mapping[Block, float]], 
     """
     compared = config.comparison
     shown = {results.Arm(*arm): own for arm, own in accuracies.items()}
-    reference = tables.choose_arm(list(shown), compared.reference)
+    reference = choose_arm(list(shown), compared.reference)
     labels = results.labels_of(list(shown))
     points = {arm: _by_seed(own) for arm, own in shown.items()}
     gains = {
@@ -145,7 +146,7 @@ def finished(rule: Rule | None, config: RunConfig, arms: Sequence[Arm]) -> bool:
         return False
     compared = config.comparison
     shown = [results.Arm(*arm) for arm in arms]
-    reference = results.labels_of(shown)[tables.choose_arm(shown, compared.reference)]
+    reference = results.labels_of(shown)[choose_arm(shown, compared.reference)]
     wanted = (compared.until_halfwidth, compared.max_seeds, reference)
     return (
         (rule.half, rule.most, rule.reference) == wanted

@@ -1,0 +1,186 @@
+"""What tables compare: the arms, the reference, and the rounds that are shown."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from experiments.analysis import results
+from experiments.analysis.matched import achieved, at_round, budgets_match
+from experiments.analysis.results import Arm, Record, Results, arm_of
+from experiments.rooms import ComparisonConfig
+from hasa_jax.base import UserError
+
+NAMES = {"macs": "MACs"}
+"""Units that tables spell in another way."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What a table compares.
+
+    Attributes:
+      found: the results.
+      reference: the arm that others are compared with.
+      matched: the unit in which arms must agree for a p value.
+      labels: what every arm is called.
+      chosen: the round of the tables, the best by validation accuracy of the first arm.
+    """
+
+    found: Results
+    reference: Arm
+    matched: str
+    labels: Mapping[Arm, str]
+    chosen: int
+
+    @property
+    def last(self) -> int:
+        """The last round that every arm was evaluated at."""
+        return self.found.rounds[-1]
+
+    @property
+    def several(self) -> bool:
+        """Whether there is something to compare."""
+        return len(self.found.arms) > 1
+
+    @property
+    def unit(self) -> str:
+        """The unit in which arms must match, as tables spell it."""
+        return NAMES.get(self.matched, self.matched)
+
+    @property
+    def header(self) -> str:
+        """The header of the column that names arms."""
+        arms = self.found.arms
+        methods, policies = ({arm[part] for arm in arms} for part in (0, 1))
+        if len(methods) == 1 and len(policies) > 1:
+            return "policy"
+        alike = len(policies) == 1 or len(methods) == len(arms)
+        return "method" if len(methods) > 1 and alike else "arm"
+
+    def match(self, own: Mapping[int, Record], base: Mapping[int, Record], unit: str) -> bool:
+        """Returns whether two arms achieve the same budget in a unit, by their records by seed."""
+        return budgets_match(achieved(own, unit), achieved(base, unit))
+
+
+def compared_of(found: Results, comparison: ComparisonConfig) -> Comparison:
+    """Chooses what the tables of some results compare.
+
+    Args:
+      found: the results.
+      comparison: names the reference, and the unit in which arms must match.
+
+    Returns:
+      The comparison.
+
+    Raises:
+      UserError: if the reference is not one arm, if no round has all arms, or if the results lack
+        the unit.
+    """
+    unit = comparison.matched or found.budget_unit
+    if not all(has(record, f"budget_{unit}") for record in found.summary):
+        raise UserError(
+            f"summary.csv has no achieved budget in {unit}: run the experiment again, or name "
+            "another unit with `matched`"
+        )
+    if not found.rounds:
+        raise UserError("no round was evaluated of all arms: compare runs of one `eval_every`")
+    names = results.labels_of(found.arms)
+    reference = choose_arm(found.arms, comparison.reference)
+    chosen = best_round(found.metrics, found.arms[0], found.rounds)
+    return Comparison(found, reference, unit, names, chosen)
+
+
+def best_round(metrics: Sequence[Record], arm: Arm, rounds: Sequence[int]) -> int:
+    """Picks the round with the best mean validation accuracy of one arm.
+
+    Args:
+      metrics: records of metrics.csv.
+      arm: the arm; neither others nor the test split are read.
+      rounds: rounds to choose from.
+
+    Returns:
+      The earliest best round.
+    """
+    accuracies = collections.defaultdict(list)
+    for record in metrics:
+        if record["split"] == "validation" and arm_of(record) == arm:
+            accuracies[int(record["round"])].append(float(record["accuracy"]))
+    known = {r: np.nanmean(own) for r, own in accuracies.items() if not np.isnan(own).all()}
+    common = sorted(set(known) & set(rounds))
+    if not common:
+        raise UserError(f"metrics.csv has no validation records of {arm.name!r}")
+    return max(common, key=lambda r: known[r])
+
+
+def choose_arm(arms: Sequence[Arm], name: str) -> Arm:
+    """Chooses one of several arms by its name, or by a part that no other arm has.
+
+    Args:
+      arms: all of them.
+      name: `method:policy`, a method, a policy, or the folder that sets it apart; the first arm
+        if empty.
+
+    Returns:
+      The arm.
+
+    Raises:
+      UserError: if the name fits none of them, or more than one.
+    """
+    if not name:
+        return arms[0]
+    short = results.labels_of(arms)
+    one_method = len({arm.method for arm in arms}) == 1
+    fitting = [
+        arm
+        for arm in arms
+        if name in (arm.name, short[arm], arm.folder, arm.policy if one_method else arm.method)
+        or name == f"{arm.method}:{arm.policy}"
+    ]
+    if len(fitting) != 1:
+        known = ", ".join(arm.name for arm in arms)
+        raise UserError(f"`reference={name}` is not one arm of the results: use one of {known}")
+    return fitting[0]
+
+
+def has(record: Record, name: str) -> bool:
+    """Returns whether a record has a number in a column that may be missing or empty."""
+    return bool(record.get(name)) and not math.isnan(float(record[name]))
+
+
+def percents(records: Mapping[int, Record], name: str, seeds: Iterable[int]) -> np.ndarray:
+    """Reads one column in percent.
+
+    Args:
+      records: by seed.
+      name: the column, of shares.
+      seeds: which, in which order.
+
+    Returns:
+      A number for each seed.
+    """
+    return 100 * np.array([float(records[seed][name]) for seed in seeds])
+
+
+def gains_of(compared: Comparison, round: int, metric: str) -> dict[Arm, np.ndarray]:
+    """Returns the differences of accuracy to the reference of arms that match it.
+
+    Args:
+      compared: the arms.
+      round: the round.
+      metric: mean, worst or tail.
+
+    Returns:
+      By arm: points, one for each seed that it has in common with the reference.
+    """
+    by_arm = at_round(compared.found, round)
+    base, found, name = by_arm[compared.reference], {}, f"{metric}_accuracy"
+    for arm, own in by_arm.items():
+        seeds = sorted(set(own) & set(base))
+        if arm != compared.reference and seeds and compared.match(own, base, compared.matched):
+            found[arm] = percents(own, name, seeds) - percents(base, name, seeds)
+    return found

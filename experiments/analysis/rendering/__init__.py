@@ -1,0 +1,1 @@
+"""Tables as text: one module for each medium, each with `render`."""

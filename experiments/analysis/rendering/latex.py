@@ -1,0 +1,118 @@
+r"""Tables in LaTeX, for a document with `\usepackage{booktabs}`."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from experiments.analysis.table import Cell, Table
+from hasa_jax.simulation.escapes import one_line
+
+_SIGNS = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "%": r"\%",
+    "_": r"\_",
+    "&": r"\&",
+    "#": r"\#",
+    "$": r"\$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"$|$",
+    '"': r"\textquotedbl{}",
+    "[": "{[}",
+    "]": "{]}",
+    "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    "≠": r"$\neq$",
+    "→": r"$\rightarrow$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "\u00d7": r"$\times$",
+    "\u2212": r"$-$",
+    "…": r"\ldots{}",
+    "\u2019": "'",
+    "\u2013": "--",
+}
+"""Characters that LaTeX would obey, or does not know as text."""
+
+
+def escape(text: str) -> str:
+    """Writes a text so that LaTeX shows it and obeys nothing in it.
+
+    Args:
+      text: any text.
+
+    Returns:
+      The text in one line. A minus before a digit is that of mathematics. Letters with accents are
+      written with them where the usual fonts have them; another character is its code, `U+6771`.
+    """
+    line = one_line(" ".join(text.split()))
+    signed = line.startswith("-") and line[1:2].isdigit()
+    written = "".join(map(_letter, line[1:] if signed else line))
+    return f"$-${written}" if signed else written
+
+
+def render(table: Table) -> str:
+    r"""Writes a table.
+
+    Args:
+      table: the table.
+
+    Returns:
+      A `table` environment with rules of `booktabs`, the title as its caption, the label
+      `tab:<name>`, and the notes below.
+    """
+    columns = "".join("r" if at_right else "l" for at_right in table.at_right)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape(table.title)}.}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        _line([escape(header) for header in table.headers]),
+        r"\midrule",
+        *(_line(list(map(_cell, row))) for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    if table.notes:
+        lines.append(rf"\par\smallskip\footnotesize {' '.join(map(escape, table.notes))}")
+    return "\n".join([*lines, r"\end{table}"])
+
+
+def document(tables: Sequence[Table]) -> str:
+    r"""Writes several tables, for `\input`.
+
+    Args:
+      tables: the tables.
+
+    Returns:
+      The content of a file.
+    """
+    needs = r"% Needs \usepackage[T1]{fontenc} and \usepackage{booktabs}."
+    return "\n\n".join([needs, *map(render, tables)]) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Writes the cells of a row."""
+    return " & ".join(cells) + r" \\"
+
+
+def _cell(cell: Cell) -> str:
+    """Writes a cell."""
+    text = escape(cell.text)
+    return rf"\textbf{{{text}}}" if cell.bold else text
+
+
+def _letter(character: str) -> str:
+    """Writes a character."""
+    if character in _SIGNS or character.isascii():
+        return _SIGNS.get(character, character)
+    # pdflatex knows the letters of western Europe; of others it stops.
+    known = unicodedata.category(character) in ("Ll", "Lu") and ord(character) < 0x180
+    return character if known else rf"\texttt{{U+{ord(character):04X}}}"

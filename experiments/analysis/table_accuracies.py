@@ -1,0 +1,248 @@
+"""The tables of accuracies: means with their verdicts, worst clients, tests, the global model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from experiments.analysis import verdicts
+from experiments.analysis.compared import Comparison, gains_of, has, percents
+from experiments.analysis.matched import at_round
+from experiments.analysis.results import METRICS, Arm, Record, Results
+from experiments.analysis.statistics import (
+    accuracy_text,
+    bootstrap_interval,
+    interval,
+    number,
+    p_text,
+    p_values,
+    sign_flip_p,
+)
+from experiments.analysis.table import Cell, Table
+
+NONE = Cell("")
+"""A cell that has nothing to say."""
+
+
+def headline(compared: Comparison, round: int) -> Table:
+    """Makes the first table: mean accuracies, how far they are from the reference, and verdicts.
+
+    Args:
+      compared: the arms.
+      round: the round.
+
+    Returns:
+      A row for each arm, and one for the most frequent class if it is known. The best mean is bold
+      where the adjusted test says that it is better than the reference. Of one arm, the mean, the
+      worst and the tail.
+    """
+    by_arm = at_round(compared.found, round)
+    if not compared.several:
+        (own,) = by_arm.values()
+        shown = [accuracy_cell(percents(own, f"{metric}_accuracy", own)) for metric in METRICS]
+        rows = [[Cell(compared.labels[compared.reference]), *shown]]
+        rows += [["majority", *cells] for cells in _majority(compared.found, own, METRICS)]
+        headers = [f"{metric} %" for metric in METRICS]
+        title = "Accuracy of the clients"
+        return _table(compared, "headline", title, round, headers, rows, _choice(compared, round))
+    gains = gains_of(compared, round, "mean")
+    found = verdicts.of({compared.labels[arm]: own for arm, own in gains.items()})
+    means = {arm: percents(own, "mean_accuracy", own) for arm, own in by_arm.items()}
+    best = max({*gains, compared.reference}, key=lambda arm: means[arm].mean())
+    rows = []
+    for arm, values in means.items():
+        label = compared.labels[arm]
+        bold = arm == best and label in found and found[label].word == "better"
+        cells = [Cell(label), accuracy_cell(values, bold=bold)]
+        if arm in gains:
+            own = found[label]
+            cells += [gain_cell(gains[arm]), p_cell(own.adjusted), Cell(own.text)]
+        else:
+            cells += [NONE, NONE, Cell(_why_not(compared, by_arm, arm))]
+        rows.append(cells)
+    base = by_arm[compared.reference]
+    trivial = _majority(compared.found, base, ("mean",))
+    rows += [["majority", *cells, NONE, NONE, NONE] for cells in trivial]
+    headers = ["mean %", "Δ mean", "p Holm", "verdict"]
+    title = "Mean accuracy of the clients"
+    return _table(compared, "headline", title, round, headers, rows, _choice(compared, round))
+
+
+def worst(compared: Comparison, round: int) -> Table:
+    """Makes the table of the worst and the tail clients, whose p values are not adjusted.
+
+    Args:
+      compared: the arms.
+      round: the round.
+
+    Returns:
+      A row for each arm, and one for the most frequent class if it is known.
+    """
+    by_arm = at_round(compared.found, round)
+    gains = {metric: gains_of(compared, round, metric) for metric in ("worst", "tail")}
+    rows = []
+    for arm, own in by_arm.items():
+        cells = [Cell(compared.labels[arm])]
+        for metric, of_metric in gains.items():
+            cells.append(accuracy_cell(percents(own, f"{metric}_accuracy", own)))
+            if arm in of_metric:
+                cells += [gain_cell(of_metric[arm]), p_cell(p_values(of_metric[arm])[0])]
+            else:
+                why = "reference" if arm == compared.reference else "not matched"
+                cells += [Cell(why), NONE]
+        rows.append(cells)
+    for of_worst, of_tail in _majority(compared.found, by_arm[compared.reference], gains):
+        rows.append(["majority", of_worst, NONE, NONE, of_tail, NONE, NONE])
+    headers = ["worst %", "Δ worst", "p worst", "tail %", "Δ tail", "p tail"]
+    notes = ["p: paired t test, not adjusted."]
+    return _table(compared, "worst", "Worst and tail clients", round, headers, rows, notes)
+
+
+def tests(compared: Comparison, round: int) -> Table | None:
+    """Makes the table of all tests of the differences of mean accuracy.
+
+    Args:
+      compared: the arms.
+      round: the round.
+
+    Returns:
+      A row for each arm with two seeds or more that is compared; None if there is none.
+    """
+    half = next((own.half for own in compared.found.rules), verdicts.RESOLVED)
+    gains = family_of(compared, round)
+    if not gains:
+        return None
+    rows = []
+    for name, found in verdicts.of(gains).items():
+        own = gains[name]
+        ends, needed = bootstrap_interval(own), verdicts.seeds_for(own, half)
+        ps = [found.p, found.adjusted, p_values(own)[1], sign_flip_p(own)]
+        seeds = Cell(needed, float(needed) if needed.isdigit() else None)
+        rows.append([Cell(name), Cell(verdicts.ends_text(ends)), *map(p_cell, ps), seeds])
+    headers = ["bootstrap 95 %", "p t", "p Holm", "p W", "p flip", f"seeds for ± {half:g}"]
+    title = f"Tests of the differences of mean accuracy to {compared.labels[compared.reference]}"
+    notes = [verdicts.caption(gains), *verdicts.remarks(gains)]
+    return _table(compared, "tests", title, round, headers, rows, notes)
+
+
+def of_global(compared: Comparison, round: int) -> Table | None:
+    """Makes the table of the global model.
+
+    Args:
+      compared: the arms.
+      round: the round.
+
+    Returns:
+      A row for each arm; None if the results do not have it.
+    """
+    by_arm = at_round(compared.found, round)
+    records = [record for own in by_arm.values() for record in own.values()]
+    names = {f"global {m} %": f"global_{m}_accuracy" for m in METRICS}
+    names = {header: n for header, n in names.items() if any(has(r, n) for r in records)}
+    if not names:
+        return None
+    rows = [
+        [Cell(compared.labels[arm]), *(_known(own, name) for name in names.values())]
+        for arm, own in by_arm.items()
+    ]
+    title = "The supernet on each client's own classes"
+    return _table(compared, "global", title, round, list(names), rows)
+
+
+def family_of(compared: Comparison, round: int) -> dict[str, np.ndarray]:
+    """Returns the differences of mean accuracy that Holm's correction is over.
+
+    Args:
+      compared: the arms.
+      round: the round.
+
+    Returns:
+      Points by seed, of every arm that matches the reference on two seeds or more, by its label.
+    """
+    gains = gains_of(compared, round, "mean")
+    return {compared.labels[arm]: own for arm, own in gains.items() if len(own) > 1}
+
+
+def accuracy_cell(values: np.ndarray, *, bold: bool = False) -> Cell:
+    """Makes the cell of a mean accuracy with its interval, of percents by seed."""
+    return Cell(accuracy_text(values), float(values.mean()), bold)
+
+
+def gain_cell(values: np.ndarray) -> Cell:
+    """Makes the cell of a mean difference with its interval, of points by seed."""
+    mean = float(values.mean())
+    return Cell(number(mean, interval(values), signed=True), mean)
+
+
+def p_cell(value: float) -> Cell:
+    """Makes the cell of a p value."""
+    return Cell(p_text(value), None if math.isnan(value) else value)
+
+
+def when(compared: Comparison, round: int) -> str:
+    """Returns the words for a round in titles."""
+    return f"at round {round}{', the last' * (round != compared.chosen)}"
+
+
+def _table(
+    compared: Comparison,
+    name: str,
+    title: str,
+    round: int,
+    headers: Sequence[str],
+    rows: Sequence[Sequence[Cell | str]],
+    notes: Sequence[str] = (),
+) -> Table:
+    """Makes a table of one round; those of another than the chosen one are called `<name>_last`."""
+    cells = [[Cell(own) if isinstance(own, str) else own for own in row] for row in rows]
+    return Table(
+        name if round == compared.chosen else f"{name}_last",
+        f"{title} {when(compared, round)}",
+        (compared.header, *headers),
+        tuple(map(tuple, cells)),
+        tuple(notes),
+    )
+
+
+def _choice(compared: Comparison, round: int) -> list[str]:
+    """Says how the chosen round was chosen."""
+    first = compared.labels[compared.found.arms[0]]
+    text = f"Round {round} is the best of {first} by mean validation accuracy."
+    return [text] if round == compared.chosen else []
+
+
+def _why_not(compared: Comparison, by_arm: Mapping[Arm, Mapping[int, Record]], arm: Arm) -> str:
+    """Returns why an arm has no difference."""
+    if arm == compared.reference:
+        return "reference"
+    if not set(by_arm[arm]) & set(by_arm[compared.reference]):
+        return "no common seed"
+    return f"not matched in {compared.unit}"
+
+
+def _majority(
+    found: Results, seeds: Mapping[int, Record], metrics: Sequence[str] | Mapping[str, object]
+) -> list[list[Cell]]:
+    """Returns the cells of the most frequent class, means over folds; none if it is not known."""
+    by: dict[int, list[Mapping[str, float]]] = {}
+    for block, own in found.baselines.items():
+        by.setdefault(block.seed, []).append(own)
+    known = [by[seed] for seed in seeds if seed in by]
+    if not known:
+        return []
+    return [
+        [
+            accuracy_cell(
+                np.array([100 * np.mean([own[f"{metric}_accuracy"] for own in of]) for of in known])
+            )
+            for metric in metrics
+        ]
+    ]
+
+
+def _known(own: Mapping[int, Record], name: str) -> Cell:
+    """Makes the cell of an accuracy that some records lack."""
+    seeds = [seed for seed, record in own.items() if has(record, name)]
+    return accuracy_cell(percents(own, name, seeds)) if seeds else Cell("none")

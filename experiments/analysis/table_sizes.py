@@ -1,0 +1,157 @@
+"""The tables of sizes: what each one reaches on clients' own data and on that of all clients."""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from experiments.analysis import reached, results, statistics
+from experiments.analysis.reached import Seeds, Sizes
+from experiments.analysis.results import Arm, Results
+from experiments.analysis.table import Cell, Table
+from experiments.analysis.table_accuracies import NONE, accuracy_cell, gain_cell, p_cell
+from experiments.analysis.table_notes import evaluated_on
+from experiments.study.block import Block
+
+
+def tables_of(found: Results) -> tuple[Table, ...]:
+    """Makes the tables of sizes.
+
+    Args:
+      found: the results.
+
+    Returns:
+      Means and differences to the first arm, global accuracies by level, local ones, and, where
+      single parameters are cut, the layers that keep none; nothing unless sizes.csv has all arms.
+    """
+    if {results.arm_of(record) for record in found.sizes} != set(found.arms):
+        return ()
+    every, names = reached.read(found), results.labels_of(found.arms)
+    levels = sorted({level for own in every for level in own.global_at}, key=float)
+    trained = [level for level in levels if any(level in own.trained for own in every)]
+    heads = [f"{level}{'' if level in trained else ' (unseen)'}" for level in levels]
+    by_global = _by_level(
+        "sizes_global",
+        "Global accuracy of each size in %",
+        (names, every),
+        heads,
+        lambda own: [_mean(own.global_at.get(level)) for level in levels],
+    )
+    by_local = _by_level(
+        "sizes_local",
+        "Accuracy in % of the clients of each size on their own data, that of the largest size "
+        "there, and the mean share of the parameters that clients hold",
+        (names, every),
+        [*trained, "largest", "params"],
+        lambda own: [
+            *(_mean(own.local_at.get(level)) for level in trained),
+            _spread(own.own_classes),
+            _share(own.params),
+        ],
+    )
+    means = _means(every, names, found)
+    if not any(any(shares) for own in every for shares in own.empty_at.values()):
+        return means, by_global, by_local
+    empty = _by_level(
+        "sizes_empty",
+        "Layers without a weight in %, at the first and at the last evaluation, and seeds without "
+        "a path from input to output (severed) then",
+        (names, every),
+        heads,
+        lambda own: [Cell(_empty(own, level)) for level in levels],
+    )
+    return means, by_global, by_local, empty
+
+
+def _means(every: Sequence[Sizes], names: Mapping[Arm, str], found: Results) -> Table:
+    """Makes the table of means and of differences, paired by seed, to the first arm."""
+    base, rows = every[0], []
+    for own in every:
+        cells = [Cell(names[own.arm])]
+        for values, others in ((own.local, base.local), (own.all_sizes, base.all_sizes)):
+            gain = [Cell("reference"), NONE] if own is base else _gain(values, others)
+            cells += [_spread(values), *gain]
+        rows.append(tuple(cells))
+    if trivial := _majority(found.baselines):
+        rows.append((Cell("majority"), trivial, *[NONE] * 5))
+    drawn = evaluated_on(found)
+    notes = [
+        "Local: clients' own subnets on their own test examples. Global: a size on those of all "
+        "clients, mean over the trained sizes. p: paired t test, not adjusted.",
+        *([f"{drawn} All accuracies are over these clients."] if drawn else []),
+    ]
+    last = max(every[0].curve)
+    headers = ("", "local %", "Δ local", "p local", "global %", "Δ global", "p global")
+    title = f"Local and global accuracy at round {last}"
+    return Table("sizes", title, headers, tuple(rows), tuple(notes))
+
+
+def _by_level(
+    name: str,
+    title: str,
+    of: tuple[Mapping[Arm, str], Sequence[Sizes]],
+    headers: Sequence[str],
+    cells: Callable[[Sizes], Sequence[Cell]],
+) -> Table:
+    """Makes a table with a row for each arm."""
+    names, every = of
+    rows = ((Cell(names[own.arm]), *cells(own)) for own in every)
+    return Table(name, title, ("", *headers), tuple(rows))
+
+
+def _majority(baselines: Mapping[Block, Mapping[str, float]]) -> Cell | None:
+    """Makes the cell of the most frequent class, if it is known."""
+    by_seed: dict[int, list[float]] = collections.defaultdict(list)
+    for block, own in baselines.items():
+        by_seed[block.seed].append(own["mean_accuracy"])
+    return (
+        _spread({seed: float(np.mean(own)) for seed, own in by_seed.items()}) if by_seed else None
+    )
+
+
+def _empty(result: Sizes, level: str) -> str:
+    """Writes the layers without a weight at one level."""
+    if level not in result.empty_at or any(map(math.isnan, result.empty_at[level])):
+        return "none"
+    text = " → ".join(f"{100 * share:.0f}" for share in result.empty_at[level])
+    severed = result.severed_at.get(level, (0.0, 0.0))
+    if not any(severed):
+        return text
+    return f"{text} (severed {' → '.join(f'{100 * share:.0f} %' for share in severed)})"
+
+
+def _percent(values: Seeds) -> np.ndarray:
+    """Returns the numbers of all seeds in percent."""
+    return 100 * np.array(list(values.values()))
+
+
+def _mean(values: Seeds | None) -> Cell:
+    """Makes the cell of a mean."""
+    if not values:
+        return Cell("none")
+    mean = float(_percent(values).mean())
+    return Cell(f"{mean:.2f}", mean)
+
+
+def _share(values: Seeds) -> Cell:
+    """Makes the cell of a share."""
+    if not values:
+        return Cell("none")
+    mean = float(np.mean(list(values.values())))
+    return Cell(f"{mean:.3f}", mean)
+
+
+def _spread(values: Seeds) -> Cell:
+    """Makes the cell of a mean with its interval."""
+    return accuracy_cell(_percent(values)) if values else Cell("none")
+
+
+def _gain(own: Seeds, other: Seeds) -> list[Cell]:
+    """Makes the cells of a paired difference."""
+    gains = 100 * np.array([own[seed] - other[seed] for seed in own if seed in other])
+    if not gains.size:
+        return [Cell("no common seed"), NONE]
+    return [gain_cell(gains), p_cell(statistics.p_values(gains)[0])]
