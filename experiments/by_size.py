@@ -2,15 +2,16 @@
 
 from collections.abc import Set
 
-from experiments.analysis import by_size
+from experiments.analysis import by_size, plots
 from experiments.config import RunConfig
 from experiments.study import app
 
 
 def main(config: RunConfig, given: Set[str]) -> None:
-    """Writes by_size.md and by_size.png into the first folder of `workdir`."""
+    """Writes by_size.md, and by_size in every format, into the first folder of `workdir`."""
     del given
-    by_size.report(config)
+    found = by_size.report(config)
+    plots.draw("by_size", [found], found.folders[0], config.reporting.picture_formats)
 
 
 def start() -> None:

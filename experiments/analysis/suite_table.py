@@ -13,7 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.analysis import markdown, statistics, suite_picture
+from experiments.analysis import markdown, statistics
+from experiments.analysis.pictures import style
+from experiments.analysis.pictures import suite as suite_picture
 from experiments.analysis.statistics import ALPHA
 from experiments.analysis.suite_results import Outcome, measuring_remarks, outcomes_of, ranks
 from experiments.rooms import number_text
@@ -226,7 +228,7 @@ def _drawn(suite: Suite, outcomes: Sequence[Outcome], target: pathlib.Path) -> s
     if not any(outcome.accuracies for outcome in outcomes):
         return ""
     try:
-        suite_picture.draw(suite, outcomes, target)
+        style.save(suite_picture.figure_of(suite, outcomes), target)
     except UserError as error:  # The tables must not be lost without matplotlib.
         return f"no picture: {error}"
     return ""

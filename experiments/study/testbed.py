@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import jax
 
-from experiments.analysis import testbed_picture, testbed_table
+from experiments.analysis import testbed_table
+from experiments.analysis.pictures import style
+from experiments.analysis.pictures import testbed as testbed_picture
 from experiments.analysis.testbed_table import CORRELATIONS, Place, folder_of
 from experiments.config import RunConfig, with_fields
 from experiments.rooms import share_of
@@ -94,4 +96,4 @@ def run_cells(config: RunConfig, given: Set[str]) -> None:
     text = testbed_table.text_of(gains)
     (root / testbed_table.NAME).write_text(text, encoding="utf-8")
     say(f"\n{text}\nresults: {root}")
-    testbed_picture.draw(gains, root / testbed_picture.NAME)
+    style.save(testbed_picture.figure_of(gains), root / testbed_picture.NAME)

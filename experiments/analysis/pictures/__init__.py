@@ -1,6 +1,6 @@
 """Pictures of results: one table, one style. One picture is one file and one line of the table."""
 
-from experiments.analysis.pictures import accuracy, bytes, macs
+from experiments.analysis.pictures import accuracy, budget, by_size, bytes, macs
 from experiments.analysis.pictures.picture import Lacking, Picture
 
 PICTURES: dict[str, Picture] = {
@@ -20,6 +20,18 @@ PICTURES: dict[str, Picture] = {
         "Test accuracy over the bytes that a client has received and sent. It needs the bytes in "
         "summary.csv, which runs have since version 0.2.",
         bytes.make,
+    ),
+    "budget": Picture(
+        "Accuracy at several budgets",
+        "Test accuracy at the last round against the achieved MACs. It needs arms or workdirs with "
+        "several budgets.",
+        budget.make,
+    ),
+    "by_size": Picture(
+        "Accuracy of every size",
+        "Global accuracy over rounds and sizes, and local accuracy from the worst client to the "
+        "best. It needs sizes.csv, which runs with `eval_levels` write.",
+        by_size.make,
     ),
 }
 """All pictures of results by name, which is also that of the file."""

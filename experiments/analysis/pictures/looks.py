@@ -90,7 +90,7 @@ def _line(look: Look) -> Any:
     from matplotlib.lines import Line2D
 
     own = Line2D([], [], color=look.colour, marker=look.marker)
-    own.set_linestyle(look.line)
+    own.set(linestyle=look.line)
     return own
 
 

@@ -24,6 +24,10 @@ LABELS = {
 """Of the vertical axes, by metric."""
 
 
+_SPREAD = 0.05
+"""How far arms are drawn apart whose intervals are bars, as a share of the axis."""
+
+
 class Spent(NamedTuple):
     """What accuracy is drawn against.
 
@@ -83,7 +87,7 @@ def draw(groups: Sequence[Results], spent: Spent) -> Any:
                 panel.xaxis.get_major_locator().set_params(integer=True)
             counts |= {len(v) for curve in curves.values() for v in curve.values}
     shaded = all(len(own.arms) <= lines.MOST_BANDS for own in known)
-    note = lines.seeds_text(counts, "shaded" if shaded else "bars")
+    note = lines.seeds_text(counts, "shaded" if shaded else "bars, side by side")
     add_legend(figure, results.labels_of(arms), look_of, note=note)
     return figure
 
@@ -139,6 +143,9 @@ def curves_of(
 def _draw_panel(panel: Any, curves: dict[Arm, Curve], look_of: dict[Arm, Look]) -> None:
     """Draws all arms of one metric."""
     shaded = len(curves) <= lines.MOST_BANDS
-    for arm, curve in curves.items():
-        lines.draw_curve(panel, curve.at, curve.values, look_of[arm], shaded=shaded)
+    longest = max(curve.at[-1] for curve in curves.values())
+    shifts = np.linspace(-0.5, 0.5, len(curves)) * (0 if shaded else _SPREAD * longest)
+    for (arm, curve), shift in zip(curves.items(), shifts, strict=True):
+        at = [own + float(shift) for own in curve.at]
+        lines.draw_curve(panel, at, curve.values, look_of[arm], shaded=shaded)
     lines.fit_percents(panel, [e for c in curves.values() for e in lines.ends_of(c.values)])

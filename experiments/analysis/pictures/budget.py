@@ -1,0 +1,99 @@
+"""Budget against accuracy, of workdirs that differ in their budgets."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.analysis import results
+from experiments.analysis.pictures import lines, progress, style
+from experiments.analysis.pictures.frontier import Point, draw_frontier
+from experiments.analysis.pictures.looks import add_legend, looks
+from experiments.analysis.pictures.picture import Lacking
+from experiments.analysis.results import METRICS, Arm, Results
+from experiments.study.manifest import read_manifest
+from hasa_jax.simulation.escapes import picture
+
+_OF_BUDGETS = ("budget", "levels", "policy", "w_min", "w_max", "widths")
+"""Fields that set budgets apart."""
+
+_SAME = 0.02
+"""Costs closer than this are of one budget."""
+
+
+def make(groups: Sequence[Results]) -> Any:
+    """Draws mean, worst and tail accuracy at the last round against the achieved MACs.
+
+    Args:
+      groups: results; those that differ only in the budget share a row of panels.
+
+    Returns:
+      The figure of matplotlib.
+
+    Raises:
+      Lacking: if the records have no MACs, or all of one budget.
+    """
+    rows = [row for own in _rows(groups) if (row := _points_of(own, METRICS[0]))]
+    if not rows:
+        raise Lacking("summary.csv has no column budget_macs")
+    kept = [own for own in _rows(groups) if _several(_points_of(own, METRICS[0]))]
+    if not kept:
+        raise Lacking("all arms have one budget: name workdirs with other budgets beside this one")
+    figure = style.new_figure(style.PAGE, 0.6 + 2.0 * len(kept))
+    parts = np.atleast_1d(figure.subfigures(len(kept), 1))
+    arms = list(dict.fromkeys(arm for own in kept for one in own for arm in one.arms))
+    look_of, counts = looks(arms), set[int]()
+    titles = [title for title, _ in progress.titled([own[0] for own in kept])]
+    for part, title, own in zip(parts, titles, kept, strict=True):
+        if len(kept) > 1:
+            part.suptitle(picture(title))
+        for panel, metric in zip(part.subplots(1, len(METRICS)), METRICS, strict=True):
+            points = _points_of(own, metric)
+            draw_frontier(panel, points, {arm: look_of[arm] for arm in points})
+            panel.set(xlabel="MACs (fraction of the supernet's)", ylabel=progress.LABELS[metric])
+            counts |= {len(point.values) for one in points.values() for point in one}
+    front = "; grey: Pareto front of the means" if len(arms) > 1 else ""
+    note = f"{lines.seeds_text(counts, 'bars')}{front}"
+    add_legend(figure, results.labels_of(arms), look_of, note=note)
+    return figure
+
+
+def _rows(groups: Sequence[Results]) -> list[list[Results]]:
+    """Joins the groups that differ only in their budget."""
+    rows: list[tuple[object, list[Results]]] = []
+    for own in groups:
+        known = read_manifest(own.folders[0])
+        chosen = known.config.get("allocation", {})
+        kind = (
+            known.data_sha256,
+            *(known.config.get(room) for room in ("data", "model", "method", "training")),
+            {name: value for name, value in chosen.items() if name not in _OF_BUDGETS},
+        )
+        row = next((found for other, found in rows if other == kind), None)
+        if row is None:
+            rows.append((kind, [own]))
+        else:
+            row.append(own)
+    return [row for _, row in rows]
+
+
+def _points_of(row: Sequence[Results], metric: str) -> dict[Arm, list[Point]]:
+    """Returns what each arm reaches at each budget, at the last round of all arms."""
+    points = collections.defaultdict[Arm, list[Point]](list)
+    for own in row:
+        last = [r for r in own.summary if int(r["round"]) == own.rounds[-1]] if own.rounds else []
+        curves = progress.curves_of(
+            last, f"{metric}_accuracy", lambda record: float(record.get("budget_macs") or "nan")
+        )
+        for arm, curve in curves.items():
+            points[arm].append(Point(curve.at[0], curve.values[0]))
+    return dict(points)
+
+
+def _several(points: dict[Arm, list[Point]]) -> bool:
+    """Returns whether there are several budgets."""
+    costs = [point.cost for own in points.values() for point in own]
+    return bool(costs) and max(costs) - min(costs) > _SAME

@@ -1,0 +1,118 @@
+"""Accuracy of every size, and how the accuracies of clients spread."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.analysis import results
+from experiments.analysis.pictures import lines, progress, style
+from experiments.analysis.pictures.looks import Look, add_legend, looks
+from experiments.analysis.pictures.picture import Lacking
+from experiments.analysis.reached import Seeds, Sizes, read
+from experiments.analysis.results import Arm, Results
+from hasa_jax.simulation.escapes import picture
+
+_PERCENTILES = np.linspace(0, 100, 11)
+
+_GAP = 0.14
+"""Least gap of the ticks of two sizes, as a share of the axis."""
+
+
+def make(groups: Sequence[Results]) -> Any:
+    """Draws global accuracy over rounds and over sizes, and local accuracy from worst to best.
+
+    Args:
+      groups: results; each is a row of panels.
+
+    Returns:
+      The figure of matplotlib.
+
+    Raises:
+      Lacking: if there are no records of sizes.
+    """
+    known = [own for own in groups if set(map(results.arm_of, own.sizes)) == set(own.arms)]
+    if not known:
+        raise Lacking("it needs sizes.csv with all arms: run compare with `eval_levels`")
+    figure = style.new_figure(style.PAGE, 0.55 + 2.0 * len(known))
+    parts = np.atleast_1d(figure.subfigures(len(known), 1))
+    arms = list(dict.fromkeys(arm for own in known for arm in own.arms))
+    look_of, counts = looks(arms), set[int]()
+    for part, (title, own) in zip(parts, progress.titled(known), strict=True):
+        if len(known) > 1:
+            part.suptitle(picture(title))
+        rounds, sizes, clients = part.subplots(1, 3)
+        reached = read(own)
+        _over_rounds(rounds, reached, look_of)
+        _over_sizes(sizes, reached, look_of, own.budget_unit)
+        _over_clients(clients, own, look_of)
+        counts |= {len(one.local) for one in reached}
+    shaded = all(len(own.arms) <= lines.MOST_BANDS for own in known)
+    note = lines.seeds_text(counts, "shaded" if shaded else "bars")
+    add_legend(figure, results.labels_of(arms), look_of, note=f"{note}; open: sizes no client has")
+    return figure
+
+
+def _over_rounds(panel: Any, reached: Sequence[Sizes], look_of: dict[Arm, Look]) -> None:
+    """Draws the mean over the sizes that clients have, by round."""
+    heights, shaded = [], len(reached) <= lines.MOST_BANDS
+    for own in reached:
+        curve = {round: _percents(seeds) for round, seeds in own.curve.items() if seeds}
+        if curve:
+            values = list(curve.values())
+            lines.draw_curve(panel, list(curve), values, look_of[own.arm], shaded=shaded)
+            heights.extend(lines.ends_of(values))
+    panel.set(xlabel="round (mean over sizes)", ylabel="global accuracy (%)")
+    panel.xaxis.get_major_locator().set_params(integer=True)
+    if heights:
+        lines.fit_percents(panel, heights)
+
+
+def _over_sizes(panel: Any, reached: Sequence[Sizes], look_of: dict[Arm, Look], unit: str) -> None:
+    """Draws every size at the last round; markers are open where no client has the size."""
+    heights, shaded = [], len(reached) <= lines.MOST_BANDS
+    for own in reached:
+        look, values = look_of[own.arm], list(map(_percents, own.global_at.values()))
+        levels = list(map(float, own.global_at))
+        lines.draw_curve(panel, levels, values, look, shaded=shaded)
+        unseen = [place for place, level in enumerate(own.global_at) if level not in own.trained]
+        panel.plot(
+            [levels[place] for place in unseen],
+            [values[place].mean() for place in unseen],
+            look.marker,
+            color=look.colour,
+            markerfacecolor="white",
+        )
+        heights.extend(lines.ends_of(values))
+    panel.set(xlabel=f"size (fraction of {unit})", ylabel="global accuracy (%)", xscale="log")
+    ticks = sorted({float(level) for own in reached for level in own.global_at})
+    gaps = np.diff(np.log(ticks))
+    if len(ticks) > 1 and gaps.min() >= _GAP * gaps.sum():
+        panel.set_xticks(ticks, [f"{tick:.2g}".removeprefix("0") for tick in ticks])
+        panel.set_xticks([], minor=True)
+    lines.fit_percents(panel, heights)
+
+
+def _over_clients(panel: Any, found: Results, look_of: dict[Arm, Look]) -> None:
+    """Draws the local accuracy at each percentile of the clients, at the last round."""
+    last = max(int(record["round"]) for record in found.sizes)
+    by_arm = collections.defaultdict[Arm, dict[int, list[float]]](dict)
+    for record in found.metrics:
+        if record["split"] == "test" and int(record["round"]) == last:
+            of_seed = by_arm[results.arm_of(record)].setdefault(int(record["seed"]), [])
+            of_seed.append(100 * float(record["accuracy"]))
+    heights, shaded = [], len(by_arm) <= lines.MOST_BANDS
+    for arm, by_seed in by_arm.items():
+        spread = np.array([np.nanpercentile(own, _PERCENTILES) for own in by_seed.values()]).T
+        lines.draw_curve(panel, _PERCENTILES.tolist(), list(spread), look_of[arm], shaded=shaded)
+        heights.extend(lines.ends_of(list(spread)))
+    panel.set(xlabel="clients, worst to best (%)", ylabel="local accuracy (%)")
+    lines.fit_percents(panel, heights)
+
+
+def _percents(seeds: Seeds) -> np.ndarray:
+    """Returns the numbers of all seeds in percent."""
+    return 100 * np.array(list(seeds.values()))
