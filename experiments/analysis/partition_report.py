@@ -10,7 +10,9 @@ from collections.abc import Set
 import jax
 import numpy as np
 
-from experiments.analysis import markdown, partition_picture
+from experiments.analysis import markdown
+from experiments.analysis.pictures import partition as partition_picture
+from experiments.analysis.pictures import style
 from experiments.config import RunConfig
 from experiments.study.block import blocks_of
 from experiments.study.data import build_dataset
@@ -194,8 +196,8 @@ def report(config: RunConfig, given: Set[str]) -> None:
     (folder / "partition.md").write_text(text, encoding="utf-8")
     say(text)
     # Last, so that all the rest is written without matplotlib.
-    partition_picture.draw(
-        partition_picture.Bars(found.names, found.sizes, found.counts, found.divergence, title),
-        folder / "partition.png",
-    )
+    bars = partition_picture.Bars(found.names, found.sizes, found.counts, found.divergence)
+    figure = partition_picture.figure_of(bars)
+    for suffix in config.reporting.picture_formats:
+        style.save(figure, folder / f"partition.{suffix}")
     say(str(folder))

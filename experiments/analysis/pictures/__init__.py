@@ -1,6 +1,6 @@
 """Pictures of results: one table, one style. One picture is one file and one line of the table."""
 
-from experiments.analysis.pictures import accuracy, budget, by_size, bytes, macs
+from experiments.analysis.pictures import accuracy, budget, by_size, bytes, macs, partition
 from experiments.analysis.pictures.picture import Lacking, Picture
 
 PICTURES: dict[str, Picture] = {
@@ -32,6 +32,12 @@ PICTURES: dict[str, Picture] = {
         "Global accuracy over rounds and sizes, and local accuracy from the worst client to the "
         "best. It needs sizes.csv, which runs with `eval_levels` write.",
         by_size.make,
+    ),
+    "partition": Picture(
+        "Which client holds what",
+        "Classes, examples and label divergence of every client. It needs partition.csv, which "
+        "partition_report writes.",
+        partition.make,
     ),
 }
 """All pictures of results by name, which is also that of the file."""

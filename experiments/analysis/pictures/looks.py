@@ -15,7 +15,7 @@ COLOURS = ("#0072B2", "#E69F00", "#000000", "#009E73", "#D55E00", "#56B4E9", "#C
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
 LINES = ("-", "--", "-.", ":")
-HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "oo")
+HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "oo", "||||")
 
 
 class Look(NamedTuple):
@@ -37,7 +37,8 @@ class Look(NamedTuple):
 def looks(names: Iterable[Name]) -> dict[Name, Look]:
     """Gives every arm a look of its own.
 
-    The numbers of markers and of line styles have no common factor. So 44 arms differ in grey.
+    The numbers of markers and of line styles have no common factor, and neither have those of
+    colours and of hatches. So 44 lines differ in grey, and 56 bars in colour or hatch.
 
     Args:
       names: all that are drawn, in their order.

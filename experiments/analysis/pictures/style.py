@@ -83,7 +83,8 @@ def save(figure: Any, target: pathlib.Path, dpi: int | None = None) -> None:
     with applied(), warnings.catch_warnings():
         # Letters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(target, metadata=_METADATA[suffix], dpi="figure" if dpi is None else dpi)
+        own = {} if dpi is None else {"dpi": dpi}
+        figure.savefig(target, metadata=_METADATA[suffix], **own)
 
 
 def _missing() -> UserError:
