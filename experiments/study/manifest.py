@@ -107,6 +107,23 @@ def recorded(config: RunConfig) -> dict[str, dict[str, Any]]:
     return deciding(with_fields(config, same))
 
 
+def joined(
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]],
+    others: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> dict[str, dict[str, Mapping[str, float]]]:
+    """Joins the scores of clients of several blocks.
+
+    Args:
+      scores: by arm, block and client.
+      others: those of further blocks.
+
+    Returns:
+      All of them.
+    """
+    arms = dict.fromkeys([*scores, *others])
+    return {arm: {**scores.get(arm, {}), **others.get(arm, {})} for arm in arms}
+
+
 def code_here() -> dict[str, Any]:
     """Returns the versions of all packages and the commit of the code that runs."""
     versions = {name: _version(name) for name in _PACKAGES}

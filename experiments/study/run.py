@@ -24,8 +24,8 @@ from experiments.study.by_client import echo, named_numbers
 from experiments.study.data import build_dataset
 from experiments.study.interruption import Stopped, StopRequest, stop_requests
 from experiments.study.manifest import Manifest
-from experiments.study.memory import check_memory
-from experiments.study.method import describe, parts_of
+from experiments.study.memory import Need, check_fits, lines_of, need_of
+from experiments.study.method import describe, method_of, parts_of
 from experiments.study.model import model_name
 from experiments.study.unmeasured import unmeasured
 from experiments.study.unused import refuse_unused, refuse_unused_of_model
@@ -41,6 +41,7 @@ from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.records import updates_in
 from hasa_jax.simulation.run import run_trials
+from hasa_jax.simulation.run_json import scores_of
 from hasa_jax.simulation.sampling import AVAILABILITY
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.views import chosen_clients
@@ -200,15 +201,10 @@ def run_study(study: Study) -> pathlib.Path:
         _say_severed(arm, group.trials[arm])
         for line in program.shared_sizes(config, group.programs[arm], arm):
             say(line)
-        sizes = group.sizes_in_run(arm, config.training.num_rounds)
-        check_memory(
-            group.programs[arm],
-            group.trials[arm],
-            arm,
-            sizes,
-            num_rounds=config.training.num_rounds,
-            reporting=_reporting(config, group.programs[arm]),
-        )
+    needs = {arm: _need(config, group, arm) for arm in study.arms}
+    for line in lines_of(needs):
+        say(line)
+    check_fits(needs)
     folder, run = workdir.open_workdir(
         config.reporting.workdir, _manifest(study, group), keeps_checkpoints=every > 0
     )
@@ -265,6 +261,7 @@ def _run_groups(
                     data_sha256={**run.data_sha256, **group.hashes},
                     data_notes={**run.data_notes, **_notes(study, group)},
                     baseline={**run.baseline, **_baselines(study, group)},
+                    scores=manifest.joined(run.scores, _scores(study, group)),
                 )
             where, accuracies = _run_group(study, group, folder, run, writers, stop)
             found = {arm: {**found[arm], **accuracies.get(arm, {})} for arm in study.arms}
@@ -296,6 +293,18 @@ def _by_rule(
     compared = {**run.config["comparison"], "num_seeds": number}
     run = dataclasses.replace(run, config={**run.config, "comparison": compared})
     return dataclasses.replace(study, config=config, seeds=_seeds(config)), run
+
+
+def _need(config: RunConfig, group: Group, arm: Arm) -> Need:
+    """Returns the memory that an arm needs."""
+    rounds, own = config.training.num_rounds, group.programs[arm]
+    return need_of(
+        own,
+        group.trials[arm],
+        group.sizes_in_run(arm, rounds),
+        num_rounds=rounds,
+        reporting=_reporting(config, own),
+    )
 
 
 def _say_severed(arm: Arm, trials: Sequence[Trial]) -> None:
@@ -425,6 +434,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
         data_sha256=group.hashes,
         data_notes=_notes(study, group),
         baseline=_baselines(study, group),
+        scores=_scores(study, group),
         by_client=named_numbers(study.config.allocation, group.datasets[0].client_names),
         methods={name: _parts(study, group, name) for name, _ in study.arms},
         model={"groups": dict(first.model.groups)},
@@ -462,6 +472,17 @@ def _baselines(study: Study, group: Group) -> dict[str, dict[str, float]]:
         )
         for block, trial in trials
     }
+
+
+def _scores(study: Study, group: Group) -> dict[str, dict[str, dict[str, float]]]:
+    """Returns the scores of clients by arm and block, where the policy follows any."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for arm in study.arms:
+        for block, trial in zip(group.blocks, group.trials[arm], strict=True):
+            policy = method_of(study.config, *arm, trial.dataset.client_names).policy
+            if own := scores_of(policy, trial):
+                found.setdefault(":".join(arm), {})[block.name] = own
+    return found
 
 
 def _notes(study: Study, group: Group) -> dict[str, tuple[str, ...]]:

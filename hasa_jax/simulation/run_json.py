@@ -8,7 +8,7 @@ import importlib.metadata
 import math
 import platform
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,9 @@ from hasa_jax.supernet.types import Model
 LIBRARY = "simulate"
 """What run.json calls the script of a run of the library."""
 
+MOST_SCORED = 10_000
+"""Clients up to which run.json has their scores."""
+
 GIVEN = "file"
 """What run.json calls a score whose values the user gave."""
 
@@ -39,15 +42,52 @@ _PACKAGES = ("hasa_jax", "jax", "jaxlib", "flax", "optax", "numpy")
 _PARTS = ("norm", "scaler", "label_split", "aggregation", "client_weights", "robust")
 
 
-def labels_of(program: Program, trial: Trial) -> dict[str, str | int]:
+class Named(NamedTuple):
+    """What tables call a run beside its method and policy.
+
+    Attributes:
+      seed: the seed; usually the key as an integer, 7 for `jax.random.key(7)`.
+      fold: which of the folds of the seed, from 1 on; 0 where there are none.
+    """
+
+    seed: int
+    fold: int = 0
+
+    @property
+    def block(self) -> str:
+        """Its name in run.json: `3`, or `3.1` for a fold."""
+        return f"{self.seed}.{self.fold}" if self.fold else str(self.seed)
+
+
+def named(trial: Trial, seed: int | None, fold: int) -> Named:
+    """Names a run.
+
+    Args:
+      trial: its key.
+      seed: the seed; the key as an integer if None.
+      fold: the fold; 0 for none.
+
+    Returns:
+      The seed and the fold.
+
+    Raises:
+      UserError: if one of them is negative or no integer.
+    """
+    for name, value in {"seed": 0 if seed is None else seed, "fold": fold}.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise UserError(f"`{name}` is {value!r}: give an integer of 0 or more")
+    return Named(_number_of(trial.key) if seed is None else seed, fold)
+
+
+def labels_of(program: Program, run: Named) -> dict[str, str | int]:
     """Returns the columns that set runs apart.
 
     Args:
       program: what was run.
-      trial: its key.
+      run: its seed and fold.
 
     Returns:
-      Names of the method and its parts, and the key as an integer: 7 for `jax.random.key(7)`.
+      Names of the method and its parts, the seed and the fold.
     """
     method = program.method
     return {
@@ -55,8 +95,25 @@ def labels_of(program: Program, trial: Trial) -> dict[str, str | int]:
         "policy": method.policy.name,
         "extraction": method.extraction.name,
         "aggregation": method.aggregation,
-        "seed": _number_of(trial.key),
+        "seed": run.seed,
+        "fold": run.fold,
     }
+
+
+def scores_of(policy: Policy, trial: Trial) -> dict[str, float]:
+    """Returns the scores of the clients, if the policy follows them.
+
+    Args:
+      policy: the policy.
+      trial: the clients, and what the policy looked at.
+
+    Returns:
+      By client; nothing for a policy that follows none, or above `MOST_SCORED` clients.
+    """
+    scores, names = trial.allocation.stats.scores, trial.dataset.client_names
+    if not policy.scored or len(names) > MOST_SCORED:
+        return {}
+    return dict(zip(names, np.asarray(scores, float).tolist(), strict=True))
 
 
 def _number_of(key: jax.Array) -> int:
@@ -69,6 +126,7 @@ def _number_of(key: jax.Array) -> int:
 def description(
     program: Program,
     trial: Trial,
+    run: Named,
     num_rounds: int,
     reporting: Reporting,
     settings: Mapping[str, Any],
@@ -77,7 +135,8 @@ def description(
 
     Args:
       program: what was run.
-      trial: data, sizes and key of the run.
+      trial: data and sizes of the run.
+      run: its seed and fold.
       num_rounds: rounds of the run.
       reporting: what was evaluated.
       settings: what the run cannot know of itself, such as `{"client_optimizer": "sgd",
@@ -89,7 +148,8 @@ def description(
     Raises:
       UserError: for `settings` that JSON cannot hold, or that the run knows.
     """
-    method, seed = program.method, str(_number_of(trial.key))
+    method, block = program.method, run.block
+    arm, scores = f"{method.name}:{method.policy.name}", scores_of(method.policy, trial)
     config = {
         "allocation": _allocation(method, trial),
         "method": {name: getattr(method, name) for name in ("trim", "proximal", "supernet_width")},
@@ -117,12 +177,13 @@ def description(
             "backend": jax.default_backend(),
             "mesh": str(program.mesh(1)),
             "client_block": program.lanes or "all",
-            "modes": {f"{method.name}:{method.policy.name}": program.execution.mode},
+            "modes": {arm: program.execution.mode},
         },
         "versions": {"python": platform.python_version(), **_versions()},
-        "data_sha256": {seed: fingerprint(trial.source)},
-        "data_notes": {seed: notes} if notes else {},
-        "baseline": {seed: baseline(trial.source, reporting.tail_fraction, evaluated)},
+        "data_sha256": {block: fingerprint(trial.source)},
+        "data_notes": {block: notes} if notes else {},
+        "baseline": {block: baseline(trial.source, reporting.tail_fraction, evaluated)},
+        "scores": {arm: {block: scores}} if scores else {},
     }
 
 

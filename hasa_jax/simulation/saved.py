@@ -14,7 +14,7 @@ from hasa_jax.execution import processes
 from hasa_jax.simulation.entries import check_files
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
-from hasa_jax.simulation.run_json import description, labels_of
+from hasa_jax.simulation.run_json import Named, description, labels_of
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.writers import TABLES, CsvWriter
 
@@ -30,6 +30,7 @@ def save_run(
     num_rounds: int,
     reporting: Reporting,
     settings: Mapping[str, Any],
+    run: Named,
 ) -> pathlib.Path:
     """Writes the records of a run as CSV files, and what is known of it as `RUN_FILE`.
 
@@ -38,11 +39,12 @@ def save_run(
     Args:
       folder: where they go; made if it is not there.
       program: what was run.
-      trial: data, sizes and key of the run.
+      trial: data and sizes of the run.
       records: by table, one of `TABLES`; a table without records gets no file.
       num_rounds: rounds of the run.
       reporting: what was evaluated.
       settings: what the run cannot know of itself, by names; see `run_json.description`.
+      run: its seed and fold.
 
     Returns:
       The folder.
@@ -52,8 +54,8 @@ def save_run(
         results already, or links in their place; or if it cannot be written.
     """
     path = path_of(folder)
-    content = description(program, trial, num_rounds, reporting, settings)
-    front = labels_of(program, trial)
+    content = description(program, trial, run, num_rounds, reporting, settings)
+    front = labels_of(program, run)
     processes.from_first(lambda: _write(path, front, records, content))
     return path
 

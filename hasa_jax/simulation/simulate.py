@@ -26,6 +26,7 @@ from hasa_jax.simulation.options import Execution, Reporting, Training
 from hasa_jax.simulation.program import Program, make_program
 from hasa_jax.simulation.records import updates_in
 from hasa_jax.simulation.run import History, run_trials
+from hasa_jax.simulation.run_json import named
 from hasa_jax.simulation.saved import save_run
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.views import chosen_clients
@@ -89,26 +90,36 @@ class Result:
         return "\n".join(lines)
 
     def save(
-        self, folder: str | os.PathLike[str], settings: Mapping[str, Any] | None = None
+        self,
+        folder: str | os.PathLike[str],
+        settings: Mapping[str, Any] | None = None,
+        *,
+        seed: int | None = None,
+        fold: int = 0,
     ) -> pathlib.Path:
         """Writes the records as the files that the scripts write, with `run.json`.
 
-        The columns `method`, `policy`, `extraction`, `aggregation` and `seed` go before the
-        others; the seed is the key as an integer, 7 for `jax.random.key(7)`. The script `tables`
-        reads the folder, and merges several of them.
+        The columns `method`, `policy`, `extraction`, `aggregation`, `seed` and `fold` go before
+        the others. The script `tables` reads the folder, and merges several of them, also with
+        those of scripts.
 
         Args:
           folder: where the files go; made if it is not there.
           settings: what the run cannot know of itself, such as `{"client_optimizer": "sgd",
             "client_lr": 0.1}`, by the names of the scripts where they have one. Runs that differ
             in them are different arms of a table.
+          seed: what tables call the run. Runs of several arms that share it are paired. The key
+            as an integer if None, 7 for `jax.random.key(7)`.
+          fold: which of the folds of the seed the data set is, from 1 on; 0 if there are none.
+            Tables take the mean over the folds of a seed.
 
         Returns:
           The folder.
 
         Raises:
           UserError: for `settings` that are no texts, numbers or lists, or that the run records
-            itself, if the folder holds results already, or cannot be written.
+            itself, for a seed or fold that is no integer of 0 or more, if the folder holds results
+            already, or cannot be written.
         """
         rounds = int(self.state.round)
         return save_run(
@@ -119,6 +130,7 @@ class Result:
             rounds,
             self.reporting,
             {} if settings is None else settings,
+            named(self.trial, seed, fold),
         )
 
     @in_32_bits

@@ -11,7 +11,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.datasets import fingerprint
 from hasa_jax.simulation.resuming import SECONDS
-from hasa_jax.simulation.run_json import labels_of
+from hasa_jax.simulation.run_json import named, scores_of
 from tests.simulation.simulated import DATASET, result
 
 
@@ -81,7 +81,29 @@ def test_run_json_has_what_is_known(folder):
     ],
 )
 def test_the_seed_is_the_key_as_an_integer(key, seed):
-    assert labels_of(result().program, result().trial._replace(key=key))["seed"] == seed
+    assert named(result().trial._replace(key=key), None, 0).seed == seed
+
+
+def test_a_seed_and_a_fold_can_be_named(tmp_path):
+    folder = result().save(tmp_path / "run", seed=3, fold=2)
+    found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert [list(found[name]) for name in ("data_sha256", "baseline")] == [["3.2"]] * 2
+    assert list(found["scores"]["hasa:hasa"]) == ["3.2"]
+    lines = records_of(folder / "summary.csv")
+    assert {(line["seed"], line["fold"]) for line in lines} == {("3", "2")}
+    for bad in ({"seed": -1}, {"fold": "2"}, {"seed": True}):
+        with pytest.raises(hj.UserError, match="give an integer of 0 or more"):
+            result().save(tmp_path / "other", **bad)
+
+
+def test_scores_are_recorded_where_the_policy_follows_them(folder):
+    found = json.loads((folder / "run.json").read_text(encoding="utf-8"))["scores"]
+    scores = result().trial.allocation.stats.scores
+    assert found == {
+        "hasa:hasa": {"5": dict(zip(DATASET.client_names, map(float, scores), strict=True))}
+    }
+    policy = hj.POLICIES["uniform"]()
+    assert scores_of(policy, result().trial) == {}
 
 
 def test_results_are_not_overwritten(folder):

@@ -100,10 +100,14 @@ def test_a_workdir_holds_what_it_should(compared):
 def test_the_table_is_printed_with_a_row_for_each_policy(compared):
     folder, output = compared
     table = (folder / "table.md").read_text(encoding="utf-8")
-    assert table in output
     for policy in ("uniform", "hasa", "inverse_hasa"):
         assert f"| {policy} " in table
-        assert f"memory of a device for hasa ({policy}), masked: " in output
+        assert f"\n{policy} " in output
+    assert "Mean accuracy of the clients at round " in output
+    assert max(map(len, output.partition("Mean accuracy")[2].splitlines())) <= 100
+    # The arms need the same memory, and one line says so.
+    assert output.count("memory of ") == 2
+    assert "memory of a device for hasa (uniform, hasa, inverse_hasa), masked: " in output
     assert "hasa (inverse_hasa)  seed 1  round 2" in output
 
 
