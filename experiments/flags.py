@@ -101,11 +101,14 @@ _DEFINE = {
 }
 
 
-def config_from_flags(argv: Sequence[str]) -> tuple[RunConfig, frozenset[str]]:
+def config_from_flags(
+    argv: Sequence[str], positional: str = ""
+) -> tuple[RunConfig, frozenset[str]]:
     """Reads a command line, and the files that its `--flagfile` names.
 
     Args:
       argv: name of the script, and its arguments.
+      positional: field that arguments without a flag are items of; they are refused if empty.
 
     Returns:
       The configuration, and the names of the fields that the command line gives.
@@ -120,10 +123,14 @@ def config_from_flags(argv: Sequence[str]) -> tuple[RunConfig, frozenset[str]]:
         _, *others = found(list(argv))
     except flags.UnrecognizedFlagError as error:
         raise UserError(unknown(error.flagname)) from None
-    if others:
+    if others and not positional:
         raise UserError(f"unexpected argument {others[0]!r}: flags are written --name=value")
     given = frozenset(name for name in ROOM_OF if found[name].present)
     values = {name: _value(name, found[name].value) for name in given}
+    if others and positional in given:
+        raise UserError(f"`{positional}` is given as a flag and without one: use one of them")
+    if others:
+        given, values = given | {positional}, {**values, positional: ",".join(others)}
     return with_fields(RunConfig(), values), given
 
 

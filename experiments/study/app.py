@@ -39,11 +39,12 @@ MOST_LETTERS = 2000
 """Letters of an error that are shown, whatever names from data are in it."""
 
 
-def run_app(main: Main) -> None:
+def run_app(main: Main, positional: str = "") -> None:
     """Runs a script on the command line of this process, and ends the process.
 
     Args:
       main: what the script does; the docstring of its module is the head of `--help`.
+      positional: field that arguments without a flag are items of; they are refused if empty.
     """
     # JAX reports every accelerator that it does not find, orbax every file that it dislikes. A
     # user's error should be the only line.
@@ -53,7 +54,7 @@ def run_app(main: Main) -> None:
     absl_logging.set_verbosity(absl_logging.FATAL)
     sys.unraisablehook = _report_unless_late
     replace_unknown_characters()
-    sys.exit(attempt(main, sys.argv, set_up))
+    sys.exit(attempt(main, sys.argv, set_up, positional))
 
 
 def replace_unknown_characters() -> None:
@@ -63,7 +64,12 @@ def replace_unknown_characters() -> None:
             stream.reconfigure(errors="replace")
 
 
-def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], Session | None]) -> int:
+def attempt(
+    main: Main,
+    argv: Sequence[str],
+    set_up: Callable[[RunConfig], Session | None],
+    positional: str = "",
+) -> int:
     """Runs a script on a command line.
 
     Args:
@@ -71,6 +77,7 @@ def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], Sessi
       argv: name of the script, and its arguments.
       set_up: prepares the process for a configuration, before JAX makes anything; returns what
         joins it to other processes, if anything does.
+      positional: as for `run_app`.
 
     Returns:
       The exit status: 0; `BAD_INPUT` after one line on standard error; or 128 and the number of
@@ -81,7 +88,7 @@ def attempt(main: Main, argv: Sequence[str], set_up: Callable[[RunConfig], Sessi
         print(text)
         return 0
     try:
-        config, given = config_from_flags(argv)
+        config, given = config_from_flags(argv, positional)
     except (UserError, absl_flags.Error, OSError, UnicodeDecodeError) as error:
         return fail(error)
     session, reason, status = None, None, 0

@@ -18,6 +18,7 @@ SCRIPTS = (
     "need",
     "partition_report",
     "plots",
+    "report",
     "sweep",
     "tables",
     "testbed",

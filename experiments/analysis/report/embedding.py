@@ -1,0 +1,59 @@
+"""Data and pictures inside an HTML file, where no part of them is obeyed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from typing import Any
+
+_PREFIXED = re.compile(r'(?P<before>\bid="|\bhref="#|url\(#)(?P<name>[^")]+)')
+
+
+def json_text(value: Any) -> str:
+    """Writes JSON for a `script` element of HTML.
+
+    No `<`, `>` or `&` is in the text, so no name can end the element or begin a comment; nor the
+    two line ends of Unicode that are none in JSON.
+
+    Args:
+      value: what JSON can hold, without NaN.
+
+    Returns:
+      The text, which `JSON.parse` reads as the value.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    # Halves of characters cannot be written as UTF-8.
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def inline_svg(text: str, prefix: str) -> str:
+    """Makes an SVG file a part of an HTML file.
+
+    Args:
+      text: the file, as matplotlib writes it.
+      prefix: goes before every name in it, as pictures of one page have equal ones.
+
+    Returns:
+      The element `svg`, hidden from readers of the screen: what it shows is said beside it.
+    """
+    body = text[text.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)
+    body = _PREFIXED.sub(lambda found: f"{found['before']}{prefix}-{found['name']}", body)
+    return body.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1).strip()
+
+
+def script_hash(source: str) -> str:
+    """Returns the hash by which a page allows one script.
+
+    Args:
+      source: the text between `<script>` and `</script>`.
+
+    Returns:
+      A source of a content security policy: only this script runs, no other one in the page.
+    """
+    digest = hashlib.sha256(source.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

@@ -1,0 +1,58 @@
+"""The pictures of a page: all that can be drawn, as parts of the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import tempfile
+
+from experiments.analysis.pictures import PICTURES, Lacking, style
+from experiments.analysis.report.colours import as_variables
+from experiments.analysis.report.embedding import inline_svg
+from experiments.analysis.results import Results
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """A picture.
+
+    Attributes:
+      name: of the picture.
+      title: what it shows, in a few words.
+      about: what it shows, in a sentence.
+      svg: the element.
+      colours: that are variables in it.
+    """
+
+    name: str
+    title: str
+    about: str
+    svg: str
+    colours: frozenset[str]
+
+
+def draw_all(found: Results) -> tuple[tuple[Drawn, ...], tuple[tuple[str, str], ...]]:
+    """Draws all pictures of some results.
+
+    Args:
+      found: the results.
+
+    Returns:
+      The pictures; and of those that cannot be drawn, the title and the reason.
+
+    Raises:
+      UserError: if matplotlib is missing.
+    """
+    drawn, lacking = [], []
+    for name, picture in PICTURES.items():
+        try:
+            figure = picture.figure([found])
+        except Lacking as reason:
+            lacking.append((picture.title, str(reason)))
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            target = pathlib.Path(folder) / f"{name}.svg"
+            style.save(figure, target)
+            svg, colours = as_variables(inline_svg(target.read_text(encoding="utf-8"), name))
+        drawn.append(Drawn(name, picture.title, picture.about, svg, frozenset(colours)))
+    return tuple(drawn), tuple(lacking)
