@@ -1,6 +1,16 @@
 """Pictures of results: one table, one style. One picture is one file and one line of the table."""
 
-from experiments.analysis.pictures import accuracy, budget, by_size, bytes, macs, partition
+from experiments.analysis.pictures import (
+    accuracy,
+    budget,
+    by_size,
+    bytes,
+    clients,
+    histogram,
+    macs,
+    need,
+    partition,
+)
 from experiments.analysis.pictures.picture import Lacking, Picture
 
 PICTURES: dict[str, Picture] = {
@@ -20,6 +30,23 @@ PICTURES: dict[str, Picture] = {
         "Test accuracy over the bytes that a client has received and sent. It needs the bytes in "
         "summary.csv, which runs have since version 0.2.",
         bytes.make,
+    ),
+    "clients": Picture(
+        "Accuracy and width of every client",
+        "A bar for each client at the last round, sorted by score where run.json has scores. It "
+        "needs metrics.csv.",
+        clients.make,
+    ),
+    "histogram": Picture(
+        "Clients of each size",
+        "How many clients have each width at the last round. It needs metrics.csv.",
+        histogram.make,
+    ),
+    "need": Picture(
+        "Scores against the measured need",
+        "What every client gains by width, over each of its scores. It needs need.csv, which need "
+        "writes.",
+        need.make,
     ),
     "budget": Picture(
         "Accuracy at several budgets",

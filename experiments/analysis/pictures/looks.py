@@ -80,9 +80,10 @@ def below(figure: Any, handles: Sequence[Any], labels: Sequence[str], note: str 
       labels: what each is called.
       note: a line above the labels.
     """
-    # At 7 points, a letter takes about .065 in, and a handle with its gaps .5 in.
-    room = figure.get_figwidth() / (0.5 + 0.065 * max(map(len, labels)))
-    columns = max(1, min(len(labels), int(room)))
+    # At 7 points, a letter takes about .06 in, and a handle with its gaps .5 in.
+    widths = [0.5 + 0.06 * len(label) for label in labels]
+    room = figure.get_figwidth()
+    columns = len(labels) if sum(widths) <= room else max(1, int(room / max(widths)))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=note or None)
 
 

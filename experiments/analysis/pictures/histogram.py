@@ -1,0 +1,118 @@
+"""How many clients have each size."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.analysis import results
+from experiments.analysis.pictures import style
+from experiments.analysis.pictures.looks import add_legend, bar_of, looks
+from experiments.analysis.pictures.picture import Lacking
+from experiments.analysis.pictures.progress import titled
+from experiments.analysis.results import Arm, Results
+from experiments.analysis.statistics import interval
+from hasa_jax.simulation.escapes import picture
+
+MOST_WIDTHS = 8
+"""Widths that have a place each; more are counted in ten equal bins."""
+
+_BINS = np.linspace(0, 1, 11)
+
+
+def make(groups: Sequence[Results]) -> Any:
+    """Draws the number of clients of each width at the last round, mean over seeds.
+
+    Args:
+      groups: results; each is a panel.
+
+    Returns:
+      The figure of matplotlib.
+
+    Raises:
+      Lacking: if the records of clients have no widths.
+    """
+    known = [(title, own) for title, own in titled(groups) if widths_of(own)]
+    if not known:
+        raise Lacking("metrics.csv has no test records with a width at a round of all arms")
+    figure = style.new_figure(style.COLUMN if len(known) == 1 else style.PAGE, 2.4)
+    arms = list(dict.fromkeys(arm for _, own in known for arm in own.arms))
+    look_of = looks(arms)
+    panels, varies = figure.subplots(1, len(known), squeeze=False)[0], False
+    for panel, (title, own) in zip(panels, known, strict=True):
+        widths = widths_of(own)
+        edges, names = places_of(widths)
+        room = 0.85 / len(widths)
+        for number, (arm, by_seed) in enumerate(widths.items()):
+            counts = np.array([_count(one, edges, names) for one in by_seed.values()])
+            at = np.arange(counts.shape[1]) + (number - (len(widths) - 1) / 2) * room
+            means, halves = counts.mean(0), np.array([interval(own) for own in counts.T])
+            panel.bar(at, means, room, **bar_of(look_of[arm]))
+            ends = np.stack([np.minimum(halves, means), halves])
+            varied = halves > 0
+            varies |= bool(varied.any())
+            if varied.any():
+                panel.errorbar(
+                    *(at[varied], means[varied]),
+                    yerr=ends[:, varied],
+                    fmt="none",
+                    ecolor="black",
+                    elinewidth=0.7,
+                )
+        panel.set_xticks(np.arange(len(names)) - (0.0 if edges is None else 0.5), names)
+        panel.set(xlabel="width (fraction of units)", ylabel="clients", ylim=(0, None))
+        panel.grid(axis="x", visible=False)
+        if len(known) > 1:
+            panel.set_title(picture(title))
+    note = "whiskers: 95 % intervals over seeds" if varies else "the same in every seed"
+    add_legend(figure, results.labels_of(arms), look_of, note=note, bars=True)
+    return figure
+
+
+def widths_of(found: Results) -> dict[Arm, dict[int, list[float]]]:
+    """Gathers the widths of all clients at the last round that all arms have.
+
+    Args:
+      found: the results.
+
+    Returns:
+      The widths, by arm and seed; those of the first fold, where there are folds.
+    """
+    by_arm = collections.defaultdict[Arm, dict[int, list[float]]](dict)
+    last = str(found.rounds[-1]) if found.rounds else ""
+    for record in found.metrics:
+        first = int(record[results.FOLD]) <= 1
+        if first and (record["split"], record["round"]) == ("test", last) and record.get("width"):
+            own = by_arm[results.arm_of(record)].setdefault(int(record["seed"]), [])
+            own.append(float(record["width"]))
+    return dict(by_arm)
+
+
+def places_of(
+    widths: Mapping[Arm, Mapping[int, Sequence[float]]],
+) -> tuple[np.ndarray | None, list[str]]:
+    """Decides what has a place on the axis.
+
+    Args:
+      widths: by arm and seed.
+
+    Returns:
+      Edges of bins, or None where each width has a place; and the names of the places, or of the
+      edges.
+    """
+    texts = {f"{w:.3g}" for by_seed in widths.values() for own in by_seed.values() for w in own}
+    if len(texts) <= MOST_WIDTHS:
+        return None, sorted(texts, key=float)
+    return _BINS, [f"{edge:.1f}" for edge in _BINS]
+
+
+def _count(widths: Sequence[float], edges: np.ndarray | None, names: Sequence[str]) -> list[int]:
+    """Counts the clients of each place."""
+    if edges is not None:
+        # A width on an edge counts below it, so that 1 is in the last bin.
+        return np.histogram(1 - np.array(widths) + 1e-9, 1 - edges[::-1])[0][::-1].tolist()
+    found = collections.Counter(f"{width:.3g}" for width in widths)
+    return [found[name] for name in names]
