@@ -16,6 +16,7 @@ from hasa_jax.allocation.budget import PROJECTIONS
 from hasa_jax.allocation.policies.need import NEED_OBJECTIVES
 from hasa_jax.allocation.scores import SCORES
 from hasa_jax.base import UserError
+from hasa_jax.client.augmentation import AUGMENTATIONS
 from hasa_jax.client.objectives import OBJECTIVES, multi_exit
 from hasa_jax.datasets import (
     DATASETS,
@@ -56,6 +57,8 @@ SCORED = ("hasa", "inverse_hasa")
 """Policies that follow a score."""
 FROM_FILE = "file"
 """The score that is read from a file."""
+TRACKERS = ("csv", "mlflow", "tensorboard", "wandb")
+"""What shows runs; csv are the tables that every workdir has."""
 _KNOWN_SCORES = sorted([*SCORES, FROM_FILE])
 TABLE_FORMATS = ("markdown", "latex", "csv", "html")
 """Formats of files of tables."""
@@ -359,6 +362,13 @@ class ModelConfig:
         "resnet18, layers of transformer. The last exit is at full depth.",
         least=1,
     )
+    dropout: float = knob(
+        default_of(transformer, "dropout"),
+        "Probability of a zero in training, below 1, in lstm and transformer; HeteroFL's "
+        "Transformer has 0.2.",
+        least=0,
+        most=0.99,
+    )
     exit_head: str = knob(
         default_of(cnn, "exit_head"),
         "Classifier of the early exits of cnn and resnet18: linear, or as ScaleFL published it, "
@@ -582,6 +592,12 @@ class TrainingConfig:
         (), "Rounds after which the clients' learning rate falls."
     )
     lr_decay: float = knob(0.1, "Factor by which it falls.", above=0)
+    augment: tuple[str, ...] = knob(
+        (),
+        "Random changes of training images, new in each pass: crop out of an image that is "
+        "padded by an eighth of its side, and flip from left to right.",
+        choices=tuple(AUGMENTATIONS),
+    )
     server_optimizer: str = knob("sgd", "Takes the mean update.", choices=SERVER_OPTIMIZERS)
     server_lr: float = knob(1.0, "Learning rate of the server.", above=0)
     drop_nonfinite: bool = knob(
@@ -827,8 +843,13 @@ class ReportingConfig:
     picture_formats: tuple[str, ...] = knob(
         ("png",), "Formats of pictures: some of png, svg and pdf.", decides=False
     )
-    tensorboard: bool = knob(
-        False, "Whether TensorBoard events are written, too (tracking extra).", decides=False
+    tracker: tuple[str, ...] = knob(
+        ("csv",),
+        "What shows the runs, beside the console: csv, the workdir's own tables, which are always "
+        "written; tensorboard (tracking extra), wandb and mlflow (extras of these names), each "
+        "with a run for each arm and seed.",
+        choices=TRACKERS,
+        decides=False,
     )
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from experiments.study.block import Block, blocks_of, named_block
 from experiments.study.by_client import echo, named_numbers
 from experiments.study.data import build_dataset
 from experiments.study.interruption import Stopped, StopRequest, stop_requests
+from experiments.study.live import Live, live_of, stores_of
 from experiments.study.manifest import Manifest
 from experiments.study.memory import Need, check_fits, lines_of, need_of
 from experiments.study.method import describe, method_of, parts_of
@@ -45,7 +46,7 @@ from hasa_jax.simulation.run_json import scores_of
 from hasa_jax.simulation.sampling import AVAILABILITY
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.views import chosen_clients
-from hasa_jax.simulation.writers import ConsoleWriter, CsvWriter, TensorBoardWriter, Writer, say
+from hasa_jax.simulation.writers import CsvWriter, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +188,7 @@ def run_study(study: Study) -> pathlib.Path:
     """
     config, every = study.config, study.config.reporting.checkpoint_every
     refuse_unused(config, study.given, study.arms)
+    stores = stores_of(config)
     choose_arm([results.Arm(*arm) for arm in study.arms], config.comparison.reference)
     group = _prepared(study, study.groups[0], None)
     for own in group.programs.values():
@@ -212,14 +214,14 @@ def run_study(study: Study) -> pathlib.Path:
         stack.enter_context(workdir.reserved(folder))
         manifest.write_manifest(folder, run)
         files = CsvWriter(folder)
-        writers = _writers(study, folder, files)
-        for writer in writers:
-            stack.callback(writer.close)
+        live = live_of(config, folder, files, stores, _number_of_runs(study))
+        stack.callback(live.close)
         # Without checkpoints, nothing could go on.
         stop = stack.enter_context(stop_requests()) if every else StopRequest()
-        run = _run_groups(study, group, folder, run, writers, stop)
+        run = _run_groups(study, group, folder, run, live, stop)
         processes.from_first(files.publish)
-        manifest.write_manifest(folder, run)
+        live.close()
+        manifest.write_manifest(folder, dataclasses.replace(run, trackers=live.problems()))
     _show(folder, config)
     if stop():  # It came in the last rounds; what would follow, as in a sweep, must not begin.
         raise Stopped(stop.number)
@@ -231,7 +233,7 @@ def _run_groups(
     group: Group,
     folder: pathlib.Path,
     run: Manifest,
-    writers: Sequence[Writer],
+    live: Live,
     stop: StopRequest,
 ) -> Manifest:
     """Runs all groups, and those of further seeds until the rule is met, if there is one.
@@ -241,7 +243,7 @@ def _run_groups(
       group: the first one.
       folder: the workdir.
       run: describes the first one.
-      writers: take the records.
+      live: takes the records.
       stop: whether the run is asked to stop.
 
     Returns:
@@ -263,7 +265,7 @@ def _run_groups(
                     baseline={**run.baseline, **_baselines(study, group)},
                     scores=manifest.joined(run.scores, _scores(study, group)),
                 )
-            where, accuracies = _run_group(study, group, folder, run, writers, stop)
+            where, accuracies = _run_group(study, group, folder, run, live, stop)
             found = {arm: {**found[arm], **accuracies.get(arm, {})} for arm in study.arms}
             if where:
                 say(f"stopped {where}: run the same command again to go on; so far: {folder}")
@@ -492,18 +494,12 @@ def _notes(study: Study, group: Group) -> dict[str, tuple[str, ...]]:
     return {block.name: (*data.notes, *idle) for block, data in noted if data.notes or idle}
 
 
-def _writers(study: Study, folder: pathlib.Path, files: CsvWriter) -> list[Writer]:
-    """Returns what takes the records: files and console of the first process."""
-    if not processes.is_first():
-        return []
+def _number_of_runs(study: Study) -> int:
+    """Returns how many runs there are; of seeds by a rule, the most that there may be."""
     compared, blocks = study.config.comparison, len(study.blocks)
-    if compared.until_halfwidth:  # The time that is left is at most that of all of them.
+    if compared.until_halfwidth:
         blocks = compared.max_seeds * max(1, study.config.data.eval_folds)
-    rounds = study.config.training.num_rounds * len(study.arms) * blocks
-    writers: list[Writer] = [files, ConsoleWriter(rounds)]
-    if study.config.reporting.tensorboard:
-        writers.append(TensorBoardWriter(folder / "tensorboard"))
-    return writers
+    return len(study.arms) * blocks
 
 
 def _run_group(
@@ -511,7 +507,7 @@ def _run_group(
     group: Group,
     folder: pathlib.Path,
     run: Manifest,
-    writers: Sequence[Writer],
+    live: Live,
     stop: StopRequest,
 ) -> tuple[str, dict[Arm, dict[Block, float]]]:
     """Runs every arm on blocks that share programs.
@@ -523,7 +519,7 @@ def _run_group(
     for arm in study.arms:
         if stop():
             return f"before {arm.method} ({arm.policy})", found
-        done, accuracies = _run_arm(study, group, arm, folder, run, writers, stop)
+        done, accuracies = _run_arm(study, group, arm, folder, run, live, stop)
         found[arm] = dict(zip(group.blocks, accuracies, strict=True))
         if done < study.config.training.num_rounds:
             return f"after round {done} of {arm.method} ({arm.policy})", found
@@ -548,7 +544,7 @@ def _run_arm(
     arm: Arm,
     folder: pathlib.Path,
     run: Manifest,
-    writers: Sequence[Writer],
+    live: Live,
     stop: StopRequest,
 ) -> tuple[int, list[float]]:
     """Runs one arm on blocks that share a program.
@@ -558,6 +554,7 @@ def _run_arm(
     """
     config = study.config
     checkpoints = _checkpoints(config, folder, arm, group.blocks, run)
+    live.begin(f"arm {study.arms.index(arm) + 1} of {len(study.arms)}")
     with contextlib.closing(checkpoints) if checkpoints else contextlib.nullcontext():
         histories = run_trials(
             group.programs[arm],
@@ -565,9 +562,10 @@ def _run_arm(
             num_rounds=config.training.num_rounds,
             reporting=_reporting(config, group.programs[arm]),
             sizes_in_run=group.sizes_in_run(arm, config.training.num_rounds),
-            writers=writers,
+            writers=live.writers,
             checkpoints=checkpoints,
             stop=stop,
+            phase=live.phase,
         )
     for block, history in zip(group.blocks, histories, strict=True):
         if missing := history.summary and updates_in(history.summary[-1]).missing():

@@ -54,11 +54,18 @@ class Pace:
             took = now - self._since
             self._measured = known and took >= record["train_seconds"] - trained
             self._steady_seconds += took * self._measured
-            self._since, self._batch = now, batch
+            self._batch = batch
+        # What trackers take for the other seeds of a program belongs to no round.
+        self._since = now
         new = record["round"] - before
         self.rounds += new
         self._steady_rounds += new * self._measured
         self._latest[run] = (record["round"], record["train_seconds"])
+
+    @property
+    def rate(self) -> float | None:
+        """Rounds a second; None before anything is measured."""
+        return self._steady_rounds / self._steady_seconds if self._steady_seconds else None
 
     def seconds_of(self, rounds: int) -> float | None:
         """Returns how long some rounds take at the pace so far.

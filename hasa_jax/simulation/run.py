@@ -72,6 +72,15 @@ def never() -> bool:
     return False
 
 
+def unseen(phase: str) -> None:
+    """Takes what a run does, and shows it nowhere.
+
+    Args:
+      phase: `compiling`, `training` or `evaluating`.
+    """
+    del phase
+
+
 @in_32_bits
 def run_trials(
     program: Program,
@@ -83,6 +92,7 @@ def run_trials(
     writers: Sequence[Writer] = (),
     checkpoints: Checkpoints | None = None,
     stop: Callable[[], bool] = never,
+    phase: Callable[[str], None] = unseen,
 ) -> list[History]:
     """Trains some seeds in one program for some rounds, evaluating as they go.
 
@@ -104,6 +114,8 @@ def run_trials(
       checkpoints: where the run begins, if it is of the same run, and what it leaves there; a
         run that goes on gives `writers` its earlier records once more.
       stop: asked after each evaluation; if true, the run ends there, with a checkpoint.
+      phase: gets what the run does next: `compiling`, `training` or `evaluating`. A program that
+        is not compiled ahead is compiled when it first runs; that is `compiling`, too.
 
     Returns:
       The final state and all records of each trial. Summary accuracies are those of the clients'
@@ -121,7 +133,8 @@ def run_trials(
     if sizes_in_run is None:
         sizes_in_run = cohorts.sizes_in_run([trial.allocation for trial in trials], num_rounds)
     course = start_course(program, trials, sizes_in_run, num_rounds, reporting)
-    ahead = _compile_ahead(course, min(reporting.eval_every, num_rounds), checkpoints)
+    phase("compiling")
+    ahead = _compile_ahead(course, min(reporting.eval_every, num_rounds), checkpoints, phase)
     states = initial_states(program, [trial.key for trial in trials])
     states = sharding.put(states, places(program, states))
     done, states, record = latest(checkpoints, states, trials, num_rounds)
@@ -132,9 +145,10 @@ def run_trials(
     course = course.with_trials(resumed_trials(trials, record))
     seconds, updates = seconds_of(record), updates_of(record, len(trials))
     budgets = budgets_of(program, trials, record)
-    stopping = False
+    stopping = compiled = False
     while done < num_rounds and not stopping:
         first, done = done, min(done + reporting.eval_every, num_rounds)
+        phase("training" if compiled else "compiling")
         course, states, spent, found, notes = _train(course, states, first, done, ahead)
         if reporting.draw == "next":
             course, new = remeasured(course, states, done)
@@ -142,8 +156,9 @@ def run_trials(
         updates = [
             Updates(*map(sum, zip(*pair, strict=True))) for pair in zip(updates, found, strict=True)
         ]
+        phase("evaluating" if compiled else "compiling")
         results, took = _evaluate(course.evaluation, states, done, ahead)
-        ahead = _AT_HAND
+        ahead, compiled = _AT_HAND, True
         spent["evaluation_compile_seconds"] = took.compile
         spent["programs"] += took.programs
         seconds = {name: seconds[name] + spent[name] / len(trials) for name in seconds}
@@ -207,7 +222,12 @@ _AT_HAND = _Ahead(nothing_ahead, nothing_ahead)
 """Nothing is compiled ahead."""
 
 
-def _compile_ahead(course: Course, num_rounds: int, checkpoints: Checkpoints | None) -> _Ahead:
+def _compile_ahead(
+    course: Course,
+    num_rounds: int,
+    checkpoints: Checkpoints | None,
+    phase: Callable[[str], None],
+) -> _Ahead:
     """Compiles the first rounds and the evaluation after them, while parameters are initialised.
 
     A run that goes on does not: its first stretch of rounds is not known yet. A streamed one does
@@ -222,7 +242,17 @@ def _compile_ahead(course: Course, num_rounds: int, checkpoints: Checkpoints | N
     ((data, drawn),) = evaluation.feed.rounds(*course.stretches(0, num_rounds)[0])
     training = functools.partial(compile_rounds, program, shapes, data, drawn)
     scored = functools.partial(compile_views, evaluation, shapes, num_rounds)
-    return _Ahead(compile_ahead(in_32_bits(training)), compile_ahead(in_32_bits(scored)))
+    return _Ahead(
+        functools.partial(_then, compile_ahead(in_32_bits(training)), phase, "training"),
+        functools.partial(_then, compile_ahead(in_32_bits(scored)), phase, "evaluating"),
+    )
+
+
+def _then(wait: Wait, phase: Callable[[str], None], name: str) -> Spent:
+    """Waits for a program, and says what comes then."""
+    spent = wait()
+    phase(name)
+    return spent
 
 
 def _evaluate(

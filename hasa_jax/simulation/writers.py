@@ -1,23 +1,21 @@
-"""Where the records of a run go: CSV files, JSON lines, TensorBoard, the console."""
+"""Where the records of a run go: CSV files and JSON lines; and lines for the console."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import itertools
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, Protocol
 
-from hasa_jax.base import UserError
 from hasa_jax.datasets.paths import path_of
 from hasa_jax.simulation.columns import Column, Columns, Named
 from hasa_jax.simulation.entries import check_files
-from hasa_jax.simulation.escapes import csv_cell, one_line, tag, terminal
-from hasa_jax.simulation.pace import Pace
+from hasa_jax.simulation.escapes import csv_cell, terminal
 
 TABLES = ("metrics", "summary", "sizes", "measured", "timings")
 """What a run writes; equal runs write the same, but for timings."""
@@ -129,100 +127,25 @@ class JsonLinesWriter:
         self._file.close()
 
 
-class TensorBoardWriter:
-    """Writes summary numbers as TensorBoard scalars; needs the `tracking` extra.
-
-    The tag of a scalar is its name and every column of `ARM` that the record has, such as
-    `mean_accuracy/hasa/uniform/prefix/coverage/0/0`.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        try:
-            import tensorboardX  # The extra is optional, so only its user pays for it.
-        except ImportError:
-            raise UserError(
-                "TensorBoard events need tensorboardX: pip install 'hasa_jax[tracking]'"
-            ) from None
-        self._writer = tensorboardX.SummaryWriter(str(path_of(folder)))
-
-    def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
-        """Adds a scalar for each accuracy and second; records of clients are too many."""
-        if table not in ("summary", "timings"):
-            return
-        for row in records:
-            run = [tag(str(row[name])) for name in ARM if name in row]
-            for name, value in row.items():
-                if name.endswith(("_accuracy", "_seconds")):
-                    self._writer.add_scalar("/".join([name, *run]), value, row["round"])
-
-    def close(self) -> None:
-        """Flushes and closes the event file."""
-        self._writer.close()
-
-
-class ConsoleWriter:
-    """Shows a progress bar with the current metrics on a terminal, plain lines elsewhere.
-
-    The bar says `compiling` until the first rounds are done. The time that is left follows from
-    rounds of programs that are compiled already (`Pace`).
-    """
-
-    def __init__(self, total_rounds: int, clock: Callable[[], float] = time.monotonic) -> None:
-        import tqdm  # Only scripts show progress; importing the library should not load it.
-
-        self._bar = tqdm.tqdm(
-            total=total_rounds,
-            desc="compiling",
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
-            disable=not sys.stderr.isatty(),
-        )
-        self._clock = clock
-        self._pace = Pace(clock())
-        self._text = ""
-
-    def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
-        """Shows summary records, and counts rounds; other tables are not for the console."""
-        for row in records:
-            if table == "summary":
-                self._text = one_line(_metrics_text(row))
-                if self._bar.disable:
-                    say(self._text)
-            elif table == "timings":
-                self._pace.add(row, self._clock())
-                self._move()
-
-    def _move(self) -> None:
-        """Moves the bar on to the rounds that are done."""
-        left = self._pace.seconds_of(self._bar.total - self._pace.rounds)
-        shown = "" if left is None else f"about {self._bar.format_interval(left)} left, "
-        self._bar.set_description_str("training", refresh=False)
-        self._bar.set_postfix_str(f"{shown}{self._text}", refresh=False)
-        self._bar.update(self._pace.rounds - self._bar.n)
-
-    def close(self) -> None:
-        """Ends the bar."""
-        self._bar.close()
-
-
-def _metrics_text(row: Mapping[str, Any]) -> str:
-    """Writes the accuracies of a summary record in a line."""
-    fold = f"  fold {row['fold']}" if row.get("fold") else ""
-    return (
-        f"{row.get('method')} ({row.get('policy')})  seed {row.get('seed')}{fold}  "
-        f"round {row['round']}  mean {row['mean_accuracy']:.2%}  "
-        f"worst {row['worst_accuracy']:.2%}  tail {row['tail_accuracy']:.2%}"
-    )
-
-
 def say(text: str) -> None:
-    """Prints a line; a closed pipe or terminal must not end the run.
+    """Prints a line above a progress bar; a closed pipe or terminal must not end the run.
 
     Args:
       text: the line.
     """
     try:
-        print(terminal(text), flush=True)
+        with _bars_away():
+            print(terminal(text), flush=True)
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.EIO):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _bars_away() -> contextlib.AbstractContextManager[None]:
+    """Takes progress bars off the terminal for a while, if there are any."""
+    # Only scripts show progress; importing the library should not load it.
+    bars = sys.modules.get("tqdm")
+    if bars is None or not getattr(bars.tqdm, "_instances", ()):
+        return contextlib.nullcontext()
+    return bars.tqdm.external_write_mode(file=sys.stdout)

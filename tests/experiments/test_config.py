@@ -168,7 +168,7 @@ def test_what_results_do_not_depend_on_is_not_recorded():
         "shard",
         "stream",
         "suite",
-        "tensorboard",
+        "tracker",
         "until_halfwidth",
         "vary",
         "workdir",

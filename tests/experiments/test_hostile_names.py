@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
         f"--workdir={place / 'w'}",
         *("--model=mlp", "--hidden_dim=4", "--num_rounds=1", "--norm=layer"),
         *("--execution=masked", "--mesh=clients:1", "--client_optimizer=sgd", "--client_lr=0.1"),
-        "--tensorboard",
+        "--tracker=tensorboard",
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert safe(done.stdout)

@@ -100,7 +100,7 @@ def test_default_workdirs_differ_by_configuration(tmp_path, monkeypatch):
 
 def test_the_same_run_goes_on(folder):
     assert workdir.open_workdir(str(folder), run_of()) == (folder, run_of())
-    same = run_of(workdir="elsewhere", checkpoint_every=3, tensorboard=True)
+    same = run_of(workdir="elsewhere", checkpoint_every=3, tracker=("csv", "tensorboard"))
     assert workdir.open_workdir(str(folder), same)[0] == folder
 
 
