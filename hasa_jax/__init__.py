@@ -23,6 +23,7 @@ from hasa_jax.base import (
     ServerState,
     UserError,
 )
+from hasa_jax.client.augmentation import AUGMENTATIONS, augmentation
 from hasa_jax.client.objectives import OBJECTIVES, LocalStep, Objective
 from hasa_jax.datasets import DATASETS, from_arrays
 from hasa_jax.execution.layout import Cohort, Layout
@@ -50,6 +51,7 @@ from hasa_jax.supernet.units import ranked
 __version__ = "0.2.0"
 
 __all__ = [
+    "AUGMENTATIONS",
     "DATASETS",
     "EXTRACTIONS",
     "IGNORED",
@@ -101,6 +103,7 @@ __all__ = [
     "Writer",
     "allocate",
     "allocation",
+    "augmentation",
     "build",
     "datasets",
     "extraction",

@@ -38,6 +38,8 @@ class Stream(enum.IntEnum):
     FOLD = 16
     HELD_OUT = 17
     REALLOCATED = 18
+    AUGMENT = 19
+    UNITS = 20
 
 
 def address(

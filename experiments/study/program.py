@@ -20,6 +20,7 @@ from experiments.study.scores import read_scores
 from hasa_jax.allocation import Allocation
 from hasa_jax.allocation.rounding import sizes_of_levels
 from hasa_jax.base import FederatedDataset
+from hasa_jax.client.augmentation import augmentation
 from hasa_jax.methods import Method
 from hasa_jax.server.faults import Faults
 from hasa_jax.simulation.allocating import make_trial
@@ -87,6 +88,7 @@ def build_program(config: RunConfig, dataset: FederatedDataset, method: Method) 
             candidates=training.candidates,
             availability=availability_of(training, dataset.client_names),
             drop_nonfinite=training.drop_nonfinite,
+            augment=augmentation(*training.augment) if training.augment else None,
             faults=Faults(
                 dropout=faults.client_dropout,
                 deadline=faults.deadline,

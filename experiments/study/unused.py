@@ -50,6 +50,7 @@ _OF_MODELS = {
     "heads": {"transformer"},
     "head_dim": {"transformer"},
     "feedforward_dim": {"transformer"},
+    "dropout": {"lstm", "transformer"},
     "exits_after": {"cnn", "resnet18", "transformer"},
     "exit_head": {"cnn", "resnet18"},
 }

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from hasa_jax.base import ClientData, ClientMetrics, Params, PyTree
+from hasa_jax.client.augmentation import Augmented, AugmentFn, augment_batch
 from hasa_jax.client.batches import Batch, Batches, take_batch
 from hasa_jax.client.objectives.objective import LocalStep, Objective
 from hasa_jax.client.target_chunks import largest, targets_of
@@ -30,6 +31,7 @@ class LocalRule(NamedTuple):
       proximal: FedProx's `mu`; adds `mu / 2 ||theta_i - theta||^2`.
       levels: widths of ordered dropout; each step draws one of them. Empty without it.
       chunk: targets of texts whose logits are computed at once; 0 for all of a batch.
+      augment: random change of each training input, or None.
     """
 
     optimizer: optax.GradientTransformation
@@ -37,6 +39,7 @@ class LocalRule(NamedTuple):
     proximal: float = 0.0
     levels: tuple[float, ...] = ()
     chunk: int = 0
+    augment: AugmentFn | None = None
 
 
 class LocalTask(NamedTuple):
@@ -49,6 +52,8 @@ class LocalTask(NamedTuple):
       present: classes of its training data `[K]`, bool, or None.
       scale: factor on every optimizer step, a scalar: the learning-rate schedule over rounds.
       lane_axis: name of the axis of clients that run in one `vmap`; None without (static).
+      augmented: what its augmentation depends on; None without.
+      units: key of what the model draws for its units; None if it draws nothing.
     """
 
     batches: Batches
@@ -57,6 +62,8 @@ class LocalTask(NamedTuple):
     present: jax.Array | None
     scale: jax.Array
     lane_axis: str | None
+    augmented: Augmented | None = None
+    units: jax.Array | None = None
 
 
 def local_training(
@@ -93,14 +100,9 @@ def _step(
 ) -> tuple[Params, PyTree, ClientMetrics]:
     """Takes one optimizer step."""
     params, opt_state, total = carry
-    batch = take_batch(data, task.batches, number)
-    drawn = None
-    if rule.levels:
-        key = jax.random.fold_in(task.key, number)
-        own = Drawn(subnet.width, subnet.kept)
-        drawn = units.draw_kept(key, subnet.model, rule.levels, own)
+    batch, draws = local_batch(subnet, data, task, rule, number)
     gradient = jax.grad(batch_loss, has_aux=True)
-    grads, sums = gradient(params, subnet, task, rule, batch, drawn)
+    grads, sums = gradient(params, subnet, task, rule, batch, draws)
     steps, new_opt_state = rule.optimizer.update(grads, opt_state, params)
     # Weight decay must not move what the client does not hold.
     steps = confine(subnet, jax.tree.map(lambda s: task.scale * s, steps))
@@ -110,13 +112,53 @@ def _step(
     return *new, jax.tree.map(jnp.add, total, sums)
 
 
+class StepDraws(NamedTuple):
+    """What one local step draws.
+
+    Attributes:
+      drawn: what ordered dropout drew, or None.
+      units: key of what the model draws for its units; None if it draws nothing.
+    """
+
+    drawn: Drawn | None
+    units: jax.Array | None
+
+
+def local_batch(
+    subnet: Subnet, data: ClientData, task: LocalTask, rule: LocalRule, number: jax.Array
+) -> tuple[Batch, StepDraws]:
+    """Returns the batch of a local step, augmented, and what the step draws.
+
+    Args:
+      subnet: the client's subnet.
+      data: training examples of all clients.
+      task: the client's batches and keys.
+      rule: how clients train.
+      number: number of the step, int32 scalar.
+
+    Returns:
+      The batch and the draws.
+    """
+    batch = take_batch(data, task.batches, number)
+    if rule.augment is not None:
+        assert task.augmented is not None
+        batch = augment_batch(rule.augment, task.augmented, batch, task.batches, number)
+    drawn = None
+    if rule.levels:
+        key = jax.random.fold_in(task.key, number)
+        own = Drawn(subnet.width, subnet.kept)
+        drawn = units.draw_kept(key, subnet.model, rule.levels, own)
+    key = None if task.units is None else jax.random.fold_in(task.units, number)
+    return batch, StepDraws(drawn, key)
+
+
 def batch_loss(
     params: Params,
     subnet: Subnet,
     task: LocalTask,
     rule: LocalRule,
     batch: Batch,
-    drawn: Drawn | None,
+    draws: StepDraws,
 ) -> tuple[jax.Array, ClientMetrics]:
     """Returns what a local step minimises.
 
@@ -126,7 +168,7 @@ def batch_loss(
       task: the client's task.
       rule: how clients train.
       batch: the step's batch.
-      drawn: what ordered dropout drew, or None.
+      draws: what the step draws.
 
     Returns:
       The loss, a scalar, and the metrics of the batch.
@@ -134,6 +176,7 @@ def batch_loss(
     References:
       The proximal term: FedProx, arXiv 1812.06127.
     """
+    drawn = draws.drawn
     loss, sums = rule.objective.loss(
         LocalStep(
             forward=functools.partial(
@@ -145,6 +188,7 @@ def batch_loss(
                 train=True,
                 defer_logits=True,
                 kept_width=None if drawn is None else drawn.width,
+                key=draws.units,
             ),
             targets=targets_of(batch, rule.chunk, task.lane_axis),
             drawn=None if drawn is None else drawn.kept,

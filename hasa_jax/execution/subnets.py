@@ -105,6 +105,7 @@ def sliced_subnet(
         held=_to_depth(inner, model, depth),
         masks=_to_depth(units.masks(model.shapes, model.axes, ranks, own), model, depth),
         supernet_ranks=ranks,
+        places=units.places(ranks, cut) if model.draws else None,
     )
 
 

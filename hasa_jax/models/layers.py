@@ -6,6 +6,7 @@ zero. The `Context` says which units are kept.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -142,6 +143,72 @@ def kept_units(context: Context, group: str, units: int) -> tuple[jax.Array, int
 def along_last(values: jax.Array, like: jax.Array) -> jax.Array:
     """Reshapes `[U]` to broadcast against `[..., U]`."""
     return values.reshape((1,) * (like.ndim - 1) + (-1,))
+
+
+def drop(
+    inputs: jax.Array, context: Context, rate: float, group: str | None, layer: str
+) -> jax.Array:
+    """Zeroes activations with a probability in training steps: dropout with inverted scaling.
+
+    `y = x m / (1 - rate)`, where m is 1 with probability `1 - rate`, else 0. The mask is keyed by
+    the client, the round, the step, the layer and the unit's position in the supernet. So the mask
+    of a narrow subnet is a part of the supernet's, and masked and sliced execution draw the same.
+
+    Args:
+      inputs: activations `[..., U]`.
+      context: its `key` is that of the step, and its `places` say which units these are.
+      rate: probability of a zero, in [0, 1); 0 does nothing.
+      group: unit group of the last axis; None if it is never cut.
+      layer: name of the layer, different for each place of a model that drops.
+
+    Returns:
+      The same shape. In evaluation, and for a rate of 0, the inputs.
+
+    Raises:
+      UserError: if the rate is out of range, or a training step has no key.
+
+    References:
+      Srivastava et al., JMLR 15, 2014.
+    """
+    check_dropout(rate)
+    if not rate or not context.train:
+        return inputs
+    if context.key is None:
+        raise UserError(f"layer {layer!r} drops units in training, which needs `context.key`")
+    units = inputs.shape[-1]
+    own = None if context.places is None or group is None else context.places.get(group)
+    key = jax.random.fold_in(context.key, zlib.crc32(layer.encode()))
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(
+        key, jnp.arange(units) if own is None else own
+    )
+    # One key for each unit: what it draws depends on no other unit.
+    kept = jax.vmap(lambda each: jax.random.bernoulli(each, 1 - rate, inputs.shape[:-1]))(keys)
+    return jnp.where(jnp.moveaxis(kept, 0, -1), inputs / (1 - rate), 0)
+
+
+def check_dropout(rate: float) -> None:
+    """Refuses a dropout rate outside [0, 1) with a `UserError`."""
+    if not 0 <= rate < 1:
+        raise UserError(f"`dropout` is {rate}: it must be at least 0 and below 1")
+
+
+class Dropout(nn.Module):
+    """Dropout whose mask of a narrow subnet is a part of the supernet's; see `drop`.
+
+    Its layer is its path in the model, so each place needs a module of its own.
+
+    Attributes:
+      rate: probability of a zero, in [0, 1).
+      group: unit group of the last axis; None if it is never cut.
+    """
+
+    rate: float
+    group: str | None
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, context: Context) -> jax.Array:
+        """Drops activations `[..., U]` in training steps."""
+        return drop(inputs, context, self.rate, self.group, "/".join(self.path))
 
 
 class Norm(nn.Module):

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from hasa_jax.base import FederatedDataset
 from hasa_jax.models.fit import check_counts, check_fit, place_exits
 from hasa_jax.models.layers import (
+    Dropout,
+    check_dropout,
     classify,
     exit_places,
     joined,
@@ -28,6 +30,7 @@ def lstm(
     hidden: int = 64,
     layers: int = 1,
     exits: int = 1,
+    dropout: float = 0.0,
     dtype: Any = jnp.float32,
 ) -> ModelSpec:
     """Makes an LSTM language model.
@@ -37,6 +40,8 @@ def lstm(
       hidden: units of every layer.
       layers: LSTM layers.
       exits: exits, spread over the layers.
+      dropout: probability of a zero, in [0, 1), in the embedding and in the outputs of every layer,
+        not in the recurrence.
       dtype: type in which the forward and backward pass compute.
 
     Returns:
@@ -44,13 +49,14 @@ def lstm(
       if there are more exits than layers.
 
     Raises:
-      UserError: if a count is below 1.
+      UserError: if a count is below 1, or the dropout is not in [0, 1).
 
     References:
-      Long short-term memory, Hochreiter and Schmidhuber 1997.
+      Long short-term memory, Hochreiter and Schmidhuber 1997; dropout: arXiv 1409.2329.
     """
+    check_dropout(dropout)
     check_counts(embed=embed, hidden=hidden, layers=layers, exits=exits)
-    return _LSTMSpec(embed, hidden, layers, exits, dtype)
+    return _LSTMSpec(embed, hidden, layers, exits, dropout, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +65,7 @@ class _LSTMSpec:
     hidden: int
     layers: int
     exits: int
+    dropout: float
     dtype: Any
 
     def bind(self, dataset: FederatedDataset, *, norm: str, scaler: str) -> Model:
@@ -73,6 +80,7 @@ class _LSTMSpec:
             scaler=scaler,
             exits=self.exits,
             exit_blocks=place_exits("lstm", self.exits, self.layers, deepen="layers"),
+            dropout=self.dropout,
         )
         return supernet_of(module, dataset.train.inputs, self.dtype)
 
@@ -100,9 +108,11 @@ class LSTM(nn.Module):
       exits: exits built, the first ones of `exit_blocks`.
       exit_blocks: layers below every exit; empty for one exit, at full depth.
       width: share of the supernet's units, by which the scaler divides without a context.
+      dropout: probability of a zero in training, in [0, 1).
 
     References:
-      Long short-term memory, Hochreiter and Schmidhuber 1997; scaler: arXiv 2010.01264.
+      Long short-term memory, Hochreiter and Schmidhuber 1997; scaler: arXiv 2010.01264; dropout:
+      arXiv 1409.2329.
     """
 
     num_tokens: int
@@ -114,6 +124,7 @@ class LSTM(nn.Module):
     exits: int = 1
     exit_blocks: tuple[int, ...] = ()
     width: float = 1.0
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(
@@ -144,12 +155,14 @@ class LSTM(nn.Module):
         )
         # Time first: the scan reads one contiguous slice a step.
         states, below = embedding[tokens.T], None
+        states = Dropout(self.dropout, None, name="embedding_dropout")(states, context)
         outputs: list[Output] = []
         for layer in range(places[-1]):
             group = f"hidden/{layer}" if self.layers > 1 else "hidden"
             states = self._layer(layer, states, (below, group), context)
             states = scale(states, context, self.scaler)
             states = rescale(states, context, self.scaler)
+            states = Dropout(self.dropout, group, name=f"dropout_{layer + 1}")(states, context)
             below = group
             if layer + 1 in places:
                 suffix = f"_{len(outputs) + 1}" if outputs else ""

@@ -1,4 +1,4 @@
-"""A client's trained subnet outside the simulator: a narrow linen module and its parameters."""
+"""A client's trained subnet outside the simulator: a narrow module and its parameters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import functools
 from typing import Any
 
-import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,7 @@ from hasa_jax.supernet.types import Shape
 
 def deploy(
     program: Program, state: ServerState, train: ClientData, client: int, size: int
-) -> tuple[nn.Module, Params]:
+) -> tuple[Any, Params]:
     """Takes a client's subnet out of the supernet.
 
     Args:
@@ -38,19 +37,20 @@ def deploy(
       size: the client's size.
 
     Returns:
-      A linen module with as many units as the client keeps, and its parameters. A subnet of
-      single parameters has the supernet's module, and zeros where it keeps nothing.
+      A module with as many units as the client keeps, and its parameters; an nnx module already
+      has them. A subnet of single parameters has the supernet's module, and zeros where it keeps
+      nothing.
     """
     model = program.model
     shape = program.extraction.shape(model, size)
     params = _params(program, shape, jnp.int32(client), state, _in_memory(train))
     if program.extraction.mask is not None:
-        return model.module(model.groups, model.num_exits, 1.0), params
+        return model.module(model.groups, model.num_exits, 1.0, params), params
     depths: dict[Any, Any] = flax.traverse_util.flatten_dict(model.depths)
     flat = flax.traverse_util.flatten_dict(params)
     used = {path: leaf for path, leaf in flat.items() if depths[path] <= shape.exits}
-    module = model.module(dict(shape.kept), shape.exits, shape.width)
-    return module, flax.traverse_util.unflatten_dict(used)
+    params = flax.traverse_util.unflatten_dict(used)
+    return model.module(dict(shape.kept), shape.exits, shape.width, params), params
 
 
 def deployed_moments(

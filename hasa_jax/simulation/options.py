@@ -9,6 +9,7 @@ import jax
 import optax
 
 from hasa_jax.base import UserError
+from hasa_jax.client.augmentation import AugmentFn
 from hasa_jax.execution import MODES
 from hasa_jax.execution.mesh import AUTO, parse_mesh
 from hasa_jax.server.faults import Faults
@@ -42,6 +43,9 @@ class Training:
         fewer than `clients_per_round` trains those, and leaves the other slots empty.
       drop_nonfinite: whether a client whose update is not finite is left out of the round's mean.
       faults: clients that fail.
+      augment: random change of each training input, `(inputs of one example, key) -> inputs`, such
+        as `augmentation("crop", "flip")` of images; None for none. The key is that of the client,
+        round, pass and example. Evaluation and calibration read the inputs as they are.
     """
 
     server_optimizer: optax.GradientTransformation | None = None
@@ -54,6 +58,7 @@ class Training:
     availability: Availability | None = None
     drop_nonfinite: bool = False
     faults: Faults = dataclasses.field(default_factory=Faults)
+    augment: AugmentFn | None = None
 
     def __post_init__(self) -> None:
         """Refuses counts out of range."""

@@ -13,6 +13,7 @@ import optax
 from hasa_jax import machine
 from hasa_jax.allocation.allocation import Allocation, allocate
 from hasa_jax.base import FederatedDataset, UserError
+from hasa_jax.client.augmentation import check_augmentation
 from hasa_jax.client.objectives.objective import objective_on
 from hasa_jax.client.target_chunks import usual_chunk
 from hasa_jax.client.training import LocalRule
@@ -132,6 +133,8 @@ def make_program(
     mesh_shape(execution.mesh, 0)
     method = dataclasses.replace(method, objective=objective_on(method.objective, dataset))
     _check_splits(dataset)
+    if training.augment is not None:
+        check_augmentation(training.augment, dataset.train)
     bound = supernet(method, model, dataset)
     _check_room(bound)
     extraction = method.extraction
@@ -166,6 +169,7 @@ def make_program(
             proximal=method.proximal,
             levels=extraction.levels,
             chunk=usual_chunk(dataset.train, training.batch_size),
+            augment=training.augment,
         ),
         server_optimizer=training.server_optimizer or optax.sgd(1.0),
         schedule=training.schedule or _constant,

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from hasa_jax import keys
 from hasa_jax.base import ClientData, ClientReport, PyTree, ServerState
 from hasa_jax.client import batches as batching
+from hasa_jax.client.augmentation import augmented_at
 from hasa_jax.client.training import LocalTask, local_training
 from hasa_jax.execution.layout import Bucket, Cohort, Slot
 from hasa_jax.execution.loop import run_cohort
@@ -150,6 +151,14 @@ def local_task(
         training.batch_size,
         training.local_epochs,
     )
+    augmented = units = None
+    if training.augment is not None:
+        offsets = jnp.asarray(inputs.data.offsets)
+        first = offsets[slot.local]
+        per_pass = -(-(offsets[slot.local + 1] - first) // training.batch_size)
+        augmented = augmented_at(state.key, state.round, slot.client, first, per_pass)
+    if program.model.draws:
+        units = keys.address(state.key, keys.Stream.UNITS, state.round, slot.client)
     return LocalTask(
         batches=batching.first_batches(batches, slot.steps),
         key=keys.address(state.key, keys.Stream.STEPS, state.round, slot.client),
@@ -157,6 +166,8 @@ def local_task(
         present=None if inputs.classes is None else inputs.classes[slot.local],
         scale=program.schedule(state.round),
         lane_axis=lane_axis,
+        augmented=augmented,
+        units=units,
     )
 
 

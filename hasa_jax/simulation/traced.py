@@ -15,14 +15,13 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from hasa_jax.base import ClientData, Params, PyTree, ServerState
-from hasa_jax.client.batches import take_batch
-from hasa_jax.client.training import batch_loss
+from hasa_jax.client.training import batch_loss, local_batch
 from hasa_jax.execution.layout import Bucket, Layout, Slot
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.round import local_task, train_client
 from hasa_jax.simulation.round_inputs import extract, round_inputs
-from hasa_jax.supernet import costs, units
-from hasa_jax.supernet.types import Context, Drawn, Model
+from hasa_jax.supernet import costs
+from hasa_jax.supernet.types import Context, Model
 
 # What making the programs takes for each operation of a local step that differs from the others in
 # kind or shapes, and beside that for each convolution and each product; and what
@@ -123,15 +122,11 @@ def _residuals(
     inputs = round_inputs(program, state, data, num_batches)
     subnet = extract(program, state, data, inputs.prepared, slot, bucket)
     task = local_task(program, inputs, None, slot)
-    batch = take_batch(data, task.batches, jnp.int32(0))
     rule = program.rule
-    drawn = None
-    if rule.levels:
-        own = Drawn(subnet.width, subnet.kept)
-        drawn = units.draw_kept(task.key, program.model, rule.levels, own)
+    batch, draws = local_batch(subnet, data, task, rule, jnp.int32(0))
 
     def loss(params: Params) -> tuple[jax.Array, Any]:
-        return batch_loss(params, subnet, task, rule, batch, drawn)
+        return batch_loss(params, subnet, task, rule, batch, draws)
 
     return subnet.params, subnet.masks, jax.vjp(loss, subnet.params, has_aux=True)[1]
 

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
@@ -115,8 +116,9 @@ def _inputs(model: Model, examples: Any, generator: np.random.Generator) -> np.n
 def _difference(model: Model, params: Params, inputs: np.ndarray, cut: _Cut) -> float:
     """Returns how far the logits of a subnet differ, by the largest of them."""
     width, narrow = _width_of(model, cut), _narrow(model, params, cut)
+    places = units.places(cut.ranks, cut.kept) if model.draws else None
     masked = _masked_logits(model, params, inputs, width, cut.ranks, cut.kept)
-    sliced = _sliced_logits(model, tuple(cut.kept.items()), narrow, inputs, width)
+    sliced = _sliced_logits(model, tuple(cut.kept.items()), narrow, inputs, width, places)
     return max(_apart(one, other) for one, other in zip(masked, sliced, strict=True))
 
 
@@ -127,17 +129,28 @@ def _masked_logits(
     """Returns the logits of a subnet with zeros, in evaluation and training."""
     masks = units.masks(model.shapes, model.axes, ranks, kept)
     params = jax.tree.map(jnp.multiply, masks, params)
-    contexts = (Context(width, ranks, kept, train=train) for train in (False, True))
+    contexts = (
+        Context(width, ranks, kept, key=jax.random.key(0) if train else None, train=train)
+        for train in (False, True)
+    )
     return [logits for own in contexts for logits in model.apply(params, inputs, own)[0]]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _sliced_logits(
-    model: Model, kept: tuple[tuple[str, int], ...], params: Params, inputs: Any, width: Any
+    model: Model,
+    kept: tuple[tuple[str, int], ...],
+    params: Params,
+    inputs: Any,
+    width: Any,
+    places: Any,
 ) -> list[jax.Array]:
     """Returns the logits of a subnet without zeros, in evaluation and training."""
     apply = model.narrow(dict(kept), model.num_exits)
-    contexts = (Context(width, train=train) for train in (False, True))
+    contexts = (
+        Context(width, key=jax.random.key(0) if train else None, places=places, train=train)
+        for train in (False, True)
+    )
     return [logits for own in contexts for logits in apply(params, inputs, own)[0]]
 
 
@@ -203,8 +216,13 @@ def _first_parameter(model: Model, params: Params, inputs: np.ndarray, cut: _Cut
 def _outputs(
     model: Model, kept: Mapping[str, int], params: PyTree, inputs: np.ndarray, context: Context
 ) -> Sequence[tuple[str, Any]]:
-    """Returns the outputs of the innermost submodules with their paths, in the order of calls."""
-    module = model.module(kept, model.num_exits, 1.0)
+    """Returns the outputs of the innermost submodules with their paths, in the order of calls.
+
+    Only linen says what they are.
+    """
+    module = model.module(kept, model.num_exits, 1.0, params)
+    if not isinstance(module, nn.Module):
+        return []
     _, state = module.apply(
         {"params": params},
         inputs,

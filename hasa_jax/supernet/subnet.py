@@ -32,6 +32,8 @@ class Subnet:
       held: 1 where a coordinate of `params` is the client's, broadcastable to `params`.
       masks: 1 where a coordinate of the supernet is the client's, broadcastable to the supernet.
       supernet_ranks: `{group: rank [U]}` of the supernet's units, if `params` are narrow.
+      places: position in the supernet of the units in `params`, `{group: [k]}`; None if they are
+        its first ones, or if the model draws nothing for its units.
     """
 
     model: Model
@@ -46,6 +48,7 @@ class Subnet:
     held: PyTree
     masks: PyTree
     supernet_ranks: Mapping[str, Any] | None
+    places: Mapping[str, Any] | None = None
 
 
 def forward(
@@ -59,6 +62,7 @@ def forward(
     kept: Kept | None = None,
     kept_width: float | jax.Array | None = None,
     moments: PyTree | None = None,
+    key: jax.Array | None = None,
 ) -> tuple[tuple[Any, ...], PyTree]:
     """Runs a subnet's forward pass.
 
@@ -73,18 +77,19 @@ def forward(
         subnet. A subnet of single parameters has no nested one and ignores it.
       kept_width: width of that smaller subnet; that of its largest group if None.
       moments: calibrated moments of static norms, or None.
+      key: key of what the model draws for its units in a training step, or None.
 
     Returns:
       Logits or the linear head of each exit, and the batch's own moments.
     """
     if kept is None or subnet.ranks is None:
         ranks, own = (subnet.ranks, subnet.kept) if subnet.partial else (None, None)
-        context = Context(subnet.width, ranks, own, valid, train, defer_logits)
+        context = Context(subnet.width, ranks, own, valid, key, subnet.places, train, defer_logits)
         used = params if subnet.view is None else subnet.view(params)
     else:
         nested = units.masks(params, subnet.model.axes, subnet.ranks, kept)
         width = units.width_of(subnet.model, kept) if kept_width is None else kept_width
-        context = Context(width, subnet.ranks, kept, valid, train, defer_logits)
+        context = Context(width, subnet.ranks, kept, valid, key, subnet.places, train, defer_logits)
         used = jax.tree.map(jnp.multiply, nested, params)
     return subnet.apply(used, inputs, context, moments)
 

@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -56,6 +55,10 @@ class Context:
         kept, the others are zero. None if all units at hand are kept.
       kept: `{group: k}` beside `ranks`.
       valid: which examples of the batch count in batch statistics `[B]`, bool; None for all.
+      key: key of what a training step draws for its units, the same in masked and sliced execution;
+        None in evaluation, and for a model that draws nothing.
+      places: position in the supernet of the units at hand, `{group: [U]}`, so that a draw for a
+        unit is the same in a narrow network; None if they are the supernet's first ones.
       defer_logits: whether a model of texts may return a `LinearHead` in place of logits
         (static).
       train: whether this is a training step (static).
@@ -65,6 +68,8 @@ class Context:
     ranks: Mapping[str, jax.Array] | None = None
     kept: Kept | None = None
     valid: jax.Array | None = None
+    key: jax.Array | None = None
+    places: Mapping[str, Any] | None = None
     train: bool = flax.struct.field(pytree_node=False, default=False)
     defer_logits: bool = flax.struct.field(pytree_node=False, default=False)
 
@@ -119,7 +124,8 @@ class Model:
       apply: forward pass of the supernet.
       narrow: `(kept, exits) -> ApplyFn` of the same architecture, smaller; it ignores
         parameters of deeper exits.
-      module: `(kept, exits, width) -> linen module` of that network, to deploy.
+      module: `(kept, exits, width, params) -> module` of that network, to deploy: a linen module,
+        which takes its parameters in each call, or an nnx module that has them.
       resized: `kept -> supernet` of the same architecture that has so many units, with an
         initialisation of its own.
       shapes: full-size parameters as `jax.ShapeDtypeStruct` leaves.
@@ -131,12 +137,13 @@ class Model:
       moments: shapes of what calibration makes static; empty without such norms.
       input_shape: shape of one example, without the batch axis, and
       input_dtype: its dtype.
+      draws: whether a training step reads `Context.key`, as dropout does.
     """
 
     init: Callable[[jax.Array], Params]
     apply: ApplyFn
     narrow: Callable[[Mapping[str, int], int], ApplyFn]
-    module: Callable[[Mapping[str, int], int, float], nn.Module]
+    module: Callable[[Mapping[str, int], int, float, Params], Any]
     resized: Callable[[Mapping[str, int]], Model]
     shapes: PyTree
     axes: PyTree
@@ -146,6 +153,7 @@ class Model:
     moments: PyTree
     input_shape: tuple[int, ...]
     input_dtype: Any
+    draws: bool = False
 
 
 class ModelSpec(Protocol):

@@ -292,6 +292,22 @@ def gather(params: Params, axes: PyTree, ranks: Mapping[str, Any], kept: Kept) -
     return map_with_axes(take, axes, params)
 
 
+def places(ranks: Mapping[str, Any], kept: Kept) -> dict[str, Any]:
+    """Returns where the units of a subnet stand in the supernet, in the order of `gather`.
+
+    Args:
+      ranks: `{group: rank [U]}`.
+      kept: `{group: k}`, concrete.
+
+    Returns:
+      `{group: position [k]}`, int32.
+    """
+    return {
+        group: jnp.argsort(jnp.asarray(rank))[: kept[group]].astype(jnp.int32)
+        for group, rank in ranks.items()
+    }
+
+
 def scatter(narrow: Params, axes: PyTree, ranks: Mapping[str, Any]) -> Params:
     """Puts a subnet's values back into the coordinates of the supernet; others are zero.
 

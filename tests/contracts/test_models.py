@@ -1,6 +1,6 @@
 """What every supernet and every model of the table promises.
 
-SUPERNETS of `small` covers each kind of parameter sharing.
+`KINDS` covers each kind of parameter sharing.
 """
 
 import functools
@@ -20,7 +20,12 @@ from tests.support import small
 KEY = jax.random.key(6)
 VALID = jnp.array([True, False, True, True, False])
 
-build = functools.cache(lambda kind: small.SUPERNETS[kind]())
+KINDS = {
+    **small.SUPERNETS,
+    "lstm dropout": lambda: small.lstm(hidden=8, dropout=0.4),
+    "transformer dropout": lambda: small.transformer(dropout=0.4),
+}
+build = functools.cache(lambda kind: KINDS[kind]())
 
 
 # What takes longest to compile, and differs from another one only in parts that are tested there.
@@ -31,13 +36,14 @@ SLOW = {
     "resnet18 group, two exits",
     "resnet18 static",
     "transformer classifier",
+    "transformer dropout",
 }
 
 
 @pytest.fixture(
     params=[
         pytest.param(kind, marks=[pytest.mark.slow] if kind in SLOW else [])
-        for kind in sorted(small.SUPERNETS)
+        for kind in sorted(KINDS)
     ]
 )
 def model(request):
@@ -108,14 +114,15 @@ def test_masked_equals_sliced(model):
     largest = max(model.groups.values())
     params, inputs, ranks = params_of(model), inputs_of(model), ranks_of(model)
     kept = units.kept_of_size(model.groups, largest // 2)
-    context = Context(width=0.5, valid=VALID)
+    context = Context(width=0.5, valid=VALID, key=KEY)
     masks = units.masks(model.shapes, model.axes, ranks, kept)
     hidden = jax.tree.map(jnp.multiply, params, masks)
     inside = context.replace(ranks=ranks, kept=jax.tree.map(jnp.int32, kept))
     masked, masked_gradient = observe(model.apply, hidden, inputs, inside)
     apply = model.narrow(kept, model.num_exits)
     narrow = units.gather(params, model.axes, ranks, kept)
-    sliced, gradient = observe(apply, narrow, inputs, context)
+    inside = context.replace(places=units.places(ranks, kept))
+    sliced, gradient = observe(apply, narrow, inputs, inside)
     assert_logits_close(masked, sliced)
 
     def check(masked, sliced, mask):
@@ -282,7 +289,7 @@ def deployed(model, size, exits, order):
     hidden = jax.tree.map(jnp.multiply, params, masks)
     context = Context(width, jax.tree.map(jnp.asarray, ranks), jax.tree.map(jnp.int32, kept))
     narrow = units.gather(params, model.axes, ranks, kept)
-    module = model.module(kept, exits, width)
+    module = model.module(kept, exits, width, narrow)
 
     def inside(context, moments=None, examples=inputs):
         return model.apply(hidden, examples, context, moments)[0][:exits]

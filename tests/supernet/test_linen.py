@@ -146,7 +146,7 @@ def test_fields_that_are_set_stay():
 def test_the_method_gives_norm_and_scaler():
     model = bind(Net(), norm="static", scaler="always")
     assert set(model.moments["norm"]) == {"mean", "var"}
-    assert model.module(model.groups, 1, 1.0).norm == "static"
+    assert model.module(model.groups, 1, 1.0, {}).norm == "static"
     params, inputs = model.init(KEY), jnp.ones((2, 4))
     moments = {"norm": {"mean": jnp.zeros(6), "var": jnp.ones(6)}}
     full, half = (
@@ -223,7 +223,7 @@ def test_the_narrow_module_needs_no_context(module):
     context = Context(shape.width, jax.tree.map(jnp.asarray, ranks), kept)
     expected = model.apply(hidden, inputs, context)[0][0]
     narrow = units.gather(params, model.axes, ranks, kept)
-    deployed = model.module(kept, shape.exits, shape.width)
+    deployed = model.module(kept, shape.exits, shape.width, {})
     assert isinstance(deployed, type(module))
     np.testing.assert_allclose(deployed.apply({"params": narrow}, inputs), expected, atol=1e-6)
 
