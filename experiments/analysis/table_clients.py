@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -78,7 +78,7 @@ def clients(compared: Comparison, round: int) -> Table:
     return Table("clients", title, tuple(headers), tuple(rows), tuple(notes))
 
 
-def widths(compared: Comparison, round: int) -> Table:
+def widths(compared: Comparison, round: int) -> Table | None:
     """Makes the table of sizes: what the clients of each one reach.
 
     Args:
@@ -88,10 +88,12 @@ def widths(compared: Comparison, round: int) -> Table:
     Returns:
       A row for each arm and size, or tenth of widths where there are many: the width, the size in
       units of the largest group where it is recorded, how many clients have it, their test
-      examples, and their mean accuracy.
+      examples, and their mean accuracy; None if no widths are recorded.
     """
     every = _held(compared, round)
     sized = any(found.size for own in every.values() for found in own.values())
+    if any(map(math.isnan, _all_widths(every))):
+        return None
     rows = []
     for arm, own in every.items():
         each = [_one(found, seed) for found in own.values() for seed in found.width]
@@ -111,6 +113,13 @@ def widths(compared: Comparison, round: int) -> Table:
     note = "Numbers of clients are means over seeds; test examples are those of a client."
     title = f"Clients of each size {when(compared, round)}"
     return Table("widths", title, tuple(headers), tuple(rows), (note,))
+
+
+def _all_widths(every: Mapping[Arm, Mapping[str, Held]]) -> Iterator[float]:
+    """Yields the widths of all clients and seeds."""
+    for own in every.values():
+        for found in own.values():
+            yield from found.width.values()
 
 
 class _One(NamedTuple):

@@ -24,12 +24,25 @@ def tables_of(found: Results) -> tuple[Table, ...]:
       found: the results.
 
     Returns:
-      Means and differences to the first arm, global accuracies by level, local ones, and, where
-      single parameters are cut, the layers that keep none; nothing unless sizes.csv has all arms.
+      As `of_reached`; nothing unless sizes.csv has all arms.
     """
     if {results.arm_of(record) for record in found.sizes} != set(found.arms):
         return ()
-    every, names = reached.read(found), results.labels_of(found.arms)
+    return of_reached(reached.read(found), found)
+
+
+def of_reached(every: Sequence[Sizes], found: Results) -> tuple[Table, ...]:
+    """Makes the tables of what methods reached at every size.
+
+    Args:
+      every: of all arms; differences are paired by seed, to the first.
+      found: the results that they are of.
+
+    Returns:
+      Means and differences, global accuracies by level, local ones, and, where single parameters
+      are cut, the layers that keep none.
+    """
+    names = results.labels_of([own.arm for own in every])
     levels = sorted({level for own in every for level in own.global_at}, key=float)
     trained = [level for level in levels if any(level in own.trained for own in every)]
     heads = [f"{level}{'' if level in trained else ' (unseen)'}" for level in levels]

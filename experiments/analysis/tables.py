@@ -15,6 +15,7 @@ from experiments.analysis import (
     table_sizes,
 )
 from experiments.analysis.compared import Comparison, compared_of
+from experiments.analysis.markdown import paragraph
 from experiments.analysis.rendering import csv, html, latex, markdown, terminal
 from experiments.analysis.results import Results
 from experiments.analysis.table import Table
@@ -184,11 +185,11 @@ def write(
     for file, text in files.items():
         (folders[0] / file).write_text(text, encoding="utf-8", newline="")
     printed = [table for table in shown(tables) if table.name not in _IN_FILES]
-    others = ", ".join(table.name for table in tables if table not in printed)
-    text = terminal.document(printed)
-    return f"{text}\n\n{folders[0]} has {', '.join(files)}" + f", with the tables {others}" * bool(
-        others
-    )
+    lines = [terminal.document(printed)]
+    if others := [table.name for table in tables if table.name in _IN_FILES]:
+        where = "a file of its own each" if tuple(formats) == ("csv",) else next(iter(files))
+        lines.append(paragraph(f"More tables are in {where}: {', '.join(others)}."))
+    return "\n\n".join(lines)
 
 
 def _written(tables: Sequence[Table], format: str) -> str:

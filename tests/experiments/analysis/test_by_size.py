@@ -8,7 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.analysis import by_size, curves, markdown, results
+from experiments.analysis import by_size, reached, results, table_sizes
+from experiments.analysis.markdown import WIDTH
+from experiments.analysis.rendering import terminal
 from experiments.analysis.results import Arm
 from hasa_jax import UserError
 from tests.support.scripts import VECTORS, records_of, run
@@ -60,11 +62,13 @@ def folder(tmp_path):
 
 
 def read(*folders):
-    return by_size.read(results.read(list(folders)))
+    return reached.read(results.read(list(folders)))
 
 
-def tables_of(reached):
-    return by_size.tables(reached, results.labels_of([own.arm for own in reached]), {})
+def tables_of(every, folder):
+    """Tables by their names."""
+    made = table_sizes.of_reached(every, results.read([folder]))
+    return {table.name: table for table in made}
 
 
 def test_accuracies_are_those_of_the_last_round(folder):
@@ -86,23 +90,23 @@ def test_accuracies_are_those_of_the_last_round(folder):
 def test_differences_are_paired_to_the_first(folder):
     (first,), (second,) = read(folder), read(folder)
     second = dataclasses.replace(second, arm=Arm("fjord", "levels"))
-    text = tables_of([first, second])
-    one, other = text.splitlines()[2:4]
-    assert one.count("reference") == 2
-    assert other.count("+0.00 ± 0.00 (n/a)") == 2
-    assert "0.25 (unseen)" in text
-    assert max(map(len, text.splitlines())) <= markdown.WIDTH
+    found = tables_of([first, second], folder)
+    one, other = ([cell.text for cell in cells] for cells in found["sizes"].rows)
+    assert one[2:4] == one[5:7] == ["reference", ""]
+    assert other[2:4] == other[5:7] == ["+0.00 ± 0.00", "n/a"]
+    assert "0.25 (unseen)" in found["sizes_global"].headers
+    lines = terminal.document(list(found.values())).splitlines()
+    assert max(map(len, lines)) <= WIDTH
 
 
-def test_the_caption_names_the_clients_that_were_drawn(folder):
+def test_the_notes_name_the_clients_that_were_drawn(folder):
     found = results.read([folder])
-    reached = by_size.read(found)
-    assert "drawn" not in by_size.text_of(found, reached)
-    some = by_size.text_of(dataclasses.replace(found, eval_clients=(2,)), reached)
+    assert "drawn" not in " ".join(by_size.tables_of(found)[0].notes)
+    some = by_size.tables_of(dataclasses.replace(found, eval_clients=(2,)))[0].notes
     first = (
         "Evaluated on 2 clients of each seed, drawn once. All accuracies are over these clients."
     )
-    assert some.splitlines()[0] == first
+    assert first in some
 
 
 def test_without_levels_of_a_policy_clients_show_what_is_trained(folder):
@@ -114,7 +118,7 @@ def test_without_levels_of_a_policy_clients_show_what_is_trained(folder):
 
 
 def test_layers_without_a_weight_are_shown_at_the_first_and_last_evaluation(folder):
-    assert "Layers without" not in tables_of(read(folder))
+    assert "sizes_empty" not in tables_of(read(folder), folder)
     path = folder / "sizes.csv"
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
@@ -123,10 +127,13 @@ def test_layers_without_a_weight_are_shown_at_the_first_and_last_evaluation(fold
         line["empty_layers"] = {"1": 0.5, "2": 0.25}[line["round"]] if smallest else 0.0
         line["severed"] = int(smallest and line["round"] == "1" and line["seed"] == "0")
     write(path, lines)
-    text = tables_of(read(folder))
-    assert "Layers without a weight in %" in text
-    cells = [cell.strip() for cell in text.splitlines()[-1].strip("|").split("|")]
-    assert cells[1:] == ["50 → 25 (severed 50 % → 0 %)", "0 → 0", "0 → 0"]
+    table = tables_of(read(folder), folder)["sizes_empty"]
+    assert "Layers without a weight in %" in table.title
+    assert [cell.text for cell in table.rows[0]][1:] == [
+        "50 → 25 (severed 50 % → 0 %)",
+        "0 → 0",
+        "0 → 0",
+    ]
 
 
 def test_sizes_that_no_client_trains_have_no_mean(folder):
@@ -134,8 +141,8 @@ def test_sizes_that_no_client_trains_have_no_mean(folder):
     (result,) = read(folder)
     assert result.trained == ()
     other = dataclasses.replace(result, arm=Arm("fjord", "levels"))
-    assert tables_of([result, other]).count("none") >= 2
-    by_size.draw([result], "width", folder / "by_size.png")
+    found = tables_of([result, other], folder)["sizes"]
+    assert [cells[4].text for cells in found.rows] == ["none", "none"]
 
 
 def test_workdirs_of_other_levels_are_arms_of_their_own(folder, tmp_path):
@@ -180,21 +187,6 @@ def test_a_run_without_levels_is_refused(folder):
     assert "has no sizes.csv: run compare with --eval_levels" in done.stderr
 
 
-def test_pictures_have_units_and_cut_intervals(folder, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(curves, "save", lambda figure, target: drawn.append(figure))
-    (result,) = read(folder)
-    by_size.draw([result], "params", folder / "by_size.png")
-    rounds, sizes, clients = drawn[0].axes
-    assert rounds.get_xlabel() == "round"
-    assert "fraction of the supernet, in params" in sizes.get_xlabel()
-    assert rounds.get_ylabel() == sizes.get_ylabel() == "global accuracy (%)"
-    assert clients.get_xlabel() == "local accuracy (%)"
-    bands = [panel.collections[0].get_paths()[0].vertices[:, 1] for panel in (rounds, sizes)]
-    assert all(0 <= band.min() <= band.max() <= 100 for band in bands)
-    assert np.ptp(bands[0]) > 0
-
-
 def test_a_real_run(tmp_path):
     done = run(
         "compare",
@@ -224,15 +216,17 @@ def test_a_real_run(tmp_path):
     manifest = json.loads((tmp_path / "w" / "run.json").read_text(encoding="utf-8"))
     assert sorted(manifest["baseline"]) == ["0", "1"]
     assert 0 < manifest["baseline"]["0"]["mean_accuracy"] < 1
-    assert "| majority |" in done.stdout
-    assert max(map(len, (tmp_path / "w" / "table.md").read_text("utf-8").splitlines())) <= 100
+    assert "\nmajority " in done.stdout
+    assert "| majority " in (tmp_path / "w" / "table.md").read_text("utf-8")
     done = run("by_size", f"--workdir={tmp_path / 'w'}")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "w" / "by_size.png").stat().st_size > 5000
     text = (tmp_path / "w" / "by_size.md").read_text(encoding="utf-8")
-    assert text in done.stdout
+    assert "Local and global accuracy at round 2" in done.stdout
     lines = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
     assert set(lines) == {"", "heterofl", "fiarse", "majority"}
+    headline = (tmp_path / "w" / "table.md").read_text("utf-8").splitlines()[0]
+    assert headline.startswith("Mean accuracy of the clients at round ")
     again = run("by_size", f"--workdir={tmp_path / 'w'},{tmp_path / 'none'}")
     assert again.returncode == 2
     assert again.stderr.startswith("error: ")

@@ -6,71 +6,113 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from experiments.analysis import markdown, results, tables, verdicts
+from experiments.analysis import compared, results, tables, verdicts
+from experiments.analysis.markdown import WIDTH
+from experiments.analysis.rendering import terminal
 from experiments.analysis.results import Arm
 from experiments.analysis.statistics import p_values, seeds_needed
 from experiments.analysis.stopped import Rule
 from experiments.rooms import ComparisonConfig
 from hasa_jax import UserError
-from tests.experiments.analysis.workdirs import record, records, write
+from tests.experiments.analysis.workdirs import record, records, write, write_csv
 from tests.support.scripts import run
 
 
-def text_of(folder, **comparison):
-    return tables.text_of(results.read([folder]), ComparisonConfig(**comparison))
+def tables_of(folder, **comparison):
+    """Tables by their names."""
+    made = tables.tables_of(results.read([folder]), ComparisonConfig(**comparison))
+    return {table.name: table for table in made}
 
 
-def lines_of(text, start):
-    """Returns the cells of all lines of tables that begin with a text."""
-    return [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in text.splitlines()
-        if line.startswith(f"| {start} ")
-    ]
+def row(table, name):
+    """Texts of a row, without its name."""
+    (cells,) = (cells for cells in table.rows if cells[0].text == name)
+    return [cell.text for cell in cells[1:]]
 
 
-def test_a_line_for_each_policy_with_paired_differences(tmp_path):
-    text = text_of(write(tmp_path))
-    first, second, _ = lines_of(text, "uniform")
-    assert first[-1] == "reference"
-    assert second[1:] == ["reference", "reference"]
-    first, second, third, _ = lines_of(text, "hasa")
-    assert third[1:] == ["n/a", "0.500", "0.295", "not told apart", "126"]
-    assert first[1:4] == ["13.00 [0, 38]"] * 3
-    assert first[4].startswith("+2.00 ± 12.71 (0.")
-    assert second[1].startswith("+2.00 ±")
-    assert "Differences Δ are in points" in text
-    assert "[low, high] where the interval is cut at 0 or 100" in " ".join(text.split())
+def notes_of(folder, **comparison):
+    """Notes of the first table, in one line."""
+    return " ".join(tables_of(folder, **comparison)["headline"].notes)
+
+
+def test_a_row_for_each_policy_with_paired_differences_and_verdicts(tmp_path):
+    found = tables_of(write(tmp_path))
+    headline = found["headline"]
+    assert headline.headers == ("policy", "mean %", "Δ mean", "p Holm", "verdict")
+    assert row(headline, "uniform") == ["11.00 [0, 24]", "", "", "reference"]
+    gain = "+2.00 ± 12.71"
+    assert row(headline, "hasa") == ["13.00 [0, 38]", gain, "0.295", "not told apart at 2 seeds"]
+    assert headline.cell("hasa", "Δ mean").value == pytest.approx(2)
+    assert row(found["worst"], "uniform") == ["11.00 [0, 24]", "reference", ""] * 2
+    assert row(found["worst"], "hasa") == ["13.00 [0, 38]", gain, "0.295"] * 2
+    # The chosen round is the last one.
+    assert list(found) == ["headline", "worst", "tests", "cost", "clients"]
+    assert row(found["tests"], "hasa")[-1] == "126"
+    notes = " ".join(headline.notes)
+    assert "Differences Δ are in points" in notes
+    assert "[low, high] where the interval is cut at 0 or 100" in notes
 
 
 BASE = [0.30, 0.31, 0.29, 0.32, 0.30, 0.28, 0.31, 0.30]
+GAINS = {
+    "hasa": [0.010, 0.012, 0.009, 0.011, 0.010, 0.013, 0.008, 0.010],
+    "random": [-0.010, -0.012, -0.009, -0.011, -0.010, -0.013, -0.008, -0.010],
+    "levels": [0.010, -0.012, 0.009, -0.011, 0.010, -0.013, 0.008, 0.001],
+}
+
+
+def family():
+    """Records of differences of about +1 and -1 points, and two that are alike."""
+    summary = records("uniform", BASE)
+    for policy, own in GAINS.items():
+        summary += records(policy, [a + b for a, b in zip(BASE, own, strict=True)])
+    return summary
 
 
 def test_verdicts_are_of_a_family(tmp_path):
-    """Differences of about +1 and -1 points, and two that are alike: p t by Holm over three."""
-    gains = {
-        "hasa": [0.010, 0.012, 0.009, 0.011, 0.010, 0.013, 0.008, 0.010],
-        "random": [-0.010, -0.012, -0.009, -0.011, -0.010, -0.013, -0.008, -0.010],
-        "levels": [0.010, -0.012, 0.009, -0.011, 0.010, -0.013, 0.008, 0.001],
-    }
-    summary = records("uniform", BASE)
-    for policy, own in gains.items():
-        summary += records(policy, [a + b for a, b in zip(BASE, own, strict=True)])
-    text = text_of(write(tmp_path, summary))
-    plain = " ".join(text.split())
-    assert "p Holm is p t adjusted over the 3 differences of this table to uniform" in plain
-    assert "all 2^n flips of signs of n seeds (256)" in plain
-    assert ["policy", "bootstrap 95 %", "p flip", "p Holm", "verdict", "seeds for ± 0.25"] in (
-        lines_of(text, "policy")
+    """p t by Holm over three differences."""
+    found = tables_of(write(tmp_path, family()))
+    own = found["tests"]
+    assert own.headers[1:] == (
+        "bootstrap 95 %",
+        "p t",
+        "p Holm",
+        "p W",
+        "p flip",
+        "seeds for ± 0.25",
     )
-    ps = [scipy.stats.ttest_1samp(own, 0).pvalue for own in gains.values()]
-    found = {policy: lines_of(text, policy)[2] for policy in gains}
-    assert found["hasa"][2:5] == ["0.008", "<0.001", "better"]
-    assert found["random"][2:5] == ["0.008", "<0.001", "worse"]
-    assert found["levels"][3:5] == [f"{ps[2]:.3f}", "not told apart"]
-    low, high = (float(end) for end in found["hasa"][1].strip("[]").split(","))
+    assert "p Holm is p t adjusted over the 3 differences of this table" in own.notes[0]
+    assert "all 2^n flips of signs of n seeds (256)" in own.notes[0]
+    ps = [scipy.stats.ttest_1samp(gains, 0).pvalue for gains in GAINS.values()]
+    verdicts = {name: row(found["headline"], name)[2:] for name in GAINS}
+    assert verdicts["hasa"] == ["<0.001", "better at 8 seeds"]
+    assert verdicts["random"] == ["<0.001", "worse at 8 seeds"]
+    assert verdicts["levels"] == [f"{ps[2]:.3f}", "not told apart at 8 seeds"]
+    assert own.cell("hasa", "p t").value == pytest.approx(ps[0])
+    assert own.cell("random", "p flip").text == "0.008"
+    low, high = (float(end) for end in row(own, "hasa")[0].strip("[]").split(","))
     assert 0.9 < low < 1.04 < high < 1.2
-    assert found["hasa"][5] == str(seeds_needed(100 * float(np.std(gains["hasa"], ddof=1)), 0.25))
+    needed = seeds_needed(100 * float(np.std(GAINS["hasa"], ddof=1)), 0.25)
+    assert row(own, "hasa")[-1] == str(needed)
+
+
+def test_the_best_mean_is_bold_only_where_a_test_says_that_it_is_better(tmp_path):
+    def bold(name, summary):
+        return [
+            cells[0].text
+            for cells in tables_of(write(tmp_path / name, summary))["headline"].rows
+            if any(cell.bold for cell in cells)
+        ]
+
+    assert bold("better", family()) == ["hasa"]
+    # The best of the means is not told apart from the reference, or is the reference.
+    alike = [own for own in family() if own["policy"] in ("uniform", "levels")]
+    assert bold("alike", alike) == []
+    worse = [own for own in family() if own["policy"] in ("uniform", "random")]
+    assert bold("worse", worse) == []
+    # What does not match is not compared, however good it is.
+    unmatched = [*family(), *records("size_proportional", [0.9] * 8, budget=0.7)]
+    assert bold("unmatched", unmatched) == ["hasa"]
 
 
 def test_drawn_flips_are_said_and_the_lines_fit(tmp_path):
@@ -81,20 +123,23 @@ def test_drawn_flips_are_said_and_the_lines_fit(tmp_path):
         for policy in policies
         for line in records(policy, (0.3 + 0.01 * generator.normal(size=25)).tolist())
     ]
-    text = text_of(write(tmp_path, summary))
-    assert "the sign-flip test by 99,999 drawn flips of signs, as seeds are over 20" in (
-        " ".join(text.split())
+    found = tables_of(write(tmp_path, summary))
+    assert (
+        "the sign-flip test by 99,999 drawn flips of signs, as seeds are over 20"
+        in (found["tests"].notes[0])
     )
-    assert text == text_of(tmp_path)
-    assert max(map(len, text.splitlines())) <= markdown.WIDTH
+    assert found == tables_of(tmp_path)
+    lines = terminal.document(list(found.values())).splitlines()
+    assert max(map(len, lines)) <= WIDTH == 100
 
 
 def test_an_arm_of_another_budget_is_not_of_the_family(tmp_path):
     summary = records("uniform", BASE) + records("hasa", BASE[::-1])
     summary += records("random", [0.5] * 8, budget=0.6)
-    text = text_of(write(tmp_path, summary))
-    assert "over the only difference of this table" in " ".join(text.split())
-    assert len(lines_of(text, "random")) == 3
+    found = tables_of(write(tmp_path, summary))
+    assert "over the only difference of this table" in found["tests"].notes[0]
+    assert [cells[0].text for cells in found["tests"].rows] == ["hasa"]
+    assert "adjusted over the only difference;" in " ".join(found["headline"].notes)
 
 
 def test_a_verdict_that_the_exact_test_does_not_bear_out_is_said():
@@ -122,56 +167,57 @@ def test_a_seed_is_the_mean_of_its_folds(tmp_path):
     summary = of_folds("uniform", [[0.1, 0.3], [0.5, 0.1]])
     summary += of_folds("hasa", [[0.02, 0.42], [0.3, 0.38]])
     folder = write(tmp_path, summary, {"data": {"eval_folds": 2}})
-    text = text_of(folder)
-    assert "2 matched seeds, each the mean of its 2 folds." in " ".join(text.split())
-    assert lines_of(text, "hasa")[0][4].startswith("+3.00 ± 12.71 (")
-    assert lines_of(text, "uniform")[0][1] == "25.00 [0, 89]"
-    assert "left out" not in text
+    headline = tables_of(folder)["headline"]
+    assert headline.cell("hasa", "Δ mean").text == "+3.00 ± 12.71"
+    assert headline.cell("uniform", "mean %").text == "25.00 [0, 89]"
+    assert "2 matched seeds, each the mean of its 2 folds." in " ".join(headline.notes)
+    assert "left out" not in " ".join(headline.notes)
 
 
 def test_seeds_that_lack_folds_are_left_out_and_counted(tmp_path):
     summary = of_folds("uniform", [[0.1, 0.3], [0.5, 0.1], [0.2, 0.2]])
     summary += of_folds("hasa", [[0.02, 0.42], [0.3, 0.38], [0.9]])
-    text = text_of(write(tmp_path, summary, {"data": {"eval_folds": 2}}))
-    plain = " ".join(text.split())
+    headline = tables_of(write(tmp_path, summary, {"data": {"eval_folds": 2}}))["headline"]
+    notes = " ".join(headline.notes)
     assert (
         "Left out, as some of their 2 folds are missing: hasa:hasa of seed 2 "
-        "(1 of 6 pairs of arm and seed)." in plain
+        "(1 of 6 pairs of arm and seed)." in notes
     )
-    assert "hasa has 2 of 3 seeds in common with the reference" in plain
-    assert lines_of(text, "hasa")[0][4].startswith("+3.00 ± 12.71 (")
+    assert "hasa has 2 of 3 seeds in common with the reference" in notes
+    assert headline.cell("hasa", "Δ mean").text == "+3.00 ± 12.71"
     three = of_folds("uniform", [[0.1, 0.2, 0.3]]) + of_folds("hasa", [[0.1, 0.2]])
     folder = write(tmp_path / "none", three, {"data": {"eval_folds": 3}})
     with pytest.raises(UserError, match="no seed of 'hasa:hasa' has all of its 3 folds"):
-        text_of(folder)
+        tables_of(folder)
 
 
 def test_what_a_rule_said_is_in_the_table(tmp_path):
     rule = Rule(0.5, 40, 2, 12.7, "hasa", "uniform", 3, 130)
-    text = text_of(write(tmp_path, stopping=dataclasses.asdict(rule)))
-    assert "Not reached: ± 12.7 of hasa at 2 seeds, of at most 40, needs 130." in text
-    assert "seeds for ± 0.5" in text
+    folder = write(tmp_path, stopping=dataclasses.asdict(rule))
+    assert "Not reached: ± 12.7 of hasa at 2 seeds, of at most 40, needs 130." in notes_of(folder)
+    assert tables_of(folder)["tests"].headers[-1] == "seeds for ± 0.5"
 
 
 def test_the_aggregation_is_named(tmp_path):
     summary = records("uniform", [0.1, 0.2]) + records("hasa", [0.2, 0.25])
     same = [{**line, "aggregation": "full"} for line in summary]
-    assert "Aggregation: full." in text_of(write(tmp_path / "same", same))
+    assert "Aggregation: full." in notes_of(write(tmp_path / "same", same))
     other = [
         {**line, "method": "fiarse", "aggregation": "nonzero"} if line["policy"] == "hasa" else line
         for line in same
     ]
-    text = " ".join(text_of(write(tmp_path / "other", other)).split())
-    assert "Aggregation: full (hasa), nonzero (fiarse)." in text
+    notes = notes_of(write(tmp_path / "other", other))
+    assert "Aggregation: full (hasa), nonzero (fiarse)." in notes
 
 
 def test_arms_of_unequal_budgets_are_not_compared(tmp_path):
     summary = records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15], budget=0.55)
-    text = text_of(write(tmp_path, summary))
-    assert lines_of(text, "hasa")[0][-1] == "not matched in width"
-    assert text.count("not matched in width") == 3
-    assert lines_of(text, "hasa")[2] == ["hasa", "0.5", *["0.550 ≠"] * 4]
-    assert lines_of(text, "uniform")[2] == ["uniform", "0.5", *["0.500"] * 4]
+    found = tables_of(write(tmp_path, summary))
+    assert row(found["headline"], "hasa")[1:] == ["", "", "not matched in width"]
+    assert row(found["worst"], "hasa")[1:3] == ["not matched", ""]
+    assert "tests" not in found
+    assert row(found["cost"], "hasa") == ["0.5", *["0.550 ≠"] * 4]
+    assert row(found["cost"], "uniform") == ["0.5", *["0.500"] * 4]
 
 
 def test_any_unit_can_be_the_one_that_must_match(tmp_path):
@@ -180,31 +226,32 @@ def test_any_unit_can_be_the_one_that_must_match(tmp_path):
     summary = records("uniform", [0.1, 0.2], budget=0.278)
     summary += records("hasa", [0.2, 0.25], budget=0.278, **macs)
     folder = write(tmp_path, summary, {"allocation": {"budget_unit": "params"}})
-    text = text_of(folder)
-    assert lines_of(text, "hasa")[0][-1].startswith("+7.50 ±")
-    assert lines_of(text, "hasa")[-1][2:] == ["0.278", "0.278", "0.356 ≠", "0.278"]
-    assert "where budgets match in params" in " ".join(text.split())
-    assert "Where there is no ≠, they match uniform within 0.01" in text
-    text = text_of(folder, matched="macs")
-    assert lines_of(text, "hasa")[0][-1] == "not matched in MACs"
-    assert "(0." not in text
-    assert lines_of(text_of(folder, matched="width"), "hasa")[0][-1].startswith("+7.50")
+    found = tables_of(folder)
+    assert found["headline"].cell("hasa", "Δ mean").text.startswith("+7.50 ±")
+    assert row(found["cost"], "hasa")[1:] == ["0.278", "0.278", "0.356 ≠", "0.278"]
+    assert "where budgets match in params" in " ".join(found["headline"].notes)
+    assert found["cost"].notes == ("Where there is no ≠, budgets match uniform within 0.01.",)
+    found = tables_of(folder, matched="macs")
+    assert row(found["headline"], "hasa")[1:] == ["", "", "not matched in MACs"]
+    own = tables_of(folder, matched="width")["headline"].cell("hasa", "Δ mean")
+    assert own.text.startswith("+7.50")
     with pytest.raises(UserError, match="no achieved budget in bytes"):
-        text_of(folder, matched="bytes")
+        tables_of(folder, matched="bytes")
 
 
 @pytest.mark.parametrize(("budget", "matched"), [(0.51, True), (0.49, True), (0.511, False)])
 def test_budgets_match_within_a_hundredth(budget, matched, tmp_path):
     summary = records("uniform", [0.1, 0.2]) + records("hasa", [0.1, 0.3], budget=budget)
-    text = text_of(write(tmp_path, summary))
-    assert ("not matched in width" not in text) == matched
-    assert (f"{budget:.3f} ≠" not in text) == matched
+    found = tables_of(write(tmp_path, summary))
+    assert (found["headline"].cell("hasa", "verdict").text == "not matched in width") != matched
+    assert (found["cost"].cell("hasa", "width").text == f"{budget:.3f} ≠") != matched
 
 
 def test_a_seed_that_does_not_match_refuses_the_arm(tmp_path):
     summary = records("uniform", [0.1, 0.2]) + records("hasa", [0.1, 0.2])
     summary[-1]["budget_width"] = "0.52"
-    assert lines_of(text_of(write(tmp_path, summary)), "hasa")[0][-1] == "not matched in width"
+    own = tables_of(write(tmp_path, summary))["headline"]
+    assert own.cell("hasa", "verdict").text == "not matched in width"
 
 
 def test_the_round_is_chosen_on_the_validation_split_of_the_first_arm():
@@ -219,10 +266,10 @@ def test_the_round_is_chosen_on_the_validation_split_of_the_first_arm():
         ]
     ]
     uniform = Arm("hasa", "uniform")
-    assert tables.best_round(metrics, uniform, (1, 2, 3)) == 2
-    assert tables.best_round(metrics, uniform, (1, 3)) == 3
+    assert compared.best_round(metrics, uniform, (1, 2, 3)) == 2
+    assert compared.best_round(metrics, uniform, (1, 3)) == 3
     with pytest.raises(UserError, match="no validation records of 'hasa:none'"):
-        tables.best_round(metrics, Arm("hasa", "none"), (1, 2, 3))
+        compared.best_round(metrics, Arm("hasa", "none"), (1, 2, 3))
 
 
 def test_the_table_of_a_workdir_is_in_the_units_of_its_run(tmp_path):
@@ -237,16 +284,16 @@ def test_the_table_of_a_workdir_is_in_the_units_of_its_run(tmp_path):
 
 def test_any_arm_can_be_the_reference(tmp_path):
     folder = write(tmp_path)
-    text = text_of(folder, reference="hasa:hasa")
-    assert lines_of(text, "uniform")[0][-1].startswith("-2.00")
-    assert lines_of(text, "hasa")[0][-1] == "reference"
-    assert text == text_of(folder, reference="hasa")
+    found = tables_of(folder, reference="hasa:hasa")
+    assert found["headline"].cell("uniform", "Δ mean").text.startswith("-2.00")
+    assert found["headline"].cell("hasa", "verdict").text == "reference"
+    assert found == tables_of(folder, reference="hasa")
     with pytest.raises(UserError, match="use one of hasa:uniform, hasa:hasa"):
-        text_of(folder, reference="fjord")
+        tables_of(folder, reference="fjord")
     two = [Arm("fjord", "uniform"), Arm("fjord", "levels"), Arm("hasa", "hasa")]
-    assert tables.choose_arm(two, "hasa") == two[2]
+    assert compared.choose_arm(two, "hasa") == two[2]
     with pytest.raises(UserError, match="not one arm"):
-        tables.choose_arm(two, "fjord")
+        compared.choose_arm(two, "fjord")
 
 
 def test_the_tables_fit_a_terminal(tmp_path):
@@ -258,8 +305,8 @@ def test_the_tables_fit_a_terminal(tmp_path):
         for seed in range(3)
         for round in (3, 6)
     ]
-    text = text_of(write(tmp_path, summary))
-    assert max(map(len, text.splitlines())) <= markdown.WIDTH == 100
+    text = tables.write([write(tmp_path, summary)], ComparisonConfig())
+    assert max(map(len, text.splitlines())) <= WIDTH
     assert "uniform" in text
     assert long in text
 
@@ -272,11 +319,15 @@ def test_arms_are_called_by_what_tells_them_apart(tmp_path):
         for method in methods
         for seed in (0, 1)
     ]
-    text = text_of(write(tmp_path, summary))
-    assert [lines_of(text, method)[0][0] for method in methods] == methods
+    found = tables_of(write(tmp_path, summary))
+    assert found["headline"].headers[0] == "method"
+    assert [cells[0].text for cells in found["headline"].rows] == methods
     # Policies that differ are beside the budgets.
-    assert [lines_of(text, method)[-1][1] for method in methods] == ["uniform", "hasa", "uniform"]
-    assert "| hasa:uniform |" in text_of(write(tmp_path / "one", records("uniform", [0.1])))
+    assert found["cost"].headers[1] == "policy"
+    assert [row(found["cost"], m)[0] for m in methods] == ["uniform", "hasa", "uniform"]
+    one = tables_of(write(tmp_path / "one", records("uniform", [0.1])))
+    assert one["headline"].headers == ("arm", "mean %", "worst %", "tail %")
+    assert one["headline"].rows[0][0].text == "hasa:uniform"
 
 
 def test_columns_that_a_run_has_are_shown(tmp_path):
@@ -290,19 +341,22 @@ def test_columns_that_a_run_has_are_shown(tmp_path):
         "budget_bytes": 0.5,
     }
     summary = records("uniform", [0.1, 0.2], **columns) + records("hasa", [0.1, 0.2], **columns)
-    text = text_of(write(tmp_path, summary))
-    lines = lines_of(text, "hasa")
-    assert ["hasa", "25.00 ± 0.00"] in lines
-    assert ["hasa", "2.5", "1.25", "7.5"] in lines
-    headers = lines_of(text, "policy")
-    assert ["policy", "global mean %"] in headers
-    assert ["policy", "MB down", "MB up", "updates"] in headers
-    assert "bytes" in lines_of(text, "policy")[-1]
-    assert "MB down" not in text_of(write(tmp_path / "old"))
+    found = tables_of(write(tmp_path, summary))
+    assert found["global"].headers == ("policy", "global mean %")
+    assert row(found["global"], "hasa") == ["25.00 ± 0.00"]
+    units = ("width", "params", "MACs", "bytes", "executed")
+    assert found["cost"].headers == ("policy", "B", *units, "MB down", "MB up")
+    assert row(found["cost"], "hasa")[-2:] == ["2.5", "1.25"]
+    old = tables_of(write(tmp_path / "old"))
+    assert "MB down" not in old["cost"].headers
+    assert "global" not in old
     summary = records("uniform", [0.1, 0.2], updates=7, updates_asked=9)
-    text = text_of(write(tmp_path / "new", summary))
-    assert lines_of(text, "hasa:uniform")[1][1] == "7 of 9"
-    assert "- hasa:uniform: no update arrived in 4 of 18 client-rounds." in text
+    folder = write(tmp_path / "new", summary)
+    assert tables_of(folder)["cost"].cell("hasa:uniform", "updates").text == "7 of 9"
+    assert "hasa:uniform: no update arrived in 4 of 18 client-rounds." in notes_of(folder)
+    # Nothing is said of updates that all arrived.
+    every = write(tmp_path / "all", records("uniform", [0.1, 0.2], updates=9, updates_asked=9))
+    assert "updates" not in tables_of(every)["cost"].headers
 
 
 def test_bytes_that_clients_send_once_are_shown_where_there_are_any(tmp_path):
@@ -311,33 +365,29 @@ def test_bytes_that_clients_send_once_are_shown_where_there_are_any(tmp_path):
         summary = records("uniform", [0.1, 0.2], bytes_up=2_500_000, bytes_once=0.0)
         hasa = records("hasa", [0.1, 0.2], bytes_up=2_500_000)
         summary += [line | {"bytes_once": x} for line, x in zip(hasa, once, strict=True)]
-        text = text_of(write(tmp_path / name, summary))
-        (header,) = (cells for cells in lines_of(text, "policy") if "MB up" in cells)
-        lines = lines_of(text, "uniform"), lines_of(text, "hasa")
-        return header, *(next(line for line in own if line[1] == "2.5") for own in lines)
+        cost = tables_of(write(tmp_path / name, summary))["cost"]
+        return cost.headers[6:], row(cost, "uniform")[5:], row(cost, "hasa")[5:]
 
-    header, uniform, hasa = header_and_cells("some", ["44.0", "48.0"])
-    assert header == ["policy", "MB up", "B once"]
-    assert (uniform[2:], hasa[2:]) == (["0"], ["46"])
-    assert header_and_cells("none", ["0.0", "0.0"])[0] == ["policy", "MB up"]
+    found = header_and_cells("some", ["44.0", "48.0"])
+    assert found == (("MB up", "B once"), ["2.5", "0"], ["2.5", "46"])
+    assert header_and_cells("none", ["0.0", "0.0"])[0] == ("MB up",)
     # A score of the user's own does not say: NaN. A run of earlier code has an empty cell.
-    header, uniform, hasa = header_and_cells("unknown", ["nan", "nan"])
-    assert (header[-1], uniform[2:], hasa[2:]) == ("B once", ["0"], ["unknown"])
-    assert header_and_cells("one unknown", ["nan", "48.0"])[2][2:] == ["unknown"]
-    assert header_and_cells("old", ["", ""])[0] == ["policy", "MB up"]
+    found = header_and_cells("unknown", ["nan", "nan"])
+    assert found == (("MB up", "B once"), ["2.5", "0"], ["2.5", "unknown"])
+    assert header_and_cells("one unknown", ["nan", "48.0"])[2][1:] == ["unknown"]
+    assert header_and_cells("old", ["", ""])[0] == ("MB up",)
 
 
 def test_uncut_parameters_and_severed_subnets_are_shown_where_there_are_any(tmp_path):
     summary = records("uniform", [0.1, 0.2], budget_uncut=0.0, severed=0.0)
-    assert "uncut" not in text_of(write(tmp_path / "none", summary))
+    assert "uncut" not in tables_of(write(tmp_path / "none", summary))["cost"].headers
     summary += records("hasa", [0.1, 0.2], budget_uncut=0.25, severed=0.5)
-    text = text_of(write(tmp_path / "some", summary))
-    assert lines_of(text, "policy")[-1][-1] == "uncut"
-    assert lines_of(text, "hasa")[-1][-1] == "0.250"
-    assert "- hasa: 50.0% of the clients have a subnet without a path" in text
+    folder = write(tmp_path / "some", summary)
+    assert tables_of(folder)["cost"].cell("hasa", "uncut").text == "0.250"
+    assert "hasa: 50.0% of the clients have a subnet without a path" in notes_of(folder)
 
 
-def test_the_most_frequent_class_is_a_line_of_the_table(tmp_path):
+def test_the_most_frequent_class_is_a_row_of_the_table(tmp_path):
     known = {
         str(seed): {
             "mean_accuracy": 0.3 + 0.1 * seed,
@@ -349,11 +399,14 @@ def test_the_most_frequent_class_is_a_line_of_the_table(tmp_path):
         }
         for seed in (0, 1)
     }
-    text = text_of(write(tmp_path, baseline=known))
-    (cells,) = lines_of(text, "majority")
-    assert cells[1:] == ["35.00 [0, 99]", "0.00 ± 0.00", "5.00 ± 0.00", ""]
-    assert "most frequent training target" in text
-    assert "Few test" not in text
+    folder = write(tmp_path, baseline=known)
+    found = tables_of(folder)
+    assert row(found["headline"], "majority") == ["35.00 [0, 99]", "", "", ""]
+    assert row(found["worst"], "majority") == ["0.00 ± 0.00", "", "", "5.00 ± 0.00", "", ""]
+    assert "most frequent training target" in notes_of(folder)
+    assert "Few test" not in notes_of(folder)
+    one = tables_of(write(tmp_path / "one", records("uniform", [0.1, 0.2]), baseline=known))
+    assert row(one["headline"], "majority") == ["35.00 [0, 99]", "0.00 ± 0.00", "5.00 ± 0.00"]
 
 
 @pytest.mark.parametrize(
@@ -371,7 +424,7 @@ def test_few_test_targets_are_warned_of(baseline, num_examples, expected, tmp_pa
         names = ("clients", "fewest_targets", "clients_of_few")
         accuracies = {f"{metric}_accuracy": 0.5 for metric in results.METRICS}
         known = {"0": dict(zip(names, baseline, strict=True)) | accuracies}
-    text = " ".join(text_of(write(tmp_path, num_examples=num_examples, baseline=known)).split())
+    text = notes_of(write(tmp_path, num_examples=num_examples, baseline=known))
     assert expected in text
     assert ("Few test" in text) == bool(expected)
 
@@ -379,21 +432,79 @@ def test_few_test_targets_are_warned_of(baseline, num_examples, expected, tmp_pa
 @pytest.mark.parametrize(("count", "floor"), [(2, "0.5"), (3, "0.25"), (5, "0.0625"), (6, "")])
 def test_too_few_seeds_for_exact_tests_are_warned_of(count, floor, tmp_path):
     accuracies = [0.1 + 0.01 * seed for seed in range(count)]
-    text = text_of(write(tmp_path, records("uniform", accuracies) + records("hasa", accuracies)))
+    text = notes_of(write(tmp_path, records("uniform", accuracies) + records("hasa", accuracies)))
     assert ("the sign-flip test cannot be below" in text) == bool(floor)
     if floor:
-        assert f"cannot be below {floor} with {count} seeds" in " ".join(text.split())
+        assert f"cannot be below {floor} with {count} seeds" in text
 
 
 def test_names_from_files_stay_in_their_cells(tmp_path):
-    folder = write(
-        tmp_path, records("uniform", [0.1, 0.2]) + records("a|\x1b[2J<script>", [0.1, 0.2])
-    )
-    text = text_of(folder)
-    assert "\x1b" not in text
-    assert "<script" not in text
-    assert r"2. a\|\\x1b\[2J&lt;script&gt;" in text.splitlines()
-    assert len(lines_of(text, "(2)")) == 4
+    summary = records("uniform", [0.1, 0.2]) + records("a|\x1b[2J<script>", [0.1, 0.2])
+    folder = write(tmp_path, summary)
+    printed = tables.write([folder], ComparisonConfig(), ("markdown", "html", "latex", "csv"))
+    files = [path.read_text(encoding="utf-8") for path in folder.glob("table*")]
+    assert len(files) == 3 + len(tables_of(folder))
+    for text in (printed, *files):
+        assert "\x1b" not in text
+    markdown = (folder / "table.md").read_text(encoding="utf-8")
+    assert "<script" not in markdown
+    assert r"| a\|\\x1b\[2J&lt;script&gt; |" in markdown
+    assert "<script" not in (folder / "table.html").read_text(encoding="utf-8")
+
+
+def of_clients(folder, widths, sizes=None):
+    """Adds widths, and sizes if there are any, to the clients of a workdir: some of each arm."""
+    path = folder / "metrics.csv"
+    lines = results.read_records(path, ("accuracy",))
+    found = []
+    for line in lines:
+        for number, width in enumerate(widths):
+            own = {"client": f"c{number}", "num_examples": str(10 + number), "width": str(width)}
+            if sizes:
+                own["size"] = str(sizes[number])
+            accuracy = float(line["mean_accuracy"]) + 0.1 * number
+            found.append({**line, **own, "accuracy": str(accuracy)})
+    write_csv(path, found)
+    return folder
+
+
+def test_clients_have_rows_with_their_scores_widths_and_differences(tmp_path):
+    """Client 1 gains .1 of accuracy in all arms, so both clients have the arm's difference."""
+    scores = {"hasa:hasa": {str(seed): {"c0": 0.25, "c1": 0.75 + seed} for seed in (0, 1)}}
+    folder = of_clients(write(tmp_path, scores=scores), [0.5, 0.25])
+    clients = tables_of(folder)["clients"]
+    headers = ("client", "test examples", "score", "policy", "width", "accuracy %", "Δ")
+    assert clients.headers == headers
+    found = [[cell.text for cell in cells] for cells in clients.rows]
+    assert found[0] == ["c0", "10", "", "uniform", "0.500", "11.00 [0, 24]", "reference"]
+    assert found[1] == ["c0", "10", "0.25", "hasa", "0.500", "13.00 [0, 38]", "+2.00 ± 12.71"]
+    assert found[3] == ["c1", "11", "1.25", "hasa", "0.250", "23.00 [0, 48]", "+2.00 ± 12.71"]
+    assert len(found) == 4
+
+
+def test_clients_of_each_size_are_counted(tmp_path):
+    folder = of_clients(write(tmp_path / "sizes"), [0.5, 0.25, 0.5], sizes=[8, 4, 8])
+    widths = tables_of(folder)["widths"]
+    assert widths.headers[1:] == ("width", "size", "clients", "test examples", "accuracy %")
+    found = [[cell.text for cell in cells] for cells in widths.rows]
+    assert found[0] == ["uniform", "0.250", "4", "1", "11", "21.00 ± 12.71"]
+    assert found[1] == ["uniform", "0.500", "8", "2", "11", "21.00 ± 12.71"]
+    # Of nine different widths, tenths have rows; .3 is of the tenth that ends there.
+    many = of_clients(write(tmp_path / "many"), [0.21, 0.22, 0.3, 0.31, *np.arange(0.5, 1, 0.1)])
+    found = [cells[1].text for cells in tables_of(many)["widths"].rows if cells[0].text == "hasa"]
+    assert found[:3] == ["0.2 to 0.3", "0.3 to 0.4", "0.4 to 0.5"]
+    assert found[-1] == "0.8 to 0.9"
+
+
+def test_long_tables_are_in_files_only_and_said(tmp_path):
+    folder = of_clients(write(tmp_path), [0.5] * (tables.MOST_ROWS // 2 + 1))
+    text = tables.write([folder], ComparisonConfig(), ("markdown", "csv", "html"))
+    line = f"Table clients has {tables.MOST_ROWS + 2} rows: see the CSV or HTML format."
+    assert line in text
+    assert line in (folder / "table.md").read_text(encoding="utf-8")
+    assert "| c3 " not in (folder / "table.md").read_text(encoding="utf-8")
+    for name in ("table_clients.csv", "table.html"):
+        assert "c3" in (folder / name).read_text(encoding="utf-8")
 
 
 def test_the_script_writes_one_workdir_and_several(tmp_path):
@@ -401,14 +512,44 @@ def test_the_script_writes_one_workdir_and_several(tmp_path):
     two = write(tmp_path / "b", records("uniform", [0.3], first_seed=2))
     done = run("tables", f"--workdir={one}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (one / "table.md").read_text(encoding="utf-8") + "\n"
     assert "2 matched seeds" in done.stdout
-    done = run("tables", f"--workdir={one},{two}", "--matched=params")
+    assert "15.00 [0, 79]" in done.stdout
+    assert "More tables are in table.md: clients." in done.stdout
+    formats = "--table_formats=markdown,latex,csv,html"
+    done = run("tables", f"--workdir={one},{two}", "--matched=params", formats)
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 matched seeds" in done.stdout
     assert "20.00 [0, 45]" in done.stdout
-    assert (one / "merged_table.md").read_text(encoding="utf-8") + "\n" == done.stdout
+    assert {path.name for path in one.glob("merged*")} == {
+        "merged_table.md",
+        "merged_table.tex",
+        "merged_table.html",
+        *(f"merged_table_{name}.csv" for name in ("headline", "cost", "clients")),
+    }
     assert "2 matched seeds" in (one / "table.md").read_text(encoding="utf-8")
     done = run("tables", f"--workdir={one},{two}", "--matched=speed")
     assert done.returncode == 2
     assert "--matched is 'speed': use one of width" in done.stderr
+    done = run("tables", f"--workdir={one}", "--table_formats=markdown,word")
+    assert done.returncode == 2
+    assert "`" not in done.stderr
+    assert "--table_formats=markdown,word: name some of markdown,latex,csv,html" in done.stderr
+
+
+def test_files_are_not_written_through_links(tmp_path):
+    folder = write(tmp_path / "run")
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
+    (folder / "table.tex").symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match=r"table.tex is a link"):
+        tables.write([folder], ComparisonConfig(), ("latex",))
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "mine"
+
+
+def test_one_table_by_its_name(tmp_path):
+    found = results.read([write(tmp_path)])
+    for table in tables.tables_of(found, ComparisonConfig()):
+        assert tables.table_of(found, ComparisonConfig(), table.name) == table
+    last = tables.table_of(found, ComparisonConfig(), "headline_last")
+    assert last.name == "headline"
+    with pytest.raises(UserError, match="have no table 'sizes': name one of headline, worst"):
+        tables.table_of(found, ComparisonConfig(), "sizes")

@@ -7,7 +7,7 @@ import re
 import jax
 import pytest
 
-from experiments.analysis import by_size, results
+from experiments.analysis import reached, results
 from experiments.config import with_fields
 from experiments.flags import config_from_flags
 from experiments.study.arm import Arm
@@ -179,7 +179,7 @@ def test_pictures_sizes_and_needs_are_over_seeds(tmp_path):
         for seed in "01"
     }
     done("by_size", f"--workdir={wide}")
-    found = by_size.read(results.read([wide]))[0]
+    found = reached.read(results.read([wide]))[0]
     by_level = [found.global_at[level] for level in ("1", "0.5")]
     assert [len(own) for own in by_level] == [2, 2]
     for seed, mean in means.items():

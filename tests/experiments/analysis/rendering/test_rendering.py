@@ -1,0 +1,154 @@
+"""Tables in every medium: what is shown, and that no text in them is obeyed."""
+
+import csv as csv_files
+import io
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from experiments.analysis.markdown import WIDTH
+from experiments.analysis.rendering import csv, html, latex, markdown, terminal
+from experiments.analysis.table import Cell, Table
+
+HOSTILE = "50 %_a&b~c ± {x}^2 \\input|<b>\x1b[2J=é東"
+TABLE = Table(
+    "headline",
+    "Mean at round 3",
+    ("policy", "mean %", "p Holm", "verdict"),
+    (
+        (Cell("uniform"), Cell("13.50 ± 0.50", 13.5), Cell(""), Cell("reference")),
+        (
+            Cell("a_b"),
+            Cell("15.25 [9, 21]", 15.25, bold=True),
+            Cell("0.001", 0.0012),
+            Cell("better"),
+        ),
+        (Cell(HOSTILE), Cell("-1.00 ± 0.50", -1.0), Cell("n/a"), Cell("worse ≠")),
+    ),
+    ("Below 5 %.",),
+)
+
+
+def test_rows_have_a_cell_for_each_header():
+    with pytest.raises(ValueError, match="table t: 1 cells below 2 headers"):
+        Table("t", "", ("a", "b"), ((Cell("x"),),))
+    assert TABLE.at_right == (False, True, True, False)
+    assert TABLE.cell("a_b", "p Holm").value == 0.0012
+    with pytest.raises(KeyError, match="no row 'c' with a column 'mean %'"):
+        TABLE.cell("c", "mean %")
+
+
+def test_terminal():
+    lines = terminal.render(TABLE).splitlines()
+    assert lines[0] == "Mean at round 3:"
+    assert [line.split() for line in lines[4:6]] == [
+        ["uniform", "13.50", "±", "0.50", "reference"],
+        ["a_b", "15.25", "[9,", "21]", "*", "0.001", "better"],
+    ]
+    assert "\x1b" not in "\n".join(lines)
+    assert lines[-1] == "- Below 5 %."
+
+
+def test_a_wide_table_is_broken_into_tables_that_fit_a_terminal():
+    """Names are broken, and columns that do not fit stand below with the names again."""
+    headers = ("arm", *(f"column {number}" for number in range(12)))
+    rows = tuple(
+        (Cell(name), *[Cell("13.50 ± 0.50", 13.5)] * 12) for name in ("short", 7 * "long name ")
+    )
+    lines = terminal.render(Table("t", "Wide", headers, rows)).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert sum(line.startswith("arm ") for line in lines) == 3
+    heads = " ".join(line for line in lines if line.startswith("arm "))
+    assert all(header in heads for header in headers)
+    # A table without rows or columns is no fault.
+    assert "arm" in terminal.render(Table("t", "Empty", ("arm",), ()))
+
+
+def test_markdown():
+    lines = markdown.render(TABLE).splitlines()
+    assert lines[2].split("|")[1:-1][1].strip() == "mean %"
+    assert lines[3].count(":|") == 2
+    assert "**15.25 \\[9, 21\\]**" in lines[5]
+    assert r"50 %\_a&amp;b\~c ± {x}^2 \\input\|&lt;b&gt;" in lines[6]
+    assert len({line.count("|") - line.count(r"\|") for line in lines[2:7]}) == 1
+
+
+def test_latex_by_hand():
+    expected = r"""\begin{table}
+\centering
+\caption{Mean at round 3.}
+\label{tab:headline}
+\begin{tabular}{lrrl}
+\toprule
+policy & mean \% & p Holm & verdict \\
+\midrule
+uniform & 13.50 $\pm$ 0.50 &  & reference \\
+a\_b & \textbf{15.25 {[}9, 21{]}} & 0.001 & better \\
+50 \%\_a\&b\textasciitilde{}c $\pm$ \{x\}\textasciicircum{}2 \textbackslash{}input$|$$<$b$>$\textbackslash{}x1b{[}2J=é\texttt{U+6771} & $-$1.00 $\pm$ 0.50 & n/a & worse $\neq$ \\
+\bottomrule
+\end{tabular}
+\par\smallskip\footnotesize Below 5 \%.
+\end{table}"""  # noqa: E501
+    assert latex.render(TABLE) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(tmp_path):
+    every = (
+        "".join(map(chr, range(32, 127)))
+        + "ÀÿŁž±Δ≠→≤≥\u00d7\u2212…\u2019\u2013\u03b1\u0416\U0001f642"
+    )
+    other = Table("other", every, (every, "n"), ((Cell(every), Cell("+1.00", 1.0)),), (every,))
+    (tmp_path / "table.tex").write_text(latex.document([TABLE, other]), encoding="utf-8")
+    (tmp_path / "main.tex").write_text(
+        r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
+        r"\begin{document}\input{table}\end{document}",
+        encoding="utf-8",
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+    assert (tmp_path / "main.pdf").stat().st_size > 5000
+
+
+def test_csv_has_all_digits_and_the_texts():
+    lines = list(csv_files.reader(io.StringIO(csv.render(TABLE))))
+    assert lines[0] == ["policy", "mean %", "mean % (shown)", "p Holm", "p Holm (shown)", "verdict"]
+    assert lines[1] == ["uniform", "13.5", "13.50 ± 0.50", "", "", "reference"]
+    assert lines[2] == ["a_b", "15.25", "15.25 [9, 21]", "0.0012", "0.001", "better"]
+    # What a spreadsheet would take for a formula is text.
+    assert lines[3][2] == "'-1.00 ± 0.50"
+    assert csv.render(Table("t", "", ("a", "b"), ())) == "a,b\n"
+
+
+class Read(HTMLParser):
+    """Collects elements and their texts."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+        self.tags = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if data.strip():
+            self.found.append(data)
+
+
+def test_html():
+    reader = Read()
+    reader.feed(html.document([TABLE]))
+    assert r"50 %_a&b~c ± {x}^2 \input|<b>\x1b[2J=é東" in reader.found
+    tags = [tag for tag, _ in reader.tags]
+    assert tags.count("b") == 0
+    assert tags.count("strong") == 1
+    assert tags.count("tr") == 4
+    values = [own["data-value"] for _, own in reader.tags if "data-value" in own]
+    assert values == ["13.5", "15.25", "0.0012", "-1.0"]
+    # A page needs nothing from elsewhere.
+    assert not {"link", "script", "img"} & set(tags)
