@@ -8,8 +8,8 @@ from collections.abc import Iterable
 PAPER, INK = (0x14, 0x17, 0x1B), (0xE5, 0xE8, 0xEC)
 """What white and black become."""
 
-_MOST = 64
-"""Colours of a picture that may change; one with more has a scale of colours, which must not."""
+_MOST = 32
+"""Colours of a picture without a scale of colours."""
 
 _CONTRAST = 4.5
 """Least contrast of a colour with the dark page."""
@@ -18,6 +18,7 @@ _STEP = 0.05
 _GREY = 12
 """Most that the parts of a grey differ."""
 
+_ATTRIBUTE = re.compile(r' fill="(?P<colour>#[0-9a-f]{6})"(?=/>)')
 _STATED = re.compile(r"(?P<what>\b(?:fill|stroke|stop-color): ?)(?P<colour>#[0-9a-f]{6})\b")
 
 Rgb = tuple[int, int, int]
@@ -27,20 +28,22 @@ def as_variables(svg: str) -> tuple[str, set[str]]:
     """Makes the colours of a picture variables of CSS.
 
     Args:
-      svg: the picture; its colours are stated in `style` attributes.
+      svg: the picture, as matplotlib writes it.
 
     Returns:
       The picture, which looks as before where no variable has a value; and the colours that are
-      variables: `--c-0072b2` is that of `#0072b2`.
+      variables: `--c-0072b2` is that of `#0072b2`. There are none in a picture with a scale of
+      colours, whose colours are numbers and must not change.
     """
+    svg = _ATTRIBUTE.sub(r' style="fill: \g<colour>"', svg)
     found = {match["colour"] for match in _STATED.finditer(svg)}
-    named = found if len(found) <= _MOST else {own for own in found if _is_grey(_parts(own))}
+    if "<image" in svg or len(found) > _MOST:
+        return svg, set()
 
     def replaced(match: re.Match[str]) -> str:
-        own = match["colour"]
-        return f"{match['what']}{variable(own)}" if own in named else match[0]
+        return f"{match['what']}{variable(match['colour'])}"
 
-    return _STATED.sub(replaced, svg), named
+    return _STATED.sub(replaced, svg), found
 
 
 def variable(colour: str) -> str:

@@ -8,6 +8,13 @@ import json
 import re
 from typing import Any
 
+_PATH = re.compile(r'(?<= d=")[^"]+')
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_SIZE = re.compile(r'<svg(?P<others>[^>]*?) width="(?P<width>[\d.]+)pt" height="[\d.]+pt"')
+_PAGE = 360
+"""Points that a picture is wide at least that takes the width of a page."""
+
+_POINTS_OF_REM = 8
 _PREFIXED = re.compile(r'(?P<before>\bid="|\bhref="#|url\(#)(?P<name>[^")]+)')
 
 
@@ -43,7 +50,21 @@ def inline_svg(text: str, prefix: str) -> str:
     body = text[text.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)
     body = _PREFIXED.sub(lambda found: f"{found['before']}{prefix}-{found['name']}", body)
-    return body.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1).strip()
+    body = _PATH.sub(lambda found: _LONG_NUMBER.sub(_rounded, found[0]), body)
+    return _SIZE.sub(_sized, body, count=1).strip()
+
+
+def _sized(found: re.Match[str]) -> str:
+    """Gives a picture a width for screens: its letters are as large as those around it."""
+    points = float(found["width"])
+    kind = ' class="page"' if points > _PAGE else ""
+    width = f'style="width: {points / _POINTS_OF_REM:.4g}rem"'
+    return f'<svg{kind} {width} aria-hidden="true" focusable="false"{found["others"]}'
+
+
+def _rounded(number: re.Match[str]) -> str:
+    """Rounds a coordinate to hundredths of a point, which no screen shows."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def script_hash(source: str) -> str:

@@ -237,6 +237,9 @@
     return { x, y };
   }
 
+  /** Returns how wide a picture is drawn, so that its letters are not scaled. */
+  const room = (place) => Math.max(260, Math.min(560, place.clientWidth || 460));
+
   /** Makes an empty picture that says what it is. */
   function canvas(place, width, height, label) {
     const svg = document.createElementNS(SVG, "svg");
@@ -245,6 +248,7 @@
     svg.setAttribute("font-family", "system-ui, sans-serif");
     svg.setAttribute("font-size", "12");
     svg.style.fill = INK;
+    svg.setAttribute("focusable", "false");
     place.replaceChildren(svg);
     return svg;
   }
@@ -261,7 +265,8 @@
 
   function drawCurves(client) {
     const label = `Test accuracy of ${names[client]} over rounds; the numbers are below`;
-    const svg = canvas(byId("client-curves"), 460, 270, label);
+    const width = room(byId("client-curves"));
+    const svg = canvas(byId("client-curves"), width, 270, label);
     const ends = arms.flatMap((_, arm) => rounds.flatMap((_, place) => {
       const mean = valueAt("accuracy", arm, client, place);
       const half = valueAt("half", arm, client, place) ?? 0;
@@ -276,9 +281,9 @@
       ticks: places.map((round) => ({ at: round, text: String(round) })),
     };
     if (rounds.length === 1) Object.assign(across, { low: rounds[0] - 1, high: rounds[0] + 1 });
-    const frame = { left: 44, right: 448, top: 10, bottom: 226 };
+    const frame = { left: 44, right: width - 12, top: 10, bottom: 226 };
     const { x, y } = axes(svg, frame, across, up);
-    drawn(svg, "text", { x: 246, y: 262, "text-anchor": "middle" }, "round");
+    drawn(svg, "text", { x: (width + 32) / 2, y: 262, "text-anchor": "middle" }, "round");
     const limit = (value) => Math.min(100, Math.max(0, value));
     arms.forEach((name, arm) => {
       const { colour, marker, line } = looks[arm];
@@ -308,17 +313,18 @@
   function drawStrip(client) {
     const height = 270;
     const label = `Accuracy of all clients by arm at round ${rounds[data.chosen]}`;
-    const svg = canvas(byId("client-strip"), 460, height, label);
+    const width = room(byId("client-strip"));
+    const svg = canvas(byId("client-strip"), width, height, label);
     const at = (arm, other) => valueAt("accuracy", arm, other, data.chosen);
     const every = names.map((_, other) => other);
     const along = spread(arms.flatMap((_, arm) => every.map((other) => at(arm, other))));
-    const [left, right, bottom] = [12, 448, 226];
+    const [left, right, bottom] = [12, width - 12, 226];
     const x = (value) => left + ((value - along.low) / (along.high - along.low)) * (right - left);
     for (const tick of along.ticks) {
       drawn(svg, "line", { x1: x(tick), x2: x(tick), y1: 10, y2: bottom, stroke: GRID });
       drawn(svg, "text", { x: x(tick), y: bottom + 18, "text-anchor": "middle" }, String(tick));
     }
-    drawn(svg, "text", { x: 230, y: 262, "text-anchor": "middle" }, "test accuracy (%)");
+    drawn(svg, "text", { x: width / 2, y: 262, "text-anchor": "middle" }, "test accuracy (%)");
     const band = (bottom - 10) / arms.length;
     const size = names.length > 100 ? 2 : 3;
     arms.forEach((name, arm) => {
@@ -360,7 +366,10 @@
     byId("client-legend").replaceChildren(...items);
   }
 
+  let current = 0;
+
   function show(client) {
+    current = client;
     byId("client-name").replaceChildren(element("bdi", names[client]));
     const facts = [
       ["Test examples", data.examples.test[client]],
@@ -465,6 +474,10 @@
     byId("client-order").addEventListener("change", fillClients);
     byId("client-previous").addEventListener("click", () => step(-1));
     byId("client-next").addEventListener("click", () => step(1));
+    window.addEventListener("resize", () => {
+      drawCurves(current);
+      drawStrip(current);
+    });
   }
 
   window.addEventListener("beforeprint", () => {
