@@ -14,6 +14,7 @@ SCRIPTS = (
     "benchmark",
     "by_size",
     "compare",
+    "coverage",
     "hypotheses",
     "need",
     "partition_report",

@@ -6,6 +6,7 @@ from experiments.analysis.pictures import (
     by_size,
     bytes,
     clients,
+    coverage,
     histogram,
     macs,
     need,
@@ -59,6 +60,12 @@ PICTURES: dict[str, Picture] = {
         "Global accuracy over rounds and sizes, and local accuracy from the worst client to the "
         "best. It needs sizes.csv, which runs with `eval_levels` write.",
         by_size.make,
+    ),
+    "coverage": Picture(
+        "Which units were trained how often",
+        "The share of the clients' updates that train each unit of the supernet, by arm. It needs "
+        "coverage.csv, which coverage writes.",
+        coverage.make,
     ),
     "partition": Picture(
         "Which client holds what",
