@@ -94,6 +94,14 @@ def test_bad_flags(arguments, error, words):
         read(*arguments)
 
 
+def test_arguments_without_a_flag_are_items_where_a_script_says_so():
+    config, given = config_from_flags(["report", "a", "--matched=macs", "b/c"], "workdir")
+    assert config.reporting.workdir == "a,b/c"
+    assert given == {"workdir", "matched"}
+    with pytest.raises(UserError, match="`workdir` is given as a flag and without one"):
+        config_from_flags(["report", "a", "--workdir=b"], "workdir")
+
+
 @pytest.mark.parametrize(
     ("unknown", "meant"),
     [

@@ -129,8 +129,8 @@ def _client_data(compared: Comparison, clients: of_clients.Clients) -> dict[str,
 
 
 def _shown(table: Table) -> ShownTable:
-    """Renders a table; its notes go below the box in which it scrolls."""
-    own = html.render(dataclasses.replace(table, notes=()))
+    """Renders a table; its notes go below the box in which it scrolls. Sections have other ids."""
+    own = html.render(dataclasses.replace(table, name=f"table-{table.name}", notes=()))
     return ShownTable(table.title, _safe(own), table.notes)
 
 

@@ -135,13 +135,13 @@ def _setting(compared: Comparison, data: str, clients: int) -> str:
     found, labels = compared.found, list(compared.labels.values())
     seeds = len({record["seed"] for record in found.summary})
     folds = f" with {found.folds} folds each" * bool(found.folds)
-    what = f"There is one arm, {labels[0]},"
+    what = f"There is one arm, {labels[0]}"
     if compared.several:
         kind = KINDS[compared.header].title()
         what = f"{kind} {', '.join(labels[:-1])} and {labels[-1]} are compared"
     return (
-        f"{what}{f' on {data}' * bool(data)}: {clients:,} clients, {_budget(compared)}, "
-        f"{seeds} {'matched ' * compared.several}seed{'s' * (seeds > 1)}{folds}."
+        f"{what}{f' on {data}' * bool(data)}: {clients:,} client{'s' * (clients != 1)}, "
+        f"{_budget(compared)}, {seeds} {'matched ' * compared.several}seed{'s' * (seeds > 1)}{folds}."
     )
 
 

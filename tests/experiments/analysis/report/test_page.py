@@ -1,0 +1,155 @@
+"""The page as text: well made, complete, and free of what names of clients would do."""
+
+import html.parser
+import itertools
+import re
+
+import pytest
+
+from experiments.analysis import results
+from experiments.analysis.report import page, writing
+from experiments.analysis.report.embedding import script_hash
+from experiments.rooms import ComparisonConfig
+from hasa_jax.base import UserError
+from tests.experiments.analysis.report.populations import HOSTILE, write_population
+from tests.experiments.analysis.workdirs import write
+from tests.support.scripts import run
+
+VOID = {"meta", "input", "br", "img", "link"}
+
+
+class Reader(html.parser.HTMLParser):
+    """Gathers the elements of a page, and refuses any that is not closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.elements, self.texts = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def all(self, *tags):
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    folder = write_population(tmp_path_factory.mktemp("hostile"), HOSTILE)
+    return writing.write([folder], ComparisonConfig()).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def reader(text):
+    found = Reader()
+    found.feed(text)
+    assert found.open == []
+    return found
+
+
+def test_names_are_texts(text, reader):
+    assert len(reader.all("script")) == 2
+    assert not reader.all("img", "b")
+    assert not any(name.startswith("on") for _, own in reader.elements for name in own)
+    shown = " ".join(reader.texts)
+    for name in (*HOSTILE[:6], "turned \\u202eround", "escape \\x1b[2J", *HOSTILE[9:]):
+        assert " ".join(name.split()) in shown
+    assert "49" not in re.findall(r">([^<]*)</th>", text)
+
+
+def test_nothing_is_loaded(text, reader):
+    links = [
+        own.get(name, "")
+        for own in reader.all("a", "link", "script", "image", "use")
+        for name in ("href", "src", "xlink:href")
+    ]
+    assert all(link == "" or link.startswith(("#", "data:image/png")) for link in links)
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_only_its_own_script_runs(text):
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+    script = text[text.rindex("<script>") + len("<script>") : text.rindex("</script>")]
+    assert f"script-src '{script_hash(script)}'" in policy.replace("&#39;", "'")
+    assert "default-src 'none'" in policy
+
+
+def test_elements_are_named_once_and_in_order(text, reader):
+    ids = [own["id"] for _, own in reader.elements if "id" in own]
+    assert len(ids) == len(set(ids))
+    levels = [int(tag[1]) for tag, _ in reader.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    for tag in ("header", "nav", "main", "footer"):
+        assert len(reader.all(tag)) == 1
+    targets = {own["for"] for own in reader.all("label")}
+    assert {own["id"] for own in reader.all("input", "select")} == targets
+    assert {own["href"][1:] for own in reader.all("a")} <= set(ids)
+
+
+def test_every_part_is_there(reader):
+    parts = [own["id"] for own in reader.all("section")]
+    assert parts == [
+        *("verdict", "headline", "tables", "pictures", "ledger", "clients"),
+        *("settings", "origin", "remarks"),
+    ]
+    shown = " ".join(reader.texts)
+    for words in (
+        "f1000" not in shown and f"{2:064x}",
+        "--num_clients=11",
+        "0.10.2",
+        "3 rows were",
+    ):
+        assert words in shown
+
+
+def test_bad_input_is_one_line(tmp_path):
+    one = write(tmp_path / "one")
+    other = write(tmp_path / "other", data_sha256={"0": "x", "1": "y"})
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for folders, words in (
+        ((empty,), "does not exist: run train or compare into that folder"),
+        ((tmp_path / "none",), "does not exist"),
+        ((one, other), "has other data than"),
+        ((), "name one or more folders of results"),
+    ):
+        done = run("report", f"--workdir={','.join(map(str, folders))}")
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert words in done.stderr
+    assert not (one / "report.html").exists()
+
+
+def test_a_target_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "page_of", lambda sources, comparison: "text")
+    folder = write(tmp_path / "w")
+    (folder / "report.html").mkdir()
+    with pytest.raises(UserError, match=r"report\.html cannot be written \(Is a directory\)"):
+        writing.write([folder], ComparisonConfig())
+    (folder / "report.html").rmdir()
+    (folder / "report.html").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is a link"):
+        writing.write([folder], ComparisonConfig())
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_long_table_of_clients_is_left_to_the_choice(tmp_path, monkeypatch):
+    monkeypatch.setattr(page.pictures, "draw_all", lambda found: ((), ()))
+    folder = write_population(tmp_path, [f"c{n}" for n in range(101)], seeds=1, rounds=(3,))
+    text = page.page_of([results.source_of(folder)], ComparisonConfig())
+    assert 'id="clients"' in text
+    assert ">c100</th>" not in text
+    assert '"c100"' in text
