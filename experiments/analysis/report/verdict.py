@@ -139,9 +139,10 @@ def _setting(compared: Comparison, data: str, clients: int) -> str:
     if compared.several:
         kind = KINDS[compared.header].title()
         what = f"{kind} {', '.join(labels[:-1])} and {labels[-1]} are compared"
+    kind = "matched seed" if compared.several else "seed"
     return (
         f"{what}{f' on {data}' * bool(data)}: {clients:,} client{'s' * (clients != 1)}, "
-        f"{_budget(compared)}, {seeds} {'matched ' * compared.several}seed{'s' * (seeds > 1)}{folds}."
+        f"{_budget(compared)}, {seeds} {kind}{'s' * (seeds > 1)}{folds}."
     )
 
 
