@@ -1,21 +1,11 @@
 """The report in a headless Chromium: by keyboard, 400 pixels wide, and without a network."""
 
-import shutil
-
 import pytest
 
 from experiments.analysis.report import writing
 from experiments.rooms import ComparisonConfig
 from tests.experiments.analysis.report.populations import HOSTILE, write_population
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-
-ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
+from tests.support.browser import ARGUMENTS, CHROMIUM
 
 NAMES = ("Bergen", "Aachen", *HOSTILE)
 
