@@ -45,6 +45,7 @@ from hasa_jax.simulation.summary import Summary, summarize
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.writers import CsvWriter, Writer
 from hasa_jax.supernet.linen import from_linen
+from hasa_jax.supernet.nnx import from_nnx
 from hasa_jax.supernet.types import Broadcast, Context, Extraction, Model, ModelSpec, Shape
 from hasa_jax.supernet.units import ranked
 
@@ -109,6 +110,7 @@ __all__ = [
     "extraction",
     "from_arrays",
     "from_linen",
+    "from_nnx",
     "make_program",
     "make_trial",
     "methods",

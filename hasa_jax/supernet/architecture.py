@@ -25,6 +25,9 @@ from hasa_jax.supernet.types import ApplyFn, Context, LinearHead, Model
 
 Inputs = jax.ShapeDtypeStruct
 
+SET_BY_DATA = ("num_classes", "num_tokens", "max_length", "input_shape")
+"""Fields that the data set sets if they are None."""
+
 
 class Architecture(Protocol):
     """A module with named axes, at some number of units."""
@@ -99,10 +102,11 @@ class OwnSpec:
     def bind(self, dataset: FederatedDataset, *, norm: str, scaler: str) -> Model:
         """Sets the fields that the method and the data set decide, and makes the supernet."""
         own = self.architecture
+        own = own.with_fields(_fields_of_data(own, dataset))
         _check_scaler(own, scaler)
         fields: dict[str, Any] = {"norm": norm, "scaler": scaler}
         fields = {name: value for name, value in fields.items() if name in own.fields}
-        own = own.with_fields(fields | _fields_of_data(own, dataset))
+        own = own.with_fields(fields)
         model = supernet_of(own, dataset.train.inputs, self.dtype)
         _check_logits(model, own.name, dataset)
         inputs = jax.ShapeDtypeStruct((1, *model.input_shape), model.input_dtype)
@@ -122,18 +126,19 @@ def _check_scaler(own: Architecture, scaler: str) -> None:
     missing = "argument `context`" if "scaler" in own.fields else f"{own.word} `scaler`"
     raise UserError(
         f"the method has the `scaler` {scaler}, but {own.name} has no {missing}: give {own.name} "
-        f"a {own.word} `scaler` and divide its activations by `context.width`, or use the method "
+        f"the {own.word} `scaler` and divide its activations by `context.width`, or use the method "
         'without it: dataclasses.replace(method, scaler="none")'
     )
 
 
-def _fields_of_data(own: Architecture, dataset: FederatedDataset) -> dict[str, int]:
+def _fields_of_data(own: Architecture, dataset: FederatedDataset) -> dict[str, Any]:
     """Returns the fields of the module that are None and that the data set knows."""
     inputs = dataset.train.inputs
-    known = {"num_classes": dataset.train.num_classes}
+    known: dict[str, Any] = {"num_classes": dataset.train.num_classes}
+    known |= {"input_shape": inputs.shape[1:]}
     if dataset.num_tokens:
         known |= {"num_tokens": dataset.num_tokens, "max_length": inputs.shape[1]}
-    wanted = {*own.fields} & {"num_classes", "num_tokens", "max_length"}
+    wanted = {*own.fields} & {*SET_BY_DATA}
     wanted = {name for name in wanted if own.fields[name] is None}
     if unknown := ", ".join(sorted(wanted - {*known})):
         raise UserError(
@@ -213,7 +218,7 @@ def _check_fields(own: Architecture, groups: Mapping[str, int]) -> None:
         field = name.split("/")[0]
         if own.fields.get(field) != count:
             raise UserError(
-                f"axis name {name!r} ({count} units) must be a {own.word} of {own.name} "
+                f"axis name {name!r} ({count} units) must be the {own.word} of {own.name} "
                 f"that holds its number of units; it holds {own.fields.get(field, 'nothing')}"
             )
 
@@ -315,3 +320,19 @@ def _check_narrow(
             )
 
     jax.tree_util.tree_map_with_path(compare, axes, shapes, actual, is_leaf=units.is_names)
+
+
+def no_dropout(name: str, kind: str) -> str:
+    """Says why a library's own dropout is refused.
+
+    Args:
+      name: of the module.
+      kind: the library's class.
+
+    Returns:
+      The message.
+    """
+    return (
+        f"{name} draws random numbers by {kind}, whose mask of a narrow subnet is not a part of "
+        "the supernet's: use `drop` or `Dropout` of hasa_jax.models.layers"
+    )

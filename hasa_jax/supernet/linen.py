@@ -14,7 +14,7 @@ import numpy as np
 
 from hasa_jax.base import Params, PyTree, UserError
 from hasa_jax.supernet import architecture
-from hasa_jax.supernet.architecture import Inputs, OwnSpec
+from hasa_jax.supernet.architecture import Inputs, OwnSpec, no_dropout
 from hasa_jax.supernet.context_argument import context_argument, takes_context
 from hasa_jax.supernet.types import Context, Model, ModelSpec
 
@@ -34,7 +34,8 @@ def from_linen(module: nn.Module, *, dtype: Any = jnp.float32) -> ModelSpec:
     * A module with early exits has a field `exits`, builds that many, and returns a tuple of
       logits.
     * The method sets the fields `norm` and `scaler`.
-    * The data set sets the fields `num_classes`, `num_tokens` and `max_length` if they are None.
+    * The data set sets the fields `num_classes`, `num_tokens`, `max_length` and `input_shape`, that
+      of an example, if they are None.
     * `Model.module` sets a field `width` that holds a float: the share of the supernet's units, by
       which a scaler divides when `__call__` receives no context.
     * Dropout is `hasa_jax.models.layers.Dropout`, which draws for the units of the supernet.
@@ -97,13 +98,13 @@ class _Linen:
 
     @property
     def takes_context(self) -> bool:
-        return takes_context(self.module)
+        return takes_context(type(self.module))
 
     def with_fields(self, fields: Mapping[str, Any]) -> Self:
         return dataclasses.replace(self, module=self.module.clone(**fields))
 
     def parameters(self, inputs: Inputs) -> tuple[PyTree, PyTree]:
-        own = context_argument(self.module, Context())
+        own = context_argument(type(self.module), Context())
         boxed = jax.eval_shape(
             lambda key, inputs: self.module.init(key, inputs, **own), jax.random.key(0), inputs
         )
@@ -123,14 +124,17 @@ class _Linen:
         return shapes, axes
 
     def init(self, inputs: Inputs, key: jax.Array) -> Params:
-        zeros, own = jnp.zeros(inputs.shape, inputs.dtype), context_argument(self.module, Context())
+        zeros, own = (
+            jnp.zeros(inputs.shape, inputs.dtype),
+            context_argument(type(self.module), Context()),
+        )
         return nn.meta.unbox(self.module.init(key, zeros, **own))["params"]
 
     def run(
         self, params: Params, moments: PyTree | None, inputs: Any, context: Context
     ) -> tuple[Any, PyTree]:
         variables = {"params": params} | ({} if moments is None else {"moments": moments})
-        own = context_argument(self.module, context)
+        own = context_argument(type(self.module), context)
         output, state = self.module.apply(variables, inputs, **own, mutable=["batch_moments"])
         return output, state.get("batch_moments", {})
 
@@ -138,7 +142,7 @@ class _Linen:
         def refuse(call: Any, arguments: Any, keywords: Any, context: Any) -> Any:
             # Also where it is switched off by an argument that only the user's own loop would set.
             if isinstance(context.module, nn.Dropout) and context.module.rate:
-                raise UserError(_no_dropout(self.name, "nn.Dropout"))
+                raise UserError(no_dropout(self.name, "nn.Dropout"))
             return call(*arguments, **keywords)
 
         try:
@@ -154,11 +158,3 @@ class _Linen:
     def deployed(self, params: Params) -> nn.Module:
         del params  # They are an argument of `apply`.
         return self.module
-
-
-def _no_dropout(name: str, kind: str) -> str:
-    """Says why a library's own dropout is refused."""
-    return (
-        f"{name} draws random numbers by {kind}, whose mask of a narrow subnet is not a part of "
-        "the supernet's: use `drop` or `Dropout` of hasa_jax.models.layers"
-    )

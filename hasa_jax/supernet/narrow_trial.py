@@ -226,7 +226,7 @@ def _outputs(
     _, state = module.apply(
         {"params": params},
         inputs,
-        **context_argument(module, context),
+        **context_argument(type(module), context),
         capture_intermediates=True,
         mutable=["intermediates", "batch_moments"],
     )

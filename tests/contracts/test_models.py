@@ -11,17 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import hasa_jax as hj
 from hasa_jax.extraction import prefix
 from hasa_jax.models import MODELS, SCALERS
 from hasa_jax.supernet import costs, units
 from hasa_jax.supernet.types import Context
 from tests.support import small
+from tests.support.nnx_models import MLP
 
 KEY = jax.random.key(6)
 VALID = jnp.array([True, False, True, True, False])
 
 KINDS = {
     **small.SUPERNETS,
+    "nnx": lambda: hj.from_nnx(MLP).bind(small.dataset(), norm="none", scaler="none"),
     "lstm dropout": lambda: small.lstm(hidden=8, dropout=0.4),
     "transformer dropout": lambda: small.transformer(dropout=0.4),
 }

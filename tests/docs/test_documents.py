@@ -150,9 +150,12 @@ def test_calls_in_the_text_can_be_made(page):
 
 
 def test_the_own_module_of_docs_models_trains(capsys):
-    (block,) = documents.blocks(ROOT / "docs/models.md", "python")
-    names = documents.run(block, "docs/models.md")
+    linen, nnx = documents.blocks(ROOT / "docs/models.md", "python")
+    names = documents.run(linen, "docs/models.md")
     assert len(names["result"].records["timings"]) == 1
+    documents.run(nnx, "docs/models.md", names)
+    assert names["narrow"].enter.kernel.shape[1] < 64
+    assert names["logits"].shape == (len(names["dataset"].test.inputs), 3)
     assert "federated_dropout" in capsys.readouterr().out
 
 
@@ -250,6 +253,19 @@ def test_the_example_model_keeps_the_contract():
                 test(model)
                 ran += 1
     assert ran >= 8
+
+
+def test_the_example_model_of_nnx_keeps_the_contract():
+    from tests.contracts import test_models as contract
+    from tests.support import small
+
+    dropping_net = example("hasa_jax/models/dropping_net.py")
+    model = dropping_net(hidden=9).bind(
+        small.dataset(kind="perceptron"), norm="none", scaler="none"
+    )
+    assert model.draws
+    contract.test_masked_equals_sliced(model)
+    contract.test_a_smaller_subnet_inside_a_subnet(model)
 
 
 def test_the_example_data_set_keeps_the_contract():

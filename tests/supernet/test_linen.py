@@ -74,7 +74,7 @@ class NoExit(nn.Module):
     ("module", "match"),
     [
         (Unnamed(), "names no axis"),
-        (NoField(), "'units' .4 units. must be a field of NoField"),
+        (NoField(), "'units' .4 units. must be the field of NoField"),
         (ForgottenBias(), "parameter Dense_1/bias .* name its cut axes"),
         (Statistics(), "batch_stats"),
         (Dropping(), "draws random numbers"),
