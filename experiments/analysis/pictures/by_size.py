@@ -79,13 +79,9 @@ def _over_sizes(panel: Any, reached: Sequence[Sizes], look_of: dict[Arm, Look], 
         levels = list(map(float, own.global_at))
         lines.draw_curve(panel, levels, values, look, shaded=shaded)
         unseen = [place for place, level in enumerate(own.global_at) if level not in own.trained]
-        panel.plot(
-            [levels[place] for place in unseen],
-            [values[place].mean() for place in unseen],
-            look.marker,
-            color=look.colour,
-            markerfacecolor="white",
-        )
+        for place in unseen:
+            mean = values[place].mean()
+            panel.plot(levels[place], mean, look.marker, color=look.colour, mfc="white")
         heights.extend(lines.ends_of(values))
     panel.set(xlabel=f"size (fraction of {unit})", ylabel="global accuracy (%)", xscale="log")
     ticks = sorted({float(level) for own in reached for level in own.global_at})

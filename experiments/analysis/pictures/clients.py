@@ -24,7 +24,7 @@ _SLANTED = 15  # Most clients whose names are not upright.
 _MOST, _GROUPS = 400, 100
 """Of more clients, neighbours in their order are drawn as one of so many groups."""
 
-_LETTERS = 18  # Of a name.
+_LETTERS, _LEVEL = 18, 3  # Of a name that is drawn, and of one that has room as it is.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _draw_arm(panel: Any, own: Clients, parts: Sequence[Sequence[str]]) -> float
             panel.vlines(at, low, high, color="black", linewidth=0.8)
             panel.plot([at, at], [low, high], "_", color="black", markersize=3)
         if len(parts) <= _NAMED and not np.isnan(width):
-            text = f"{width:.2f}".removeprefix("0") if width < 0.995 else "1"
+            text = f"{width:.2f}".removeprefix("0") if width < 0.995 else "1.0"
             panel.text(
                 *(at, 0, f" {text}"),
                 rotation=90,
@@ -208,8 +208,9 @@ def _name_clients(panel: Any, parts: Sequence[Sequence[str]], by: str) -> None:
         names = [picture(part[0], _LETTERS) for part in parts]
         panel.set_xticks(range(len(parts)), names)
         slanted = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"}
-        for text in panel.get_xticklabels():
-            text.set(**(slanted if len(parts) <= _SLANTED else {"rotation": 90}))
+        turned = slanted if len(parts) <= _SLANTED else {"rotation": 90}
+        for text in panel.get_xticklabels() if max(map(len, names)) > _LEVEL else ():
+            text.set(**turned)
     what = "clients" if len(parts[0]) == 1 else f"clients in {len(parts)} groups"
     panel.set(xlim=(-0.6, len(parts) - 0.4), xlabel=f"{what}, by rising {by}")
     panel.grid(axis="x", visible=False)

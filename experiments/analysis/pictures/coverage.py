@@ -44,7 +44,7 @@ def make(groups: Sequence[Results]) -> Any:
     image = None
     for place, (panel, groups_alike) in enumerate(zip(panels, alike, strict=False)):
         image = _draw(panel, found, groups_alike[0])
-        others = f" and {len(groups_alike) - 1} like it" if len(groups_alike) > 1 else ""
+        others = f" ({len(groups_alike)} groups alike)" if len(groups_alike) > 1 else ""
         panel.set_xlabel(f"unit of {picture(groups_alike[0], 30)}{others}")
         panel.set_yticks([])
         if place % columns == 0:
@@ -112,4 +112,5 @@ def _draw(panel: Any, found: Mapping[str, Replayed], group: str) -> Any:
             )
     panel.hlines(np.arange(1, len(found)) - 0.5, 0, units, color="white", linewidth=1.5)
     panel.set_xlim(0, units)
+    panel.xaxis.get_major_locator().set_params(integer=True)
     return image

@@ -57,6 +57,7 @@ def add_legend(
     *,
     note: str = "",
     bars: bool = False,
+    joined: bool = True,
 ) -> None:
     """Puts one legend of all arms below a figure, each arm once.
 
@@ -65,9 +66,10 @@ def add_legend(
       names: what each arm is called.
       look_of: how it looks.
       note: a line above the names.
-      bars: whether arms are bars in the figure; else they are lines.
+      bars: whether arms are bars in the figure; else they are points.
+      joined: whether lines join the points.
     """
-    handles = [(_bar if bars else _line)(look_of[name]) for name in names]
+    handles = [_bar(look_of[n]) if bars else _line(look_of[n], joined) for n in names]
     below(figure, handles, list(map(picture, names.values())), note)
 
 
@@ -87,12 +89,12 @@ def below(figure: Any, handles: Sequence[Any], labels: Sequence[str], note: str 
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=note or None)
 
 
-def _line(look: Look) -> Any:
-    """Returns the entry of an arm that is a line."""
+def _line(look: Look, joined: bool) -> Any:
+    """Returns the entry of an arm that is a line, or points."""
     from matplotlib.lines import Line2D
 
     own = Line2D([], [], color=look.colour, marker=look.marker)
-    own.set(linestyle=look.line)
+    own.set(linestyle=look.line if joined else "none")
     return own
 
 

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import collections
-import csv
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.analysis.need import rank_correlation
 from experiments.analysis.pictures import style
+from experiments.analysis.pictures.looks import Look, add_legend, looks
 from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.results import Results
 from experiments.analysis.statistics import interval
+from experiments.analysis.table_need import FILE, rank_correlation, read_lines
 from hasa_jax.base import UserError
-from hasa_jax.simulation.escapes import from_csv_cell, picture
-
-FILE = "need.csv"
-"""Name of the table that the picture is drawn from."""
+from hasa_jax.simulation.escapes import picture
 
 _KEYS = ("seed", "fold", "client", "score")
 """Columns that are no score; the column `score` is the need, as --score_path reads it."""
 
 _COLUMNS = 3
 
-_BARRED = 40
-"""Most clients whose intervals can be seen."""
+_NAMED, _BARRED = 8, 40
+"""Most clients that have a mark of their own, and whose intervals can be seen."""
 
 
 class Measured(NamedTuple):
@@ -62,23 +59,26 @@ def make(groups: Sequence[Results]) -> Any:
     if path is None:
         raise Lacking(f"no workdir has {FILE}: run need with a narrow and a wide workdir")
     measured = read(path)
-    rows = -(-len(measured.scores) // _COLUMNS)
-    figure = style.new_figure(style.PAGE, 0.3 + 1.9 * rows)
-    panels = figure.subplots(rows, _COLUMNS, squeeze=False, sharey=True).ravel()
+    count = len(measured.scores)
+    columns = 2 if count == 4 else min(_COLUMNS, count)
+    rows = -(-count // columns)
+    figure = style.new_figure(style.PAGE if columns > 1 else style.COLUMN, 0.6 + 1.9 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    look_of = looks(measured.need)
     for panel, (name, by_client) in zip(panels, measured.scores.items(), strict=False):
-        _draw(panel, by_client, measured.need)
+        _draw(panel, by_client, measured.need, look_of)
         found = np.array(list(measured.correlations[name].values()))
-        panel.set(xlabel=picture(f"{name} (a score)", 34), ylabel="need (points)")
+        panel.set(xlabel=picture(f"score {name}", 34), ylabel="need (points)")
         panel.set_title(_correlation(found), fontsize=7)
-    for panel in panels[len(measured.scores) :]:
+    for panel in panels[count:]:
         panel.remove()
-    counts = {len(own) for own in measured.need.values()}
-    bars = " Bars: 95 % intervals over seeds." if max(counts) > 1 else ""
-    figure.suptitle(
-        "A point is a client: what its accuracy gains by width, and its score, means over seeds."
-        f"{bars}",
-        fontsize=7,
-    )
+    several = max(len(own) for own in measured.need.values()) > 1
+    note = "means over seeds, bars: 95 % intervals" if several else "one seed"
+    if len(measured.need) <= _NAMED:
+        names = {name: name for name in measured.need}
+        add_legend(figure, names, look_of, note=f"clients, {note}", joined=False)
+    else:
+        figure.suptitle(f"A point is a client, {note}", fontsize=7)
     return figure
 
 
@@ -94,13 +94,12 @@ def read(path: pathlib.Path) -> Measured:
     Raises:
       UserError: if it is damaged.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        records = list(csv.DictReader(file))
     try:
-        names = [name for name in records[0] if name not in _KEYS]
-        need = _by_client(records, "score", 100.0)
-        scores = {name: _by_client(records, name, 1.0) for name in names}
-        correlations = {name: _correlations(records, name) for name in names}
+        lines = [{k: str(v) for k, v in line.items()} for line in read_lines(path)]
+        names = [name for name in lines[0] if name not in _KEYS]
+        need = _by_client(lines, "score", 100.0)
+        scores = {name: _by_client(lines, name, 1.0) for name in names}
+        correlations = {name: _correlations(lines, name) for name in names}
     except (IndexError, KeyError, TypeError, ValueError):
         raise UserError(f"{path} is damaged: run need again") from None
     return Measured(need, scores, correlations)
@@ -112,7 +111,7 @@ def _by_client(
     """Returns a column by client and seed, means over folds."""
     found = collections.defaultdict[str, dict[int, list[float]]](dict)
     for record in records:
-        own = found[from_csv_cell(record["client"])].setdefault(int(record["seed"]), [])
+        own = found[record["client"]].setdefault(int(record["seed"]), [])
         own.append(factor * float(record[column]))
     return {name: {s: float(np.mean(own)) for s, own in of.items()} for name, of in found.items()}
 
@@ -125,7 +124,7 @@ def _correlations(records: Sequence[dict[str, str]], column: str) -> dict[int, f
     pairs = collections.defaultdict[tuple[int, str], list[tuple[float, float]]](list)
     for record in records:
         both = float(record["score"]), float(record[column])
-        pairs[int(record["seed"]), record.get("fold") or "0"].append(both)
+        pairs[int(record["seed"]), record["fold"]].append(both)
     by_seed = collections.defaultdict[int, list[float]](list)
     for (seed, _), own in pairs.items():
         found = rank_correlation(*np.array(own).T)
@@ -134,18 +133,28 @@ def _correlations(records: Sequence[dict[str, str]], column: str) -> dict[int, f
 
 
 def _draw(
-    panel: Any, by_client: dict[str, dict[int, float]], need: dict[str, dict[int, float]]
+    panel: Any,
+    by_client: Mapping[str, Mapping[int, float]],
+    need: Mapping[str, Mapping[int, float]],
+    look_of: Mapping[str, Look],
 ) -> None:
     """Draws the clients in one panel."""
     panel.axhline(0, color="0.6", linewidth=0.8, zorder=0)
-    at = [float(np.mean(list(by_client[name].values()))) for name in need]
-    values = [np.array(list(own.values())) for own in need.values()]
-    means = [float(own.mean()) for own in values]
-    if len(need) <= _BARRED:
-        halves = [0.0 if np.isnan(half := interval(own)) else half for own in values]
-        panel.errorbar(at, means, yerr=halves, fmt="o", color="#0072B2", elinewidth=0.7, capsize=0)
-    else:
-        panel.plot(at, means, "o", color="#0072B2", alpha=0.6)
+    for name, own in need.items():
+        gains, scores = (np.array(list(of.values())) for of in (own, by_client[name]))
+        look = look_of[name]
+        if len(need) > _NAMED:
+            look = next(iter(look_of.values()))
+        halves = [np.nan_to_num(interval(one)) for one in (scores, gains)]
+        bars = dict(zip(("xerr", "yerr"), halves, strict=True)) if len(need) <= _BARRED else {}
+        panel.errorbar(
+            *(scores.mean(), gains.mean()),
+            **bars,
+            color=look.colour,
+            marker=look.marker,
+            elinewidth=0.7,
+            capsize=0,
+        )
     panel.margins(0.08)
 
 

@@ -18,7 +18,7 @@ from hasa_jax.simulation.escapes import picture
 
 LABELS = {
     "mean": "mean accuracy (%)",
-    "worst": "worst client's accuracy (%)",
+    "worst": "worst accuracy (%)",
     "tail": "tail accuracy (%)",
 }
 """Of the vertical axes, by metric."""

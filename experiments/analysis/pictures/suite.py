@@ -43,10 +43,10 @@ def _megabytes(outcome: Outcome) -> float:
 
 
 AXES = (
-    Axis("MACs (fraction of the supernet's)", _macs, 0.12),
+    Axis("MACs (fraction), side by side", _macs, 0.08),
     Axis("MB of a client in a round", _megabytes, 0.0),
 )
-"""One for each row of panels. All arms of a task have equal MACs, so they are drawn apart there."""
+"""One for each row of panels. Arms of a task have equal MACs, so they are drawn side by side."""
 
 
 def figure_of(suite: Suite, outcomes: Sequence[Outcome]) -> Any:

@@ -1,0 +1,33 @@
+"""How far two pictures differ."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+TOLERANCE = 4.0
+"""Largest difference of pictures that show the same.
+
+On another platform, letters and the edges of lines may differ by a shade.
+"""
+
+
+def difference(one: pathlib.Path, other: pathlib.Path) -> float:
+    """Compares two PNG files pixel by pixel.
+
+    `sqrt(mean((a - b)^2))`, over all pixels and the three colours, each within [0, 255].
+
+    Args:
+      one: a picture.
+      other: another one.
+
+    Returns:
+      The root mean square of the differences; infinity for pictures of other shapes.
+    """
+    from matplotlib.image import imread
+
+    pictures = [255.0 * np.asarray(imread(path), float)[..., :3] for path in (one, other)]
+    if pictures[0].shape != pictures[1].shape:
+        return float("inf")
+    return float(np.sqrt(np.mean(np.square(pictures[0] - pictures[1]))))
