@@ -40,7 +40,7 @@ def draw_frontier(
       spread: how far arms are drawn apart that cost the same, in the unit of the axis.
     """
     known = [point for own in points.values() for point in own]
-    if len(points) > 1:
+    if sum(map(bool, points.values())) > 1:
         front = pareto_front([(point.cost, float(point.values.mean())) for point in known])
         panel.step(*zip(*front, strict=True), where="post", color="0.8", linewidth=4, zorder=0)
     shifts = np.linspace(-0.5, 0.5, len(look_of)) * spread

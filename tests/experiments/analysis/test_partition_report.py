@@ -7,7 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.analysis import partition_picture, partition_report
+from experiments.analysis import partition_report
+from experiments.analysis.pictures import Lacking, style
+from experiments.analysis.pictures import partition as partition_picture
 from hasa_jax import SCORES, UserError
 from hasa_jax.base import IGNORED, ClientData, FederatedDataset
 from hasa_jax.datasets import synthetic_images
@@ -136,30 +138,51 @@ def bars(num_clients, num_classes, name="client_{}"):
         sizes=generator.integers(1, 90, (num_clients, 3)),
         counts=generator.integers(0, 9, (num_clients, num_classes)),
         divergence=generator.random(num_clients) / 2,
-        title="which client holds what",
     )
 
 
 @pytest.mark.parametrize(("num_clients", "num_classes"), [(2, 2), (100, 10), (1000, 20), (7, 3000)])
 def test_a_picture_of_any_number(num_clients, num_classes, tmp_path):
-    partition_picture.draw(bars(num_clients, num_classes), tmp_path / "a.png")
+    figure = partition_picture.figure_of(bars(num_clients, num_classes))
+    style.save(figure, tmp_path / "a.png", dpi=50)
     content = (tmp_path / "a.png").read_bytes()
     assert content.startswith(b"\x89PNG")
     height = int.from_bytes(content[20:24], "big")
-    assert 300 <= height <= 1200
+    assert 120 <= height <= 450
+
+
+def test_a_picture_can_be_drawn_of_the_table(tmp_path):
+    """The file has all numbers of the picture, where its classes have columns."""
+    generator, own = np.random.default_rng(1), bars(4, 3, "=client {}")
+    rest = (generator.random(4) for _ in range(4))
+    report = partition_report.Report(own.names, own.sizes, own.counts, own.divergence, *rest)
+    partition_report.write_csv(report, tmp_path / "partition.csv")
+    found = partition_picture.bars_of(tmp_path / "partition.csv")
+    assert found.names == own.names
+    for part in ("sizes", "counts", "divergence"):
+        np.testing.assert_array_equal(getattr(found, part), getattr(own, part))
+    many = partition_report.Report(
+        *(own.names, own.sizes, np.ones((4, 101), int), own.divergence, *[own.divergence] * 4)
+    )
+    partition_report.write_csv(many, tmp_path / "partition.csv")
+    with pytest.raises(Lacking, match="more than 100"):
+        partition_picture.bars_of(tmp_path / "partition.csv")
+    (tmp_path / "partition.csv").write_text("client,class_0\na,b\n")
+    with pytest.raises(UserError, match="is damaged: run partition_report again"):
+        partition_picture.bars_of(tmp_path / "partition.csv")
 
 
 def test_names_of_any_kind_are_drawn(tmp_path):
     # Letters that no font has, a formula that is none, and a line too long for the picture.
     for name in ("{} 東京", "{} costs $ or $x^{{$", "{} " + "long " * 30):
-        partition_picture.draw(bars(3, 4, name), tmp_path / "a.png")
+        style.save(partition_picture.figure_of(bars(3, 4, name)), tmp_path / "a.png", dpi=50)
     assert (tmp_path / "a.png").stat().st_size > 5000
 
 
 def test_without_matplotlib_there_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(UserError, match=r"a\.png needs matplotlib: pip install .*plots") as caught:
-        partition_picture.draw(bars(3, 4), tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UserError, match=r"pictures need matplotlib: pip install .*plots") as caught:
+        partition_picture.figure_of(bars(3, 4))
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from experiments.analysis import statistics, suite_picture, suite_table
+from experiments.analysis import statistics, suite_table
+from experiments.analysis.pictures import frontier, style, suite
 from experiments.analysis.suite_results import Outcome, compared, ranks
 from experiments.study.suite import LeftOut, Suite, Task
 
@@ -123,17 +124,8 @@ def test_numbers_go_to_csv():
 
 def test_the_front_is_what_no_other_point_beats():
     points = [(1, 10), (2, 9), (2, 12), (3, 12), (4, 15), (1, 10)]
-    assert suite_picture.pareto_front(points) == [(1, 10), (2, 12), (4, 15)]
-    assert suite_picture.pareto_front([]) == []
-
-
-def test_no_two_arms_look_alike():
-    arms = [f"m:{number}" for number in range(25)]
-    found = suite_picture.looks(arms)
-    assert len(set(found.values())) == 25
-    # The arms of the suites differ without colours, too.
-    in_grey = [(look.marker, look.line) for look in found.values()][:15]
-    assert len(set(in_grey)) == 15
+    assert frontier.pareto_front(points) == [(1, 10), (2, 12), (4, 15)]
+    assert frontier.pareto_front([]) == []
 
 
 def test_the_picture_has_a_column_for_each_task(tmp_path):
@@ -143,5 +135,9 @@ def test_the_picture_has_a_column_for_each_task(tmp_path):
         *compared([outcome("a:u", [12, 13, 14]), outcome("b:u", [20])], "a:u"),
         *compared([outcome("a:u", [50, 60, 70], "two", megabytes=math.nan)], "a:u"),
     ]
-    suite_picture.draw(suite_of("one", "two", "empty"), outcomes, tmp_path / "b.png")
+    figure = suite.figure_of(suite_of("one", "two", "empty"), outcomes)
+    style.save(figure, tmp_path / "b.png")
     assert (tmp_path / "b.png").stat().st_size > 10_000
+    assert [panel.get_title() for panel in figure.axes[:2]] == ["Task one", "Task two"]
+    # Of the second task no bytes are known.
+    assert [len(panel.lines) for panel in figure.axes] == [3, 1, 3, 0]
