@@ -21,6 +21,7 @@ from hasa_jax.client.objectives import OBJECTIVES, multi_exit
 from hasa_jax.datasets import (
     DATASETS,
     dataset_builder,
+    leaf,
     synthetic_images,
     synthetic_needs,
     synthetic_titles,
@@ -170,7 +171,10 @@ class DataConfig:
     )
     data_path: str = knob("", "File of titles or csv (CSV), or of npz.", common=True, path=True)
     data_dir: str = knob(
-        "", "Folder of published data, of image_folder, or of all of tfds:.", common=True, path=True
+        "",
+        "Folder of published data, of image_folder, of leaf, or of all of tfds:.",
+        common=True,
+        path=True,
     )
     partition: str | None = knob(
         default_of(partitioned, "partition"),
@@ -193,8 +197,13 @@ class DataConfig:
     )
     min_examples: int = knob(
         default_of(partitioned, "min_examples"),
-        "Fewest examples of a client of any partition.",
+        "Fewest examples of a client of any partition; users of leaf with fewer are left out.",
         least=1,
+    )
+    max_clients: int = knob(
+        default_of(leaf, "max_clients"),
+        "Users of leaf that become clients, drawn at random; 0 for all.",
+        least=0,
     )
     max_examples: int = knob(
         default_of(partitioned, "max_examples"),
@@ -906,3 +915,41 @@ class SweepConfig:
         """Refuses bad values."""
         fields.check(self)
         share_of(self.shard)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdviceConfig:
+    """What advise is asked."""
+
+    clients_path: str = knob(
+        "",
+        "CSV file of the clients of advise: client, examples, and maybe cap (the widest subnet "
+        "that the device holds), cap_params, cap_macs, score and macs_per_second. With a "
+        "`dataset`, its clients have the caps of this file.",
+        decides=False,
+        path=True,
+    )
+    budgets: tuple[float, ...] = knob(
+        (0.25, 0.5, 0.75), "Budgets of advise, in `budget_unit`.", above=0, most=1, decides=False
+    )
+    image_channels: int = knob(
+        3, "Channels of the images of advise with `clients_path`.", least=1, decides=False
+    )
+    macs_per_second: float = knob(
+        0.0,
+        "MACs that a device computes in a second, from which advise has seconds; 0 if unknown.",
+        least=0,
+        decides=False,
+    )
+    measure_rate: bool = knob(
+        False,
+        "Whether advise measures it on this machine, which compiles the supernet.",
+        decides=False,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses bad values."""
+        fields.check(self)
+        if not self.budgets or len(set(self.budgets)) < len(self.budgets):
+            given = ",".join(map(number_text, self.budgets))
+            raise UserError(f"`budgets={given}`: name one or more, each of them once")

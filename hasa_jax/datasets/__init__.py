@@ -13,6 +13,7 @@ from hasa_jax.datasets.arrays import from_arrays
 from hasa_jax.datasets.builder import Builder, builder
 from hasa_jax.datasets.files import READERS, TEXTS
 from hasa_jax.datasets.fingerprint import fingerprint
+from hasa_jax.datasets.leaf import leaf
 from hasa_jax.datasets.npz import npz
 from hasa_jax.datasets.synthetic_images import synthetic_images
 from hasa_jax.datasets.synthetic_needs import synthetic_needs
@@ -22,6 +23,7 @@ from hasa_jax.datasets.titles import titles
 from hasa_jax.datasets.vocabulary import Vocabulary
 
 DATASETS: dict[str, Builder] = {
+    "leaf": leaf,
     "npz": npz,
     "synthetic_images": synthetic_images,
     "synthetic_needs": synthetic_needs,
@@ -87,6 +89,7 @@ __all__ = [
     "fingerprint",
     "from_arrays",
     "image_folder",
+    "leaf",
     "mnist",
     "mnist_m",
     "npz",

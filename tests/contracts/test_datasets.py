@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import json
 
 import jax
 import numpy as np
@@ -71,6 +72,21 @@ def folder_of_images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def leaf_dir(tmp_path_factory):
+    path, generator = tmp_path_factory.mktemp("leaf"), np.random.default_rng(0)
+    data = {
+        f"f{user}": {
+            "x": (generator.integers(0, 256, (30, 784)) / 255).tolist(),
+            "y": generator.integers(0, 5, 30).tolist(),
+        }
+        for user in range(3)
+    }
+    content = {"users": [*data], "num_samples": [30] * 3, "user_data": data}
+    (path / "all_data_0.json").write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """A folder of small files for each published data set."""
     found = {}
@@ -81,7 +97,7 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=sorted(DATASETS))
-def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, folders):
+def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, folders, leaf_dir):
     # Required arguments, and small sizes.
     published = {"num_clients": 4, "min_examples": 5}
     arguments = {
@@ -89,6 +105,7 @@ def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, fo
         "ag_news": {"data_dir": news_dir, "num_clients": 4, "vocab_size": 30, "max_length": 9},
         "csv": {"data_path": texts_path, "num_clients": 4, "vocab_size": 30, "max_length": 9},
         "image_folder": {"data_dir": folder_of_images, "num_clients": 4, "resize": 3},
+        "leaf": {"data_dir": leaf_dir},
         "npz": {"data_path": npz_path},
         "synthetic_images": {"num_images": 300},
         "synthetic_needs": {"num_titles": 300, "test_titles": 8},

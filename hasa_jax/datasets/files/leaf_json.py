@@ -1,0 +1,222 @@
+"""The JSON files of LEAF: users, and each user's inputs and targets."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hasa_jax.base import UserError
+from hasa_jax.datasets.messages import one_line
+from hasa_jax.datasets.paths import content_of, shown
+from hasa_jax.datasets.users import Examples
+
+_WHAT = "a JSON file of LEAF"
+_SIDE = 28
+"""Images are lists of 28 x 28 numbers."""
+
+_PIXEL = 1e-3
+"""Numbers are pixels of bytes if each is a multiple of 1 / 255, so far."""
+
+
+class Leaf(NamedTuple):
+    """What a folder of LEAF has.
+
+    Attributes:
+      train: parts of each user's examples, by name.
+      test: those of the folder `test`; None if there is no such folder.
+      texts: whether inputs are texts. Their codes are `[n, T]` uint32, with 0 after their end, and
+        targets are the code of the character that follows. Else inputs are numbers `[n, ...]`:
+        images of bytes `[n, height, width, channels]`, or float32.
+    """
+
+    train: dict[str, list[Examples]]
+    test: dict[str, list[Examples]] | None
+    texts: bool
+
+
+class _Unread(NamedTuple):
+    """Examples of a user that are none: why."""
+
+    why: str
+
+
+def leaf_json(data_dir: pathlib.Path) -> Leaf:
+    """Reads a folder of LEAF, one file after the other and one user after the other.
+
+    A file has `users` (names), `num_samples` (their numbers of examples) and `user_data`:
+    `{user: {"x": [...], "y": [...]}}`. A user may stand in several files.
+
+    Args:
+      data_dir: folder of files `*.json`; or of folders `train` and `test` that have them.
+
+    Returns:
+      The examples.
+
+    Raises:
+      UserError: if there is no file, or one is damaged; the message names it, and the user.
+    """
+    folders = {name: data_dir / name for name in ("train", "test")}
+    if not folders["train"].is_dir():
+        folders = {"train": data_dir}
+    elif not folders["test"].is_dir():
+        del folders["test"]
+    found: dict[str, dict[str, list[Examples]]] = {name: {} for name in folders}
+    first: tuple[pathlib.Path, str, Examples] | None = None
+    for name, folder in folders.items():
+        for path in _files(folder):
+            for user, own in _users(path).items():
+                if len(own.targets):
+                    first = first or (path, user, own)
+                    _check_alike(path, user, own, first)
+                found[name].setdefault(user, []).append(own)
+    if first is None:
+        raise UserError(f"no user in {shown(data_dir)} has an example: get the files again")
+    return Leaf(found["train"], found.get("test"), first[2].inputs.dtype == np.uint32)
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the JSON files of a folder by name."""
+    found = sorted(folder.glob("*.json"))
+    if not found:
+        below = sorted({path.parent for path in folder.glob("*/*.json")})
+        below += sorted({path.parent.parent for path in folder.glob("*/train/*.json")})
+        hint = f"name {shown(below[-1])}" if below else "name the folder that has them"
+        raise UserError(f"{shown(folder)} has no files *.json: {hint} with `data_dir`")
+    return found
+
+
+def _users(path: pathlib.Path) -> dict[str, Examples]:
+    """Reads the users of a file."""
+    try:
+        # Lists of numbers are large: each user's become arrays as soon as the user is read.
+        found = json.loads(content_of(path, _WHAT), object_pairs_hook=_compact)
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{shown(path)} is no JSON ({one_line(error)}): it is damaged or cut off, get it again"
+        ) from None
+    data = found.get("user_data") if isinstance(found, dict) else None
+    if not isinstance(data, dict) or not data:
+        raise UserError(
+            f"{shown(path)} has no `user_data`: give files of LEAF with users, num_samples and "
+            "user_data"
+        )
+    counts = _counts(path, found, data)
+    for user, own in data.items():
+        if not isinstance(own, Examples):
+            why = own.why if isinstance(own, _Unread) else "has no x and y"
+            raise UserError(f"{shown(path)}: user {user!r} {why}")
+        if counts.get(user, len(own.targets)) != len(own.targets):
+            raise UserError(
+                f"{shown(path)}: user {user!r} has {len(own.targets)} examples, but num_samples is "
+                f"{counts[user]}: the file is damaged, get it again"
+            )
+    return data
+
+
+def _counts(path: pathlib.Path, found: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """Returns the numbers of examples that a file states; empty if it states none."""
+    users, counts = found.get("users", list(data)), found.get("num_samples")
+    if not isinstance(users, list) or sorted(map(str, users)) != sorted(data):
+        raise UserError(
+            f"{shown(path)}: the names in `users` are not those in `user_data`: the file is "
+            "damaged, get it again"
+        )
+    if counts is None:
+        return {}
+    if not isinstance(counts, list) or len(counts) != len(users):
+        raise UserError(
+            f"{shown(path)} has {len(users)} users, but not as many `num_samples`: the file is "
+            "damaged, get it again"
+        )
+    return dict(zip(map(str, users), counts, strict=True))
+
+
+def _compact(pairs: Sequence[tuple[str, Any]]) -> Any:
+    """Makes arrays of a JSON object that has x and y; other objects become dicts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands there twice")
+    if not {"x", "y"} <= found.keys():
+        return found
+    try:
+        return _examples(found["x"], found["y"])
+    except UserError as error:
+        return _Unread(str(error))
+
+
+def _examples(x: Any, y: Any) -> Examples:
+    """Makes arrays of one user's lists; the error is a message without the user."""
+    if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
+        lengths = [len(v) if isinstance(v, list) else type(v).__name__ for v in (x, y)]
+        raise UserError(f"has x and y of {lengths[0]} and {lengths[1]}: they need one length")
+    if any(isinstance(each, str) for each in x):
+        return Examples(_codes(x, "x"), _codes(y, "y")[:, 0] if y else np.zeros(0, np.uint32))
+    inputs = _numbers(x, "x")
+    if inputs.size and inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
+        raise UserError("has x that are not finite: remove or replace them")
+    return Examples(_pixels(inputs), _numbers(y, "y"))
+
+
+def _numbers(values: list[Any], name: str) -> np.ndarray:
+    """Returns nested lists of numbers as an array."""
+    try:
+        found = np.asarray(values)
+    except ValueError:
+        raise UserError(f"has {name} of several lengths: every example needs the same") from None
+    if found.dtype.kind not in "biuf":
+        raise UserError(
+            f"has {name} that are neither numbers nor texts of characters: of LEAF, femnist, "
+            "shakespeare, synthetic and other files of numbers are read"
+        )
+    return found.astype(np.float32) if name == "x" else found
+
+
+def _codes(texts: list[Any], name: str) -> np.ndarray:
+    """Returns the code points of texts `[n, T]`, uint32; 0 after their ends."""
+    if not all(isinstance(text, str) and text for text in texts):
+        raise UserError(f"has {name} that are no texts, or empty ones: the next character is read")
+    if name == "y" and any(len(text) != 1 for text in texts):
+        raise UserError("has y of several characters: the one that follows a text is read")
+    if any("\0" in text for text in texts):
+        raise UserError(f"has {name} with a NUL character: remove it")
+    array = np.array(texts)
+    return array.view(np.uint32).reshape(len(array), -1)
+
+
+def _pixels(inputs: np.ndarray) -> np.ndarray:
+    """Returns images `[n, height, width, channels]`, as bytes if they were; else the numbers."""
+    if inputs.shape[1:] == (_SIDE**2,):
+        inputs = inputs.reshape(-1, _SIDE, _SIDE, 1)
+    elif inputs.ndim == 3:
+        inputs = inputs[..., None]
+    if inputs.ndim != 4 or not inputs.size:
+        return inputs
+    scaled = inputs * 255
+    rounded = np.round(scaled)
+    inside = rounded.min() >= 0 and rounded.max() <= 255
+    exact = inside and np.abs(scaled - rounded).max() <= _PIXEL * 255
+    return rounded.astype(np.uint8) if exact else inputs
+
+
+def _check_alike(
+    path: pathlib.Path, user: str, own: Examples, first: tuple[pathlib.Path, str, Examples]
+) -> None:
+    """Refuses examples of another kind or shape than those of the first user."""
+    known = first[2]
+    texts = [each.inputs.dtype == np.uint32 for each in (known, own)]
+    if texts[0] != texts[1] or (not texts[0] and known.inputs.shape[1:] != own.inputs.shape[1:]):
+        kinds = [
+            "texts" if text else f"numbers of shape {each.inputs.shape[1:]}"
+            for text, each in zip(texts, (known, own), strict=True)
+        ]
+        raise UserError(
+            f"{shown(path)}: user {user!r} has {kinds[1]}, but user {first[1]!r} of "
+            f"{shown(first[0])} has {kinds[0]}: keep files of other data sets elsewhere"
+        )

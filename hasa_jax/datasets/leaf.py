@@ -1,0 +1,121 @@
+"""Data sets of LEAF, such as FEMNIST and Shakespeare: every user is a client."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+
+from hasa_jax.base import IGNORED, FederatedDataset
+from hasa_jax.datasets.arrays import check_number_of_classes, targets_of
+from hasa_jax.datasets.files.leaf_json import leaf_json
+from hasa_jax.datasets.images import standardised
+from hasa_jax.datasets.memory import check_memory
+from hasa_jax.datasets.paths import path_of
+from hasa_jax.datasets.users import Encoding, Examples, from_users
+from hasa_jax.datasets.vocabulary import FIRST_WORD_ID, PADDING_ID, UNKNOWN_ID
+
+_ALL = "of all users"
+
+
+def leaf(
+    key: jax.Array,
+    *,
+    data_dir: str | os.PathLike[str],
+    min_examples: int = 10,
+    max_clients: int = 0,
+    folds: int = 0,
+    fold: int = 0,
+) -> FederatedDataset:
+    """Reads the JSON files of LEAF (arXiv 1812.01097), whose users are the clients.
+
+    Lists of 784 numbers are images of 28 x 28 pixels (FEMNIST). Texts predict the character that
+    follows them (Shakespeare): as in LEAF, only the last position of a text has a target, as the
+    next text of the user is one character further on. Other numbers stay as they are.
+
+    Args:
+      key: root key of the run; it is not consumed.
+      data_dir: folder of files `*.json`, or of the folders `train` and `test` that have them, as
+        LEAF's `preprocess.sh -t sample` writes them.
+      min_examples: users with fewer examples, beside those in `test`, are left out with a note.
+      max_clients: users to use, drawn at random; 0 for all.
+      folds: number of folds `K` of cross-validation, in which every example is for test once; 0
+        for none. A client needs `K` examples, and three; four for two folds.
+        Data with a folder `test` have no folds.
+      fold: which of them, from 1 to `K`; 0 if there are none. Folds of one key share what is drawn
+        beside the splits.
+
+    Returns:
+      The dataset; clients are in the order of their names. Inputs of images are float32 `[D, 28,
+      28, 1]`, with mean 0 and deviation 1 over all training images. Inputs of texts are int32
+      `[D, T]`, ids of characters, and targets are int32 `[D, T]`. Other targets are int32 `[D]`.
+
+    Raises:
+      UserError: if a file is missing or damaged, or if there are too few users or examples.
+    """
+    found = leaf_json(path_of(data_dir))
+    train, test = found.train, found.test
+    if not found.texts:
+        train, test = _classes(train), None if test is None else _classes(test)
+    return from_users(
+        train,
+        test,
+        _characters if found.texts else _numbers,
+        key,
+        min_examples=min_examples,
+        max_clients=max_clients,
+        folds=folds,
+        fold=fold,
+    )
+
+
+def _classes(users: Mapping[str, Sequence[Examples]]) -> dict[str, list[Examples]]:
+    """Reads targets as class ids; a message names the user."""
+    found = {}
+    for user, parts in users.items():
+        found[user] = [p._replace(targets=targets_of(user, (), p.targets, 0)) for p in parts]
+    return found
+
+
+def _numbers(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray) -> Encoding:
+    """Encodes images of bytes, or other numbers, with class ids."""
+    num_classes = int(targets.max(initial=-1)) + 1
+    check_number_of_classes(_ALL, num_classes, targets.size, targets.ndim)
+    if inputs.dtype != np.uint8:
+        notes = ("pixels are no bytes over 255, so they stay as they are",) * (inputs.ndim == 4)
+        return Encoding(lambda inputs, targets: (inputs, targets), num_classes, notes=notes)
+    check_memory(2 * 4 * inputs.size, f"{len(inputs)} images")
+    return Encoding(functools.partial(_standardised, inputs[train]), num_classes)
+
+
+def _standardised(
+    like: np.ndarray, inputs: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns images with the mean and deviation of training images, and class ids."""
+    return standardised(inputs, like), targets
+
+
+def _characters(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray) -> Encoding:
+    """Encodes texts by the characters of training texts, the most frequent first."""
+    check_memory(2 * 8 * inputs.size, f"{len(inputs)} texts")
+    seen = np.concatenate([inputs[train].ravel(), targets[train]])
+    codes, counts = np.unique(seen[seen > 0], return_counts=True)
+    # Of equally frequent ones the first in Unicode comes first.
+    codes = codes[np.argsort(-counts, kind="stable")]
+    ids = np.full(int(max(inputs.max(), targets.max())) + 1, UNKNOWN_ID, np.int32)
+    ids[codes] = np.arange(len(codes), dtype=np.int32) + FIRST_WORD_ID
+    ids[0] = PADDING_ID
+    return Encoding(functools.partial(_ids_of, ids), len(codes), len(codes) + FIRST_WORD_ID)
+
+
+def _ids_of(
+    ids: np.ndarray, inputs: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns ids of texts `[n, T]`, and the class of what follows at their last characters."""
+    following = np.full(inputs.shape, IGNORED, np.int32)
+    last = np.count_nonzero(inputs, axis=1) - 1
+    following[np.arange(len(inputs)), last] = ids[targets] - FIRST_WORD_ID
+    return ids[inputs], following

@@ -1,0 +1,192 @@
+"""Users as clients: data whose files say who has which examples, and which are for testing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from hasa_jax import keys
+from hasa_jax.base import ClientData, FederatedDataset, UserError
+from hasa_jax.datasets.arguments import at_least
+from hasa_jax.datasets.memory import check_memory
+from hasa_jax.datasets.names import joined_note, spellings
+from hasa_jax.datasets.splits import (
+    SPLITS,
+    check_clients,
+    counts_of_marks,
+    least_examples,
+    marks_of,
+)
+
+_MOST = 3
+"""Users that a note names."""
+
+
+class Examples(NamedTuple):
+    """Examples of one user, as its file has them.
+
+    Attributes:
+      inputs: `[n, ...]`.
+      targets: `[n]`.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+class Encoding(NamedTuple):
+    """How inputs and targets become what models take.
+
+    Attributes:
+      apply: `(inputs, targets) -> (inputs, targets)` of any examples.
+      num_classes: classes `K`.
+      num_tokens: token ids of the inputs are below it; 0 if inputs are no tokens.
+      notes: lines about what was read how.
+    """
+
+    apply: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    num_classes: int
+    num_tokens: int = 0
+    notes: tuple[str, ...] = ()
+
+
+EncodeFn = Callable[[np.ndarray, np.ndarray, np.ndarray], Encoding]
+"""`(inputs [D, ...], targets [D], positions of training examples) -> encoding`."""
+
+
+def from_users(
+    train: Mapping[str, Sequence[Examples]],
+    test: Mapping[str, Sequence[Examples]] | None,
+    encode: EncodeFn,
+    key: jax.Array,
+    *,
+    min_examples: int,
+    max_clients: int,
+    folds: int,
+    fold: int,
+) -> FederatedDataset:
+    """Makes a client of each user.
+
+    Without a test part of the authors, every user's examples are split 80/10/10, or by folds. With
+    one, a tenth of a user's training examples is for validation.
+
+    Args:
+      train: parts of each user's examples, by name.
+      test: the same of those that the authors set apart; None if they set none.
+      encode: makes numbers of them, by what training examples show.
+      key: root key of the run; it is not consumed.
+      min_examples: users with fewer examples, beside those for testing, are left out.
+      max_clients: users to use, drawn at random; 0 for all.
+      folds: see `splits.marks_of`; none with a test part of the authors.
+      fold: see `splits.marks_of`.
+
+    Returns:
+      The dataset; clients are in the order of their names. Who was left out stands in its notes.
+
+    Raises:
+      UserError: if an argument is out of range, or there are too few users or examples.
+    """
+    at_least(0, max_clients=max_clients)
+    at_least(1, min_examples=min_examples)
+    if folds and test is not None:
+        count = sum(len(part.targets) for own in test.values() for part in own)
+        raise UserError(
+            f"`folds` is {folds}, but the authors of these data set {count} examples apart for "
+            "testing: leave it out"
+        )
+    spelled = spellings([*train, *(test or {})])
+    notes = joined_note(spelled, "users")
+    train, test = _joined(train, spelled), None if test is None else _joined(test, spelled)
+    least = max(min_examples, least_examples(folds))
+    names, left_out = _chosen(train, test, least, max_clients, key)
+    counts = _counts(train, names)
+    check_clients(names, counts, "examples", folds)
+    parts = [part for own in (train, test or {}) for name in names for part in own.get(name, ())]
+    inputs, targets = _flat([part.inputs for part in parts]), _flat([p.targets for p in parts])
+    marks = marks_of(counts, key, test=test is None, folds=folds, fold=fold)
+    indices = [np.flatnonzero(marks == part) for part in range(len(SPLITS))]
+    numbers = counts_of_marks(marks, counts)
+    if test is not None:
+        indices[2], numbers[2] = np.arange(len(marks), len(targets)), _counts(test, names)
+    encoding = encode(inputs, targets, indices[0])
+
+    def gather(part: int) -> ClientData:
+        found = encoding.apply(inputs[indices[part]], targets[indices[part]])
+        offsets = np.concatenate([[0], np.cumsum(numbers[part])]).astype(np.int32)
+        return ClientData(*found, offsets, encoding.num_classes)
+
+    every = (*notes, *left_out, *encoding.notes)
+    return FederatedDataset(gather(0), gather(1), gather(2), names, encoding.num_tokens, every)
+
+
+def _joined(
+    users: Mapping[str, Sequence[Examples]], spelled: Mapping[str, str]
+) -> dict[str, list[Examples]]:
+    """Joins the parts of users whose names mean the same."""
+    found: dict[str, list[Examples]] = {}
+    for name, parts in users.items():
+        found.setdefault(spelled[name], []).extend(part for part in parts if len(part.targets))
+    return found
+
+
+def _counts(users: Mapping[str, Sequence[Examples]], names: Sequence[str]) -> np.ndarray:
+    """Counts the examples of some users `[N]`."""
+    return np.array([sum(len(p.targets) for p in users.get(name, ())) for name in names], np.int64)
+
+
+def _chosen(
+    train: Mapping[str, Sequence[Examples]],
+    test: Mapping[str, Sequence[Examples]] | None,
+    least: int,
+    most: int,
+    key: jax.Array,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the users that become clients, and a line for each kind of those that do not."""
+    every = sorted({**train, **(test or {})})
+    small = [name for name, n in zip(every, _counts(train, every), strict=True) if n < least]
+    notes = _left_out(small, f"with fewer than {least} examples for training")
+    names = _without(every, small)
+    if test is not None:
+        untested = [name for name, n in zip(names, _counts(test, names), strict=True) if not n]
+        notes += _left_out(untested, "without examples for testing")
+        names = _without(names, untested)
+    if not names and every:
+        raise UserError(
+            f"none of {len(every)} users can be a client ({'; '.join(notes)}): lower "
+            "`min_examples`, or split the data by example and not by user"
+        )
+    if most and most < len(names):
+        generator = keys.generator(keys.address(key, keys.Stream.DATA))
+        names = sorted(generator.permutation(names)[:most].tolist())
+    return tuple(names), notes
+
+
+def _without(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Returns names that are not among others, in their order."""
+    left_out = {*others}
+    return [name for name in names if name not in left_out]
+
+
+def _left_out(names: Sequence[str], why: str) -> tuple[str, ...]:
+    """Writes how many users were left out; nothing if there are none."""
+    if not names:
+        return ()
+    first = ", ".join(map(repr, names[:_MOST]))
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return (f"{len(names)} users {why} were left out: {first}{more}",)
+
+
+def _flat(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Joins arrays of one type: bytes among numbers become x / 255, shorter texts end in zeros."""
+    check_memory(3 * sum(part.nbytes for part in parts), "the examples of all users")
+    if parts[0].dtype == np.uint32 and parts[0].ndim == 2:
+        longest = max(part.shape[1] for part in parts)
+        parts = [np.pad(part, [(0, 0), (0, longest - part.shape[1])]) for part in parts]
+    if len({part.dtype for part in parts}) > 1 and parts[0].dtype.kind in "uf":
+        parts = [
+            part.astype(np.float32) / 255 if part.dtype == np.uint8 else part for part in parts
+        ]
+    return np.concatenate(parts)

@@ -1,0 +1,202 @@
+"""LEAF's JSON files: users as clients, images and characters, and files that cannot be used."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import hasa_jax as hj
+from hasa_jax.base import IGNORED, UNKNOWN, UserError
+from hasa_jax.datasets import leaf
+from hasa_jax.datasets.files.leaf_json import leaf_json
+from tests.support.federated import parts
+
+KEY = jax.random.key(0)
+
+
+def write(folder, users, name="all_data_0.json", changes=None):
+    """Writes a file as LEAF does; `users` has x and y of each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "users": list(users),
+        "num_samples": [len(y) for _, y in users.values()],
+        "user_data": {user: {"x": x, "y": y} for user, (x, y) in users.items()},
+    }
+    (folder / name).write_text(json.dumps(content | (changes or {})), encoding="utf-8")
+    return folder
+
+
+def images(count, seed=0):
+    """Returns x and y of a user of FEMNIST: bytes over 255."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (count, 784)) / 255
+    return pixels.tolist(), rng.integers(0, 62, count).tolist()
+
+
+TEXT = "to be, or not to be: that is the question"
+
+
+def texts(count, length=8, text=TEXT):
+    """Returns x and y of a user of Shakespeare: windows, and the character after each."""
+    x = [text[i : i + length] for i in range(count)]
+    return x, [text[i + length] for i in range(count)]
+
+
+def test_images_of_users_in_several_files(tmp_path):
+    """Users may share names with numbers, stand in two files, and have too few examples."""
+    write(tmp_path, {"f01": images(20), "f02": images(12, 1)})
+    write(tmp_path, {"f02": images(9, 2), "f03": images(4, 3), "f00": images(10, 4)}, "b.json")
+    data = leaf(KEY, data_dir=tmp_path)
+    assert data.client_names == ("f00", "f01", "f02")
+    assert sum(part.num_examples for part in parts(data)).tolist() == [10, 20, 21]
+    assert data.train.inputs.shape[1:] == (28, 28, 1)
+    assert data.train.inputs.dtype == np.float32
+    assert abs(data.train.inputs.mean()) < 1e-3
+    assert abs(data.train.inputs.std() - 1) < 1e-3
+    assert data.notes == ("1 users with fewer than 10 examples for training were left out: 'f03'",)
+    again = leaf(KEY, data_dir=str(tmp_path), max_clients=2, min_examples=3)
+    assert len(again.client_names) == 2
+
+
+def test_pixels_are_the_bytes_of_the_authors(tmp_path):
+    found = leaf_json(write(tmp_path, {"a": images(3)}))
+    (own,) = found.train["a"]
+    expected = np.random.default_rng(0).integers(0, 256, (3, 784))
+    np.testing.assert_array_equal(own.inputs.reshape(3, 784), expected)
+    assert own.inputs.dtype == np.uint8
+    assert found.test is None
+
+
+def test_the_authors_test_set_of_each_user(tmp_path):
+    write(tmp_path / "train", {"a": images(20), "b": images(10, 1), "c": images(11, 2)})
+    write(tmp_path / "test", {"b": images(2, 3), "a": images(3, 4), "d": images(5, 5)})
+    data = leaf(KEY, data_dir=tmp_path)
+    assert data.client_names == ("a", "b")
+    counts = [part.num_examples.tolist() for part in parts(data)]
+    assert counts == [[18, 9], [2, 1], [3, 2]]
+    assert data.test.targets.tolist() == images(3, 4)[1] + images(2, 3)[1]
+    assert data.notes == (
+        "1 users with fewer than 10 examples for training were left out: 'd'",
+        "1 users without examples for testing were left out: 'c'",
+    )
+    with pytest.raises(UserError, match=r"`folds` is 2, but the authors of these data set 10 ex"):
+        leaf(KEY, data_dir=tmp_path, folds=2, fold=1)
+
+
+def test_the_next_character_by_hand(tmp_path):
+    """The last position of a text has the only target; new characters of tests are unknown."""
+    write(tmp_path / "train", {"a": (["aab", "bb"], ["a", "a"]), "b": (["aa", "ab"], ["b", "b"])})
+    write(tmp_path / "test", {"a": (["az"], ["b"]), "b": (["bb"], ["z"])})
+    with pytest.raises(UserError, match="fewer than 10 examples"):
+        leaf(KEY, data_dir=tmp_path)
+    train = {"a": (["aab", "bb"] * 2, ["a", "a"] * 2), "b": (["aa", "aa"] * 2, ["b", "a"] * 2)}
+    write(tmp_path / "train", train)
+    data = leaf(KEY, data_dir=tmp_path, min_examples=4)
+    # a is more frequent than b whatever example is for validation.
+    assert (data.num_tokens, data.train.num_classes) == (4, 2)
+    assert data.test.inputs.tolist() == [[2, 1, 0], [3, 3, 0]]
+    assert data.test.targets.tolist() == [[IGNORED, 1, IGNORED], [IGNORED, UNKNOWN, IGNORED]]
+    first = data.train.inputs[0].tolist()
+    assert first in ([2, 2, 3], [3, 3, 0])
+    place = 2 if first == [2, 2, 3] else 1
+    assert data.train.targets[0].tolist() == [0 if i == place else IGNORED for i in range(3)]
+
+
+def test_every_character_is_predicted_once(tmp_path):
+    write(tmp_path, {"a": texts(20), "b": texts(15, text=TEXT[::-1])})
+    data = leaf(KEY, data_dir=tmp_path)
+    for part in parts(data):
+        assert ((part.targets != IGNORED).sum(1) == 1).all()
+    folds = [leaf(KEY, data_dir=tmp_path, folds=3, fold=fold) for fold in (1, 2, 3)]
+    assert sum(own.test.num_examples for own in folds).tolist() == [20, 15]
+
+
+def test_numbers_of_other_shapes_stay_as_they_are(tmp_path):
+    rng = np.random.default_rng(0)
+    users = {u: (rng.normal(size=(10, 3)).tolist(), [0.0, 1.0] * 5) for u in "ab"}
+    data = leaf(KEY, data_dir=write(tmp_path, users))
+    assert data.train.inputs.shape == (16, 3)
+    np.testing.assert_array_equal(
+        np.sort(data.test.inputs[:1, 0]), np.sort(data.test.inputs[:1, 0].astype(np.float32))
+    )
+    assert data.train.num_classes == 2
+    scaled = {u: ((np.array(images(10)[0]) * 2 - 1).tolist(), images(10)[1]) for u in "ab"}
+    data = leaf(KEY, data_dir=write(tmp_path / "scaled", scaled))
+    assert data.train.inputs.min() < 0
+    assert data.notes == ("pixels are no bytes over 255, so they stay as they are",)
+
+
+def test_many_users_are_fast(tmp_path):
+    """Keys of users one by one would take seconds."""
+    x, y = [[0.5, 0.25]] * 10, [0, 1] * 5
+    for number in range(40):
+        write(tmp_path, {f"u{number:03}{i:02}": (x, y) for i in range(30)}, f"{number}.json")
+    data = leaf(KEY, data_dir=tmp_path)
+    assert len(data.client_names) == 1200
+    assert data.train.inputs.shape == (9600, 2)
+
+
+GOOD = {"a": texts(12), "b": texts(12)}
+
+
+@pytest.mark.parametrize(
+    ("users", "changes", "match"),
+    [
+        (GOOD, {"num_samples": [12, 11]}, r"0\.json: user 'b' has 12 examples, but num_samples is"),
+        (GOOD, {"num_samples": [12]}, r"0\.json has 2 users, but not as many `num_samples`"),
+        (GOOD, {"users": ["a", "c"]}, r"the names in `users` are not those in `user_data`"),
+        (GOOD, {"user_data": []}, r"0\.json has no `user_data`: give files of LEAF"),
+        (GOOD, {"user_data": {"a": 3, "b": 4}}, r"0\.json: user 'a' has no x and y"),
+        ({"a": ([[0.0, 1.0], [1.0]], [0, 1])}, {}, r"user 'a' has x of several lengths"),
+        ({"a": ([[0.0]], [0, 1])}, {"num_samples": [1]}, r"user 'a' has x and y of 1 and 2"),
+        ({"a": ([["id", "text"]], [0])}, {}, r"user 'a' has x that are neither numbers nor texts"),
+        ({"a": (["ab", ""], ["c", "d"])}, {}, r"user 'a' has x that are no texts, or empty"),
+        ({"a": (["ab"], ["cd"])}, {}, r"user 'a' has y of several characters"),
+        ({"a": ([[float("nan")]], [1])}, {}, r"user 'a' has x that are not finite"),
+        ({"a": ([[1.0]], [1]), "b": ([[1.0, 2.0]], [1])}, {}, r"user 'b' has numbers of shape"),
+        ({"a": ([], [])}, {}, r"no user in .* has an example"),
+        ({"a": texts(12)}, {}, r"only one client"),
+        ({"a": texts(4), "b": texts(5)}, {}, r"none of 2 users can be a client .*`min_examples`"),
+        (
+            {u: ([[1.0]] * 10, [-1] * 10) for u in "ab"},
+            {},
+            r"targets of client 'a' go from -1 to -1",
+        ),
+        ({u: ([[1.0]] * 10, [0.5] * 10) for u in "ab"}, {}, r"targets of client 'a' are float64"),
+    ],
+)
+def test_bad_files_are_one_line(tmp_path, users, changes, match):
+    with pytest.raises(UserError, match=match) as caught:
+        leaf(KEY, data_dir=write(tmp_path, users, changes=changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_json(tmp_path):
+    for content, match in (
+        (b'{"users": ["a"], "num_', "is no JSON .*: it is damaged or cut off"),
+        (b'{"users": [], "users": []}', "'users' stands there twice"),
+        (b"\xff\xfe\x00", "is no JSON"),
+        (b"[" * 100_000, "is no JSON"),
+    ):
+        (tmp_path / "a.json").write_bytes(content)
+        with pytest.raises(UserError, match=match):
+            leaf(KEY, data_dir=tmp_path)
+
+
+def test_folders_without_files_say_where_they_are(tmp_path):
+    with pytest.raises(UserError, match=r"has no files \*\.json: name the folder that has them"):
+        leaf(KEY, data_dir=tmp_path)
+    write(tmp_path / "data" / "train", GOOD)
+    with pytest.raises(UserError, match=r"has no files \*\.json: name .*/data with `data_dir`"):
+        leaf(KEY, data_dir=tmp_path)
+
+
+@pytest.mark.slow
+def test_models_train_on_characters(tmp_path):
+    users = {f"u{i}": texts(30, text=TEXT[i:] + TEXT) for i in range(3)}
+    data = leaf(KEY, data_dir=write(tmp_path, users))
+    result = hj.simulate(
+        hj.methods.fedavg(), hj.models.lstm(hidden=8, embed=4), data, num_rounds=1, key=KEY
+    )
+    assert np.isfinite(result.records["metrics"][-1]["loss"])
