@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = [p for room in ("hasa_jax", "experiments") for p in sorted((ROOT / room).rglob("*.py"))]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 
 WORDS = {
     # Files have a method `tell`, and tests do not "tell two arms apart": a verdict says so.

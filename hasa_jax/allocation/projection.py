@@ -39,7 +39,7 @@ def project(profile: np.ndarray, stats: ClientStats, budget: Budget) -> np.ndarr
     check_feasible(stats, budget)
     q = stats.shares
     if budget.projection == "paper":
-        widths = profile
+        widths = profile / max(1.0, profile.max())  # Costs are known up to width 1.
         for _ in range(2):
             scale = budget.target / (q @ budget.cost(widths))
             widths = np.clip(scale * widths, budget.w_min, budget.caps(stats))

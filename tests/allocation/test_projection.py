@@ -40,6 +40,15 @@ def test_exact_equals_paper_where_no_bound_is_active():
     np.testing.assert_allclose(exact, project(profile, stats, budget_of(projection="paper")))
 
 
+@pytest.mark.parametrize("projection", ["exact", "paper"])
+def test_only_the_ratios_of_a_profile_matter(projection):
+    stats, budget = stats_of([5, 9, 7]), budget_of(projection=projection)
+    profile = np.array([0.4, 0.5, 0.6])
+    np.testing.assert_allclose(
+        project(50 * profile, stats, budget), project(profile, stats, budget)
+    )
+
+
 @pytest.mark.parametrize("target", [0.1, 0.19, 0.81, 1.0])
 def test_infeasible_budgets_name_the_feasible_interval(target):
     with pytest.raises(UserError, match=r"\[0\.2000, 0\.8000\]"):

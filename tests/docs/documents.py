@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-PAGES = (README, ROOT / "CONTRIBUTING.md", ROOT / "BUILD_NOTES.md", *sorted(ROOT.glob("docs/*.md")))
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")))
 
 
 def text_of(page):
@@ -16,6 +16,18 @@ def text_of(page):
 def blocks(page, language):
     """Lists the code blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text_of(page), re.DOTALL | re.MULTILINE)
+
+
+def is_notebook(page):
+    """Whether the site executes the page as it is built; the tests run the blocks of all others."""
+    return text_of(page).startswith("---\nfile_format: mystnb\n")
+
+
+def cells(page):
+    """Lists the code cells of a notebook."""
+    return re.findall(
+        r"^```\{code-cell\} python\n(.*?)^```$", text_of(page), re.DOTALL | re.MULTILINE
+    )
 
 
 def prose(page):

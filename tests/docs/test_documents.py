@@ -21,6 +21,13 @@ EXTENDING = ROOT / "docs/extending.md"
 EXAMPLES = documents.module_blocks(EXTENDING)
 # What scripts take beside the fields of the configuration.
 COMMON_FLAGS = {"flagfile", "help", "helpfull"}
+# Pages with Python blocks whose names or results a test of their own reads.
+OF_OWN_TESTS = (README, EXTENDING, ROOT / "docs/models.md")
+NOTEBOOKS = [page for page in PAGES if documents.is_notebook(page)]
+
+
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
 
 
 def example(path):
@@ -139,14 +146,43 @@ def test_the_readme_policy_is_part_of_a_method(readme_names):
     assert allocation.sizes[-1] == 32
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_calls_in_the_text_can_be_made(page):
     for call in re.findall(r"`(hj\.[A-Za-z][\w.]*\([^`\n]*\))`", documents.prose(page)):
         if re.search(r"NAME|\((?:dataset|clients|key)\b", call) is None:
             assert eval(call, {"hj": hj}) is not None, call
 
 
-# Examples of the other pages.
+# Examples of the other pages. Every Python block runs once: in a notebook as the site is built, on
+# any other page here.
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page not in OF_OWN_TESTS and documents.blocks(page, "python")],
+    ids=name_of,
+)
+def test_the_blocks_of_a_page_run_one_after_the_other(page, capsys):
+    assert not documents.is_notebook(page), (
+        "the site runs code cells, and nothing else of a notebook"
+    )
+    names = {}
+    for block in documents.blocks(page, "python"):
+        documents.run(block, name_of(page), names)
+    assert names
+
+
+def test_notebooks_have_code_cells():
+    assert {page.parent.name for page in NOTEBOOKS} == {"notebooks", "tutorial"}
+    for page in NOTEBOOKS:
+        assert len(documents.cells(page)) == documents.text_of(page).count("```{code-cell}") > 1
+
+
+def test_code_blocks_have_a_known_language():
+    for page in PAGES:
+        for language in re.findall(r"^```(\S.*)$", documents.text_of(page), re.MULTILINE):
+            known = ("python", "sh", "text", "toml", "csv", "json", "math", "bibtex")
+            assert language in known or language.startswith("{"), f"{name_of(page)}: {language}"
 
 
 def test_the_own_module_of_docs_models_trains(capsys):
@@ -299,7 +335,7 @@ def test_contract_tests_that_are_named_exist():
 # Commands, links, names.
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_name_modules_and_flags_that_exist(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     for _, _, module, *arguments in documents.commands(page):
@@ -315,7 +351,7 @@ def test_commands_name_modules_and_flags_that_exist(page, monkeypatch):
             config_from_flags([module, *arguments])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_inline_flags_exist(page):
     others = {*COMMON_FLAGS, "no-deps"}
     for text in re.findall(r"`([^`\n]+)`", documents.prose(page)):
@@ -325,9 +361,9 @@ def test_inline_flags_exist(page):
                 assert known or name.startswith(("bad-input-table", "xla")), text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_and_pictures_exist(page):
-    for target in re.findall(r"\]\(([^)]+)\)", documents.text_of(page)):
+    for target in re.findall(r"\]\(([^)]+)\)", documents.prose(page)):
         if target.startswith("http"):
             continue
         name, _, anchor = target.partition("#")
@@ -339,7 +375,7 @@ def test_links_and_pictures_exist(page):
             assert anchor in anchors, target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_targets_of_make_exist(page):
     targets = re.findall(r"^([a-z_-]+):", documents.text_of(ROOT / "Makefile"), re.MULTILINE)
     text = documents.text_of(page)
