@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pathlib
+import io
 
 import numpy as np
 
@@ -13,21 +13,29 @@ On another platform, letters and the edges of lines may differ by a shade.
 """
 
 
-def difference(one: pathlib.Path, other: pathlib.Path) -> float:
+def difference(one: bytes, other: bytes) -> float:
     """Compares two PNG files pixel by pixel.
 
     `sqrt(mean((a - b)^2))`, over all pixels and the three colours, each within [0, 255].
 
     Args:
-      one: a picture.
-      other: another one.
+      one: content of a file.
+      other: content of another one.
 
     Returns:
       The root mean square of the differences; infinity for pictures of other shapes.
     """
     from matplotlib.image import imread
 
-    pictures = [255.0 * np.asarray(imread(path), float)[..., :3] for path in (one, other)]
+    pictures = [
+        255.0 * np.asarray(imread(io.BytesIO(content), format="png"), float)[..., :3]
+        for content in (one, other)
+    ]
     if pictures[0].shape != pictures[1].shape:
         return float("inf")
     return float(np.sqrt(np.mean(np.square(pictures[0] - pictures[1]))))
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """Returns whether two PNG files show the same, up to `TOLERANCE`."""
+    return one == other or difference(one, other) <= TOLERANCE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import pathlib
 import warnings
 from collections.abc import Iterator
@@ -77,14 +78,31 @@ def save(figure: Any, target: pathlib.Path, dpi: int | None = None) -> None:
     """
     suffix = target.suffix.removeprefix(".")
     if suffix not in PICTURE_FORMATS:
-        raise UserError(
-            f"{target} is no picture: its suffix must be one of {', '.join(PICTURE_FORMATS)}"
-        )
+        formats = ", ".join(PICTURE_FORMATS)
+        raise UserError(f"{target} is no picture: its suffix must be one of {formats}")
+    target.write_bytes(content_of(figure, suffix, dpi))
+
+
+def content_of(figure: Any, suffix: str, dpi: int | None = None) -> bytes:
+    """Makes the content of a picture file; equal figures give equal bytes.
+
+    Args:
+      figure: of matplotlib.
+      suffix: one of `PICTURE_FORMATS`.
+      dpi: pixels of an inch in a PNG file; those of the style if None.
+
+    Returns:
+      The content.
+
+    Raises:
+      UserError: if matplotlib is missing.
+    """
+    file, own = io.BytesIO(), {} if dpi is None else {"dpi": dpi}
     with applied(), warnings.catch_warnings():
         # Letters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        own = {} if dpi is None else {"dpi": dpi}
-        figure.savefig(target, metadata=_METADATA[suffix], **own)
+        figure.savefig(file, format=suffix, metadata=_METADATA[suffix], **own)
+    return file.getvalue()
 
 
 def _missing() -> UserError:
