@@ -28,7 +28,8 @@ class Comparison:
       reference: the arm that others are compared with.
       matched: the unit in which arms must agree for a p value.
       labels: what every arm is called.
-      chosen: the round of the tables, the best by validation accuracy of the first arm.
+      chosen: the round of the tables, the best by validation accuracy of the first arm; the last
+        one where results have no records of clients.
     """
 
     found: Results
@@ -91,7 +92,9 @@ def compared_of(found: Results, comparison: ComparisonConfig) -> Comparison:
         raise UserError("no round was evaluated of all arms: compare runs of one `eval_every`")
     names = results.labels_of(found.arms)
     reference = choose_arm(found.arms, comparison.reference)
-    chosen = best_round(found.metrics, found.arms[0], found.rounds)
+    chosen = found.rounds[-1]
+    if found.metrics:
+        chosen = best_round(found.metrics, found.arms[0], found.rounds)
     return Comparison(found, reference, unit, names, chosen)
 
 

@@ -31,9 +31,9 @@ from experiments.analysis.statistics import (
     interval,
     number,
     p_text,
-    p_values,
     seeds_text,
     sign_flip_p,
+    t_p,
     verdict,
 )
 from experiments.analysis.verdicts import RESOLVED
@@ -131,7 +131,7 @@ def findings(found: Results, round: int) -> dict[str, Finding]:
         for name, pair in pairs.items()
     }
     gains = {name: _gains(*pair, CONTRASTS[name].metrics) for name, pair in pairs.items()}
-    ps = [p_values(own)[0] if matched[name] else math.nan for name, own in gains.items()]
+    ps = [t_p(own) if matched[name] else math.nan for name, own in gains.items()]
     return {
         name: Finding(own, p, matched[name])
         for (name, own), p in zip(gains.items(), holm(ps), strict=True)

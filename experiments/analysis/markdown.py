@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from hasa_jax.simulation.escapes import markdown
 
 WIDTH = 100
 """Columns of a terminal that tables and lines keep within where their texts allow it."""
-
-Key = TypeVar("Key")
-"""What tables are about."""
 
 
 def table(headers: Sequence[str], lines: Sequence[Sequence[str]], *, numbers: bool = False) -> str:
@@ -49,24 +45,6 @@ def aligned(cells: Sequence[Sequence[str]], at_right: Sequence[bool]) -> str:
     )
     head, *body = (_line(own, widths, left) for own in cells)
     return "\n".join([head, f"|{rule}|", *body])
-
-
-def fitted(make: Callable[[Mapping[Key, str]], str], names: Mapping[Key, str]) -> str:
-    """Makes a text of tables whose lines keep within `WIDTH`.
-
-    Args:
-      make: makes the text from what things are called in it.
-      names: what they are called.
-
-    Returns:
-      The text. Where the names make it too wide, it has numbers instead, after a list of the names.
-    """
-    text = make(names)
-    if max(map(_width, text.splitlines())) <= WIDTH:
-        return text
-    numbers = {key: f"({number})" for number, key in enumerate(names, start=1)}
-    listed = [f"{number}. {markdown(name)}" for number, name in enumerate(names.values(), start=1)]
-    return "\n".join([*listed, "", make(numbers)])
 
 
 def paragraph(text: str) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
-from experiments.analysis import markdown, results, statistics
+from experiments.analysis import results, table_need
+from experiments.analysis.rendering import markdown, terminal
 from experiments.config import RunConfig
 from experiments.study.block import Block, blocks_of
 from experiments.study.data import build_dataset
@@ -53,49 +54,6 @@ def accuracies(folder: pathlib.Path) -> dict[tuple[Block, str], float]:
     return {(results.block_of(r), r["client"]): float(r["accuracy"]) for r in at_last}
 
 
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Returns Spearman's rank correlation; NaN if one of them is constant."""
-    import scipy.stats  # Takes half a second, which a run need not wait for at its start.
-
-    ranks = [scipy.stats.rankdata(values) for values in (one, other)]
-    if min(np.ptp(rank) for rank in ranks) == 0:
-        return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
-
-
-def summary(
-    need: Mapping[Block, np.ndarray], scores: Mapping[str, Mapping[Block, np.ndarray]]
-) -> str:
-    """Makes the table of rank correlations.
-
-    Args:
-      need: of all clients `[N]`, by block: a seed, or one of its folds.
-      scores: of all clients `[N]`, by name and block.
-
-    Returns:
-      A Markdown table: mean over seeds of the correlation with the need, where a seed has the mean
-      over its folds, its 95 % interval, and in how many blocks the neediest client has the highest
-      score.
-    """
-    lines = []
-    for name, by_block in scores.items():
-        by_seed: dict[int, list[float]] = {}
-        for block in need:
-            found = rank_correlation(by_block[block], need[block])
-            by_seed.setdefault(block.seed, []).extend([found] * bool(np.isfinite(found)))
-        known = np.array([np.mean(own) for own in by_seed.values() if own])
-        mean = "none"
-        if known.size:
-            mean = statistics.number(known.mean(), statistics.interval(known), signed=True)
-        first = sum(
-            int(by_block[own].argmax() == need[own].argmax() and np.ptp(by_block[own]) > 0)
-            for own in need
-        )
-        lines.append([name, mean, f"{first} of {len(need)}"])
-    headers = ["score", "rank correlation with the need", "neediest client ranked first"]
-    return markdown.table(headers, lines)
-
-
 def report(config: RunConfig, given: Set[str]) -> None:
     """Writes need.csv, and need.md of all scores, into the second of two workdirs.
 
@@ -112,8 +70,6 @@ def report(config: RunConfig, given: Set[str]) -> None:
     narrow, wide = map(accuracies, folders)
     hashes = _data_of(folders)
     refuse_unused_of_data(config.data, given)
-    need: dict[Block, np.ndarray] = {}
-    scores: dict[str, dict[Block, np.ndarray]] = {name: {} for name in SCORES}
     lines: list[dict[str, object]] = []
     blocks = sorted({block for block, _ in narrow})
     if [*dict.fromkeys(block.fold for block in blocks)] != [
@@ -125,27 +81,18 @@ def report(config: RunConfig, given: Set[str]) -> None:
         if hashes.get(block.name) != fingerprint(dataset):
             raise UserError("the workdirs are of other data than the flags name: repeat theirs")
         gains = [wide[block, name] - narrow[block, name] for name in dataset.client_names]
-        need[block] = np.array(gains)
-        for name, own in _scores(config, dataset, block).items():
-            scores[name][block] = own
+        scores = _scores(config, dataset, block)
         for i, (client, gain) in enumerate(zip(dataset.client_names, gains, strict=True)):
-            own = {name: float(scores[name][block][i]) for name in scores}
+            own = {name: float(values[i]) for name, values in scores.items()}
             lines.append({**block._asdict(), "client": client, "score": gain, **own})
-    with (folders[1] / "need.csv").open("w", encoding="utf-8", newline="") as file:
+    with (folders[1] / table_need.FILE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({**line, "client": csv_cell(str(line["client"]))} for line in lines)
-    if len({block.seed for block in need}) > 1:
-        # No score can follow a need that is noise: the limit is what the other seeds show of it.
-        total = np.sum(list(need.values()), axis=0)
-        of_seed = {
-            block.seed: np.sum([own for b, own in need.items() if b.seed == block.seed], axis=0)
-            for block in need
-        }
-        scores["need in the other seeds"] = {b: total - of_seed[b.seed] for b in need}
-    text = summary(need, scores) + "\n\n" + _by_client(lines) + "\n"
-    (folders[1] / "need.md").write_text(text, encoding="utf-8")
-    say(f"{text}\nneed as a score: --score_path={folders[1] / 'need.csv'}")
+    tables = table_need.tables_of(lines)
+    (folders[1] / "need.md").write_text(markdown.document(tables), encoding="utf-8")
+    path = folders[1] / table_need.FILE
+    say(f"{terminal.document(tables)}\n\nneed as a score: --score_path={path}")
 
 
 def _scores(config: RunConfig, dataset: FederatedDataset, block: Block) -> dict[str, np.ndarray]:
@@ -168,26 +115,3 @@ def _data_of(folders: Sequence[pathlib.Path]) -> Mapping[str, str]:
             "one of narrow subnets first"
         )
     return narrow.data_sha256
-
-
-def _by_client(lines: list[dict[str, object]]) -> str:
-    """Makes the table of every client's mean need and scores."""
-    clients = list(dict.fromkeys(str(line["client"]) for line in lines))
-    columns = [name for name in lines[0] if name not in ("seed", "fold", "client")]
-    cells = []
-    for client in clients:
-        own = [line for line in lines if line["client"] == client]
-        values = {name: np.array([float(str(line[name])) for line in own]) for name in columns}
-        means = [f"{values[name].mean():.4g}" for name in columns[1:]]
-        gain = _by_seed(own, "score")
-        cells.append([client, f"{gain.mean():+.2f} ± {statistics.interval(gain):.2f}", *means])
-    headers = ["client", "need (points)", *columns[1:]]
-    return markdown.table(headers, cells)
-
-
-def _by_seed(lines: Sequence[Mapping[str, object]], column: str) -> np.ndarray:
-    """Returns the mean over the folds of every seed, in points."""
-    found: dict[object, list[float]] = {}
-    for line in lines:
-        found.setdefault(line["seed"], []).append(100 * float(str(line[column])))
-    return np.array([np.mean(own) for own in found.values()])

@@ -55,15 +55,24 @@ def interval(values: np.ndarray) -> float:
     return float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
 
 
-def p_values(differences: np.ndarray) -> tuple[float, float]:
-    """Returns the p of the paired t test and of Wilcoxon's; NaN where there is no variation."""
+def t_p(differences: np.ndarray) -> float:
+    """Returns the p of the paired t test; NaN where there is no variation, or one difference."""
     if len(differences) < 2 or no_variation(differences):
-        return float("nan"), float("nan")
+        return float("nan")
     import scipy.stats
 
-    t_test: Any = scipy.stats.ttest_1samp(differences, 0.0)
-    wilcoxon: Any = scipy.stats.wilcoxon(differences)
-    return float(t_test.pvalue), float(wilcoxon.pvalue)
+    found: Any = scipy.stats.ttest_1samp(differences, 0.0)
+    return float(found.pvalue)
+
+
+def wilcoxon_p(differences: np.ndarray) -> float:
+    """Returns the p of Wilcoxon's test; NaN where there is no variation, or one difference."""
+    if len(differences) < 2 or no_variation(differences):
+        return float("nan")
+    import scipy.stats
+
+    found: Any = scipy.stats.wilcoxon(differences)
+    return float(found.pvalue)
 
 
 def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
@@ -235,19 +244,6 @@ def accuracy_text(values: np.ndarray) -> str:
         return number(mean, half, signed=False)
     low, high = band(mean, half)
     return f"{mean:.2f} [{low:.0f}, {high:.0f}]"
-
-
-def difference_text(differences: np.ndarray) -> str:
-    """Writes a mean difference with its interval and both p values.
-
-    Args:
-      differences: points, one for each seed.
-
-    Returns:
-      `+mean ± half (p of the t test, p of Wilcoxon's)`.
-    """
-    ps = ", ".join(map(p_text, p_values(differences)))
-    return f"{number(float(differences.mean()), interval(differences), signed=True)} ({ps})"
 
 
 def p_text(value: float) -> str:

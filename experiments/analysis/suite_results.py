@@ -233,7 +233,7 @@ def _difference(outcome: Outcome, base: Outcome | None) -> Outcome:
         return dataclasses.replace(outcome, verdict="not matched in MACs")
     if len(seeds) < _FEWEST:
         return dataclasses.replace(outcome, differences=tuple(gains), verdict="too few seeds")
-    p, _ = statistics.p_values(gains)
+    p = statistics.t_p(gains)
     return dataclasses.replace(outcome, differences=tuple(gains), p=p)
 
 

@@ -17,8 +17,9 @@ from experiments.analysis.statistics import (
     interval,
     number,
     p_text,
-    p_values,
     sign_flip_p,
+    t_p,
+    wilcoxon_p,
 )
 from experiments.analysis.table import Cell, Table
 
@@ -88,7 +89,7 @@ def worst(compared: Comparison, round: int) -> Table:
         for metric, of_metric in gains.items():
             cells.append(accuracy_cell(percents(own, f"{metric}_accuracy", own)))
             if arm in of_metric:
-                cells += [gain_cell(of_metric[arm]), p_cell(p_values(of_metric[arm])[0])]
+                cells += [gain_cell(of_metric[arm]), p_cell(t_p(of_metric[arm]))]
             else:
                 why = "reference" if arm == compared.reference else "not matched"
                 cells += [Cell(why), NONE]
@@ -118,7 +119,7 @@ def tests(compared: Comparison, round: int) -> Table | None:
     for name, found in verdicts.of(gains).items():
         own = gains[name]
         ends, needed = bootstrap_interval(own), verdicts.seeds_for(own, half)
-        ps = [found.p, found.adjusted, p_values(own)[1], sign_flip_p(own)]
+        ps = [found.p, found.adjusted, wilcoxon_p(own), sign_flip_p(own)]
         seeds = Cell(needed, float(needed) if needed.isdigit() else None)
         rows.append([Cell(name), Cell(verdicts.ends_text(ends)), *map(p_cell, ps), seeds])
     headers = ["bootstrap 95 %", "p t", "p Holm", "p W", "p flip", f"seeds for ± {half:g}"]
@@ -210,6 +211,8 @@ def _choice(compared: Comparison, round: int) -> list[str]:
     """Says how the chosen round was chosen."""
     first = compared.labels[compared.found.arms[0]]
     text = f"Round {round} is the best of {first} by mean validation accuracy."
+    if not compared.found.metrics:
+        text = f"Round {round} is the last: there are no records of clients to choose one by."
     return [text] if round == compared.chosen else []
 
 

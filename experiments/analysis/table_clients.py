@@ -37,7 +37,7 @@ class Held(NamedTuple):
     size: dict[int, float]
 
 
-def clients(compared: Comparison, round: int) -> Table:
+def clients(compared: Comparison, round: int) -> Table | None:
     """Makes the table of clients.
 
     Args:
@@ -46,11 +46,13 @@ def clients(compared: Comparison, round: int) -> Table:
 
     Returns:
       A row for each client and arm: test examples, the score if it is recorded, the width, the
-      accuracy and its difference to the reference, with intervals over seeds. Differences are
-      shown where arms match, as in other tables.
+      accuracy and its difference to the reference, with intervals over seeds; differences are
+      paired by seed. None without records of clients.
     """
     held = _held(compared, round)
     names = list(dict.fromkeys(client for own in held.values() for client in own))
+    if not names:
+        return None
     scores = {arm: _scores(compared, arm) for arm in held}
     scored = any(scores.values())
     base = held[compared.reference]
@@ -92,7 +94,7 @@ def widths(compared: Comparison, round: int) -> Table | None:
     """
     every = _held(compared, round)
     sized = any(found.size for own in every.values() for found in own.values())
-    if any(map(math.isnan, _all_widths(every))):
+    if not any(every.values()) or any(map(math.isnan, _all_widths(every))):
         return None
     rows = []
     for arm, own in every.items():

@@ -167,4 +167,4 @@ def _gain(own: Seeds, other: Seeds) -> list[Cell]:
     gains = 100 * np.array([own[seed] - other[seed] for seed in own if seed in other])
     if not gains.size:
         return [Cell("no common seed"), NONE]
-    return [gain_cell(gains), p_cell(statistics.p_values(gains)[0])]
+    return [gain_cell(gains), p_cell(statistics.t_p(gains))]

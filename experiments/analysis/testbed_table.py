@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis import markdown, results
+from experiments.analysis import results
 from experiments.analysis.compared import choose_arm
 from experiments.analysis.matched import (
     achieved,
@@ -20,7 +20,8 @@ from experiments.analysis.matched import (
     measuring_remark,
 )
 from experiments.analysis.results import METRICS, Record
-from experiments.analysis.statistics import ALPHA, holm, interval, number, p_values, verdict
+from experiments.analysis.statistics import ALPHA, holm, interval, number, t_p, verdict
+from experiments.analysis.table import Cell, Table
 from hasa_jax.base import UserError
 
 NAME = "testbed.md"
@@ -120,7 +121,7 @@ def gains_of(root: pathlib.Path, reference: str) -> Gains:
         folder = folder_of(root, place)
         if not (folder / "summary.csv").exists():
             continue
-        own = results.read([folder])
+        own = results.merge([results.source_of(folder, clients=False)])
         if len({arm.method for arm in own.arms}) > 1:
             raise UserError(f"{folder} has several methods: the testbed compares policies of one")
         base = choose_arm(own.arms, reference).policy
@@ -152,7 +153,7 @@ def _judged(
     judged = {}
     for metric in METRICS:
         own = {key: values for key, values in found.items() if key[0] == metric}
-        adjusted = holm([p_values(values)[0] for values in own.values()])
+        adjusted = holm([t_p(values) for values in own.values()])
         for (key, values), p in zip(own.items(), adjusted, strict=True):
             judged[key] = Gain(values, verdict(float(values.mean()), p))
     return judged
@@ -170,59 +171,60 @@ def _differences(
     return np.array([float(records[seed][name]) - float(base[seed][name]) for seed in seeds])
 
 
-def text_of(gains: Gains) -> str:
-    """Writes the table of each metric.
+def tables_of(gains: Gains) -> tuple[Table, ...]:
+    """Makes the table of each metric.
 
     Args:
       gains: of all cells that there are.
 
     Returns:
-      Markdown: for each score a line a policy, and a column for each correlation of size.
+      For each score a row a policy, and a column for each correlation of size. What a reader must
+      know is in the notes of the first.
     """
+    first, *others = (_table(gains, metric) for metric in METRICS)
+    return dataclasses.replace(first, notes=tuple(_notes(gains))), *others
+
+
+def _notes(gains: Gains) -> Iterator[str]:
+    """Says what the numbers are, which cells are missing, and what is not compared."""
     counts = {len(gain.differences) for gain in gains.found.values()}
     seeds = "-".join(map(str, sorted({min(counts), max(counts)}))) if counts else "no"
     tests = sum(1 for metric, _, _ in gains.found if metric == METRICS[0])
-    caption = (
-        f"Difference to {gains.reference} in points at the last round, paired by seed, {seeds} "
-        "seeds: mean ± half the 95 % Student interval. "
-        f"{MARKS['better']} better, {MARKS['worse']} worse: p of the paired t test, by Holm's "
-        f"method over the {tests} differences of the table, is at most {ALPHA:g}."
+    yield (
+        f"Differences are in points, paired by seed, {seeds} seeds: mean ± half the 95 % Student "
+        f"interval. {MARKS['better']} better, {MARKS['worse']} worse: p of the paired t test, by "
+        f"Holm's method over the {tests} differences of the table, is at most {ALPHA:g}."
     )
-    parts = [markdown.paragraph(caption)]
-    for metric in METRICS:
-        title = {"mean": "mean over clients", "worst": "worst client", "tail": "tail of clients"}
-        parts.append(f"Accuracy, {title[metric]}:")
-        parts.append(_table(gains, metric))
     known = {*gains.places, *gains.unmatched}
-    missing = len(CORRELATIONS) ** 2 - len(known)
-    notes = [f"{missing} of {len(CORRELATIONS) ** 2} cells are missing."] if missing else []
-    notes += [
-        f"{place.name}: budgets of {', '.join(policies)} do not match."
-        for place, policies in gains.unmatched.items()
-    ]
-    notes += gains.measuring
-    return "\n\n".join([*parts, *([markdown.notes(notes)] if notes else [])]) + "\n"
+    if missing := len(CORRELATIONS) ** 2 - len(known):
+        yield f"{missing} of {len(CORRELATIONS) ** 2} cells are missing."
+    for place, policies in gains.unmatched.items():
+        yield f"{place.name}: budgets of {', '.join(policies)} do not match."
+    yield from gains.measuring
 
 
-def _table(gains: Gains, metric: str) -> str:
+def _table(gains: Gains, metric: str) -> Table:
     """Makes the table of one metric."""
-    lines = []
+    rows = []
     for score in CORRELATIONS:
         for policy in gains.policies:
             cells = [
                 _cell(gains.found.get((metric, Place(score, size), policy)))
                 for size in CORRELATIONS
             ]
-            lines.append([f"{score:+g}", policy, *cells])
-    headers = ["score", "policy", *(f"{SIZES[size]}" for size in CORRELATIONS)]
-    return markdown.table(headers, lines)
+            rows.append((Cell(SCORES[score]), Cell(policy), *cells))
+    headers = ("", "policy", *(SIZES[size] for size in CORRELATIONS))
+    what = {"mean": "mean accuracy", "worst": "the worst client", "tail": "the tail of clients"}
+    title = f"Difference to {gains.reference} of {what[metric]} at the last round"
+    return Table(f"testbed_{metric}", title, headers, tuple(rows))
 
 
-def _cell(gain: Gain | None) -> str:
-    """Writes a gain."""
+def _cell(gain: Gain | None) -> Cell:
+    """Makes the cell of a gain."""
     if gain is None:
-        return "none"
+        return Cell("none")
     mean = float(gain.differences.mean())
     half = interval(gain.differences)
     text = number(mean, half, signed=True)
-    return f"{text} {MARKS[gain.verdict]}".rstrip() if not math.isnan(half) else text
+    mark = "" if math.isnan(half) else f" {MARKS[gain.verdict]}"
+    return Cell(f"{text}{mark}".rstrip(), mean)

@@ -20,9 +20,9 @@ from experiments.analysis.statistics import (
     least_p,
     no_variation,
     p_text,
-    p_values,
     seeds_text,
     sign_flip_p,
+    t_p,
     verdict,
 )
 
@@ -64,7 +64,7 @@ def of(gains: Mapping[str, np.ndarray]) -> dict[str, Verdict]:
     Returns:
       By what the arm is called.
     """
-    ps = [p_values(own)[0] for own in gains.values()]
+    ps = [t_p(own) for own in gains.values()]
     return {
         name: Verdict(verdict(float(own.mean()), adjusted), len(own), p, adjusted)
         for (name, own), p, adjusted in zip(gains.items(), ps, holm(ps), strict=True)

@@ -11,6 +11,7 @@ import jax
 from experiments.analysis import testbed_table
 from experiments.analysis.pictures import style
 from experiments.analysis.pictures import testbed as testbed_picture
+from experiments.analysis.rendering import markdown, terminal
 from experiments.analysis.testbed_table import CORRELATIONS, Place, folder_of
 from experiments.config import RunConfig, with_fields
 from experiments.rooms import share_of
@@ -93,7 +94,7 @@ def run_cells(config: RunConfig, given: Set[str]) -> None:
         jax.clear_caches()  # Every cell has programs of its own.
     root = pathlib.Path(config.reporting.workdir)
     gains = testbed_table.gains_of(root, config.comparison.reference)
-    text = testbed_table.text_of(gains)
-    (root / testbed_table.NAME).write_text(text, encoding="utf-8")
-    say(f"\n{text}\nresults: {root}")
+    tables = testbed_table.tables_of(gains)
+    (root / testbed_table.NAME).write_text(markdown.document(tables), encoding="utf-8")
+    say(f"\n{terminal.document(tables)}\n\nresults: {root}")
     style.save(testbed_picture.figure_of(gains), root / testbed_picture.NAME)

@@ -19,6 +19,7 @@ SCRIPTS = (
     "need",
     "partition_report",
     "plots",
+    "rebuild",
     "report",
     "sweep",
     "tables",

@@ -18,7 +18,7 @@ def grid(table: Table) -> str:
     Returns:
       Lines with columns that stand below each other.
     """
-    lines = [[_cell(cell) for cell in row] for row in table.rows]
+    lines = [[cell_text(cell) for cell in row] for row in table.rows]
     return markdown.aligned([list(map(escapes.markdown, table.headers)), *lines], table.at_right)
 
 
@@ -49,7 +49,7 @@ def document(tables: Sequence[Table]) -> str:
     return "\n\n".join(map(render, tables)) + "\n"
 
 
-def _cell(cell: Cell) -> str:
+def cell_text(cell: Cell) -> str:
     """Writes a cell."""
     text = escapes.markdown(cell.text)
     return f"**{text}**" if cell.bold and text else text

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.analysis import hypotheses, results
-from experiments.analysis.statistics import holm, p_values
+from experiments.analysis.statistics import holm, t_p
 from hasa_jax import UserError
 from tests.experiments.analysis.workdirs import records, write
 from tests.support.scripts import run
@@ -43,7 +43,7 @@ def test_contrasts_by_hand(tmp_path):
         assert found[name].gains.mean() == pytest.approx(points, abs=0.05)
     np.testing.assert_allclose(found["hasa"].gains, 100 * (0.02 + np.roll(NOISE, 1)))
     np.testing.assert_allclose(found["cheapness"].gains, 2)
-    adjusted = holm([p_values(own.gains)[0] for own in found.values()])
+    adjusted = holm([t_p(own.gains) for own in found.values()])
     assert [own.adjusted for own in found.values()] == pytest.approx(adjusted, nan_ok=True)
 
 
@@ -80,7 +80,7 @@ def test_contrasts_of_other_budgets_have_no_test(tmp_path):
         "size", "cheapness", "beyond size",
     ]  # fmt: skip
     kept = [own for own in found.values() if own.matched]
-    adjusted = holm([p_values(own.gains)[0] for own in kept])
+    adjusted = holm([t_p(own.gains) for own in kept])
     assert [own.adjusted for own in kept] == pytest.approx(adjusted, nan_ok=True)
     text = hypotheses.write(folder)
     plain = " ".join(text.split())

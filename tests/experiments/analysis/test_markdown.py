@@ -32,19 +32,6 @@ def test_a_name_stays_in_its_cell(name):
     assert line.count("|") == 3
 
 
-def test_names_that_are_too_long_become_numbers():
-    names = {"a": "short", "b": "x" * 90}
-
-    def make(own):
-        return markdown.table(["arm", "value"], [[own[key], "12345678"] for key in own])
-
-    assert markdown.fitted(make, {"a": "short"}) == make({"a": "short"})
-    lines = markdown.fitted(make, names).splitlines()
-    assert lines[:3] == ["1. short", f"2. {'x' * 90}", ""]
-    assert max(map(len, lines)) <= markdown.WIDTH
-    assert lines[-2:] == ["| (1) | 12345678 |", "| (2) | 12345678 |"]
-
-
 def test_lines_are_broken():
     for text in (markdown.paragraph("word " * 60), markdown.notes(["word " * 60, "end"])):
         assert max(map(len, text.splitlines())) <= markdown.WIDTH

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.analysis import need
+from experiments.analysis import need, table_need
+from experiments.analysis.rendering import markdown
 from experiments.study.block import Block
 from hasa_jax import UserError
 from tests.experiments.analysis.test_by_size import FRONT, write
@@ -32,9 +33,9 @@ def test_accuracies_are_of_validation_at_the_last_round(tmp_path):
 
 
 def test_rank_correlation():
-    assert need.rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 4.0, 5.0])) == 1
-    assert need.rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 2.0, 1.0])) == -1
-    assert np.isnan(need.rank_correlation(np.ones(3), np.arange(3.0)))
+    assert table_need.rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 4.0, 5.0])) == 1
+    assert table_need.rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 2.0, 1.0])) == -1
+    assert np.isnan(table_need.rank_correlation(np.ones(3), np.arange(3.0)))
 
 
 def test_the_summary_shows_how_a_score_follows_the_need():
@@ -45,12 +46,13 @@ def test_the_summary_shows_how_a_score_follows_the_need():
         "half": {one: np.array([1.0, 2.0, 3.0]), two: np.array([1.0, 3.0, 2.0])},
         "same": {one: np.ones(3), two: np.ones(3)},
     }
-    good, half, same = need.summary(wants, scores).splitlines()[2:]
-    assert "+1.00 ± 0.00" in good
-    assert "2 of 2" in good
-    assert "+0.00 ±" in half
-    assert "1 of 2" in half
-    assert "none" in same
+    good, half, same = (
+        [cell.text for cell in cells] for cells in table_need.correlations(wants, scores).rows
+    )
+    assert good == ["good", "+1.00 ± 0.00", "2 of 2"]
+    assert half[1].startswith("+0.00 ±")
+    assert half[2] == "1 of 2"
+    assert same[1] == "none"
 
 
 def test_a_seed_is_one_value_however_many_folds_it_has():
@@ -58,9 +60,10 @@ def test_a_seed_is_one_value_however_many_folds_it_has():
     wants = {Block(s, f): np.array([0.1, 0.2, 0.3]) for s in (0, 1) for f in (1, 2, 3)}
     up, down = np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])
     score = dict(zip(wants, [up, up, down, down, down, up], strict=True))
-    (line,) = need.summary(wants, {"score": score}).splitlines()[2:]
-    assert "+0.00 ± 4.24" in line  # 12.706 x sqrt(2) / 3 / sqrt(2)
-    assert "3 of 6" in line
+    table = table_need.correlations(wants, {"score": score})
+    correlation = table.cell("score", "rank correlation with the need")
+    assert correlation.text == "+0.00 ± 4.24"  # 12.706 x sqrt(2) / 3 / sqrt(2)
+    assert table.rows[0][2].text == "3 of 6"
 
 
 def test_other_clients_are_refused(tmp_path):
@@ -89,6 +92,9 @@ def test_widths_can_follow_the_measured_need(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "feature_divergence" in done.stdout
     wants = records_of(tmp_path / "wide" / "need.csv")
+    lines = table_need.read_lines(tmp_path / "wide" / "need.csv")
+    text = markdown.document(table_need.tables_of(lines))
+    assert text == (tmp_path / "wide" / "need.md").read_text(encoding="utf-8")
     assert len(wants) == 2 * 7
     done = run(
         "compare",

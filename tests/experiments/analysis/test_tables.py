@@ -10,7 +10,7 @@ from experiments.analysis import compared, results, tables, verdicts
 from experiments.analysis.markdown import WIDTH
 from experiments.analysis.rendering import terminal
 from experiments.analysis.results import Arm
-from experiments.analysis.statistics import p_values, seeds_needed
+from experiments.analysis.statistics import seeds_needed, t_p
 from experiments.analysis.stopped import Rule
 from experiments.rooms import ComparisonConfig
 from hasa_jax import UserError
@@ -145,7 +145,7 @@ def test_an_arm_of_another_budget_is_not_of_the_family(tmp_path):
 def test_a_verdict_that_the_exact_test_does_not_bear_out_is_said():
     """Sums of 4.8 or more are 5.2 and 4.8, and their opposites: 4 of 64 choices, p = .0625."""
     gains = np.array([1.0, 1.0, 1.0, 1.0, 1.0, -0.2])
-    assert p_values(gains)[0] == pytest.approx(0.0103, abs=1e-4)
+    assert t_p(gains) == pytest.approx(0.0103, abs=1e-4)
     (line,) = verdicts.remarks({"a_b": gains})
     assert line.startswith("a_b: better by the t test, but p of the sign-flip test is 0.06")
     assert verdicts.remarks({"hasa": np.array([2.0, 2.1, 1.9, 2.0, 2.2, 1.8])}) == []

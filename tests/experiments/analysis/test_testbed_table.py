@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from experiments.analysis import testbed_picture
-from experiments.analysis.testbed_table import CORRELATIONS, Place, folder_of, gains_of, text_of
+from experiments.analysis.pictures import testbed as testbed_picture
+from experiments.analysis.rendering import markdown, terminal
+from experiments.analysis.testbed_table import CORRELATIONS, Place, folder_of, gains_of, tables_of
 from hasa_jax.base import UserError
 from tests.experiments.analysis.workdirs import records, write
 
@@ -62,13 +63,13 @@ def test_other_budgets_are_not_compared(tmp_path):
     gains = gains_of(tmp_path, "")
     assert gains.unmatched == {PLACES[0]: ["hasa"]}
     assert not gains.found
-    assert "score+1_size+1: budgets of hasa do not match." in text_of(gains)
+    assert "score+1_size+1: budgets of hasa do not match." in tables_of(gains)[0].notes
 
 
 def test_what_measuring_adds_is_said(tmp_path):
     need = [own | {"budget_executed": "1.03"} for own in records("need", [0.3, 0.4])]
     write(folder_of(tmp_path, PLACES[0]), records("uniform", [0.1, 0.2]) + need)
-    plain = " ".join(text_of(gains_of(tmp_path, "")).split())
+    plain = " ".join(tables_of(gains_of(tmp_path, ""))[0].notes)
     assert "need in score+1_size+1: its measurements are in the executed MACs (1.030 of" in plain
 
 
@@ -81,11 +82,23 @@ def test_several_methods_are_refused(tmp_path):
 
 def test_missing_cells_are_counted(tmp_path):
     grid(tmp_path, lambda place: 0.02, PLACES[:2])
-    text = text_of(gains_of(tmp_path, ""))
+    tables = tables_of(gains_of(tmp_path, ""))
+    assert [table.name for table in tables] == ["testbed_mean", "testbed_worst", "testbed_tail"]
+    assert [cell.text for cell in tables[0].rows[0]][:2] == ["score shows who needs width", "hasa"]
+    text = terminal.document(tables)
     assert "7 of 9 cells are missing." in text
     assert "+2.0" in text
     assert "▲" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_cells_without_records_of_clients_are_read(tmp_path):
+    """Differences are of summary.csv; committed results leave the large file out."""
+    grid(tmp_path, lambda place: 0.02, PLACES[:1])
+    before = tables_of(gains_of(tmp_path, ""))
+    (folder_of(tmp_path, PLACES[0]) / "metrics.csv").unlink()
+    assert tables_of(gains_of(tmp_path, "")) == before
+    assert "| score shows who needs width | hasa " in markdown.document(before)
 
 
 def test_no_cell_is_an_error(tmp_path):
@@ -103,10 +116,8 @@ def test_the_picture_shows_every_gain(tmp_path):
     assert [len(panel.containers) for panel in figure.axes] == [4] * 4 + [0] * 5
     places = [bar.lines[0].get_xdata()[0] for bar in figure.axes[0].containers]
     assert places[0] == pytest.approx(gains.found["mean", PLACES[0], "hasa"].differences.mean())
-    testbed_picture.draw(gains, tmp_path / "testbed.png")
-    assert (tmp_path / "testbed.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_verdicts_are_told_apart_without_colour():
-    looks = testbed_picture.LOOKS.values()
-    assert len({(marker, filled) for _, marker, filled in looks}) == len(looks)
+    looks = testbed_picture.MARKS.values()
+    assert len({look[1:] for look in looks}) == len(looks)

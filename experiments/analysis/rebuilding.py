@@ -1,0 +1,349 @@
+"""From the committed results to every file and table of documents that shows them.
+
+`ARTEFACTS` lists what is made. Each maker yields files with the content that they must have;
+`rebuild` writes them, or says where they differ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from experiments.analysis import by_size, results, table_need, tables, testbed_table
+from experiments.analysis.pictures import rebuilding as pictures_rebuilding
+from experiments.analysis.pictures.difference import same
+from experiments.analysis.rendering import markdown
+from experiments.analysis.results import Results, Source
+from experiments.analysis.table import Cell, Table
+from experiments.config import RunConfig
+from experiments.rooms import ComparisonConfig
+from hasa_jax.base import UserError
+from hasa_jax.simulation import escapes
+from hasa_jax.simulation.writers import say
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+"""The checkout."""
+
+RESULTS = pathlib.PurePath("experiments/results")
+"""Where committed results are, in the checkout."""
+
+TEMPLATES = RESULTS / "templates"
+"""Where templates of tables of documents are."""
+
+STUDIES = "rebuild.toml"
+"""The file that says what is made of the results, in their folder."""
+
+_MARKED = re.compile(
+    r"(?P<begin><!-- (?P<kind>table|template): (?P<what>[^\n]*?) -->\n)"
+    r"(?P<own>.*?)(?P<end><!-- end -->)",
+    re.DOTALL,
+)
+_BEGINS = re.compile(r"<!-- (?:table|template): ")
+_PLACE = re.compile(r"\{([^{}\n]+)\}")
+
+
+class File(NamedTuple):
+    """A file as the results make it.
+
+    Attributes:
+      path: where it is, in the checkout.
+      content: all of it.
+    """
+
+    path: pathlib.PurePath
+    content: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Library:
+    """The committed results; what was read once is not read again.
+
+    Attributes:
+      root: the checkout.
+      studies: content of `STUDIES`.
+      sources: workdirs that were read, by their names.
+      studied: results that were merged, by name.
+      made: tables that were made, by name of the results and of the table.
+    """
+
+    root: pathlib.Path
+    studies: Mapping[str, Any]
+    sources: dict[str, Source] = dataclasses.field(default_factory=dict)
+    studied: dict[str, Results] = dataclasses.field(default_factory=dict)
+    made: dict[tuple[str, str], Table] = dataclasses.field(default_factory=dict)
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where the results are."""
+        return self.root / RESULTS
+
+    def workdirs(self) -> list[str]:
+        """Returns the names of all workdirs."""
+        found = sorted(self.folder.rglob("summary.csv"))
+        return [path.parent.relative_to(self.folder).as_posix() for path in found]
+
+    def folders(self, name: str) -> list[str]:
+        """Returns the names of the workdirs of a study, or the name itself."""
+        return self.studies.get("studies", {}).get(name, {}).get("folders", [name])
+
+    def results(self, name: str) -> Results:
+        """Reads a workdir, or all of a study."""
+        if name not in self.studied:
+            folders = self.folders(name)
+            for folder in folders:
+                if folder not in self.sources:
+                    own = results.source_of(self.folder / folder, clients=False)
+                    self.sources[folder] = own
+            found = results.merge([self.sources[folder] for folder in folders])
+            left_out = self.studies.get("studies", {}).get(name, {}).get("without", [])
+            self.studied[name] = results.without(found, left_out) if left_out else found
+        return self.studied[name]
+
+    def comparison(self, name: str) -> ComparisonConfig:
+        """Returns how the tables of a workdir or a study compare."""
+        first = self.folders(name)[0]
+        return ComparisonConfig(reference=self.studies.get("references", {}).get(first, ""))
+
+    def table(self, name: str, table: str) -> Table:
+        """Makes a table of a workdir, a study, a testbed or a file of needs."""
+        if (name, table) not in self.made:
+            if table.startswith("testbed_"):
+                found = testbed_table.tables_of(testbed_table.gains_of(self.folder / name, ""))
+            elif table.startswith("need_"):
+                found = table_need.tables_of(table_need.read_lines(self._needs(name)))
+            else:
+                found = (tables.table_of(self.results(name), self.comparison(name), table),)
+            self.made.update({(name, own.name): own for own in found})
+            # A study whose last round is the chosen one has no table of it of its own.
+            self.made.setdefault((name, table), found[0])
+        return self.made[name, table]
+
+    def _needs(self, name: str) -> pathlib.Path:
+        """Returns the file of needs of a workdir."""
+        return self.folder / name / table_need.FILE
+
+
+def library_of(root: pathlib.Path) -> Library:
+    """Opens the committed results.
+
+    Args:
+      root: the checkout.
+
+    Returns:
+      The results; nothing but `STUDIES` is read yet.
+
+    Raises:
+      UserError: if there are none, as outside of a checkout, or if `STUDIES` is damaged.
+    """
+    path = root / RESULTS / STUDIES
+    try:
+        return Library(root, tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: run rebuild in a checkout") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+
+
+def tables_of_workdirs(library: Library) -> Iterator[File]:
+    """Yields table.md of every workdir."""
+    for name in library.workdirs():
+        text = tables.text_of(library.results(name), library.comparison(name))
+        yield File(RESULTS / name / "table.md", text.encode())
+
+
+def tables_of_studies(library: Library) -> Iterator[File]:
+    """Yields tables of several workdirs: by_size.md, testbed.md and need.md."""
+    for name, study in library.studies.get("studies", {}).items():
+        if study.get("by_size"):
+            text = markdown.document(by_size.tables_of(library.results(name)))
+            yield File(RESULTS / study["folders"][0] / "by_size.md", text.encode())
+    for name in library.studies.get("testbeds", {}).get("folders", []):
+        made = [library.table(name, f"testbed_{metric}") for metric in results.METRICS]
+        yield File(RESULTS / name / testbed_table.NAME, markdown.document(made).encode())
+    for name in library.studies.get("needs", {}).get("folders", []):
+        made = [library.table(name, table) for table in ("need_scores", "need_clients")]
+        yield File(RESULTS / name / "need.md", markdown.document(made).encode())
+
+
+def documents(library: Library) -> Iterator[File]:
+    """Yields the documents with the tables between their markers."""
+    for path in [library.root / "README.md", *sorted((library.root / "docs").glob("*.md"))]:
+        text = path.read_text(encoding="utf-8")
+        if _BEGINS.search(text):
+            shown = path.relative_to(library.root)
+            yield File(shown, document(text, library, shown.as_posix()).encode())
+
+
+def document(text: str, library: Library, path: str) -> str:
+    """Rewrites the tables of a document.
+
+    A table stands between `<!-- table: RESULTS NAME -->`, where RESULTS is a workdir or a study of
+    `STUDIES`, and `<!-- end -->`; its title and notes are left to the document. Between
+    `<!-- template: FILE -->` and `<!-- end -->` stands a file of `TEMPLATES`, filled in.
+
+    Args:
+      text: the document.
+      library: the results.
+      path: of the document, for messages.
+
+    Returns:
+      The document as the results make it.
+
+    Raises:
+      UserError: for a marker without an end, or one that names no table.
+    """
+
+    def filled(match: re.Match[str]) -> str:
+        what = match["what"].split()
+        try:
+            if match["kind"] == "template":
+                own = template(library, *what)
+            else:
+                name, table = what
+                own = markdown.grid(library.table(name, table))
+        except (UserError, ValueError, TypeError, OSError) as error:
+            raise UserError(f"{path}: `{match['what']}` gives no table: {error}") from None
+        return f"{match['begin']}\n{own.strip()}\n\n{match['end']}"
+
+    if len(_BEGINS.findall(text)) != len(_MARKED.findall(text)):
+        raise UserError(f"{path}: a table has a beginning and no end: write <!-- end --> below it")
+    return _MARKED.sub(filled, text)
+
+
+def template(library: Library, name: str) -> str:
+    """Fills in a template.
+
+    Its lines `NAME = RESULTS` at the beginning are names for results. Elsewhere,
+    `{RESULTS; TABLE; ROW; COLUMN}` is the text of a cell, where ROW is the first cell of its row,
+    or the first ones with ` / ` between them. `{...; FORMAT}` is its number in a format of Python,
+    such as `.2f`.
+
+    Args:
+      library: the results.
+      name: file in `TEMPLATES`, without its suffix.
+
+    Returns:
+      Markdown.
+
+    Raises:
+      UserError: for a place that names no cell.
+    """
+    lines = (library.root / TEMPLATES / f"{name}.md").read_text(encoding="utf-8").splitlines()
+    names: dict[str, str] = {}
+    while lines and re.fullmatch(r"\w+ = \S+", lines[0]):
+        short, _, long = lines.pop(0).partition(" = ")
+        names[short] = long
+
+    def filled(match: re.Match[str]) -> str:
+        parts = [part.strip() for part in match[1].split(";")]
+        if len(parts) not in (4, 5):
+            raise UserError(f"{match[0]} has not the form {{RESULTS; TABLE; ROW; COLUMN}}")
+        cell = _cell(library.table(names.get(parts[0], parts[0]), parts[1]), parts[2], parts[3])
+        if len(parts) == 4:
+            return markdown.cell_text(cell)
+        if cell.value is None:
+            raise UserError(f"{match[0]} is no number but {cell.text!r}")
+        return format(cell.value, parts[4])
+
+    return _PLACE.sub(filled, "\n".join(lines))
+
+
+def _cell(table: Table, row: str, column: str) -> Cell:
+    """Returns the cell of a row that is named by its first cells."""
+    wanted = row.split(" / ")
+    for cells in table.rows:
+        if [cell.text for cell in cells[: len(wanted)]] == wanted and column in table.headers:
+            return cells[table.headers.index(column)]
+    rows = ", ".join(repr(cells[0].text) for cells in table.rows)
+    raise UserError(
+        f"table {table.name} has no row {row!r} with a column {column!r}: it has the rows {rows} "
+        f"and the columns {', '.join(map(repr, table.headers))}"
+    )
+
+
+def pictures(library: Library) -> Iterator[File]:
+    """Yields the pictures of documents."""
+    wanted = library.studies.get("pictures", {})
+    for path, content in pictures_rebuilding.drawn(wanted, library.folder, library.results):
+        yield File(pathlib.PurePath(path), content)
+
+
+ARTEFACTS: Mapping[str, Callable[[Library], Iterator[File]]] = {
+    "tables of workdirs": tables_of_workdirs,
+    "tables of studies": tables_of_studies,
+    "documents": documents,
+    "pictures": pictures,
+}
+"""What is made, in its order."""
+
+
+def differences(library: Library, artefacts: Sequence[str] = tuple(ARTEFACTS)) -> list[File]:
+    """Finds the files that are not as the results make them.
+
+    Args:
+      library: the results.
+      artefacts: what is looked at, of `ARTEFACTS`.
+
+    Returns:
+      The files as they must be.
+    """
+    made = (file for name in artefacts for file in ARTEFACTS[name](library))
+    return [file for file in made if not _same(_there(library.root / file.path), file)]
+
+
+def rebuild(config: RunConfig) -> None:
+    """Writes all files and tables of documents that the committed results make.
+
+    Args:
+      config: whether nothing is written, and a difference is an error.
+
+    Raises:
+      UserError: for a difference, if nothing is to be written, or for a marker that names no table.
+    """
+    library = library_of(ROOT)
+    found = differences(library)
+    for file in found:
+        if config.reporting.check:
+            say(f"differs: {file.path}{_where(library.root / file.path, file.content)}")
+        else:
+            (library.root / file.path).write_bytes(file.content)
+            say(f"written: {file.path}")
+    if found and config.reporting.check:
+        raise UserError(
+            f"{len(found)} files are not what the results make: run rebuild without `check`"
+        )
+    if not found:
+        say("every table and picture is what the results make")
+
+
+def _same(there: bytes | None, file: File) -> bool:
+    """Returns whether a file is as it must be; a PNG file up to shades, which platforms differ in."""
+    if there is not None and file.path.suffix == ".png":
+        return same(there, file.content)
+    return there == file.content
+
+
+def _there(path: pathlib.Path) -> bytes | None:
+    """Returns what a file holds; None without one."""
+    return path.read_bytes() if path.is_file() else None
+
+
+def _where(path: pathlib.Path, content: bytes) -> str:
+    """Says in which line a file first differs from what it must be."""
+    there = _there(path)
+    if there is None:
+        return " (it is missing)"
+    try:
+        own, must = there.decode().splitlines(), content.decode().splitlines()
+    except UnicodeDecodeError:
+        return ""
+    line = next(
+        (n for n, pair in enumerate(zip(own, must, strict=False), 1) if pair[0] != pair[1]), 0
+    )
+    line = line or min(len(own), len(must)) + 1
+    text = own[line - 1] if line <= len(own) else ""
+    return escapes.one_line(f", line {line}: {text[:80]}")
