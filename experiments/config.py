@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments import fields
 from experiments.rooms import (
+    AdviceConfig,
     AllocationConfig,
     ComparisonConfig,
     DataConfig,
@@ -38,6 +39,7 @@ class RunConfig:
       comparison: the arms of the table and their seeds.
       reporting: what the run writes, and where.
       sweep: which runs a sweep has.
+      advice: what advise is asked.
     """
 
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -50,6 +52,7 @@ class RunConfig:
     comparison: ComparisonConfig = dataclasses.field(default_factory=ComparisonConfig)
     reporting: ReportingConfig = dataclasses.field(default_factory=ReportingConfig)
     sweep: SweepConfig = dataclasses.field(default_factory=SweepConfig)
+    advice: AdviceConfig = dataclasses.field(default_factory=AdviceConfig)
 
     def __post_init__(self) -> None:
         """Refuses methods to compare that are neither published nor the user's own."""

@@ -1,0 +1,1 @@
+"""Which policy fits some devices, and what it costs: from shapes, without training."""

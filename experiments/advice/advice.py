@@ -1,0 +1,251 @@
+"""Advice on policies: from a file of clients, or a data set, to a table, files and a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import textwrap
+from collections.abc import Sequence, Set
+
+import numpy as np
+
+from experiments.advice import files, words
+from experiments.advice.costing import SizeCosts, size_costs
+from experiments.advice.fleet import CAPS, Fleet, read_fleet
+from experiments.advice.options import Caps, Option, caps_of, costed, options_of
+from experiments.advice.policies import Chosen, chosen_policies
+from experiments.advice.rate import measured_rate
+from experiments.advice.shapes import dataset_of_shapes
+from experiments.config import ROOM_OF, RunConfig, with_fields
+from experiments.study import devices
+from experiments.study.block import Block, blocks_of
+from experiments.study.by_client import numbers_by_client
+from experiments.study.data import build_dataset
+from experiments.study.method import method_of, parts_of
+from experiments.study.model import model_name
+from experiments.study.program import build_program
+from experiments.study.unused import refuse_unused_of_data, refuse_unused_of_model
+from experiments.study.workdir import make_folder
+from hasa_jax.base import FederatedDataset, UserError
+from hasa_jax.extraction import EXTRACTIONS
+from hasa_jax.simulation.program import Program
+from hasa_jax.simulation.writers import say
+
+_READ = frozenset(
+    {
+        *("batch_size", "client_optimizer", "client_momentum", "local_epochs", "seed", "policies"),
+        *("workdir", "picture_formats", "compilation_cache", "host_devices"),
+    }
+)
+"""Fields that advice reads, beside those of `_ROOMS`."""
+
+_ROOMS = ("advice", "data", "model", "method", "allocation")
+_NOT_READ = frozenset({"budget", "policy", "reallocate_every", "need_objective", "own_method"})
+_OF_SHAPES = ("image_size", "max_length", "num_classes", "vocab_size")
+"""Fields of data that a file of clients needs for its model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """What was found.
+
+    Attributes:
+      fleet: all clients.
+      caps: what their devices hold.
+      table: what sizes cost.
+      options: every policy at every budget.
+      left_out: policies that cannot be computed, and why.
+      rate: MACs that a device computes in a second; 0 if unknown.
+    """
+
+    fleet: Fleet
+    caps: Caps
+    table: SizeCosts
+    options: Sequence[Option]
+    left_out: dict[str, str]
+    rate: float
+
+
+def advise(config: RunConfig, given: Set[str]) -> Advice:
+    """Finds what policies give some clients, prints it, and writes it into the workdir if named.
+
+    Args:
+      config: the clients or the data, the model, the method and the budgets.
+      given: fields that the user gave.
+
+    Returns:
+      What was found.
+
+    Raises:
+      UserError: for what cannot be used.
+    """
+    config = _checked(config, given)
+    block = blocks_of([config.comparison.seed], config.data.eval_folds)[0]
+    fleet, dataset = _clients(config, given, block)
+    for note in fleet.notes:
+        say(note)
+    shapes = dataset or dataset_of_shapes(
+        config, ("client",), np.array([2 * config.training.batch_size])
+    )
+    refuse_unused_of_model(model_name(config.model, shapes), given)
+    program = _program(config, shapes, fleet)
+    table = size_costs(program, shapes)
+    rate = config.advice.macs_per_second
+    if config.advice.measure_rate:
+        rate = measured_rate(program.model, config.training.batch_size)
+        say(f"this machine computes {rate:.3g} MACs a second while it trains the supernet")
+    chosen = chosen_policies(config, given, fleet, dataset, program.model, block.key)
+    found = _found(config, program, fleet, table, chosen, rate, block)
+    _say(config, program, found)
+    if config.reporting.workdir:
+        _write(config, found)
+    return found
+
+
+def _checked(config: RunConfig, given: Set[str]) -> RunConfig:
+    """Refuses fields that advice does not read, and those that contradict each other."""
+    for name in sorted(given):
+        if name in _NOT_READ or (name not in _READ and ROOM_OF[name] not in _ROOMS):
+            raise UserError(f"advise does not read `{name}`: leave it out")
+    by_data = "dataset" in given or not config.advice.clients_path
+    if by_data:
+        refuse_unused_of_data(config.data, given)
+        if "image_channels" in given:
+            raise UserError(
+                "`image_channels` is for `clients_path` without `dataset`: leave it out"
+            )
+    else:
+        for name in sorted(given):
+            if ROOM_OF[name] == "data" and name not in _OF_SHAPES:
+                raise UserError(
+                    f"`{name}` is of data, but `clients_path` has none: name a `dataset`"
+                )
+    if config.advice.clients_path and "capacities" in given:
+        raise UserError("give what devices hold in `clients_path` or by `capacities`, not by both")
+    if config.advice.measure_rate and "macs_per_second" in given:
+        raise UserError("`measure_rate` measures `macs_per_second`: give one of them")
+    return config
+
+
+def _clients(
+    config: RunConfig, given: Set[str], block: Block
+) -> tuple[Fleet, FederatedDataset | None]:
+    """Returns the clients, and their data if there are any."""
+    path, chosen = config.advice.clients_path, config.allocation
+    if path and "dataset" not in given:
+        devices.start()
+        return read_fleet(path), None
+    dataset = build_dataset(config.data, given, *block)
+    for note in dataset.notes:
+        say(f"data: {note}")
+    examples = dataset.train.num_examples.astype(np.int64)
+    if path:
+        names = dict(zip(dataset.client_names, examples.tolist(), strict=True))
+        return read_fleet(path, names), dataset
+    capacities = numbers_by_client("capacities", chosen.capacities, dataset.client_names)
+    caps = {} if capacities is None else {CAPS[0]: np.array(capacities)}
+    return Fleet(dataset.client_names, examples, caps), dataset
+
+
+def _program(config: RunConfig, shapes: FederatedDataset, fleet: Fleet) -> Program:
+    """Builds the program whose costs count: narrow subnets where the method cuts units."""
+    name = config.method.method
+    narrow = EXTRACTIONS[parts_of(config, name).extraction]().order is not None
+    config = with_fields(config, {"execution": "sliced" if narrow else "masked"})
+    method = method_of(config, name, "uniform", fleet.names)
+    if method.extraction.mask is not None and config.allocation.budget_unit == "width":
+        raise UserError(
+            f"`method` {name} keeps single parameters, which have no width: set `budget_unit` to "
+            "params or macs"
+        )
+    return build_program(config, shapes, method)
+
+
+def _found(
+    config: RunConfig,
+    program: Program,
+    fleet: Fleet,
+    table: SizeCosts,
+    chosen: Chosen,
+    rate: float,
+    block: Block,
+) -> Advice:
+    """Computes every policy at every budget, for the clients whose devices hold a subnet."""
+    spec = program.method.budget
+    caps = caps_of(fleet, table, spec.w_min, spec.w_max)
+    if not caps.able.any():
+        raise UserError(
+            f"no device holds width {spec.w_min:g}, the smallest: lower `w_min`, or take a smaller "
+            "model"
+        )
+    able, options = fleet.subset(caps.able), []
+    for name, policy in chosen.policies.items():
+        scores = chosen.scores.get(name)
+        own = dataclasses.replace(able, scores=None if scores is None else scores[caps.able])
+        options += options_of(
+            {name: policy},
+            config.advice.budgets,
+            spec,
+            own,
+            caps,
+            program.model,
+            program.extraction,
+            block.key,
+        )
+    epochs = config.training.local_epochs
+    options = [costed(option, able, table, epochs, rate) for option in options]
+    return Advice(fleet, caps, table, options, dict(chosen.left_out), rate)
+
+
+def _say(config: RunConfig, program: Program, found: Advice) -> None:
+    """Prints the tables, what cannot be had, and the recommendation."""
+    from experiments.analysis.rendering import terminal
+
+    unit, able = config.allocation.budget_unit, int(found.caps.able.sum())
+    supernet = found.table
+    first = (
+        f"{len(found.fleet.names)} clients, {int(found.fleet.examples.sum())} examples; supernet "
+        f"of {int(supernet.params[-1])} parameters, {int(supernet.macs[-1])} MACs an example; "
+        f"method {program.method.name}"
+    )
+    say(textwrap.fill(first, words.WIDTH))
+    least = max(program.method.budget.w_min, 1 / (len(supernet.width) - 1))
+    lines = words.infeasible_lines(found.options, found.left_out)
+    for line in filter(
+        None, [words.unable_line(found.fleet.names, found.caps.able, least), *lines]
+    ):
+        say(textwrap.fill(line, words.WIDTH, subsequent_indent="  "))
+    say(f"\n{terminal.render(words.table_of(found.options, able, unit))}")
+    best = words.recommended(found.options)
+    if best is not None:
+        own = [o for o in found.options if o.feasible and o.budget == best.budget]
+        names = found.fleet.subset(found.caps.able).names
+        caps = found.caps.widths[found.caps.able]
+        if by_client := words.clients_table(own, names, caps, supernet.width):
+            say(f"\n{terminal.render(by_client)}")
+    text = words.recommendation(found.options, found.left_out, config.advice.budgets, unit)
+    say(f"\n{text}")
+
+
+def _write(config: RunConfig, found: Advice) -> None:
+    """Writes the files; the picture last, so that all the rest is there without matplotlib."""
+    from experiments.advice import picture
+    from experiments.analysis.pictures import style
+
+    folder = pathlib.Path(config.reporting.workdir)
+    make_folder(folder)
+    files.write_options(folder, found.options, found.left_out)
+    epochs = config.training.local_epochs
+    files.write_clients(
+        folder, found.options, found.fleet, found.caps, found.table, epochs, found.rate
+    )
+    able = found.caps.able
+    figure = picture.figure_of(
+        found.options,
+        found.caps.widths[able],
+        found.table.width,
+        config.allocation.budget_unit,
+    )
+    for suffix in config.reporting.picture_formats:
+        style.save(figure, folder / f"advise.{suffix}")
+    say(f"\nfiles: {folder}")

@@ -1,0 +1,108 @@
+"""The files of advice: CSV of all options, and of all clients in each of them."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.advice.costing import SizeCosts
+from experiments.advice.fleet import Fleet
+from experiments.advice.options import Caps, Option, seconds_of
+from hasa_jax.simulation.entries import check_files
+from hasa_jax.simulation.escapes import csv_cell
+
+OPTIONS, CLIENTS = "advise.csv", "advise_clients.csv"
+
+
+def write_options(
+    folder: pathlib.Path, options: Sequence[Option], left_out: Mapping[str, str]
+) -> None:
+    """Writes a line for each option, also for those that cannot be had.
+
+    Args:
+      folder: the workdir.
+      options: all of them.
+      left_out: policies that cannot be computed, and why.
+    """
+    units = ("width", "params", "macs", "executed")
+    header = ["policy", "budget", "feasible", "reason", "clients", *units]
+    header += ["bytes_down", "bytes_up", "memory_bytes", "round_seconds"]
+    lines: list[list[Any]] = []
+    for option in options:
+        numbers = [option.achieved.get(unit, "") for unit in units]
+        numbers += [option.bytes_down, option.bytes_up, option.memory, _known(option.seconds)]
+        lines.append(
+            [
+                *(option.policy, "" if option.budget is None else option.budget),
+                *(int(option.feasible), csv_cell(option.reason), int((option.sizes > 0).sum())),
+                *(numbers if len(option.sizes) else [""] * len(numbers)),
+            ]
+        )
+    empty = [""] * (len(header) - 4)
+    lines += [[name, "", 0, csv_cell(why), *empty] for name, why in left_out.items()]
+    _write(folder, OPTIONS, header, lines)
+
+
+def write_clients(
+    folder: pathlib.Path,
+    options: Sequence[Option],
+    fleet: Fleet,
+    caps: Caps,
+    table: SizeCosts,
+    epochs: int,
+    rate: float,
+) -> None:
+    """Writes a line for each client in each option; for one that is infeasible, one in all.
+
+    Args:
+      folder: the workdir.
+      options: all of them.
+      fleet: all clients.
+      caps: what their devices hold.
+      table: what sizes cost.
+      epochs: passes over a client's examples in a round.
+      rate: MACs that a device computes in a second; 0 if unknown.
+    """
+    header = ["client", "examples", "cap", "policy", "budget", "feasible", "size", "width"]
+    header += ["params", "macs", "bytes_down", "bytes_up", "memory_bytes", "round_seconds"]
+    names = [csv_cell(name) for name in fleet.names]
+    front = list(zip(names, fleet.examples.tolist(), caps.widths.tolist(), strict=True))
+    able, own = fleet.subset(caps.able), [front[at] for at in np.flatnonzero(caps.able)]
+    lines: list[Sequence[Any]] = [
+        [*front[at], "", "", 0, 0, *[""] * 7] for at in np.flatnonzero(~caps.able)
+    ]
+    for option in (option for option in options if len(option.sizes)):
+        sizes = option.sizes
+        seconds = seconds_of(option, able, table, epochs, rate)
+        columns = [
+            sizes,
+            *(values[sizes] for values in (table.width, table.params, table.macs)),
+            *(values[sizes] for values in (table.bytes_down, table.bytes_up, table.memory)),
+        ]
+        budget = "" if option.budget is None else option.budget
+        said = (option.policy, budget, int(option.feasible))
+        numbers = zip(
+            *(column.tolist() for column in columns), map(_known, seconds.tolist()), strict=True
+        )
+        lines += [(*one, *said, *rest) for one, rest in zip(own, numbers, strict=True)]
+    _write(folder, CLIENTS, header, lines)
+
+
+def _known(number: float) -> Any:
+    """Returns a number for a cell; nothing for NaN."""
+    return "" if np.isnan(number) else number
+
+
+def _write(
+    folder: pathlib.Path, name: str, header: Sequence[str], lines: Iterable[Sequence[Any]]
+) -> None:
+    """Writes a file, which replaces an earlier one."""
+    check_files(folder, (name,), "workdir")
+    with (folder / name).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(lines)

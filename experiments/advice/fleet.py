@@ -1,0 +1,177 @@
+"""The clients that advice is for: their examples, what their devices hold, and their scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from experiments.study.scores import first_repeated
+from hasa_jax.base import UserError
+from hasa_jax.datasets import csv_rows
+from hasa_jax.datasets.messages import first_of
+from hasa_jax.datasets.paths import path_of, shown
+from hasa_jax.simulation.escapes import from_csv_cell
+
+CLIENT, EXAMPLES, SCORE, RATE = "client", "examples", "score", "macs_per_second"
+CAPS = ("cap", "cap_params", "cap_macs")
+"""Columns of the largest width, the most parameters, and the most MACs of one example."""
+
+COUNTS = (EXAMPLES, "cap_params", "cap_macs")
+"""Columns of integers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+    """Some clients.
+
+    Attributes:
+      names: of the clients.
+      examples: training examples of each `[N]`, int64.
+      caps: what each device holds `[N]`, by a name of `CAPS`; without any, it holds all.
+      scores: heterogeneity scores `[N]`; None if they are not given.
+      rates: MACs that each device computes in a second `[N]`; None if they are not given.
+      notes: what was left out while reading.
+    """
+
+    names: tuple[str, ...]
+    examples: np.ndarray
+    caps: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    scores: np.ndarray | None = None
+    rates: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def subset(self, kept: np.ndarray) -> Fleet:
+        """Returns the clients that a mask keeps `[N]`, bool."""
+        return dataclasses.replace(
+            self,
+            names=tuple(name for name, own in zip(self.names, kept, strict=True) if own),
+            examples=self.examples[kept],
+            caps={name: own[kept] for name, own in self.caps.items()},
+            scores=None if self.scores is None else self.scores[kept],
+            rates=None if self.rates is None else self.rates[kept],
+        )
+
+
+def read_fleet(clients_path: str, of_data: Mapping[str, int] | None = None) -> Fleet:
+    """Reads a CSV file of clients.
+
+    Its columns are `client` and `examples`, and any of `cap` (the largest width that the device
+    holds, in (0, 1]), `cap_params` and `cap_macs` (the most parameters, and MACs of one example's
+    forward pass; the least of the three counts), `score` and `macs_per_second`. Columns are
+    separated by commas, semicolons, tabs or bars. `0,5` is read as 0.5.
+
+    Args:
+      clients_path: the file.
+      of_data: training examples of each client of a data set, by name. The file then needs no
+        `examples`, and must name exactly these clients.
+
+    Returns:
+      The clients, in the order of the data set, or of the file.
+
+    Raises:
+      UserError: for a file that cannot be used; it names the line.
+    """
+    path = path_of(clients_path)
+    header = csv_rows.header_of(path)
+    optional = [name for name in (EXAMPLES, *CAPS, SCORE, RATE) if name in header]
+    needed = [CLIENT] if of_data is not None else [CLIENT, EXAMPLES]
+    columns = [*needed, *(name for name in optional if name not in needed)]
+    lines, texts = csv_rows.columns_of(path, columns)
+    cells = dict(zip(columns, texts, strict=True))
+    used = [
+        number for number, own in enumerate(zip(*texts, strict=True)) if any(map(str.strip, own))
+    ]
+    lines = [lines[number] for number in used]
+    cells = {name: [own[number].strip() for number in used] for name, own in cells.items()}
+    names = [from_csv_cell(cell) for cell in cells.pop(CLIENT)]
+    _check_names(path, lines, names)
+    numbers = {name: _numbers(path, lines, name, own) for name, own in cells.items()}
+    notes = _notes(
+        path, [name for name in header if name and name not in columns], len(texts[0]) - len(used)
+    )
+    found = Fleet(
+        names=tuple(names),
+        examples=numbers.get(EXAMPLES, np.zeros(len(names))).astype(np.int64),
+        caps={name: numbers[name] for name in CAPS if name in numbers},
+        scores=numbers.get(SCORE),
+        rates=numbers.get(RATE),
+        notes=notes,
+    )
+    return found if of_data is None else _joined(path, found, of_data)
+
+
+def _joined(path: pathlib.Path, found: Fleet, of_data: Mapping[str, int]) -> Fleet:
+    """Puts the clients of a file in the order of those of a data set, whose examples count."""
+    known = set(found.names)
+    unknown = [name for name in found.names if name not in of_data]
+    missing = [name for name in of_data if name not in known]
+    if unknown or missing:
+        what = f"unknown: {first_of(unknown)}" if unknown else f"missing: {first_of(missing)}"
+        raise UserError(
+            f"{shown(path)} must name each client of the data once; {what}; the clients are "
+            f"{first_of(of_data)}"
+        )
+    order = np.array([found.names.index(name) for name in of_data])
+    return Fleet(
+        names=tuple(of_data),
+        examples=np.array([*of_data.values()], np.int64),
+        caps={name: own[order] for name, own in found.caps.items()},
+        scores=None if found.scores is None else found.scores[order],
+        rates=None if found.rates is None else found.rates[order],
+        notes=found.notes,
+    )
+
+
+def _check_names(path: pathlib.Path, lines: Sequence[int], names: Sequence[str]) -> None:
+    """Refuses a file without clients, and clients that are unnamed or there twice."""
+    if not names:
+        raise UserError(f"{shown(path)} names no client: add a line for each of them")
+    if "" in names:
+        raise UserError(f"{shown(path)}, line {lines[names.index('')]}: the client has no name")
+    if len(set(names)) < len(names):
+        number, name = first_repeated(names)
+        raise UserError(f"{shown(path)}, line {lines[number]}: client {name!r} is there twice")
+
+
+def _numbers(
+    path: pathlib.Path, lines: Sequence[int], column: str, cells: Sequence[str]
+) -> np.ndarray:
+    """Reads the numbers of a column `[N]`, float64."""
+    found = np.array([_number(cell) for cell in cells])
+    wrong = ~np.isfinite(found)
+    what = "a number"
+    if column in COUNTS:
+        wrong |= (found < 1) | (found != np.floor(found)) | (found > 2**53)
+        what = "an integer of 1 or more, without separators of thousands"
+    elif column == "cap":
+        wrong |= (found <= 0) | (found > 1)
+        what = "a width in (0, 1]; cap_params and cap_macs are for counts"
+    elif column == RATE:
+        wrong |= found <= 0
+        what = "above 0"
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise UserError(
+            f"{shown(path)}, line {lines[at]}: {column} is {cells[at]!r}: it must be {what}"
+        )
+    return found
+
+
+def _number(cell: str) -> float:
+    """Reads a number, with a decimal point or comma; NaN for what is none."""
+    text = cell.replace(",", ".") if cell.count(",") == 1 and "." not in cell else cell
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
+
+
+def _notes(path: pathlib.Path, unread: Sequence[str], empty: int) -> tuple[str, ...]:
+    """Says what of a file was not read."""
+    notes = [f"{shown(path)}: columns that are not read: {first_of(unread)}"] if unread else []
+    notes += [f"{shown(path)}: {empty} empty lines were skipped"] if empty else []
+    return tuple(notes)

@@ -1,0 +1,21 @@
+"""Which policy for my devices, and its cost: `python -m experiments.advise --clients_path=FILE`.
+
+Nothing is trained. FILE is a CSV file with the columns client and examples, and maybe cap,
+cap_params, cap_macs, score and macs_per_second; or name a data set as for the other scripts.
+"""
+
+from collections.abc import Set
+
+from experiments.config import RunConfig
+from experiments.study import app
+
+
+def main(config: RunConfig, given: Set[str]) -> None:
+    """Prints what policies cost at `budgets`; writes it into `workdir`, if one is named."""
+    from experiments.advice.advice import advise
+
+    advise(config, given)
+
+
+if __name__ == "__main__":
+    app.run_app(main)
