@@ -74,6 +74,8 @@ def refuse_unused(config: RunConfig, given: Set[str], arms: Sequence[Arm]) -> No
     if of_sweep := sorted(name for name in given if ROOM_OF.get(name) == "sweep"):
         script = "benchmark" if of_sweep[0] == "suite" else "sweep"
         raise UserError(f"`{of_sweep[0]}` is for {script}: leave it out")
+    if of_advice := sorted(name for name in given if ROOM_OF.get(name) == "advice"):
+        raise UserError(f"`{of_advice[0]}` is for advise: leave it out")
     refuse_idle(config.method.own_method, [arm.method for arm in arms])
     refuse_unused_of_data(config.data, given)
     idle = unread(config, arms)
