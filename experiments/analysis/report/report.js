@@ -131,6 +131,8 @@
   const GRID = "var(--c-e6e6e6, #e6e6e6)";
   const LANE = "var(--c-cccccc, #cccccc)";
   const PAPER = "var(--c-ffffff, #ffffff)";
+  // Curves that have shaded bands; more have bars, as bands would hide each other.
+  const MOST_BANDS = 4;
   const DASHES = { "-": "none", "--": "7 4", "-.": "8 3 2 3", ":": "2 3" };
 
   // ---------------------------------------------------------------- one client
@@ -296,8 +298,15 @@
         `${x(round).toFixed(1)},${y(limit((mean + (half ?? 0)) / 100)).toFixed(1)}`);
       const below = points.map(({ round, mean, half }) =>
         `${x(round).toFixed(1)},${y(limit((mean - (half ?? 0)) / 100)).toFixed(1)}`);
-      const band = { points: [...above, ...below.reverse()].join(" "), fill: colour };
-      drawn(svg, "polygon", { ...band, "fill-opacity": 0.12 });
+      if (arms.length <= MOST_BANDS) {
+        const band = { points: [...above, ...below.reverse()].join(" "), fill: colour };
+        drawn(svg, "polygon", { ...band, "fill-opacity": 0.12 });
+      } else {
+        above.forEach((end, place) => {
+          const points = `${end} ${below[place]}`;
+          drawn(svg, "polyline", { points, stroke: colour, "stroke-opacity": 0.6 });
+        });
+      }
       const path = points.map(({ round, mean }) =>
         `${x(round).toFixed(1)},${y(mean / 100).toFixed(1)}`);
       const stroke = { stroke: colour, "stroke-width": 2, "stroke-dasharray": DASHES[line] };
@@ -311,20 +320,19 @@
 
   /** Draws every client of every arm, in a fixed pattern across the arm's line. */
   function drawStrip(client) {
-    const height = 270;
     const label = `Accuracy of all clients by arm at round ${rounds[data.chosen]}`;
     const width = room(byId("client-strip"));
-    const svg = canvas(byId("client-strip"), width, height, label);
+    const [left, right, bottom] = [12, width - 12, Math.max(226, 10 + 30 * arms.length)];
+    const svg = canvas(byId("client-strip"), width, bottom + 44, label);
     const at = (arm, other) => valueAt("accuracy", arm, other, data.chosen);
     const every = names.map((_, other) => other);
     const along = spread(arms.flatMap((_, arm) => every.map((other) => at(arm, other))));
-    const [left, right, bottom] = [12, width - 12, 226];
     const x = (value) => left + ((value - along.low) / (along.high - along.low)) * (right - left);
     for (const tick of along.ticks) {
       drawn(svg, "line", { x1: x(tick), x2: x(tick), y1: 10, y2: bottom, stroke: GRID });
       drawn(svg, "text", { x: x(tick), y: bottom + 18, "text-anchor": "middle" }, String(tick));
     }
-    drawn(svg, "text", { x: width / 2, y: 262, "text-anchor": "middle" }, "test accuracy (%)");
+    drawn(svg, "text", { x: width / 2, y: bottom + 36, "text-anchor": "middle" }, "test accuracy (%)");
     const band = (bottom - 10) / arms.length;
     const size = names.length > 100 ? 2 : 3;
     arms.forEach((name, arm) => {
@@ -479,8 +487,4 @@
       drawStrip(current);
     });
   }
-
-  window.addEventListener("beforeprint", () => {
-    for (const own of document.querySelectorAll("details")) own.open = true;
-  });
 })();

@@ -55,7 +55,8 @@ class Finding:
         """The difference with its interval; empty if there is none."""
         if self.word not in WORDS:
             return ""
-        return number(self.gain, self.half, signed=True).replace("-", "\N{MINUS SIGN}")
+        text = number(self.gain, self.half, signed=True).replace("-", "\N{MINUS SIGN}")
+        return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def findings_of(compared: Comparison, round: int) -> tuple[Finding, ...]:
