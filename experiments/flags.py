@@ -16,7 +16,6 @@ from hasa_jax.base import UserError
 
 OTHER_NAMES = {
     "capacity": "capacities",
-    "dropout": "client_dropout",
     "embed": "embed_dim",
     "feedforward": "feedforward_dim",
     "folds": "eval_folds",
