@@ -25,6 +25,8 @@ HOSTILE = (
 )
 """Names that try to get out of the page."""
 
+NAMES = ("Bergen", "Aachen", *HOSTILE)
+
 
 def write_population(folder, names, seeds=3, arms=ARMS, rounds=ROUNDS, gains=(0.0, 0.03, -0.04)):
     """Writes a finished workdir in which each arm is better than the first one by about a gain."""

@@ -2,23 +2,12 @@
 
 import pytest
 
-from experiments.analysis.report import writing
-from experiments.rooms import ComparisonConfig
-from tests.experiments.analysis.report.populations import HOSTILE, write_population
+from tests.experiments.analysis.report.populations import HOSTILE, NAMES
 from tests.support.browser import ARGUMENTS, CHROMIUM
-
-NAMES = ("Bergen", "Aachen", *HOSTILE)
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM, reason="there is no Chromium on this machine: apt-get install chromium"
 )
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """The report of thirteen clients, most of which have hostile names."""
-    folder = write_population(tmp_path_factory.mktemp("browser"), NAMES)
-    return writing.write([folder], ComparisonConfig())
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,12 @@ import re
 
 import pytest
 
+from experiments import report as front_door
 from experiments.analysis import results
 from experiments.analysis.report import page, writing
 from experiments.analysis.report.embedding import script_hash
 from experiments.rooms import ComparisonConfig
+from experiments.study import app
 from hasa_jax.base import UserError
 from tests.experiments.analysis.report.populations import HOSTILE, write_population
 from tests.experiments.analysis.workdirs import write
@@ -44,9 +46,8 @@ class Reader(html.parser.HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    folder = write_population(tmp_path_factory.mktemp("hostile"), HOSTILE)
-    return writing.write([folder], ComparisonConfig()).read_text(encoding="utf-8")
+def text(report):
+    return report.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +109,18 @@ def test_every_part_is_there(reader):
     shown = " ".join(reader.texts)
     for words in (
         "f1000" not in shown and f"{2:064x}",
-        "--num_clients=11",
+        "--num_clients=13",
         "0.10.2",
         "3 rows were",
     ):
         assert words in shown
+
+
+def test_folders_are_named_without_a_flag(monkeypatch):
+    seen = []
+    monkeypatch.setattr(app, "run_app", lambda main, positional: seen.append((main, positional)))
+    front_door.start()
+    assert seen == [(front_door.main, "workdir")]
 
 
 def test_bad_input_is_one_line(tmp_path):
