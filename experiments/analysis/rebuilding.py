@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from experiments.analysis import by_size, results, table_need, tables, testbed_table
 from experiments.analysis.pictures import rebuilding as pictures_rebuilding
 from experiments.analysis.pictures.difference import same
+from experiments.analysis.pictures.rebuilding import drawn
 from experiments.analysis.rendering import markdown
 from experiments.analysis.results import Results, Source
 from experiments.analysis.table import Cell, Table
@@ -272,9 +273,17 @@ def pictures(library: Library) -> Iterator[File]:
         yield File(pathlib.PurePath(path), content)
 
 
+def pictures_of_studies(library: Library) -> Iterator[File]:
+    """Yields the pictures that `STUDIES` names."""
+    wanted = library.studies.get("pictures", {})
+    for path, content in drawn(wanted, library.folder, library.results):
+        yield File(RESULTS / path, content)
+
+
 ARTEFACTS: Mapping[str, Callable[[Library], Iterator[File]]] = {
     "tables of workdirs": tables_of_workdirs,
     "tables of studies": tables_of_studies,
+    "pictures": pictures_of_studies,
     "documents": documents,
     "pictures": pictures,
 }

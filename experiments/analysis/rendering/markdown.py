@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from experiments.analysis import markdown
 from experiments.analysis.table import Cell, Table
 from hasa_jax.simulation import escapes
+
+_LESS = re.compile(r"&lt;(?=[\d ])")
+"""What begins no element of HTML."""
+
+_NUMBERS = re.compile(r"\\\[([-+\d., ]+|low, high)\\\](?![(\[:]|\\\[)")
+"""An interval, which begins no link."""
 
 
 def grid(table: Table) -> str:
@@ -19,7 +26,7 @@ def grid(table: Table) -> str:
       Lines with columns that stand below each other.
     """
     lines = [[cell_text(cell) for cell in row] for row in table.rows]
-    return markdown.aligned([list(map(escapes.markdown, table.headers)), *lines], table.at_right)
+    return markdown.aligned([list(map(escape, table.headers)), *lines], table.at_right)
 
 
 def render(table: Table) -> str:
@@ -31,9 +38,9 @@ def render(table: Table) -> str:
     Returns:
       The title, the table and its notes.
     """
-    parts = [markdown.paragraph(f"{escapes.markdown(table.title)}:"), grid(table)]
+    parts = [markdown.paragraph(f"{escape(table.title)}:"), grid(table)]
     if table.notes:
-        parts.append(markdown.notes(list(map(escapes.markdown, table.notes))))
+        parts.append(markdown.notes(list(map(escape, table.notes))))
     return "\n\n".join(parts)
 
 
@@ -49,7 +56,20 @@ def document(tables: Sequence[Table]) -> str:
     return "\n\n".join(map(render, tables)) + "\n"
 
 
+def escape(text: str) -> str:
+    """Writes a text so that Markdown shows it and obeys nothing in it.
+
+    Args:
+      text: any text.
+
+    Returns:
+      The text as `escapes.markdown` has it, but for intervals and `<` before a digit, which no
+      renderer obeys.
+    """
+    return _NUMBERS.sub(r"[\1]", _LESS.sub("<", escapes.markdown(text)))
+
+
 def cell_text(cell: Cell) -> str:
     """Writes a cell."""
-    text = escapes.markdown(cell.text)
+    text = escape(cell.text)
     return f"**{text}**" if cell.bold and text else text

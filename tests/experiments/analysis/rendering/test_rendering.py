@@ -70,9 +70,24 @@ def test_markdown():
     lines = markdown.render(TABLE).splitlines()
     assert lines[2].split("|")[1:-1][1].strip() == "mean %"
     assert lines[3].count(":|") == 2
-    assert "**15.25 \\[9, 21\\]**" in lines[5]
+    assert "**15.25 [9, 21]**" in lines[5]
     assert r"50 %\_a&amp;b\~c ± {x}^2 \\input\|&lt;b&gt;" in lines[6]
     assert len({line.count("|") - line.count(r"\|") for line in lines[2:7]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<0.001", "<0.001"),
+        ("15.25 [+9, -2.5]", "15.25 [+9, -2.5]"),
+        ("<b>", "&lt;b&gt;"),
+        ("[9](x)", r"\[9\](x)"),
+        ("[9][x]", r"\[9\]\[x\]"),
+        ("[a]", r"\[a\]"),
+    ],
+)
+def test_numbers_need_no_escapes_and_names_do(text, expected):
+    assert markdown.escape(text) == expected
 
 
 def test_latex_by_hand():
