@@ -36,6 +36,7 @@ LAZY = {
     "PIL": "hasa_jax.datasets",
     "tokenizers": "hasa_jax.datasets",
     "h5py": "hasa_jax.datasets",
+    "jinja2": "experiments.analysis.report",
 }
 
 
