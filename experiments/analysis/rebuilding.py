@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.analysis import by_size, results, table_need, tables, testbed_table
-from experiments.analysis.pictures import rebuilding as pictures_rebuilding
 from experiments.analysis.pictures.difference import same
 from experiments.analysis.pictures.rebuilding import drawn
 from experiments.analysis.rendering import markdown
@@ -269,21 +268,13 @@ def _cell(table: Table, row: str, column: str) -> Cell:
 def pictures(library: Library) -> Iterator[File]:
     """Yields the pictures of documents."""
     wanted = library.studies.get("pictures", {})
-    for path, content in pictures_rebuilding.drawn(wanted, library.folder, library.results):
-        yield File(pathlib.PurePath(path), content)
-
-
-def pictures_of_studies(library: Library) -> Iterator[File]:
-    """Yields the pictures that `STUDIES` names."""
-    wanted = library.studies.get("pictures", {})
     for path, content in drawn(wanted, library.folder, library.results):
-        yield File(RESULTS / path, content)
+        yield File(pathlib.PurePath(path), content)
 
 
 ARTEFACTS: Mapping[str, Callable[[Library], Iterator[File]]] = {
     "tables of workdirs": tables_of_workdirs,
     "tables of studies": tables_of_studies,
-    "pictures": pictures_of_studies,
     "documents": documents,
     "pictures": pictures,
 }
@@ -330,7 +321,7 @@ def rebuild(config: RunConfig) -> None:
 
 
 def _same(there: bytes | None, file: File) -> bool:
-    """Returns whether a file is as it must be; a PNG file up to shades, which platforms differ in."""
+    """Returns whether a file is as it must be; of a PNG file, up to shades of a platform."""
     if there is not None and file.path.suffix == ".png":
         return same(there, file.content)
     return there == file.content

@@ -40,7 +40,7 @@ def make(groups: Sequence[Results]) -> Any:
     figure = style.new_figure(style.PAGE, 0.55 + 2.0 * len(known))
     parts = np.atleast_1d(figure.subfigures(len(known), 1))
     arms = list(dict.fromkeys(arm for own in known for arm in own.arms))
-    look_of, counts = looks(arms), set[int]()
+    look_of, counts, unseen = looks(arms), set[int](), False
     for part, (title, own) in zip(parts, progress.titled(known), strict=True):
         if len(known) > 1:
             part.suptitle(picture(title))
@@ -50,20 +50,24 @@ def make(groups: Sequence[Results]) -> Any:
         _over_sizes(sizes, reached, look_of, own.budget_unit)
         _over_clients(clients, own, look_of)
         counts |= {len(one.local) for one in reached}
+        unseen |= any(set(one.global_at) - set(one.trained) for one in reached)
     shaded = all(len(own.arms) <= lines.MOST_BANDS for own in known)
-    note = lines.seeds_text(counts, "shaded" if shaded else "bars")
-    add_legend(figure, results.labels_of(arms), look_of, note=f"{note}; open: sizes no client has")
+    note = lines.seeds_text(counts, "shaded" if shaded else "bars, side by side")
+    note += "; open: sizes no client has" if unseen else ""
+    add_legend(figure, results.labels_of(arms), look_of, note=note)
     return figure
 
 
 def _over_rounds(panel: Any, reached: Sequence[Sizes], look_of: dict[Arm, Look]) -> None:
     """Draws the mean over the sizes that clients have, by round."""
     heights, shaded = [], len(reached) <= lines.MOST_BANDS
-    for own in reached:
+    last = max(round for own in reached for round in own.curve)
+    for own, shift in zip(reached, last * lines.side_by_side(len(reached)), strict=True):
         curve = {round: _percents(seeds) for round, seeds in own.curve.items() if seeds}
         if curve:
             values = list(curve.values())
-            lines.draw_curve(panel, list(curve), values, look_of[own.arm], shaded=shaded)
+            at = [round + float(shift) for round in curve]
+            lines.draw_curve(panel, at, values, look_of[own.arm], shaded=shaded)
             heights.extend(lines.ends_of(values))
     panel.set(xlabel="round (mean over sizes)", ylabel="global accuracy (%)")
     panel.xaxis.get_major_locator().set_params(integer=True)
@@ -74,9 +78,11 @@ def _over_rounds(panel: Any, reached: Sequence[Sizes], look_of: dict[Arm, Look])
 def _over_sizes(panel: Any, reached: Sequence[Sizes], look_of: dict[Arm, Look], unit: str) -> None:
     """Draws every size at the last round; markers are open where no client has the size."""
     heights, shaded = [], len(reached) <= lines.MOST_BANDS
-    for own in reached:
+    ticks = sorted({float(level) for own in reached for level in own.global_at})
+    for own, shift in zip(reached, lines.side_by_side(len(reached)), strict=True):
         look, values = look_of[own.arm], list(map(_percents, own.global_at.values()))
-        levels = list(map(float, own.global_at))
+        # The axis is logarithmic, so a shift is a factor.
+        levels = [float(level) * (ticks[-1] / ticks[0]) ** float(shift) for level in own.global_at]
         lines.draw_curve(panel, levels, values, look, shaded=shaded)
         unseen = [place for place, level in enumerate(own.global_at) if level not in own.trained]
         for place in unseen:
@@ -84,12 +90,19 @@ def _over_sizes(panel: Any, reached: Sequence[Sizes], look_of: dict[Arm, Look], 
             panel.plot(levels[place], mean, look.marker, color=look.colour, mfc="white")
         heights.extend(lines.ends_of(values))
     panel.set(xlabel=f"size (fraction of {unit})", ylabel="global accuracy (%)", xscale="log")
-    ticks = sorted({float(level) for own in reached for level in own.global_at})
-    gaps = np.diff(np.log(ticks))
-    if len(ticks) > 1 and gaps.min() >= _GAP * gaps.sum():
-        panel.set_xticks(ticks, [f"{tick:.2g}".removeprefix("0") for tick in ticks])
-        panel.set_xticks([], minor=True)
+    shown = _apart(ticks)
+    panel.set_xticks(shown, [f"{tick:.2g}".removeprefix("0") for tick in shown])
+    panel.set_xticks([], minor=True)
     lines.fit_percents(panel, heights)
+
+
+def _apart(ticks: Sequence[float]) -> list[float]:
+    """Returns the largest of some rising ticks, and those below it that have room."""
+    shown = [ticks[-1]]
+    for tick in reversed(ticks):
+        if np.log(shown[-1] / tick) > _GAP * np.log(ticks[-1] / ticks[0]):
+            shown.append(tick)
+    return shown[::-1]
 
 
 def _over_clients(panel: Any, found: Results, look_of: dict[Arm, Look]) -> None:

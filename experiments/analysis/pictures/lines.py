@@ -16,6 +16,9 @@ MOST_BANDS = 4
 _MARGIN = 0.05
 """Share of an axis that is left free at both ends."""
 
+_SPREAD = 0.05
+"""How far the first and the last arm are drawn apart, as a share of an axis."""
+
 _LEAST = 1.0
 """Percents that an axis of percents shows at least."""
 
@@ -54,6 +57,18 @@ def draw_curve(
     else:  # A band of one place has no width.
         panel.vlines(at, low, high, color=look.colour, linewidth=0.7)
     panel.update_datalim([(at[0], low.min()), (at[0], high.max())])
+
+
+def side_by_side(count: int) -> np.ndarray:
+    """Returns how far arms are drawn apart, as shares of an axis: not at all where bands show them.
+
+    Args:
+      count: arms of a panel.
+
+    Returns:
+      A shift for each `[count]`.
+    """
+    return np.linspace(-0.5, 0.5, count) * (_SPREAD if count > MOST_BANDS else 0.0)
 
 
 def fit_percents(panel: Any, heights: Iterable[np.ndarray]) -> None:

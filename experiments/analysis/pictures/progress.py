@@ -24,10 +24,6 @@ LABELS = {
 """Of the vertical axes, by metric."""
 
 
-_SPREAD = 0.05
-"""How far arms are drawn apart whose intervals are bars, as a share of the axis."""
-
-
 class Spent(NamedTuple):
     """What accuracy is drawn against.
 
@@ -144,7 +140,7 @@ def _draw_panel(panel: Any, curves: dict[Arm, Curve], look_of: dict[Arm, Look]) 
     """Draws all arms of one metric."""
     shaded = len(curves) <= lines.MOST_BANDS
     longest = max(curve.at[-1] for curve in curves.values())
-    shifts = np.linspace(-0.5, 0.5, len(curves)) * (0 if shaded else _SPREAD * longest)
+    shifts = longest * lines.side_by_side(len(curves))
     for (arm, curve), shift in zip(curves.items(), shifts, strict=True):
         at = [own + float(shift) for own in curve.at]
         lines.draw_curve(panel, at, curve.values, look_of[arm], shaded=shaded)

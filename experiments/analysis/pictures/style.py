@@ -98,6 +98,7 @@ def content_of(figure: Any, suffix: str, dpi: int | None = None) -> bytes:
       UserError: if matplotlib is missing.
     """
     file, own = io.BytesIO(), {} if dpi is None else {"dpi": dpi}
+    own |= {"pil_kwargs": {"optimize": True}} if suffix == "png" else {}
     with applied(), warnings.catch_warnings():
         # Letters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
