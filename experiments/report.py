@@ -9,6 +9,9 @@ from experiments.analysis.report import writing
 from experiments.config import RunConfig
 from experiments.study import app
 
+POSITIONAL = "workdir"
+"""The field that arguments without a flag are items of."""
+
 
 def main(config: RunConfig, given: Set[str]) -> None:
     """Writes report.html into the first folder of `workdir`."""
@@ -18,7 +21,7 @@ def main(config: RunConfig, given: Set[str]) -> None:
 
 def start() -> None:
     """Runs the script on the command line of this process."""
-    app.run_app(main, positional="workdir")
+    app.run_app(main, positional=POSITIONAL)
 
 
 if __name__ == "__main__":

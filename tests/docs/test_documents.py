@@ -348,7 +348,8 @@ def test_commands_name_modules_and_flags_that_exist(page, monkeypatch):
         for name in names:
             assert name in {*config.ROOM_OF, *COMMON_FLAGS}, f"{module} --{name}"
         if not any("$" in word or word.startswith("--help") for word in arguments):
-            config_from_flags([module, *arguments])
+            positional = getattr(importlib.import_module(module), "POSITIONAL", "")
+            config_from_flags([module, *arguments], positional)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

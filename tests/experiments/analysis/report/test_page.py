@@ -120,7 +120,7 @@ def test_folders_are_named_without_a_flag(monkeypatch):
     seen = []
     monkeypatch.setattr(app, "run_app", lambda main, positional: seen.append((main, positional)))
     front_door.start()
-    assert seen == [(front_door.main, "workdir")]
+    assert seen == [(front_door.main, front_door.POSITIONAL)] == [(front_door.main, "workdir")]
 
 
 def test_bad_input_is_one_line(tmp_path):
