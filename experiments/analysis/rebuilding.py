@@ -38,11 +38,11 @@ STUDIES = "rebuild.toml"
 """The file that says what is made of the results, in their folder."""
 
 _MARKED = re.compile(
-    r"(?P<begin><!-- (?P<kind>table|template): (?P<what>[^\n]*?) -->\n)"
-    r"(?P<own>.*?)(?P<end><!-- end -->)",
-    re.DOTALL,
+    r"(?P<begin>^<!-- (?P<kind>table|template): (?P<what>[^\n]*?) -->\n)"
+    r"(?P<own>.*?)(?P<end>^<!-- end -->)",
+    re.DOTALL | re.MULTILINE,
 )
-_BEGINS = re.compile(r"<!-- (?:table|template): ")
+_BEGINS = re.compile(r"^<!-- (?:table|template): ", re.MULTILINE)
 _PLACE = re.compile(r"\{([^{}\n]+)\}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import csv
 import dataclasses
+import functools
 import io
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -100,7 +101,7 @@ class Source:
     summary: Sequence[Record]
     sizes: Sequence[Record]
 
-    @property
+    @functools.cached_property
     def config(self) -> dict[str, dict[str, Any]]:
         """The fields that are known, by room: all of a script's run, some of the library's."""
         if self.manifest.script == LIBRARY:

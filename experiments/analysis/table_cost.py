@@ -88,7 +88,7 @@ def _of_exchange(own: Mapping[int, Record], name: str) -> Cell:
     if name == _ONCE and any(r.get(name) and not has(r, name) for r in own.values()):
         return Cell("unknown")
     if not all(has(record, name) for record in own.values()):
-        return Cell("none")
+        return Cell("unknown")
     mean = _mean(own, name)
     if name in ("bytes_down", "bytes_up"):
         return Cell(f"{mean / _MEGABYTE:.3g}", mean / _MEGABYTE)

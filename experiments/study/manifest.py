@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
@@ -76,7 +77,7 @@ class Manifest:
     stopping: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     trackers: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def run(self) -> RunConfig:
         """The configuration; fields that decide nothing have their defaults."""
         return from_json(self.config)

@@ -1,0 +1,126 @@
+"""Tables of documents and results, made again from the committed files."""
+
+import re
+
+import pytest
+
+from experiments.analysis import rebuilding
+from experiments.analysis.rebuilding import RESULTS, TEMPLATES, differences, document, library_of
+from experiments.config import RunConfig, with_fields
+from hasa_jax import UserError
+from tests.experiments.analysis.workdirs import records, write
+from tests.support.scripts import ROOT
+
+MARKED = "Before.\n\n<!-- table: {} -->\n{}<!-- end -->\n\nAfter.\n"
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout with two workdirs, the second of which has a policy again."""
+    results = tmp_path / RESULTS
+    write(results / "one", records("uniform", [0.1, 0.2]) + records("hasa", [0.3, 0.4]))
+    other = {"method": {"robust": "norm_clip"}}
+    write(results / "two", records("hasa", [0.5, 0.6]), other)
+    (results / "rebuild.toml").write_text(
+        '[references]\none = "hasa"\n[studies.both]\nfolders = ["one", "two"]\n'
+        'without = ["hasa:hasa (one)"]\n',
+        encoding="utf-8",
+    )
+    (tmp_path / TEMPLATES).mkdir()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text(MARKED.format("one headline", "old\n"), encoding="utf-8")
+    (tmp_path / "docs" / "plain.md").write_text("No table.\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_a_table_stands_between_its_markers(checkout):
+    text = document(MARKED.format("one headline", "old\n"), library_of(checkout), "README.md")
+    lines = text.splitlines()
+    assert lines[:3] == ["Before.", "", "<!-- table: one headline -->"]
+    assert lines[-3:] == ["<!-- end -->", "", "After."]
+    assert "\nold\n" not in text
+    # The reference is that of rebuild.toml.
+    assert any(re.match(r"\| hasa +\| +35.00 .*\| reference", line) for line in lines)
+    # Written again, nothing changes.
+    assert document(text, library_of(checkout), "README.md") == text
+
+
+def test_arms_that_were_run_again_are_replaced(checkout):
+    text = document(MARKED.format("both headline", ""), library_of(checkout), "README.md")
+    assert "55.00" in text
+    assert "35.00" not in text
+
+
+def test_templates_are_filled_in(checkout):
+    (checkout / TEMPLATES / "own.md").write_text(
+        "A = one\n\n| {A; headline; uniform; mean %} | {one; headline; uniform; Δ mean; .1f} |\n",
+        encoding="utf-8",
+    )
+    text = document("<!-- template: own -->\n<!-- end -->\n", library_of(checkout), "README.md")
+    assert "| 15.00 [0, 79] | -20.0 |" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<!-- table: one headline -->\n", "a beginning and no end"),
+        (MARKED.format("none headline", ""), "`none headline` gives no table: .* does not exist"),
+        (MARKED.format("one speed", ""), "have no table 'speed': name one of headline"),
+        (MARKED.format("one", ""), "`one` gives no table"),
+        ("<!-- template: none -->\n<!-- end -->", "`none` gives no table"),
+        ("<!-- template: place -->\n<!-- end -->", "no row 'fjord' with a column 'mean %'"),
+        ("<!-- template: number -->\n<!-- end -->", "is no number but 'reference'"),
+        ("<!-- template: form -->\n<!-- end -->", "has not the form"),
+    ],
+)
+def test_markers_that_name_no_table_are_refused(text, expected, checkout):
+    for name, place in {
+        "place": "{one; headline; fjord; mean %}",
+        "number": "{one; headline; hasa; verdict; .2f}",
+        "form": "{one; headline}",
+    }.items():
+        (checkout / TEMPLATES / f"{name}.md").write_text(place, encoding="utf-8")
+    with pytest.raises(UserError, match=expected) as caught:
+        document(text, library_of(checkout), "README.md")
+    assert str(caught.value).startswith("README.md: ")
+
+
+def test_files_are_written_or_compared(checkout, monkeypatch, capsys):
+    monkeypatch.setattr(rebuilding, "ROOT", checkout)
+    check = with_fields(RunConfig(), {"check": True})
+    readme = (checkout / "README.md").read_bytes()
+    with pytest.raises(UserError, match=r"3 files are not what .*: run rebuild without `check`"):
+        rebuilding.rebuild(check)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "differs: experiments/results/one/table.md (it is missing)",
+        "differs: experiments/results/two/table.md (it is missing)",
+        "differs: README.md, line 4: old",
+    ]
+    assert (checkout / "README.md").read_bytes() == readme
+    rebuilding.rebuild(RunConfig())
+    assert (checkout / RESULTS / "one" / "table.md").exists()
+    capsys.readouterr()
+    rebuilding.rebuild(check)
+    assert capsys.readouterr().out == "every table and picture is what the results make\n"
+
+
+def test_without_a_checkout_there_is_nothing_to_make(tmp_path):
+    with pytest.raises(UserError, match=r"rebuild.toml does not exist: run rebuild in a checkout"):
+        library_of(tmp_path)
+    (tmp_path / RESULTS).mkdir(parents=True)
+    (tmp_path / RESULTS / "rebuild.toml").write_text("a = ", encoding="utf-8")
+    with pytest.raises(UserError, match=r"rebuild.toml is damaged"):
+        library_of(tmp_path)
+
+
+def test_documents_are_what_the_committed_results_make():
+    """A difference is mended by `python -m experiments.rebuild`."""
+    found = differences(library_of(ROOT), ["documents"])
+    assert [str(file.path) for file in found] == []
+
+
+@pytest.mark.slow
+def test_all_files_are_what_the_committed_results_make():
+    artefacts = [name for name in rebuilding.ARTEFACTS if name != "pictures"]
+    assert [str(file.path) for file in differences(library_of(ROOT), artefacts)] == []
