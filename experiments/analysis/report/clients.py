@@ -17,6 +17,9 @@ from hasa_jax.simulation.escapes import one_line
 MOST_ROUNDS = 40
 """Rounds of a curve."""
 
+MOST_CLIENTS = 3000
+"""Clients of which a browser draws a mark for each arm without a wait."""
+
 MOST_POINTS = 200_000
 """Points of all curves; a point takes about ten bytes."""
 
@@ -85,7 +88,8 @@ def clients_of(compared: Comparison, most_points: int = MOST_POINTS) -> Clients:
 
     Args:
       compared: the arms.
-      most_points: clients times arms times rounds that are kept at most, but for one client.
+      most_points: clients times arms times rounds that are kept at most, but for one client; nor
+        are more than `MOST_CLIENTS` kept.
 
     Returns:
       The clients, in the order of the records. Where there are too many, those are kept that are
@@ -97,7 +101,8 @@ def clients_of(compared: Comparison, most_points: int = MOST_POINTS) -> Clients:
     values = _values(found.metrics, set(rounds))
     accuracy, half = _curves(values, arms, names, rounds)
     chosen = rounds.index(compared.chosen)
-    keep = _kept(accuracy[0, :, chosen], max(1, most_points // (len(arms) * len(rounds))))
+    most = min(MOST_CLIENTS, max(1, most_points // (len(arms) * len(rounds))))
+    keep = _kept(accuracy[0, :, chosen], most)
     shown = [names[place] for place in keep]
     return Clients(
         names=tuple(map(one_line, shown)),

@@ -61,7 +61,7 @@ def page_of(sources: Sequence[Source], comparison: ComparisonConfig) -> str:
       The content of an HTML file that needs no other one; the same each time.
 
     Raises:
-      UserError: if the workdirs cannot be merged or compared, or if matplotlib is missing.
+      UserError: if the workdirs cannot be merged or compared.
     """
     import jinja2  # Takes a while, which a run need not wait for.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import pathlib
 import tempfile
 
@@ -10,6 +11,9 @@ from experiments.analysis.pictures import PICTURES, Lacking, style
 from experiments.analysis.report.colours import as_variables
 from experiments.analysis.report.embedding import inline_svg
 from experiments.analysis.results import Results
+
+MISSING = "matplotlib is not installed: pip install 'hasa_jax[plots]'"
+"""Why no picture is drawn."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,11 @@ class Drawn:
     colours: frozenset[str]
 
 
+def can_draw() -> bool:
+    """Returns whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def draw_all(found: Results) -> tuple[tuple[Drawn, ...], tuple[tuple[str, str], ...]]:
     """Draws all pictures of some results.
 
@@ -38,11 +47,11 @@ def draw_all(found: Results) -> tuple[tuple[Drawn, ...], tuple[tuple[str, str], 
       found: the results.
 
     Returns:
-      The pictures; and of those that cannot be drawn, the title and the reason.
-
-    Raises:
-      UserError: if matplotlib is missing.
+      The pictures; and of those that cannot be drawn, the title and the reason. Without matplotlib
+      there are none.
     """
+    if not can_draw():
+        return (), tuple((picture.title, MISSING) for picture in PICTURES.values())
     drawn, lacking = [], []
     for name, picture in PICTURES.items():
         try:

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from experiments.analysis import results
+from experiments.analysis.report import pictures
 from experiments.analysis.report.page import page_of
 from experiments.config import RunConfig
 from experiments.rooms import ComparisonConfig
@@ -28,8 +29,8 @@ def write(folders: Sequence[pathlib.Path], comparison: ComparisonConfig) -> path
       The file.
 
     Raises:
-      UserError: if a folder holds no results, if they cannot be compared, if the file cannot be
-        written, or if matplotlib is missing.
+      UserError: if a folder holds no results, if they cannot be compared, or if the file cannot be
+        written.
     """
     text = page_of(list(map(results.source_of, folders)), comparison)
     check_files(folders[0], (NAME,), "workdir")
@@ -54,4 +55,6 @@ def report(config: RunConfig) -> None:
       UserError: as `write`.
     """
     target = write(results.folders_of(config.reporting.workdir), config.comparison)
+    if not pictures.can_draw():
+        say(f"the report has no pictures: {pictures.MISSING}")
     say(f"{target} ({target.stat().st_size / 1000:,.0f} kB)")

@@ -154,6 +154,16 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_without_matplotlib_there_are_no_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(page.pictures, "can_draw", lambda: False)
+    done = run("report", f"--workdir={write(tmp_path / 'w')}")
+    assert done.returncode == 0, done.stderr
+    assert "the report has no pictures: matplotlib is not installed" in done.stdout
+    text = (tmp_path / "w" / "report.html").read_text(encoding="utf-8")
+    assert "Accuracy over rounds: matplotlib is not installed" in text
+    assert "<svg" not in text
+
+
 def test_a_long_table_of_clients_is_left_to_the_choice(tmp_path, monkeypatch):
     monkeypatch.setattr(page.pictures, "draw_all", lambda found: ((), ()))
     folder = write_population(tmp_path, [f"c{n}" for n in range(101)], seeds=1, rounds=(3,))
