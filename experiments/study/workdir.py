@@ -402,6 +402,8 @@ def _going_on(folder: pathlib.Path, run: Manifest) -> dict[str, Any]:
     seed or round is new.
     """
     if not (folder / CHECKPOINTS).exists() or not (folder / manifest.NAME).exists():
+        if (folder / "summary.csv").exists():
+            say(f"workdir {folder} has results and no checkpoints: all of its runs start over")
         return {"code": [], "execution": [], "stopping": {}}
     found = manifest.read_manifest(folder)
     arms, seeds = found.execution.get("modes", {}), found.run.comparison.num_seeds

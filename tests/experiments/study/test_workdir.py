@@ -300,6 +300,17 @@ def test_checkpoints_are_not_passed_over(folder):
     assert workdir.open_workdir(str(folder), run_of(), keeps_checkpoints=False)[0] == folder
 
 
+def test_results_that_lost_their_checkpoints_are_said_to_start_over(folder, capsys):
+    workdir.open_workdir(str(folder), run_of())
+    (folder / "summary.csv").touch()
+    workdir.open_workdir(str(folder), run_of())
+    assert "start over" not in capsys.readouterr().out
+    (folder / workdir.CHECKPOINTS).rmdir()
+    workdir.open_workdir(str(folder), run_of())
+    line = f"workdir {folder} has results and no checkpoints: all of its runs start over\n"
+    assert capsys.readouterr().out == line
+
+
 def test_other_data_are_refused(folder):
     other = dataclasses.replace(run_of(), data_sha256={"0": "other"})
     with pytest.raises(UserError, match=r"other data \(seed 0, by its hash in run\.json\)"):
