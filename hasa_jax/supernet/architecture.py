@@ -21,7 +21,7 @@ from jax.interpreters import partial_eval
 from hasa_jax.base import FederatedDataset, Params, PyTree, UserError
 from hasa_jax.supernet import units
 from hasa_jax.supernet.narrow_trial import tried_sizes, try_narrow
-from hasa_jax.supernet.types import ApplyFn, Context, LinearHead, Model
+from hasa_jax.supernet.types import Context, LinearHead, Model
 
 Inputs = jax.ShapeDtypeStruct
 
@@ -69,9 +69,14 @@ class Architecture(Protocol):
         ...
 
     def run(
-        self, params: Params, moments: PyTree | None, inputs: Any, context: Context
-    ) -> tuple[Any, PyTree]:
-        """Returns logits or linear heads, a tuple for several exits; and the batch's moments."""
+        self,
+        dtype: Any,
+        params: Params,
+        inputs: Any,
+        context: Context,
+        moments: PyTree | None = None,
+    ) -> tuple[tuple[Any, ...], PyTree]:
+        """Runs the forward pass in a type: an `ApplyFn`, once it has the type."""
         ...
 
     def traced(self, step: Callable[[], Any]) -> Any:
@@ -194,8 +199,8 @@ def supernet_of(
     moments, draws = _training_step(own, shapes, inputs)
     return Model(
         init=functools.partial(own.init, inputs),
-        apply=_apply_fn(own, dtype),
-        narrow=lambda kept, exits: _apply_fn(_narrowed(own, kept, exits), dtype),
+        apply=functools.partial(own.run, dtype),
+        narrow=lambda kept, exits: functools.partial(_narrowed(own, kept, exits).run, dtype),
         module=functools.partial(_deployed, own),
         resized=lambda kept: supernet_of(_narrowed(own, kept, num_exits), inputs, dtype),
         shapes=shapes,
@@ -257,42 +262,47 @@ def _depths(own: Architecture, num_exits: int, inputs: Inputs, shapes: PyTree) -
     return flax.traverse_util.unflatten_dict(depths)
 
 
-def _cast(tree: PyTree, to: Any) -> PyTree:
+def cast(tree: PyTree, dtype: Any) -> PyTree:
     """Converts floats to a type; keys and integers stay."""
 
     def convert(leaf: Any) -> Any:
-        floating = jnp.issubdtype(getattr(leaf, "dtype", np.result_type(type(leaf))), jnp.floating)
-        return jnp.asarray(leaf, to) if floating else leaf
+        kind = getattr(leaf, "dtype", np.result_type(type(leaf)))
+        return jnp.asarray(leaf, dtype) if jnp.issubdtype(kind, jnp.floating) else leaf
+
+    return tree if dtype == jnp.float32 else jax.tree.map(convert, tree)
+
+
+def outputs_of(output: Any, dtype: Any) -> tuple[Any, ...]:
+    """Returns what a module returned for each exit, logits in float32.
+
+    Args:
+      output: logits or a linear head; a tuple of them for several exits.
+      dtype: type in which it was computed.
+
+    Returns:
+      A tuple. A deferred head computes its products in the model's type.
+    """
+    every = output if isinstance(output, tuple) else (output,)
+    return tuple(
+        each if isinstance(each, LinearHead) or dtype == jnp.float32 else cast_back(each)
+        for each in every
+    )
+
+
+def cast_back(tree: PyTree) -> PyTree:
+    """Converts floats of any type to float32."""
+
+    def convert(leaf: jax.Array) -> jax.Array:
+        return leaf.astype(jnp.float32) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
     return jax.tree.map(convert, tree)
 
 
-def _apply_fn(own: Architecture, dtype: Any = jnp.float32) -> ApplyFn:
-    """Returns the module's forward pass in a type; it receives the context if it wants it."""
-
-    def cast(tree: PyTree, to: Any) -> PyTree:
-        return tree if dtype == jnp.float32 else _cast(tree, to)
-
-    def apply(
-        params: Params, inputs: Any, context: Context, moments: PyTree | None = None
-    ) -> tuple[tuple[Any, ...], PyTree]:
-        output, found = own.run(*cast((params, moments, inputs, context), dtype))
-        outputs: Any = output if isinstance(output, tuple) else (output,)
-        # A deferred head computes its products in the model's type.
-        outputs = tuple(
-            each if isinstance(each, LinearHead) else cast(each, jnp.float32) for each in outputs
-        )
-        return outputs, cast(found, jnp.float32)
-
-    return apply
-
-
 def _training_step(own: Architecture, shapes: PyTree, inputs: Inputs) -> tuple[PyTree, bool]:
     """Returns the shapes of the module's moments, and whether a training step reads its key."""
-    apply = _apply_fn(own)
 
     def step(params: Params, inputs: Any, key: jax.Array) -> tuple[tuple[Any, ...], PyTree]:
-        return apply(params, inputs, Context(train=True, key=key))
+        return own.run(jnp.float32, params, inputs, Context(train=True, key=key))
 
     trace = jax.make_jaxpr(step, return_shape=True)
     closed, (_, moments) = own.traced(lambda: trace(shapes, inputs, jax.random.key(0)))

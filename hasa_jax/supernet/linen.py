@@ -14,7 +14,14 @@ import numpy as np
 
 from hasa_jax.base import Params, PyTree, UserError
 from hasa_jax.supernet import architecture
-from hasa_jax.supernet.architecture import Inputs, OwnSpec, no_dropout
+from hasa_jax.supernet.architecture import (
+    Inputs,
+    OwnSpec,
+    cast,
+    cast_back,
+    no_dropout,
+    outputs_of,
+)
 from hasa_jax.supernet.context_argument import context_argument, takes_context
 from hasa_jax.supernet.types import Context, Model, ModelSpec
 
@@ -131,12 +138,19 @@ class _Linen:
         return nn.meta.unbox(self.module.init(key, zeros, **own))["params"]
 
     def run(
-        self, params: Params, moments: PyTree | None, inputs: Any, context: Context
-    ) -> tuple[Any, PyTree]:
+        self,
+        dtype: Any,
+        params: Params,
+        inputs: Any,
+        context: Context,
+        moments: PyTree | None = None,
+    ) -> tuple[tuple[Any, ...], PyTree]:
+        params, moments, inputs, context = cast((params, moments, inputs, context), dtype)
         variables = {"params": params} | ({} if moments is None else {"moments": moments})
         own = context_argument(type(self.module), context)
         output, state = self.module.apply(variables, inputs, **own, mutable=["batch_moments"])
-        return output, state.get("batch_moments", {})
+        found = state.get("batch_moments", {})
+        return outputs_of(output, dtype), found if dtype == jnp.float32 else cast_back(found)
 
     def traced(self, step: Callable[[], Any]) -> Any:
         def refuse(call: Any, arguments: Any, keywords: Any, context: Any) -> Any:

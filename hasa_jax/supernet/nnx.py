@@ -14,7 +14,14 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hasa_jax.base import Params, PyTree, UserError
-from hasa_jax.supernet.architecture import SET_BY_DATA, Inputs, OwnSpec, no_dropout
+from hasa_jax.supernet.architecture import (
+    SET_BY_DATA,
+    Inputs,
+    OwnSpec,
+    cast,
+    no_dropout,
+    outputs_of,
+)
 from hasa_jax.supernet.context_argument import context_argument, takes_context
 from hasa_jax.supernet.types import Context, ModelSpec
 
@@ -140,11 +147,18 @@ class _Nnx:
         return _tree({path: each.get_value() for path, each in nnx.to_flat_state(state)})
 
     def run(
-        self, params: Params, moments: PyTree | None, inputs: Any, context: Context
-    ) -> tuple[Any, PyTree]:
+        self,
+        dtype: Any,
+        params: Params,
+        inputs: Any,
+        context: Context,
+        moments: PyTree | None = None,
+    ) -> tuple[tuple[Any, ...], PyTree]:
         del moments  # Static norms are linen's.
+        params, inputs, context = cast((params, inputs, context), dtype)
         module: Any = self.deployed(params)
-        return module(inputs, **context_argument(self.built.kind, context)), {}
+        output = module(inputs, **context_argument(self.built.kind, context))
+        return outputs_of(output, dtype), {}
 
     def traced(self, step: Callable[[], Any]) -> Any:
         return step()
