@@ -38,8 +38,8 @@ WORDS = {
 NAMES = {"possible": r"possible", "rows": r"rows"}
 """The same for names in code only."""
 
-ROWS = ("hasa_jax/datasets/csv_rows.py", "hasa_jax/datasets/files/")
-"""Where names may say `rows`: those of CSV files that are read."""
+ROWS = ("hasa_jax/datasets/csv_rows.py", "hasa_jax/datasets/files/", "experiments/analysis/")
+"""Where names may say `rows`: those of CSV files that are read, and of tables as data."""
 
 KNOWN_NAMES = r"label_rows?|LabelRows?|csv_rows|rows_of|bad_rows|BAD_ROWS"
 """Names with that word: of the glossary, and of the reader of CSV files."""
