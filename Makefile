@@ -19,7 +19,15 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
 STUDY_STAMP := $(VENV)/.installed-study
 DEV_STAMP := $(VENV)/.installed-dev
+SITE_STAMP := $(VENV)/.installed-site
 LOCK_VENV := $(VENV)-lock
+LOCKED := test,plots,tracking,wandb,mlflow,data,docs,release
+OLDEST_VENV := $(VENV)-oldest
+# What `test-oldest` runs: what touches JAX, flax, optax, orbax and the command line most.
+OLDEST_TESTS := tests/supernet tests/server tests/contracts/test_policies.py \
+  tests/contracts/test_objectives.py tests/simulation/test_algorithm.py \
+  tests/simulation/test_checkpoint.py tests/simulation/test_deploy.py \
+  tests/experiments/test_front_doors.py tests/experiments/test_usage.py
 
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
   echo 'error: needs Python 3.11 or newer, but has $(PYTHON); try: make PYTHON=python3.12' >&2; \
@@ -38,7 +46,7 @@ SPACE := $(subst ,, )
 .DELETE_ON_ERROR:
 # Targets that share an environment must not install into it at once.
 .NOTPARALLEL:
-.PHONY: help demo testbed titles titles_settled fiarse fiarse_ablations heterofl cross_domain benchmark test test-slow lint format lock hooks clean
+.PHONY: help demo testbed titles titles_settled fiarse fiarse_ablations heterofl cross_domain benchmark test test-slow test-oldest site package lint format lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -113,9 +121,25 @@ test: lint ## Lint, check types, run the tests
 test-slow: $(DEV_STAMP) ## Run only the slow tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist=loadfile -m slow
 
+# An older orbax looks at the clock less often than the tests of its clock count on.
+test-oldest: ## Run a part of the tests with the oldest versions, of constraints-oldest.txt
+	@$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(OLDEST_VENV)
+	$(OLDEST_VENV)/bin/python -m pip install -e . pytest hypothesis -c constraints-oldest.txt
+	$(OLDEST_VENV)/bin/python -m pytest $(OLDEST_TESTS) -k 'not clock_that_is_set'
+
+site: $(SITE_STAMP) ## Build the documentation site in build/site; its notebooks run
+	JAX_PLATFORMS=cpu JAX_COMPILATION_CACHE_DIR=build/programs \
+	  JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
+	  $(BIN)/python -m sphinx -W --keep-going -b html docs build/site
+
+package: ## Build the wheel and the sdist in dist/, check them, and try the wheel in a clean environment
+	@$(CHECK_PYTHON)
+	.ci/package $(PYTHON)
+
 lint: $(DEV_STAMP) ## Check style, format, types and shell
 	$(BIN)/ruff check
-	$(BIN)/shellcheck experiments/launch/*.sh
+	$(BIN)/shellcheck experiments/launch/*.sh .ci/run .ci/package
 	$(BIN)/ruff format --check
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
@@ -130,8 +154,8 @@ lock: ## Remake constraints.txt from the newest versions
 	@$(CHECK_PYTHON)
 	rm -rf $(LOCK_VENV)
 	$(PYTHON) -m venv $(LOCK_VENV)
-	$(LOCK_VENV)/bin/python -m pip install '.[test,plots,tracking,data]'
-	{ echo '# Exact versions of everything that `pip install .[test,plots,tracking,data]` brings in,'; \
+	$(LOCK_VENV)/bin/python -m pip install '.[$(LOCKED)]'
+	{ echo '# Exact versions of everything that `pip install .[$(LOCKED)]` brings in,'; \
 	  echo '# for `pip install -c constraints.txt`. Made by `make lock`; do not edit by hand.'; \
 	  $(LOCK_VENV)/bin/python -m pip freeze --exclude hasa_jax --exclude pip \
 	    --exclude setuptools --exclude wheel; } > constraints.txt.new
@@ -140,7 +164,7 @@ lock: ## Remake constraints.txt from the newest versions
 
 clean: ## Remove the environment and all caches; results under runs/ stay
 	if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
-	rm -rf $(LOCK_VENV) constraints.txt.new build dist *.egg-info
+	rm -rf $(LOCK_VENV) $(OLDEST_VENV) constraints.txt.new build dist *.egg-info
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find hasa_jax experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -157,7 +181,11 @@ $(STUDY_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/python -m pip install -e '.[data,plots]' -c constraints.txt
 	touch $(RUN_STAMP) $@
 
+$(SITE_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python -m pip install -e '.[docs]' -c constraints.txt
+	touch $@
+
 # The tests' environment can run the demo too.
 $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python -m pip install -e '.[test,plots,tracking,data]' -c constraints.txt
+	$(BIN)/python -m pip install -e '.[test,plots,tracking,wandb,mlflow,data]' -c constraints.txt
 	touch $(RUN_STAMP) $@

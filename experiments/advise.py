@@ -6,16 +6,20 @@ cap_params, cap_macs, score and macs_per_second; or name a data set as for the o
 
 from collections.abc import Set
 
+from experiments.advice import advice
 from experiments.config import RunConfig
 from experiments.study import app
 
 
 def main(config: RunConfig, given: Set[str]) -> None:
     """Prints what policies cost at `budgets`; writes it into `workdir`, if one is named."""
-    from experiments.advice.advice import advise
+    advice.advise(config, given)
 
-    advise(config, given)
+
+def start() -> None:
+    """Runs the script on the command line of this process."""
+    app.run_app(main)
 
 
 if __name__ == "__main__":
-    app.run_app(main)
+    start()

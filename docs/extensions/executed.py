@@ -26,7 +26,7 @@ def _finished(app: Sphinx, error: Exception | None) -> None:
     """Prints the line."""
     ran = {
         name: data["exec_data"]["runtime"] or 0
-        for name, data in app.env.metadata.items()
+        for name, data in app.env.nb_metadata.items()
         if data.get("exec_data")
     }
     cells = {

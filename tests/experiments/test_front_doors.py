@@ -11,6 +11,7 @@ import pytest
 from tests.support.scripts import ROOT, SMALL, VECTORS, environment_of, records_of, run, run_process
 
 SCRIPTS = (
+    "advise",
     "benchmark",
     "by_size",
     "compare",
