@@ -25,7 +25,7 @@ SPECS = {"client_dropout": "dropout", "corruption_scale": "scale"}
 def test_every_field_has_a_name_of_its_own():
     names = [name for room in ROOMS.values() for name in fields.knobs(room)]
     assert len(names) == len(set(names)) == len(ROOM_OF)
-    assert len(ROOMS) == 10
+    assert len(ROOMS) == 11
     for knob in (k for room in ROOMS.values() for k in fields.knobs(room).values()):
         assert knob.help.endswith(".")
 
