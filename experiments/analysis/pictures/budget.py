@@ -36,10 +36,10 @@ def make(groups: Sequence[Results]) -> Any:
     Raises:
       Lacking: if the records have no MACs, or all of one budget.
     """
-    rows = [row for own in _rows(groups) if (row := _points_of(own, METRICS[0]))]
-    if not rows:
+    joined = _joined(groups)
+    if not any(_points_of(own, METRICS[0]) for own in joined):
         raise Lacking("summary.csv has no column budget_macs")
-    kept = [own for own in _rows(groups) if _several(_points_of(own, METRICS[0]))]
+    kept = [own for own in joined if _several(_points_of(own, METRICS[0]))]
     if not kept:
         raise Lacking("all arms have one budget: name workdirs with other budgets beside this one")
     figure = style.new_figure(style.PAGE, 0.6 + 2.0 * len(kept))
@@ -61,9 +61,9 @@ def make(groups: Sequence[Results]) -> Any:
     return figure
 
 
-def _rows(groups: Sequence[Results]) -> list[list[Results]]:
+def _joined(groups: Sequence[Results]) -> list[list[Results]]:
     """Joins the groups that differ only in their budget."""
-    rows: list[tuple[object, list[Results]]] = []
+    joined: list[tuple[object, list[Results]]] = []
     for own in groups:
         known = read_manifest(own.folders[0])
         chosen = known.config.get("allocation", {})
@@ -72,18 +72,18 @@ def _rows(groups: Sequence[Results]) -> list[list[Results]]:
             *(known.config.get(room) for room in ("data", "model", "method", "training")),
             {name: value for name, value in chosen.items() if name not in _OF_BUDGETS},
         )
-        row = next((found for other, found in rows if other == kind), None)
-        if row is None:
-            rows.append((kind, [own]))
+        same = next((found for other, found in joined if other == kind), None)
+        if same is None:
+            joined.append((kind, [own]))
         else:
-            row.append(own)
-    return [row for _, row in rows]
+            same.append(own)
+    return [found for _, found in joined]
 
 
-def _points_of(row: Sequence[Results], metric: str) -> dict[Arm, list[Point]]:
+def _points_of(joined: Sequence[Results], metric: str) -> dict[Arm, list[Point]]:
     """Returns what each arm reaches at each budget, at the last round of all arms."""
     points = collections.defaultdict[Arm, list[Point]](list)
-    for own in row:
+    for own in joined:
         last = [r for r in own.summary if int(r["round"]) == own.rounds[-1]] if own.rounds else []
         curves = progress.curves_of(
             last, f"{metric}_accuracy", lambda record: float(record.get("budget_macs") or "nan")

@@ -37,10 +37,10 @@ def make(groups: Sequence[Results]) -> Any:
         raise Lacking("; ".join(f"of {name}, {own.reason}" for name, own in found.items()))
     alike = _alike(drawn)
     columns = 2 if len(alike) == 4 else min(_MOST_COLUMNS, len(alike))
-    rows = -(-len(alike) // columns)
+    down = -(-len(alike) // columns)
     width = style.COLUMN if columns == 1 else style.PAGE
-    figure = style.new_figure(width, 0.5 + rows * (0.55 + 0.17 * max(len(found), 2)))
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure = style.new_figure(width, 0.5 + down * (0.55 + 0.17 * max(len(found), 2)))
+    panels = figure.subplots(down, columns, squeeze=False).ravel()
     image = None
     for place, (panel, groups_alike) in enumerate(zip(panels, alike, strict=False)):
         image = _draw(panel, found, groups_alike[0])

@@ -61,9 +61,9 @@ def make(groups: Sequence[Results]) -> Any:
     measured = read(path)
     count = len(measured.scores)
     columns = 2 if count == 4 else min(_COLUMNS, count)
-    rows = -(-count // columns)
-    figure = style.new_figure(style.PAGE if columns > 1 else style.COLUMN, 0.6 + 1.9 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    down = -(-count // columns)
+    figure = style.new_figure(style.PAGE if columns > 1 else style.COLUMN, 0.6 + 1.9 * down)
+    panels = figure.subplots(down, columns, squeeze=False, sharey=True).ravel()
     look_of = looks(measured.need)
     for panel, (name, by_client) in zip(panels, measured.scores.items(), strict=False):
         _draw(panel, by_client, measured.need, look_of)

@@ -31,13 +31,13 @@ class Spent(NamedTuple):
       label: of the horizontal axis, with its unit.
       of: what was spent up to a record of summary.csv; NaN if it does not say.
       lacking: what is said where no record says it.
-      whole: whether it is a whole number.
+      integer: whether it is an integer.
     """
 
     label: str
     of: Callable[[Record], float]
     lacking: str
-    whole: bool = False
+    integer: bool = False
 
 
 class Curve(NamedTuple):
@@ -79,7 +79,7 @@ def draw(groups: Sequence[Results], spent: Spent) -> Any:
             curves = curves_of(own.summary, f"{metric}_accuracy", spent.of)
             _draw_panel(panel, curves, look_of)
             panel.set(xlabel=spent.label, ylabel=LABELS[metric])
-            if spent.whole:
+            if spent.integer:
                 panel.xaxis.get_major_locator().set_params(integer=True)
             counts |= {len(v) for curve in curves.values() for v in curve.values}
     shaded = all(len(own.arms) <= lines.MOST_BANDS for own in known)

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from experiments.analysis import plots, results
+from experiments.analysis import plots
 from experiments.analysis.pictures import PICTURES, suite, testbed
 from experiments.analysis.suite_results import Outcome
 from experiments.analysis.testbed_table import CORRELATIONS, Gain, Gains, Place
@@ -187,5 +187,3 @@ ARMS_OF = {
     "suite": {"heterofl:levels", "hasa:hasa", "fiarse:levels"},
 }
 """What legends must name, by picture."""
-
-__all__ = ["ARMS_OF", "NAMES", "drawn", "groups", "results", "workdir"]

@@ -15,6 +15,7 @@ from hasa_jax import UserError
 from tests.experiments.analysis import workdirs
 from tests.experiments.analysis.pictures import examples
 from tests.experiments.analysis.pictures.examples import ARMS_OF, NAMES
+from tests.support.scripts import ROOT
 
 REFERENCE = pathlib.Path(__file__).with_name("reference")
 DPI = 40
@@ -185,6 +186,12 @@ def test_the_entries_of_the_table_say_what_they_show():
         assert own.title
         assert own.about.endswith(".")
         assert "it needs" in own.about.lower() or name == "accuracy"
+
+
+def test_the_documents_have_every_picture():
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    table = text.split("| `--pictures` |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(PICTURES)
 
 
 def test_what_results_lack_is_said(tmp_path):
