@@ -46,7 +46,7 @@ SPACE := $(subst ,, )
 .DELETE_ON_ERROR:
 # Targets that share an environment must not install into it at once.
 .NOTPARALLEL:
-.PHONY: help demo testbed titles titles_settled fiarse fiarse_ablations heterofl cross_domain benchmark test test-slow test-oldest site package lint format lock hooks clean
+.PHONY: help demo testbed titles titles_settled fiarse fiarse_ablations heterofl cross_domain benchmark rebuild test test-slow test-oldest site package lint format lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -114,6 +114,9 @@ cross_domain: $(STUDY_STAMP) ## HASA across domains: make cross_domain DATA=FOLD
 benchmark: $(STUDY_STAMP) ## Accuracy on fixed tasks: make benchmark DATA=FOLDER SUITE=small
 	$(BIN)/python -m experiments.benchmark --suite=$(SUITE) --data_dir=$(DATA) \
 	  --workdir=runs/benchmark_$(SUITE)
+
+rebuild: $(DEV_STAMP) ## Make the tables and pictures of README, docs and committed results again
+	$(BIN)/python -m experiments.rebuild
 
 test: lint ## Lint, check types, run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist=loadfile

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.compared import Comparison
+from experiments.analysis.compared import Comparison, gains_of
 from experiments.analysis.results import Arm, Record, arm_of
 from experiments.analysis.table import Cell, Table
 from experiments.analysis.table_accuracies import NONE, accuracy_cell, gain_cell, when
@@ -47,7 +47,7 @@ def clients(compared: Comparison, round: int) -> Table | None:
     Returns:
       A row for each client and arm: test examples, the score if it is recorded, the width, the
       accuracy and its difference to the reference, with intervals over seeds; differences are
-      paired by seed. None without records of clients.
+      paired by seed, of arms that match. None without records of clients.
     """
     held = _held(compared, round)
     names = list(dict.fromkeys(client for own in held.values() for client in own))
@@ -55,7 +55,7 @@ def clients(compared: Comparison, round: int) -> Table | None:
         return None
     scores = {arm: _scores(compared, arm) for arm in held}
     scored = any(scores.values())
-    base = held[compared.reference]
+    base, matched = held[compared.reference], gains_of(compared, round, "mean")
     rows = []
     for client in names[:MOST_CLIENTS]:
         for arm, own in held.items():
@@ -68,7 +68,8 @@ def clients(compared: Comparison, round: int) -> Table | None:
             cells += [Cell(compared.labels[arm])] * compared.several
             cells += [_number(list(found.width.values()), "{:.3f}"), _accuracy(found.accuracy)]
             if compared.several:
-                cells.append(_gain(compared, arm, found, base.get(client)))
+                gain = Cell("reference" if arm == compared.reference else "not matched")
+                cells.append(_gain(found, base.get(client)) if arm in matched else gain)
             rows.append(tuple(cells))
     headers = ["client", "test examples", *["score"] * scored]
     headers += [*[compared.header] * compared.several, "width", "accuracy %"]
@@ -213,10 +214,8 @@ def _accuracy(by_seed: Mapping[int, float]) -> Cell:
     return accuracy_cell(known) if known.size else Cell("none")
 
 
-def _gain(compared: Comparison, arm: Arm, own: Held, base: Held | None) -> Cell:
+def _gain(own: Held, base: Held | None) -> Cell:
     """Makes the cell of a client's difference to the reference, paired by seed."""
-    if arm == compared.reference:
-        return Cell("reference")
     if base is None:
         return NONE
     gains = np.array([own.accuracy[s] - base.accuracy[s] for s in own.accuracy if s in base.width])

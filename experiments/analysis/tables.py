@@ -44,7 +44,10 @@ OF_CHOSEN: Mapping[str, Maker] = {
 """Tables of the chosen round only."""
 
 MOST_ROWS = 120
-"""Rows of a table that terminal, Markdown and LaTeX show; a longer one is in the other files."""
+"""Rows of a table that terminal and Markdown show; a longer one is in the other files."""
+
+_MOST_ON_A_PAGE = 45
+"""Rows that LaTeX can place on a page."""
 
 LAST = "_last"
 """How the names of tables of the last round end, if it is not the chosen one."""
@@ -123,16 +126,17 @@ def _made(compared: Comparison, name: str) -> Table | None:
     return dataclasses.replace(table, notes=(*table.notes, *table_notes.notes_of(compared)))
 
 
-def shown(tables: Sequence[Table]) -> list[Table]:
+def shown(tables: Sequence[Table], most: int = MOST_ROWS) -> list[Table]:
     """Leaves out tables that are too long to be read from top to bottom.
 
     Args:
       tables: all of them.
+      most: rows of those that are not.
 
     Returns:
-      Those of at most `MOST_ROWS` rows; the notes of the first one name the others.
+      The others; the notes of the first one name what is left out.
     """
-    long = [table for table in tables if len(table.rows) > MOST_ROWS]
+    long = [table for table in tables if len(table.rows) > most]
     first, *others = [table for table in tables if table not in long]
     lines = [f"Table {t.name} has {len(t.rows):,} rows: see the CSV or HTML format." for t in long]
     return [dataclasses.replace(first, notes=(*first.notes, *lines)), *others]
@@ -198,7 +202,7 @@ def _written(tables: Sequence[Table], format: str) -> str:
         case "markdown":
             return markdown.document(shown(tables))
         case "latex":
-            return latex.document(shown(tables))
+            return latex.document(shown(tables, _MOST_ON_A_PAGE))
         case _:
             return html.document(tables)
 

@@ -482,6 +482,12 @@ def test_clients_have_rows_with_their_scores_widths_and_differences(tmp_path):
     assert len(found) == 4
 
 
+def test_clients_of_an_arm_that_does_not_match_have_no_difference(tmp_path):
+    summary = records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15], budget=0.55)
+    clients = tables_of(of_clients(write(tmp_path, summary), [0.5]))["clients"]
+    assert [cells[-1].text for cells in clients.rows] == ["reference", "not matched"]
+
+
 def test_clients_of_each_size_are_counted(tmp_path):
     folder = of_clients(write(tmp_path / "sizes"), [0.5, 0.25, 0.5], sizes=[8, 4, 8])
     widths = tables_of(folder)["widths"]
@@ -503,6 +509,8 @@ def test_long_tables_are_in_files_only_and_said(tmp_path):
     assert line in text
     assert line in (folder / "table.md").read_text(encoding="utf-8")
     assert "| c3 " not in (folder / "table.md").read_text(encoding="utf-8")
+    (cells,) = {cells[-1].text for cells in tables_of(folder)["clients"].rows[1::2]}
+    assert cells == "+2.00 ± 12.71"
     for name in ("table_clients.csv", "table.html"):
         assert "c3" in (folder / name).read_text(encoding="utf-8")
 
