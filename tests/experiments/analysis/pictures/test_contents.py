@@ -1,0 +1,187 @@
+"""What is in the pictures, by hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.analysis import plots, results
+from experiments.analysis.pictures import PICTURES, Lacking, clients, histogram, rebuilding, style
+from hasa_jax import UserError
+from tests.experiments.analysis.pictures import examples
+from tests.experiments.analysis.workdirs import records, write, write_csv
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    return examples.groups(tmp_path_factory.mktemp("contents"))
+
+
+def texts_of(panel):
+    return [text.get_text().strip() for text in panel.texts]
+
+
+def test_clients_are_sorted_by_score_and_have_their_width(groups):
+    figure = PICTURES["clients"].figure(groups[:1])
+    uniform, hasa, inverse, scores = figure.axes[:4]
+    names = [text.get_text() for text in scores.get_xticklabels()]
+    assert names == sorted(examples.CLIENTS, key=examples.SCORES.__getitem__)
+    assert scores.get_xlabel() == "clients, by rising score of hasa"
+    assert texts_of(uniform) == [".50"] * 6
+    assert texts_of(hasa) == [".25", ".25", ".50", ".50", "1.0", "1.0"]
+    assert texts_of(inverse) == texts_of(hasa)[::-1]
+    heights = [bar.get_height() for bar in scores.patches]
+    assert heights == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    # The last round of hasa: .34 + .18 - .144, and .04 for each place from the middle.
+    found = dict(zip(names, [bar.get_height() for bar in hasa.patches], strict=True))
+    assert found["a"] == pytest.approx(100 * (0.376 - 0.1))
+    assert found["f"] == pytest.approx(100 * (0.376 + 0.1))
+
+
+def metrics_of(folder, widths, seeds=1, policies=("uniform",)):
+    """Writes a workdir whose clients have some widths."""
+    summary = [own for policy in policies for own in records(policy, [0.3] * seeds)]
+    write(folder, summary)
+    own = {"num_examples": "9", "split": "test", "accuracy": "0.25"}
+    lines = [
+        {**record, **own, "client": f"c{number}", "width": str(width)}
+        for record in summary
+        for number, width in enumerate(widths)
+    ]
+    write_csv(folder / "metrics.csv", lines)
+    return plots.grouped([folder])
+
+
+def test_without_scores_clients_are_sorted_by_width(tmp_path):
+    (found,) = metrics_of(tmp_path / "w", [0.5, 0.25, 1.0])
+    own = {arm: clients.clients_of(found, arm) for arm in found.arms}
+    order, by, scores = clients.order_of(found, own)
+    assert order == ["c1", "c0", "c2"]
+    assert by == "width in hasa:uniform, as no scores are recorded"
+    assert scores == {}
+
+
+def test_many_clients_are_drawn_as_groups(tmp_path):
+    figure = PICTURES["clients"].figure(metrics_of(tmp_path / "w", np.linspace(0.1, 1, 450)))
+    panel = figure.axes[0]
+    assert len(panel.patches) == 100
+    assert panel.get_xlabel().startswith("clients in 100 groups, by rising width in")
+    assert not texts_of(panel)
+
+
+def test_more_arms_than_there_is_room_for_are_counted(tmp_path):
+    policies = [f"p{number}" for number in range(10)]
+    figure = PICTURES["clients"].figure(metrics_of(tmp_path / "w", [0.5], policies=policies))
+    assert len(figure.axes) == clients.MOST_ARMS + 1  # And the scale of the shades.
+    assert figure.axes[0].get_title(loc="right").endswith("; 2 more arms are not drawn")
+
+
+def test_few_widths_have_a_place_each(groups):
+    panel = PICTURES["histogram"].figure(groups[:1]).axes[0]
+    assert [text.get_text() for text in panel.get_xticklabels()] == ["0.25", "0.5", "1"]
+    heights = [[bar.get_height() for bar in bars] for bars in panel.containers]
+    assert heights == [[0, 6, 0], [2, 2, 2], [2, 2, 2]]
+
+
+def test_many_widths_are_counted_in_bins(tmp_path):
+    widths = [0.05, 0.1, 0.11, 0.25, 0.3, 0.31, 0.5, 0.7, 0.95, 1.0]
+    groups = metrics_of(tmp_path / "w", widths, seeds=2)
+    panel = PICTURES["histogram"].figure(groups).axes[0]
+    (bars,) = panel.containers
+    assert [bar.get_height() for bar in bars] == [2, 1, 2, 1, 1, 0, 1, 0, 0, 2]
+    assert [text.get_text() for text in panel.get_xticklabels()][::5] == ["0.0", "0.5", "1.0"]
+    edges, _ = histogram.places_of(histogram.widths_of(groups[0]))
+    assert len(edges) == 11
+
+
+def test_scores_show_their_rank_correlation_with_the_need(groups):
+    figure = PICTURES["need"].figure(groups[:1])
+    panels = {panel.get_xlabel(): panel for panel in figure.axes}
+    assert panels["score label_divergence"].get_title() == "rank correlation +1.00 ± 0.00"
+    assert panels["score entropy"].get_title() == "rank correlation -1.00 ± 0.00"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(examples.CLIENTS)
+
+
+def test_budgets_are_joined_by_a_line(groups):
+    figure = PICTURES["budget"].figure(groups)
+    assert len(figure.axes) == 3
+    line = figure.axes[0].lines[1]  # The first is the Pareto front.
+    assert line.get_xdata().tolist() == [0.5, 1.0]
+    np.testing.assert_allclose(np.diff(line.get_ydata()), 10)
+    with pytest.raises(Lacking, match="all arms have one budget"):
+        PICTURES["budget"].figure(groups[:1])
+
+
+def test_budgets_of_other_data_are_not_joined(tmp_path):
+    folders = []
+    for name, budget in (("a", 0.25), ("b", 0.5)):
+        arms = records("uniform", [0.1, 0.2], budget=budget)
+        arms += records("hasa", [0.1, 0.2], budget=budget + 0.2)
+        folders.append(write(tmp_path / name, arms, data_sha256={"0": name}))
+    figure = PICTURES["budget"].figure(plots.grouped(folders))
+    assert [part.get_suptitle() for part in figure.subfigs] == [
+        "a (coverage aggregation)",
+        "b (coverage aggregation)",
+    ]
+
+
+def test_the_map_shows_groups_that_are_alike_once(groups, tmp_path):
+    figure = PICTURES["coverage"].figure(groups[:1])
+    labels = [panel.get_xlabel() for panel in figure.axes[:2]]
+    assert labels == ["unit of hidden", "unit of heads"]
+    assert "fiarse:uniform: the weights of the run decide" in figure.get_suptitle()
+    table = figure.axes[0].images[0].get_array()
+    np.testing.assert_allclose(table[0], 1 - np.arange(8) / 8)
+    (folder,) = groups[0].folders
+    path = folder / "coverage.csv"
+    text = path.read_text(encoding="utf-8")
+    try:
+        lines = text.splitlines()
+        alike = [line.replace(",hidden,", ",other,") for line in lines if ",hidden," in line]
+        path.write_text("\n".join([*lines, *alike]), encoding="utf-8")
+        figure = PICTURES["coverage"].figure(groups[:1])
+        assert figure.axes[0].get_xlabel() == "unit of hidden (2 groups alike)"
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def test_the_spread_of_clients_is_from_the_worst_to_the_best(groups):
+    panel = PICTURES["by_size"].figure(groups[:1]).axes[2]
+    line = panel.lines[0]
+    assert line.get_xdata().tolist() == list(range(0, 101, 10))
+    # Means over seeds: .336 of uniform, and .1 less and more for the ends.
+    assert line.get_ydata()[[0, -1]].tolist() == pytest.approx([23.6, 43.6])
+
+
+def test_accuracies_that_are_not_numbers_are_drawn_as_none(tmp_path):
+    folder = write(tmp_path / "w", records("uniform", [float("nan")] * 2))
+    panels = PICTURES["accuracy"].figure(plots.grouped([folder])).axes
+    assert [panel.get_ylim() for panel in panels] == [(0, 100)] * 3
+
+
+def test_pictures_of_documents_are_drawn_by_their_names(groups):
+    (found,) = groups[:1]
+    root = found.folders[0].parent
+    wanted = {"a.svg": ["macs", "half"], "b.png": ["partition", "half"]}
+    made = dict(rebuilding.drawn(wanted, root, lambda name: results.read([root / name])))
+    assert made["a.svg"].startswith(b"<?xml")
+    assert made["b.png"].startswith(b"\x89PNG")
+    assert made["a.svg"] == style.content_of(PICTURES["macs"].figure([found]), "svg")
+    for picture, message in (("maps", "no picture 'maps'"), ("budget", "is not drawn: all arms")):
+        with pytest.raises(UserError, match=message):
+            next(rebuilding.drawn({"a.png": [picture, "half"]}, root, lambda _: found))
+
+
+def test_names_of_clients_of_any_kind_are_drawn(tmp_path):
+    groups = metrics_of(tmp_path / "w", [0.5, 0.25])
+    path = tmp_path / "w" / "metrics.csv"
+    text = path.read_text(encoding="utf-8").replace(",c0,", ",$x^{$,").replace(",c1,", ",東京,")
+    path.write_text(text, encoding="utf-8")
+    scores = {"hasa:uniform": {"0": {"$x^{$": 0.3, "東京": 0.1}}}
+    known = json.loads((tmp_path / "w" / "run.json").read_text(encoding="utf-8"))
+    (tmp_path / "w" / "run.json").write_text(json.dumps(known | {"scores": scores}))
+    groups = plots.grouped([tmp_path / "w"])
+    figure = PICTURES["clients"].figure(groups)
+    assert style.content_of(figure, "png", 40).startswith(b"\x89PNG")
+    assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["東京", r"\$x^{\$"]
