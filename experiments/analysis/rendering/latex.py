@@ -2,6 +2,7 @@ r"""Tables in LaTeX, for a document with `\usepackage{booktabs}`."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -39,6 +40,9 @@ _SIGNS = {
 }
 """Characters that LaTeX would obey, or does not know as text."""
 
+_SIGN = re.compile(r"(?<!\w)-(?=\d)")
+"""The sign of a number."""
+
 
 def escape(text: str) -> str:
     """Writes a text so that LaTeX shows it and obeys nothing in it.
@@ -47,13 +51,11 @@ def escape(text: str) -> str:
       text: any text.
 
     Returns:
-      The text in one line. A minus before a digit is that of mathematics. Letters with accents are
+      The text in one line. The sign of a number is that of mathematics. Letters with accents are
       written with them where the usual fonts have them; another character is its code, `U+6771`.
     """
-    line = one_line(" ".join(text.split()))
-    signed = line.startswith("-") and line[1:2].isdigit()
-    written = "".join(map(_letter, line[1:] if signed else line))
-    return f"$-${written}" if signed else written
+    line = _SIGN.sub("\u2212", one_line(" ".join(text.split())))
+    return "".join(map(_letter, line))
 
 
 def render(table: Table) -> str:
@@ -72,6 +74,7 @@ def render(table: Table) -> str:
         r"\centering",
         rf"\caption{{{escape(table.title)}.}}",
         rf"\label{{tab:{table.name}}}",
+        r"\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         _line([escape(header) for header in table.headers]),
@@ -81,7 +84,7 @@ def render(table: Table) -> str:
         r"\end{tabular}",
     ]
     if table.notes:
-        lines.append(rf"\par\smallskip\footnotesize {' '.join(map(escape, table.notes))}")
+        lines.append(rf"\par\smallskip {' '.join(map(escape, table.notes))}")
     return "\n".join([*lines, r"\end{table}"])
 
 

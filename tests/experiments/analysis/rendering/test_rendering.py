@@ -95,6 +95,7 @@ def test_latex_by_hand():
 \centering
 \caption{Mean at round 3.}
 \label{tab:headline}
+\footnotesize\setlength{\tabcolsep}{3pt}
 \begin{tabular}{lrrl}
 \toprule
 policy & mean \% & p Holm & verdict \\
@@ -104,9 +105,13 @@ a\_b & \textbf{15.25 {[}9, 21{]}} & 0.001 & better \\
 50 \%\_a\&b\textasciitilde{}c $\pm$ \{x\}\textasciicircum{}2 \textbackslash{}input$|$$<$b$>$\textbackslash{}x1b{[}2J=é\texttt{U+6771} & $-$1.00 $\pm$ 0.50 & n/a & worse $\neq$ \\
 \bottomrule
 \end{tabular}
-\par\smallskip\footnotesize Below 5 \%.
+\par\smallskip Below 5 \%.
 \end{table}"""  # noqa: E501
     assert latex.render(TABLE) == expected
+
+
+def test_signs_are_those_of_mathematics():
+    assert latex.escape("[-0.50, +1] of a-1") == "{[}$-$0.50, +1{]} of a-1"
 
 
 @pytest.mark.slow
