@@ -172,7 +172,7 @@ class DataConfig:
     data_path: str = knob("", "File of titles or csv (CSV), or of npz.", common=True, path=True)
     data_dir: str = knob(
         "",
-        "Folder of published data, of image_folder, of leaf, or of all of tfds:.",
+        "Folder of published data, of image_folder, of leaf or tff, or of all of tfds:.",
         common=True,
         path=True,
     )
@@ -197,12 +197,13 @@ class DataConfig:
     )
     min_examples: int = knob(
         default_of(partitioned, "min_examples"),
-        "Fewest examples of a client of any partition; users of leaf with fewer are left out.",
+        "Fewest examples of a client of any partition; users of leaf and tff with fewer are "
+        "left out.",
         least=1,
     )
     max_clients: int = knob(
         default_of(leaf, "max_clients"),
-        "Users of leaf that become clients, drawn at random; 0 for all.",
+        "Users of leaf and tff that become clients, drawn at random; 0 for all.",
         least=0,
     )
     max_examples: int = knob(

@@ -19,6 +19,7 @@ from hasa_jax.datasets.synthetic_images import synthetic_images
 from hasa_jax.datasets.synthetic_needs import synthetic_needs
 from hasa_jax.datasets.synthetic_titles import synthetic_titles
 from hasa_jax.datasets.synthetic_topics import synthetic_topics
+from hasa_jax.datasets.tff import tff
 from hasa_jax.datasets.titles import titles
 from hasa_jax.datasets.vocabulary import Vocabulary
 
@@ -29,6 +30,7 @@ DATASETS: dict[str, Builder] = {
     "synthetic_needs": synthetic_needs,
     "synthetic_titles": synthetic_titles,
     "synthetic_topics": synthetic_topics,
+    "tff": tff,
     "titles": titles,
     **{name: builder(read, name=name, texts=name in TEXTS) for name, read in READERS.items()},
 }
@@ -100,6 +102,7 @@ __all__ = [
     "synthetic_needs",
     "synthetic_titles",
     "synthetic_topics",
+    "tff",
     "titles",
     "usps",
 ]

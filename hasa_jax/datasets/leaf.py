@@ -59,11 +59,11 @@ def leaf(
     found = leaf_json(path_of(data_dir))
     train, test = found.train, found.test
     if not found.texts:
-        train, test = _classes(train), None if test is None else _classes(test)
+        train, test = with_classes(train), None if test is None else with_classes(test)
     return from_users(
         train,
         test,
-        _characters if found.texts else _numbers,
+        _characters if found.texts else encode_numbers,
         key,
         min_examples=min_examples,
         max_clients=max_clients,
@@ -72,16 +72,26 @@ def leaf(
     )
 
 
-def _classes(users: Mapping[str, Sequence[Examples]]) -> dict[str, list[Examples]]:
-    """Reads targets as class ids; a message names the user."""
+def with_classes(users: Mapping[str, Sequence[Examples]]) -> dict[str, list[Examples]]:
+    """Reads targets as class ids.
+
+    Args:
+      users: parts of each user's examples, by name.
+
+    Returns:
+      The same with targets `[n]`, int32.
+
+    Raises:
+      UserError: if they are no class ids; it names the user.
+    """
     found = {}
     for user, parts in users.items():
         found[user] = [p._replace(targets=targets_of(user, (), p.targets, 0)) for p in parts]
     return found
 
 
-def _numbers(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray) -> Encoding:
-    """Encodes images of bytes, or other numbers, with class ids."""
+def encode_numbers(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray) -> Encoding:
+    """Encodes images of bytes, or other numbers, with class ids; an `EncodeFn`."""
     num_classes = int(targets.max(initial=-1)) + 1
     check_number_of_classes(_ALL, num_classes, targets.size, targets.ndim)
     if inputs.dtype != np.uint8:

@@ -141,15 +141,23 @@ def build(
     splits = split_clients(counts, key, "titles of two or more words", folds, fold)
     vocabulary = build_vocabulary(titles, splits, vocab_size, min_count)
     encoded = {
-        name: _examples([vocabulary.encode(text) for text in texts], max_length)
+        name: next_words([vocabulary.encode(text) for text in texts], max_length)
         for name, texts in titles.items()
     }
     dataset = assemble(encoded, splits, len(vocabulary.words), vocabulary.num_tokens)
     return dataset, vocabulary
 
 
-def _examples(encoded: Sequence[np.ndarray], max_length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns inputs `[n, T]` and targets `[n, T]` of titles of input ids."""
+def next_words(encoded: Sequence[np.ndarray], max_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Makes examples of texts: each word but the first is the target of the one before it.
+
+    Args:
+      encoded: input ids of each text.
+      max_length: predictions kept of a text, `T`.
+
+    Returns:
+      Inputs `[n, T]` and targets `[n, T]`, int32.
+    """
     ids = pad(encoded, max_length + 1)
     inputs, next_ids = ids[:, :-1].copy(), ids[:, 1:]
     # Nothing follows the last kept word, so it is not an input.

@@ -73,14 +73,31 @@ def build_vocabulary(
     Raises:
       UserError: if an argument is out of range, or if the vocabulary is empty.
     """
-    at_least(0, vocab_size=vocab_size)
-    at_least(1, min_count=min_count)
     counts = collections.Counter(
         word
         for texts, (train, _, _) in zip(titles.values(), splits, strict=True)
         for index in train
         for word in texts[int(index)]
     )
+    return vocabulary_of(counts, vocab_size, min_count)
+
+
+def vocabulary_of(counts: Mapping[str, int], vocab_size: int, min_count: int) -> Vocabulary:
+    """Returns the frequent words.
+
+    Args:
+      counts: how often each word occurs in training texts.
+      vocab_size: largest number of words in the vocabulary, frequent words first; 0 means no limit.
+      min_count: occurrences that a word needs to be in the vocabulary.
+
+    Returns:
+      The vocabulary; words of equal frequency are in alphabetical order.
+
+    Raises:
+      UserError: if an argument is out of range, or if the vocabulary is empty.
+    """
+    at_least(0, vocab_size=vocab_size)
+    at_least(1, min_count=min_count)
     # Ties are in alphabetical order: the order of clients and titles must not matter.
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     words = [word for word in ranked if counts[word] >= min_count]

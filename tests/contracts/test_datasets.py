@@ -4,6 +4,7 @@ import csv
 import inspect
 import json
 
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -87,6 +88,16 @@ def leaf_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def tff_dir(tmp_path_factory):
+    path, generator = tmp_path_factory.mktemp("tff"), np.random.default_rng(0)
+    with h5py.File(path / "stackoverflow_train.h5", "w") as file:
+        for user in range(3):
+            texts = [" ".join(generator.choice(list("abcdefgh"), 5)) for _ in range(30)]
+            file[f"examples/{user:08}/tokens"] = np.array(texts, object)
+    return path
+
+
+@pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """A folder of small files for each published data set."""
     found = {}
@@ -96,8 +107,13 @@ def folders(tmp_path_factory):
     return found
 
 
+@pytest.fixture(scope="module")
+def of_users(leaf_dir, tff_dir):
+    return {"leaf": leaf_dir, "tff": tff_dir}
+
+
 @pytest.fixture(scope="module", params=sorted(DATASETS))
-def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, folders, leaf_dir):
+def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, folders, of_users):
     # Required arguments, and small sizes.
     published = {"num_clients": 4, "min_examples": 5}
     arguments = {
@@ -105,12 +121,13 @@ def make(request, csv_path, npz_path, news_dir, texts_path, folder_of_images, fo
         "ag_news": {"data_dir": news_dir, "num_clients": 4, "vocab_size": 30, "max_length": 9},
         "csv": {"data_path": texts_path, "num_clients": 4, "vocab_size": 30, "max_length": 9},
         "image_folder": {"data_dir": folder_of_images, "num_clients": 4, "resize": 3},
-        "leaf": {"data_dir": leaf_dir},
+        "leaf": {"data_dir": of_users["leaf"]},
         "npz": {"data_path": npz_path},
         "synthetic_images": {"num_images": 300},
         "synthetic_needs": {"num_titles": 300, "test_titles": 8},
         "synthetic_titles": {"num_titles": 300, "max_length": 9},
         "synthetic_topics": {"num_titles": 300, "max_length": 9},
+        "tff": {"data_dir": of_users["tff"], "max_length": 9},
         "titles": {"data_path": csv_path, "max_length": 9},
     }[request.param]
     return lambda seed, **own: DATASETS[request.param](jax.random.key(seed), **arguments, **own)

@@ -161,7 +161,7 @@ def _examples(x: Any, y: Any) -> Examples:
     inputs = _numbers(x, "x")
     if inputs.size and inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
         raise UserError("has x that are not finite: remove or replace them")
-    return Examples(_pixels(inputs), _numbers(y, "y"))
+    return Examples(pixels_of(inputs), _numbers(y, "y"))
 
 
 def _numbers(values: list[Any], name: str) -> np.ndarray:
@@ -190,8 +190,17 @@ def _codes(texts: list[Any], name: str) -> np.ndarray:
     return array.view(np.uint32).reshape(len(array), -1)
 
 
-def _pixels(inputs: np.ndarray) -> np.ndarray:
-    """Returns images `[n, height, width, channels]`, as bytes if they were; else the numbers."""
+def pixels_of(inputs: np.ndarray) -> np.ndarray:
+    """Reads pixels that are bytes over 255.
+
+    Args:
+      inputs: numbers. Images are `[n, 784]`, `[n, height, width]` or `[n, height, width,
+        channels]`.
+
+    Returns:
+      Images of bytes `[n, height, width, channels]` if all pixels are bytes over 255, else images
+      of the numbers; other inputs as they are.
+    """
     if inputs.shape[1:] == (_SIDE**2,):
         inputs = inputs.reshape(-1, _SIDE, _SIDE, 1)
     elif inputs.ndim == 3:

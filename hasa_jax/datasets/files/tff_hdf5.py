@@ -1,0 +1,190 @@
+"""The HDF5 files of TensorFlow Federated's data sets: users, and features of each."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hasa_jax.base import UserError
+from hasa_jax.datasets.files.archive import DAMAGE
+from hasa_jax.datasets.files.leaf_json import pixels_of
+from hasa_jax.datasets.memory import check_memory
+from hasa_jax.datasets.messages import first_of, one_line
+from hasa_jax.datasets.paths import check_regular, shown
+from hasa_jax.datasets.users import Examples
+
+_GROUP = "examples"
+_TEXT = "tokens"
+_IMAGES = (("pixels", "label"), ("image", "label"))
+_BYTES_OF_A_TEXT = 200
+
+
+class Tff(NamedTuple):
+    """What two files of TensorFlow Federated have.
+
+    Attributes:
+      train: each user's examples, by name: images with class ids, or texts (object arrays of
+        words with spaces between them) with targets of 0.
+      test: the same of the other file; None if there is none.
+      texts: whether inputs are texts.
+    """
+
+    train: dict[str, list[Examples]]
+    test: dict[str, list[Examples]] | None
+    texts: bool
+
+
+def tff_hdf5(
+    data_dir: pathlib.Path, least: int, chosen: Callable[[list[str]], Iterable[str]], most: int
+) -> Tff:
+    """Reads the users of `NAME_train.h5`, and of `NAME_test.h5` if there is one; needs h5py.
+
+    A file has the features of each user under `examples/USER/FEATURE`: `pixels` and `label`
+    (EMNIST), `image` and `label` (CIFAR-100), or `tokens` (StackOverflow).
+
+    Args:
+      data_dir: folder of the files.
+      least: where only some users are read, those with fewer training examples are passed over.
+      chosen: puts names into the order in which users are taken.
+      most: users to read; 0 for all.
+
+    Returns:
+      The examples.
+
+    Raises:
+      UserError: if there is no such file, or not one only, if it is damaged or has other features,
+        or if h5py is not installed.
+    """
+    try:
+        import h5py  # The package is optional, so it is imported only here.
+    except ImportError:
+        raise UserError("files *_train.h5 need h5py: pip install 'hasa_jax[data]'") from None
+    path = _train_file(data_dir)
+    other = path.with_name(path.name.removesuffix("_train.h5") + "_test.h5")
+    check_regular(other)
+    try:
+        with h5py.File(path, "r") as file:
+            group = _group(path, file)
+            if not other.is_file():
+                return _read(path, group, None, None, least, chosen, most)
+            with h5py.File(other, "r") as test:
+                return _read(path, group, other, _group(other, test), least, chosen, most)
+    except UserError:
+        raise
+    except DAMAGE as error:
+        raise UserError(f"{shown(path)} is damaged ({one_line(error)}): get it again") from None
+
+
+def _train_file(data_dir: pathlib.Path) -> pathlib.Path:
+    """Returns the only training file of a folder."""
+    found = sorted(data_dir.glob("*_train.h5"))
+    if len(found) != 1:
+        raise UserError(
+            f"{shown(data_dir)} has {len(found)} files *_train.h5, where one is needed: name the "
+            "folder of one data set with `data_dir`"
+        )
+    check_regular(found[0])
+    return found[0]
+
+
+def _group(path: pathlib.Path, file: Any) -> Any:
+    """Returns the group of users."""
+    group = _own(path, file, _GROUP)
+    if group is None or not hasattr(group, "keys") or not len(group):
+        raise UserError(
+            f"{shown(path)} has no users under {_GROUP!r}: give a file of TensorFlow Federated"
+        )
+    return group
+
+
+def _read(
+    path: pathlib.Path,
+    train: Any,
+    other: pathlib.Path | None,
+    test: Any,
+    least: int,
+    chosen: Callable[[list[str]], Iterable[str]],
+    most: int,
+) -> Tff:
+    """Reads all users, or the first ones in an order that have enough examples."""
+    names = sorted(train)
+    features = _features(path, names[0], _own(path, train, names[0]))
+    if most:
+        known, names = set() if test is None else {*test}, list(chosen(names))
+        fit = (n for n in names if test is None or n in known)
+        names = []
+        for name in fit:
+            if _count(_own(path, train, name), features) >= least:
+                names.append(name)
+            if len(names) == most:
+                break
+    total = sum(_count(_own(path, train, name), features) for name in names)
+    if features == (_TEXT,):
+        check_memory(2 * _BYTES_OF_A_TEXT * total, f"{total} texts of {len(names)} users")
+    found = {name: [_examples(path, name, _own(path, train, name), features)] for name in names}
+    if test is None or other is None:
+        return Tff(found, None, features == (_TEXT,))
+    tests = {n: [_examples(other, n, _own(other, test, n), features)] for n in names if n in test}
+    if not most:
+        tests |= {name: [] for name in sorted({*test} - {*train})}
+    return Tff(found, tests, features == (_TEXT,))
+
+
+def _own(path: pathlib.Path, group: Any, name: str, where: str = "user ") -> Any:
+    """Returns what a group itself has by a name, or None; a link may name any file."""
+    link = group.get(name, getlink=True)
+    if link is not None and type(link).__name__ != "HardLink":
+        raise UserError(
+            f"{shown(path)}: {where}{name!r} is a link: links are not followed, get the file again"
+        )
+    return group.get(name)
+
+
+def _features(path: pathlib.Path, user: str, group: Any) -> tuple[str, ...]:
+    """Returns the features to read."""
+    for features in (*_IMAGES, (_TEXT,)):
+        if all(feature in group for feature in features):
+            return features
+    raise UserError(
+        f"{shown(path)}: user {user!r} has the features {first_of(group)}: pixels and label, image "
+        "and label, or tokens are read"
+    )
+
+
+def _count(group: Any, features: tuple[str, ...]) -> int:
+    """Returns the examples of a user; 0 without its features."""
+    return len(group[features[0]]) if features[0] in group else 0
+
+
+def _examples(path: pathlib.Path, user: str, group: Any, features: tuple[str, ...]) -> Examples:
+    """Reads the features of a user."""
+    where = f"{shown(path)}: user {user!r}"
+    arrays = [_own(path, group, feature, f"user {user!r}: ") for feature in features]
+    if not all(hasattr(array, "is_virtual") for array in arrays):
+        raise UserError(f"{where} has no {' and '.join(features)}: the file is damaged")
+    if any(array.external or array.is_virtual for array in arrays):
+        raise UserError(f"{where} refers to other files, which are not read: get it again")
+    if features == (_TEXT,):
+        return _texts(where, np.asarray(arrays[0]))
+    inputs, targets = np.asarray(arrays[0]), np.asarray(arrays[1])
+    if len(inputs) != len(targets) or inputs.dtype.kind not in "uif" or inputs.ndim < 3:
+        raise UserError(
+            f"{where} has {inputs.shape} {features[0]} and {targets.shape} labels: the file is "
+            "damaged, get it again"
+        )
+    if inputs.dtype == np.uint8:
+        return Examples(inputs if inputs.ndim == 4 else inputs[..., None], targets)
+    return Examples(pixels_of(inputs.astype(np.float32)), targets)
+
+
+def _texts(where: str, values: np.ndarray) -> Examples:
+    """Reads texts of words with spaces between them."""
+    found = np.empty(len(values), object)
+    try:
+        found[:] = [v.decode() if isinstance(v, bytes) else str(v) for v in values.tolist()]
+    except ValueError as error:
+        raise UserError(f"{where} has tokens that are not UTF-8 ({one_line(error)})") from None
+    return Examples(found, np.zeros(len(found), np.int32))

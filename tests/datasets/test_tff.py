@@ -1,0 +1,118 @@
+"""TensorFlow Federated's HDF5 files: users as clients, next words and images."""
+
+import h5py
+import jax
+import numpy as np
+import pytest
+
+from hasa_jax.base import IGNORED, UNKNOWN, UserError
+from hasa_jax.datasets import tff
+from tests.support.federated import parts
+
+KEY = jax.random.key(0)
+
+
+def write(folder, users, part="train", name="stackoverflow"):
+    """Writes a file; `users` has the features of each."""
+    folder.mkdir(exist_ok=True)
+    with h5py.File(folder / f"{name}_{part}.h5", "w") as file:
+        for user, features in users.items():
+            for feature, values in features.items():
+                file[f"examples/{user}/{feature}"] = values
+    return folder
+
+
+def texts(count, text="a b a c"):
+    tokens = np.array([text] * count, object)
+    return {"tokens": tokens, "title": tokens, "score": np.arange(count)}
+
+
+def test_next_words_by_hand(tmp_path):
+    """The words of training texts are the vocabulary, the most frequent first."""
+    write(tmp_path, {"u1": texts(11), "u2": texts(10, "c b a a a"), "u3": texts(4)})
+    tests = {"u1": texts(2, "b a z d"), "u2": {"tokens": np.array(["a", "b c"], object)}}
+    write(tmp_path, tests | {"u9": texts(10)}, "test")
+    data = tff(KEY, data_dir=tmp_path, max_length=3)
+    assert data.client_names == ("u1", "u2")
+    assert (data.num_tokens, data.train.num_classes) == (5, 3)
+    assert [p.num_examples.tolist() for p in parts(data)] == [[10, 9], [1, 1], [2, 1]]
+    # Of training words a is the most frequent, then b and c, which are equally frequent.
+    assert data.test.inputs.tolist() == [[3, 2, 1], [3, 2, 1], [3, 0, 0]]
+    b, a, c = data.test.inputs[0][0] - 2, 0, 2
+    assert data.test.targets[0].tolist() == [a, UNKNOWN, UNKNOWN]
+    assert data.test.targets[2].tolist() == [c, IGNORED, IGNORED]
+    assert b == 1
+    assert data.notes == (
+        "1 texts of fewer than two words were left out",
+        "2 users with fewer than 10 examples for training were left out: 'u3', 'u9'",
+    )
+
+
+def test_some_users_are_drawn_and_only_they_are_read(tmp_path):
+    users = {f"u{i:02}": texts(10 + i) for i in range(20)}
+    users["u03"]["tokens"] = np.arange(13.0)  # No texts, which would be refused if it were read.
+    users |= {f"v{i}": texts(2) for i in range(5)}
+    write(tmp_path, users)
+    found = {tff(jax.random.key(s), data_dir=tmp_path, max_clients=3).client_names for s in (0, 2)}
+    assert len(found) == 2
+    assert all(len(names) == 3 and names[0].startswith("u") for names in found)
+    folds = [tff(KEY, data_dir=tmp_path, max_clients=3, folds=2, fold=f) for f in (1, 2)]
+    assert folds[0].client_names == folds[1].client_names
+
+
+def test_images_of_bytes_and_of_fractions(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (12, 28, 28), np.uint8)
+    labels = rng.integers(0, 10, (12, 1))
+    users = {u: {"pixels": (1 - pixels / 255).astype(np.float32), "label": labels} for u in "ab"}
+    data = tff(KEY, data_dir=write(tmp_path, users, name="fed_emnist"))
+    assert data.train.inputs.shape == (20, 28, 28, 1)
+    assert abs(data.train.inputs.std() - 1) < 1e-3
+    assert data.num_tokens == 0
+    cifar = rng.integers(0, 256, (12, 32, 32, 3), np.uint8)
+    users = {u: {"image": cifar, "label": labels[:, 0], "coarse_label": labels} for u in "ab"}
+    data = tff(KEY, data_dir=write(tmp_path / "cifar", users, name="fed_cifar100"))
+    assert data.train.inputs.shape == (20, 32, 32, 3)
+
+
+SNIPPETS = {"a": {"snippets": np.array(["to be"] * 10, object)}}
+
+
+@pytest.mark.parametrize(
+    ("users", "match"),
+    [
+        (SNIPPETS, r"user 'a' has the features \['snippets'\]: pixels and label"),
+        ({}, "has no users under 'examples'"),
+        ({"a": texts(10)}, "only one client"),
+        ({"a": texts(10), "b": {"title": np.arange(10)}}, "user 'b' has no tokens"),
+        ({u: {"pixels": np.ones((9, 28, 28)), "label": np.ones(8, int)} for u in "ab"}, "damaged"),
+        ({u: texts(9) for u in "ab"}, "none of 2 users can be a client"),
+    ],
+)
+def test_bad_files_are_one_line(tmp_path, users, match):
+    with pytest.raises(UserError, match=match) as caught:
+        tff(KEY, data_dir=write(tmp_path, users))
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_missing_too_many_or_no_hdf5(tmp_path):
+    with pytest.raises(UserError, match=r"has 0 files \*_train.h5, where one is needed"):
+        tff(KEY, data_dir=tmp_path)
+    (tmp_path / "a_train.h5").write_bytes(b"no HDF5")
+    with pytest.raises(UserError, match=r"a_train\.h5 is damaged"):
+        tff(KEY, data_dir=tmp_path)
+    write(tmp_path, {"a": texts(10)})
+    with pytest.raises(UserError, match=r"has 2 files \*_train.h5"):
+        tff(KEY, data_dir=tmp_path)
+
+
+def test_links_to_other_files_are_refused(tmp_path):
+    write(tmp_path, {"a": texts(10), "b": texts(10)}, name="other")
+    (tmp_path / "own").mkdir()
+    with h5py.File(tmp_path / "own" / "own_train.h5", "w") as file:
+        for user in "ab":
+            file[f"examples/{user}"] = h5py.ExternalLink(
+                str(tmp_path / "other_train.h5"), f"examples/{user}"
+            )
+    with pytest.raises(UserError, match="user 'a' is a link: links are not followed"):
+        tff(KEY, data_dir=tmp_path / "own")
