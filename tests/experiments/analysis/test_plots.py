@@ -164,9 +164,9 @@ def test_every_arm_has_its_own_look():
         assert len(set(map(form, found.values()))) == 40
 
 
-@pytest.mark.parametrize("name", ["$x^{$", "_hidden", "a\x1b[2J\nb", "long " * 40, "東京"])
-def test_names_of_any_kind_are_drawn(name, tmp_path):
-    folder = write(tmp_path / "w", records(name, [0.1, 0.2]) + records("hasa", [0.1, 0.2]))
+def test_names_of_any_kind_are_drawn(tmp_path):
+    names = ["$x^{$", "_hidden", "a\x1b[2J\nb", "long " * 40, "東京"]
+    folder = write(tmp_path / "w", [own for name in names for own in records(name, [0.1, 0.2])])
     draw(folder)
     assert (folder / "a.png").stat().st_size > 5000
 

@@ -14,7 +14,6 @@ from experiments.config import RunConfig, to_json, with_fields
 from experiments.study.arm import Arm
 from experiments.study.data import build_dataset
 from hasa_jax import UserError
-from hasa_jax.allocation import POLICIES
 from hasa_jax.datasets import fingerprint
 from hasa_jax.extraction import EXTRACTIONS
 from tests.experiments.analysis.workdirs import records, write_csv
@@ -99,13 +98,17 @@ def test_steps_of_ordered_dropout_count_with_their_chance(dataset):
 
 
 def test_what_the_run_decides_is_not_replayed(dataset):
-    fiarse = algorithm_of(dataset, hj.methods.fiarse(levels=LEVELS))
-    assert "single parameters" in replay.why_not(fiarse.program, fiarse.trial)
-    need = algorithm_of(dataset, dataclasses.replace(hj.methods.hasa(), policy=POLICIES["need"]()))
-    assert "measure" in replay.why_not(need.program, need.trial)
-    chosen = {"sampling": "power_of_choice", "clients_per_round": 2, "candidates": 4}
-    losses = algorithm_of(dataset, hj.methods.heterofl(levels=LEVELS), **chosen)
-    assert "losses" in replay.why_not(losses.program, losses.trial)
+    algorithm = algorithm_of(dataset, hj.methods.heterofl(levels=LEVELS))
+    program, trial = algorithm.program, algorithm.trial
+    for name, reason in (("importance", "single parameters"), ("neuron_importance", "rank")):
+        method = dataclasses.replace(program.method, extraction=EXTRACTIONS[name]())
+        assert reason in replay.why_not(dataclasses.replace(program, method=method), trial)
+    training = dataclasses.replace(
+        program.training, sampling="power_of_choice", clients_per_round=2, candidates=4
+    )
+    assert "losses" in replay.why_not(dataclasses.replace(program, training=training), trial)
+    allocation = dataclasses.replace(trial.allocation, reallocation=object())
+    assert "measure" in replay.why_not(program, trial._replace(allocation=allocation))
 
 
 def test_every_extraction_is_replayed_or_said_not_to_be():
