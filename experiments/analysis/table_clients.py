@@ -178,16 +178,28 @@ def _of_client(by_seed: Mapping[int, Sequence[Record]]) -> Held:
     """Takes means over the folds of each seed."""
     found = Held({}, {}, {}, {})
     for seed, records in by_seed.items():
-        accuracies = np.array([100 * float(r["accuracy"]) for r in records])
-        examples = np.array([float(r.get("num_examples") or 1) for r in records])
-        known = ~np.isnan(accuracies) & (examples > 0)
-        weighted = np.average(accuracies[known], weights=examples[known]) if known.any() else np.nan
-        found.accuracy[seed] = float(weighted)
-        found.examples[seed] = float(examples.sum())
+        found.accuracy[seed] = _over_folds(records)
+        found.examples[seed] = sum(map(_examples, records))
         if all(record.get("size") for record in records):
-            found.size[seed] = float(np.mean([float(r["size"]) for r in records]))
-        found.width[seed] = float(np.mean([float(r.get("width") or "nan") for r in records]))
+            found.size[seed] = sum(float(r["size"]) for r in records) / len(records)
+        widths = [float(record.get("width") or "nan") for record in records]
+        found.width[seed] = sum(widths) / len(records)
     return found
+
+
+def _over_folds(records: Sequence[Record]) -> float:
+    """Returns the accuracy over folds in percent, weighted by test examples."""
+    if len(records) == 1:  # Populations are large, and few have folds.
+        return 100 * float(records[0]["accuracy"])
+    pairs = [(100 * float(record["accuracy"]), _examples(record)) for record in records]
+    known = [(accuracy, weight) for accuracy, weight in pairs if not math.isnan(accuracy)]
+    total = sum(weight for _, weight in known)
+    return sum(accuracy * weight for accuracy, weight in known) / total if total else math.nan
+
+
+def _examples(record: Record) -> float:
+    """Returns the test examples of a record; 1 where they are not recorded."""
+    return float(record.get("num_examples") or 1)
 
 
 def _scores(compared: Comparison, arm: Arm) -> dict[str, list[float]]:

@@ -482,6 +482,18 @@ def test_clients_have_rows_with_their_scores_widths_and_differences(tmp_path):
     assert len(found) == 4
 
 
+def test_a_client_has_the_mean_over_its_folds_by_their_test_examples(tmp_path):
+    """.2 of 10 and .5 of 20 are .4 of 30."""
+    folder = write(tmp_path, of_folds("uniform", [[0.2, 0.5]]), {"data": {"eval_folds": 2}})
+    lines = results.read_records(folder / "metrics.csv", ("accuracy",))
+    for line in lines:
+        examples = {"1": "10", "2": "20"}[line["fold"]]
+        line |= {"accuracy": line["mean_accuracy"], "num_examples": examples, "width": "0.5"}
+    write_csv(folder / "metrics.csv", lines)
+    clients = tables_of(folder)["clients"]
+    assert [cell.text for cell in clients.rows[0]] == ["a", "30", "0.500", "40.00"]
+
+
 def test_clients_of_an_arm_that_does_not_match_have_no_difference(tmp_path):
     summary = records("uniform", [0.10, 0.12]) + records("hasa", [0.11, 0.15], budget=0.55)
     clients = tables_of(of_clients(write(tmp_path, summary), [0.5]))["clients"]
