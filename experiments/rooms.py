@@ -837,7 +837,7 @@ class ReportingConfig:
     )
     table_formats: tuple[str, ...] = knob(
         TABLE_FORMATS[:1],
-        "Files that tables writes: some of markdown, latex, csv and html.",
+        "Files of tables: some of markdown, latex, csv and html.",
         decides=False,
     )
     check: bool = knob(

@@ -166,7 +166,8 @@ def _seeds(config: RunConfig) -> tuple[int, ...]:
 
 def _show(folder: pathlib.Path, config: RunConfig) -> pathlib.Path:
     """Writes the table of a workdir and prints it; returns the folder."""
-    table = processes.from_first(lambda: tables.write([folder], config.comparison))
+    formats = config.reporting.table_formats
+    table = processes.from_first(lambda: tables.write([folder], config.comparison, formats))
     say(f"\n{table}\nresults: {folder}")
     return folder
 
