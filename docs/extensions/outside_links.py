@@ -1,10 +1,13 @@
 """Links to files that are outside docs/: to the page that includes the file, or to a copy."""
 
+from __future__ import annotations
+
 import pathlib
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 INCLUDED = {
     "BUILD_NOTES.md": "build_notes.md",

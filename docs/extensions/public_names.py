@@ -5,14 +5,17 @@ the list with the package. The reference has a page for each module. The page of
 the order of the list, the docstring of each name; tables and types have the line of the list.
 """
 
+from __future__ import annotations
+
 import importlib
 import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 API = Path(__file__).resolve().parents[1] / "api.md"
 _HEADING = re.compile(r"^## (\S+)$", re.MULTILINE)
