@@ -14,17 +14,17 @@ from experiments.rooms import ComparisonConfig
 from tests.support.scripts import VECTORS, compiled_programs, run
 
 
-def result_of(levels):
-    """The run of the library that `train` with VECTORS is."""
+def result_of(levels, num_rounds=2, **parts):
+    """The run of the library that `train` with VECTORS is, and with other parts of the method."""
     key = jax.random.key(0)
     dataset = hj.datasets.synthetic_images(
         key, num_images=120, image_size=4, num_classes=3, num_clients=4
     )
     return hj.simulate(
-        dataclasses.replace(hj.methods.hasa(), norm="layer"),
+        dataclasses.replace(hj.methods.hasa(), norm="layer", **parts),
         hj.models.mlp(hidden=4),
         dataset,
-        num_rounds=2,
+        num_rounds=num_rounds,
         key=key,
         client_optimizer=optax.sgd(0.1),
         execution=hj.Execution("masked", mesh="clients:1"),
@@ -64,6 +64,18 @@ def test_sizes_have_the_same_bytes(tmp_path):
     assert done.returncode == 0, done.stderr
     result_of({"1": 4, "0.5": 2}).save(tmp_path / "library")
     for name in ("metrics.csv", "summary.csv", "sizes.csv"):
+        own, other = (tmp_path / folder / name for folder in ("library", "script"))
+        assert own.read_bytes() == other.read_bytes(), name
+
+
+@pytest.mark.slow
+def test_measurements_have_the_same_bytes(tmp_path):
+    own = ["--policy=need", "--reallocate_every=2", "--num_rounds=4"]
+    done = run("train", f"--workdir={tmp_path / 'script'}", *VECTORS, *own)
+    assert done.returncode == 0, done.stderr
+    policy = hj.POLICIES["need"](reallocate_every=2)
+    result_of({}, num_rounds=4, policy=policy).save(tmp_path / "library")
+    for name in ("metrics.csv", "summary.csv", "measured.csv"):
         own, other = (tmp_path / folder / name for folder in ("library", "script"))
         assert own.read_bytes() == other.read_bytes(), name
 
