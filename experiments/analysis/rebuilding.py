@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.analysis import by_size, results, table_need, tables, testbed_table
-from experiments.analysis.pictures.difference import same
+from experiments.analysis.pictures.difference import DRAWN_WITH, comparable, same
 from experiments.analysis.pictures.rebuilding import drawn
 from experiments.analysis.rendering import markdown
 from experiments.analysis.results import Results, Source
@@ -266,7 +266,10 @@ def _cell(table: Table, row: str, column: str) -> Cell:
 
 
 def pictures(library: Library) -> Iterator[File]:
-    """Yields the pictures of documents."""
+    """Yields the pictures of documents; none with another matplotlib than theirs."""
+    if not comparable():
+        say(f"pictures are left as they are: they need matplotlib {DRAWN_WITH}, as constraints.txt")
+        return
     wanted = library.studies.get("pictures", {})
     for path, content in drawn(wanted, library.folder, library.results):
         yield File(pathlib.PurePath(path), content)
