@@ -18,6 +18,7 @@ from hasa_jax.allocation.policy import Policy
 from hasa_jax.allocation.scores import SCORES
 from hasa_jax.allocation.scores.score import NUMBER_BYTES
 from hasa_jax.base import FederatedDataset, UserError
+from hasa_jax.client.augmentation import Augmentation
 from hasa_jax.datasets.fingerprint import fingerprint
 from hasa_jax.methods.method import Method
 from hasa_jax.simulation.baseline import baseline
@@ -212,7 +213,11 @@ def _training(program: Program) -> dict[str, Any]:
         *("local_epochs", "batch_size", "clients_per_round", "sampling", "candidates"),
         "drop_nonfinite",
     )
-    return {name: getattr(program.training, name) for name in names}
+    augment = program.training.augment
+    changes = [described(augment)] if augment is not None else []
+    if isinstance(augment, Augmentation):
+        changes = list(augment.names)
+    return {name: getattr(program.training, name) for name in names} | {"augment": changes}
 
 
 def _faults(program: Program) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
 import optax
@@ -134,16 +133,17 @@ class Result:
         )
 
     @in_32_bits
-    def subnet(self, client: str | int) -> tuple[nn.Module, Params]:
+    def subnet(self, client: str | int) -> tuple[Any, Params]:
         """Takes a client's trained subnet out of the supernet, to deploy.
 
         Args:
           client: name or id.
 
         Returns:
-          A truly narrow linen module and its parameters: `module.apply({"params": params}, x)`
-          computes what the client's subnet computes inside the supernet. A model with static
-          norms also needs `{"moments": result.moments(client)}`.
+          A truly narrow module and its parameters. `module.apply({"params": params}, x)` of a
+          linen module, and `module(x)` of an nnx module, which has its parameters, computes what
+          the client's subnet computes inside the supernet. A model with static norms also needs
+          `{"moments": result.moments(client)}`.
 
         Raises:
           UserError: for an unknown client.

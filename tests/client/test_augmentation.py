@@ -207,5 +207,10 @@ def test_streams_blocks_and_modes_of_simulate_agree():
         return result.state.params
 
     expected = params()
-    for other in ({"stream": True}, {"client_block": 2}, {"mode": "sliced"}):
+    for other in (
+        {"stream": True},
+        {"client_block": 2},
+        {"mode": "sliced"},
+        {"mesh": "clients:2"},
+    ):
         small.assert_trees_close(params(**other), expected, atol=1e-5)

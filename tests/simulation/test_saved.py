@@ -48,6 +48,7 @@ def test_run_json_has_what_is_known(folder):
         "sampling": "uniform",
         "candidates": 0,
         "drop_nonfinite": False,
+        "augment": [],
     }
     budget = {"budget": 0.5, "budget_unit": "width", "w_min": 0.2, "w_max": 0.8}
     assert found["config"]["allocation"] == budget
