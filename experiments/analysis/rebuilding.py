@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.analysis import by_size, results, table_need, tables, testbed_table
+from experiments.analysis import by_size, figures, results, table_need, tables, testbed_table
 from experiments.analysis.pictures.difference import DRAWN_WITH, comparable, same
 from experiments.analysis.pictures.rebuilding import drawn
 from experiments.analysis.rendering import markdown
@@ -220,7 +220,8 @@ def template(library: Library, name: str) -> str:
     Its lines `NAME = RESULTS` at the beginning are names for results. Elsewhere,
     `{RESULTS; TABLE; ROW; COLUMN}` is the text of a cell, where ROW is the first cell of its row,
     or the first ones with ` / ` between them. `{...; FORMAT}` is its number in a format of Python,
-    such as `.2f`.
+    such as `.2f`. `{FILE.json; PATH; FORMAT}` is a number of a file of the checkout; see
+    `figures.number_at`.
 
     Args:
       library: the results.
@@ -240,6 +241,9 @@ def template(library: Library, name: str) -> str:
 
     def filled(match: re.Match[str]) -> str:
         parts = [part.strip() for part in match[1].split(";")]
+        if len(parts) == 3 and names.get(parts[0], parts[0]).endswith(".json"):
+            file = library.root / names.get(parts[0], parts[0])
+            return format(figures.number_at(file, parts[1]), parts[2])
         if len(parts) not in (4, 5):
             raise UserError(f"{match[0]} has not the form {{RESULTS; TABLE; ROW; COLUMN}}")
         cell = _cell(library.table(names.get(parts[0], parts[0]), parts[1]), parts[2], parts[3])

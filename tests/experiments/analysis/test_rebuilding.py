@@ -53,11 +53,13 @@ def test_arms_that_were_run_again_are_replaced(checkout):
 
 def test_templates_are_filled_in(checkout):
     (checkout / TEMPLATES / "own.md").write_text(
-        "A = one\n\n| {A; headline; uniform; mean %} | {one; headline; uniform; Δ mean; .1f} |\n",
+        "A = one\n\n| {A; headline; uniform; mean %} | {one; headline; uniform; Δ mean; .1f} |"
+        " {raw.json; seconds; .2f} |\n",
         encoding="utf-8",
     )
+    (checkout / "raw.json").write_text('{"seconds": 1.234}', encoding="utf-8")
     text = document("<!-- template: own -->\n<!-- end -->\n", library_of(checkout), "README.md")
-    assert "| 15.00 [0, 79] | -20.0 |" in text
+    assert "| 15.00 [0, 79] | -20.0 | 1.23 |" in text
 
 
 @pytest.mark.parametrize(
