@@ -20,7 +20,7 @@ import numpy as np
 from experiments.analysis import results
 from experiments.config import ROOM_OF, RunConfig, with_fields
 from experiments.study.arm import Arm
-from experiments.study.block import named_block
+from experiments.study.block import Block, named_block
 from experiments.study.data import build_dataset
 from experiments.study.manifest import read_manifest
 from experiments.study.program import build_programs, build_trial
@@ -37,6 +37,9 @@ from hasa_jax.supernet.units import kept_of_width
 
 FILE = "coverage.csv"
 """Name of the table in a workdir."""
+
+MEASURED = "measured.csv"
+"""Name of the table of a policy that measures."""
 
 EXITS = "exits"
 """What the table calls the exits of methods whose subnets differ in depth."""
@@ -66,12 +69,13 @@ class Replayed(NamedTuple):
     reason: str
 
 
-def why_not(program: Program, trial: Trial) -> str:
+def why_not(program: Program, trial: Trial, num_rounds: int) -> str:
     """Says why a run cannot be replayed.
 
     Args:
       program: what ran.
-      trial: its sizes.
+      trial: its sizes, with those of measurements.
+      num_rounds: rounds of the run.
 
     Returns:
       The reason; empty if it can be.
@@ -82,8 +86,9 @@ def why_not(program: Program, trial: Trial) -> str:
         return "the weights of the run rank the units"
     if program.training.sampling == POWER_OF_CHOICE:
         return "the losses of the run decide who trains"
-    if trial.allocation.reallocation is not None:
-        return "what clients measure in the run decides their sizes"
+    own = trial.allocation.reallocation
+    if own is not None and len(own.given) < sum(map(own.begins, range(num_rounds))):
+        return f"measurements of the run decide the sizes, and {MEASURED} does not have all"
     return ""
 
 
@@ -199,6 +204,8 @@ def replay(config: RunConfig, given: Set[str], folder: pathlib.Path) -> dict[Arm
     records = results.source_of(folder).summary
     arms = list(dict.fromkeys(Arm(r["method"], r["policy"]) for r in records))
     shares: dict[Arm, list[Shares]] = {arm: [] for arm in arms}
+    path = folder / MEASURED
+    measured = results.read_records(path, ("given_size",)) if path.exists() else []
     reasons: dict[Arm, str] = {}
     for name, sha256 in known.data_sha256.items():
         block = named_block(name)
@@ -207,10 +214,29 @@ def replay(config: RunConfig, given: Set[str], folder: pathlib.Path) -> dict[Arm
             raise UserError(f"{folder} ran on other data than these ({block}): name its own files")
         for arm, program in build_programs(run, dataset, arms).items():
             trial = build_trial(run, program, dataset, arm, block, {})
-            reasons[arm] = why_not(program, trial)
+            trial = _with_measured(trial, measured, arm, block)
+            reasons[arm] = why_not(program, trial, run.training.num_rounds)
             if not reasons[arm]:
                 shares[arm].append(trained_shares(program, trial, run.training.num_rounds))
     return {arm: Replayed(_mean(shares[arm]), reasons[arm]) for arm in arms}
+
+
+def _with_measured(
+    trial: Trial, measured: Sequence[results.Record], arm: Arm, block: Block
+) -> Trial:
+    """Returns a trial with the sizes that its measurements gave, where they are recorded."""
+    if trial.allocation.reallocation is None:
+        return trial
+    given: dict[int, dict[str, int]] = {}
+    for record in measured:
+        if (record["method"], record["policy"]) == arm and results.block_of(record) == block:
+            own = given.setdefault(int(record["round"]), {})
+            own[record["client"]] = int(record["given_size"])
+    sizes = [
+        np.array([own.get(name, 0) for name in trial.dataset.client_names], np.int64)
+        for _, own in sorted(given.items())
+    ]
+    return trial._replace(allocation=trial.allocation.with_given(sizes))
 
 
 def _mean(shares: Sequence[Shares]) -> Shares:

@@ -46,7 +46,7 @@ def algorithm_of(dataset, method, **training):
 
 
 def shares_of(algorithm):
-    assert replay.why_not(algorithm.program, algorithm.trial) == ""
+    assert replay.why_not(algorithm.program, algorithm.trial, ROUNDS) == ""
     return replay.trained_shares(algorithm.program, algorithm.trial, ROUNDS)
 
 
@@ -102,13 +102,13 @@ def test_what_the_run_decides_is_not_replayed(dataset):
     program, trial = algorithm.program, algorithm.trial
     for name, reason in (("importance", "single parameters"), ("neuron_importance", "rank")):
         method = dataclasses.replace(program.method, extraction=EXTRACTIONS[name]())
-        assert reason in replay.why_not(dataclasses.replace(program, method=method), trial)
+        assert reason in replay.why_not(dataclasses.replace(program, method=method), trial, ROUNDS)
     training = dataclasses.replace(
         program.training, sampling="power_of_choice", clients_per_round=2, candidates=4
     )
-    assert "losses" in replay.why_not(dataclasses.replace(program, training=training), trial)
-    allocation = dataclasses.replace(trial.allocation, reallocation=object())
-    assert "measure" in replay.why_not(program, trial._replace(allocation=allocation))
+    assert "losses" in replay.why_not(
+        dataclasses.replace(program, training=training), trial, ROUNDS
+    )
 
 
 def test_every_extraction_is_replayed_or_said_not_to_be():
@@ -164,6 +164,29 @@ def test_the_script_writes_the_table_and_the_picture(workdir):
     assert all(0 <= float(line["share"]) <= 1 for line in lines)
     uniform = [float(line["share"]) for line in lines if line["policy"] == "uniform"]
     assert set(uniform) == {0.0, 1.0}  # All clients have one width.
+
+
+def test_sizes_that_clients_measured_are_those_of_the_table(workdir):
+    """Of six rounds, 2 and 4 draw sizes to train all units, 3 and 5 have those of measurements."""
+    path = workdir / "run.json"
+    known = json.loads(path.read_text(encoding="utf-8"))
+    known["config"]["allocation"]["reallocate_every"] = 2
+    known["config"]["training"]["num_rounds"] = 6
+    path.write_text(json.dumps(known), encoding="utf-8")
+    write_csv(workdir / "summary.csv", records("need", [0.1, 0.2]))
+    assert "need is not replayed: measurements" in run("coverage", f"--workdir={workdir}").stdout
+    shares = {}
+    for size in (1, 4):
+        lines = [
+            {**own, "client": f"client_{client}", "given_size": size}
+            for round in (2, 4)
+            for own in records("need", [0.1, 0.2], round=round)
+            for client in range(4)
+        ]
+        write_csv(workdir / "measured.csv", lines)
+        ((_, found),) = replay.replay(RunConfig(), set(), workdir).items()
+        (shares[size], *_) = found.shares.values()
+    np.testing.assert_allclose(shares[4] - shares[1], [0, 1 / 3, 1 / 3, 1 / 3], atol=1e-12)
 
 
 def test_other_data_and_fields_are_refused(workdir):
