@@ -16,6 +16,13 @@ from hasa_jax.simulation.tracking.store import Parameter
 
 EXPERIMENT = "hasa_jax"
 FILE = "mlflow.db"
+_USUAL = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""Variables of MLflow, unless the user sets them: a server that is away must not hold a run up."""
+
 _MOST_PARAMETERS = 100
 """Of one request."""
 
@@ -100,7 +107,8 @@ def _parts(entries: Sequence[Any], most: int) -> list[Sequence[Any]]:
 
 def _mlflow() -> ModuleType:
     """Imports what is used of mlflow, and what it needs for SQLite."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name, value in _USUAL.items():
+        os.environ.setdefault(name, value)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import alembic  # The extra is optional, so only its user pays for it.

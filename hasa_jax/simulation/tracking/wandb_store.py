@@ -13,7 +13,7 @@ from hasa_jax.simulation.tracking.package import tracker_package
 from hasa_jax.simulation.tracking.store import Parameter
 
 PROJECT = "hasa_jax"
-_SECONDS = 60
+_SECONDS = 30
 """Most that a server may take to answer, or to take what is left at the end of a run."""
 
 
