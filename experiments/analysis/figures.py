@@ -19,9 +19,8 @@ def number_at(file: pathlib.Path, path: str) -> float:
     Args:
       file: a JSON file.
       path: names with dots between them, and what chooses an entry of a list in brackets: its
-        position, or values that it has, as in `budgets.titles[budget=0.5].seconds`, with `&` between
-        several. With ` / ` between two paths,
-        the first number is divided by the second.
+        position, or values that it has, as in `budgets.titles[budget=0.5].seconds`, with `&`
+        between several. With ` / ` between two paths, the first number is divided by the second.
 
     Returns:
       The number.
