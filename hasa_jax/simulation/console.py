@@ -94,10 +94,12 @@ class ConsoleWriter:
         self._number += 1
         if not self._bar.disable:
             return say(self._row)
-        most = self._evaluations
-        if most > MOST_LINES and self._number == 1:
-            say(f"{MOST_LINES} of {most} evaluations are printed; summary.csv has all")
-        if most <= MOST_LINES or self._number * MOST_LINES % most < MOST_LINES:
+        number, every = self._number, self._evaluations
+        if every > MOST_LINES and number == 1:
+            say(f"about {MOST_LINES} of {every} evaluations are printed; summary.csv has all")
+        # The first one, the last one, and those between them evenly spread.
+        spread = (number - 1) * (MOST_LINES - 1) % every < MOST_LINES - 1
+        if every <= MOST_LINES or number == every or spread:
             pace = [self._arm, *self._pace_now()]
             say("  ".join(filter(None, [self._row, *pace])))
 
