@@ -11,7 +11,7 @@ import numpy as np
 from experiments.analysis import results
 from experiments.analysis.pictures import lines, progress, style
 from experiments.analysis.pictures.frontier import Point, draw_frontier
-from experiments.analysis.pictures.looks import add_legend, looks
+from experiments.analysis.pictures.looks import add_legend, legend_height, looks
 from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.results import METRICS, Arm, Results
 from experiments.study.manifest import read_manifest
@@ -42,9 +42,11 @@ def make(groups: Sequence[Results]) -> Any:
     kept = [own for own in joined if _several(_points_of(own, METRICS[0]))]
     if not kept:
         raise Lacking("all arms have one budget: name workdirs with other budgets beside this one")
-    figure = style.new_figure(style.PAGE, 0.6 + 2.0 * len(kept))
-    parts = np.atleast_1d(figure.subfigures(len(kept), 1))
     arms = list(dict.fromkeys(arm for own in kept for one in own for arm in one.arms))
+    names = results.labels_of(arms)
+    room = legend_height(names, style.PAGE)
+    figure = style.new_figure(style.PAGE, room + 2.0 * len(kept))
+    parts = np.atleast_1d(figure.subfigures(len(kept), 1))
     look_of, counts = looks(arms), set[int]()
     titles = [title for title, _ in progress.titled([own[0] for own in kept])]
     for part, title, own in zip(parts, titles, kept, strict=True):
@@ -57,7 +59,7 @@ def make(groups: Sequence[Results]) -> Any:
             counts |= {len(point.values) for one in points.values() for point in one}
     front = "; grey: Pareto front of the means" if len(arms) > 1 else ""
     note = f"{lines.seeds_text(counts, 'bars')}{front}"
-    add_legend(figure, results.labels_of(arms), look_of, note=note)
+    add_legend(figure, names, look_of, note=note)
     return figure
 
 

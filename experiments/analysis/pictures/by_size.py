@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.analysis import results
 from experiments.analysis.pictures import lines, progress, style
-from experiments.analysis.pictures.looks import Look, add_legend, looks
+from experiments.analysis.pictures.looks import Look, add_legend, legend_height, looks
 from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.reached import Seeds, Sizes, read
 from experiments.analysis.results import Arm, Results
@@ -37,9 +37,11 @@ def make(groups: Sequence[Results]) -> Any:
     known = [own for own in groups if set(map(results.arm_of, own.sizes)) == set(own.arms)]
     if not known:
         raise Lacking("it needs sizes.csv with all arms: run compare with `eval_levels`")
-    figure = style.new_figure(style.PAGE, 0.55 + 2.0 * len(known))
-    parts = np.atleast_1d(figure.subfigures(len(known), 1))
     arms = list(dict.fromkeys(arm for own in known for arm in own.arms))
+    names = results.labels_of(arms)
+    room = legend_height(names, style.PAGE)
+    figure = style.new_figure(style.PAGE, room + 2.0 * len(known))
+    parts = np.atleast_1d(figure.subfigures(len(known), 1))
     look_of, counts, unseen = looks(arms), set[int](), False
     for part, (title, own) in zip(parts, progress.titled(known), strict=True):
         if len(known) > 1:
@@ -54,7 +56,7 @@ def make(groups: Sequence[Results]) -> Any:
     shaded = all(len(own.arms) <= lines.MOST_BANDS for own in known)
     note = lines.seeds_text(counts, "shaded" if shaded else "bars, side by side")
     note += "; open: sizes no client has" if unseen else ""
-    add_legend(figure, results.labels_of(arms), look_of, note=note)
+    add_legend(figure, names, look_of, note=note)
     return figure
 
 

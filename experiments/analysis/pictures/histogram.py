@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.analysis import results
 from experiments.analysis.pictures import style
-from experiments.analysis.pictures.looks import add_legend, bar_of, looks
+from experiments.analysis.pictures.looks import add_legend, bar_of, legend_height, looks
 from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.pictures.progress import titled
 from experiments.analysis.results import Arm, Results
@@ -19,6 +19,9 @@ from hasa_jax.simulation.escapes import picture
 
 MOST_WIDTHS = 8
 """Widths that have a place each; more are counted in ten equal bins."""
+
+_NARROW = 4
+"""Most arms whose bars can be seen in a column of a journal."""
 
 _BINS = np.linspace(0, 1, 11)
 
@@ -38,16 +41,17 @@ def make(groups: Sequence[Results]) -> Any:
     known = [(title, own) for title, own in titled(groups) if widths_of(own)]
     if not known:
         raise Lacking("metrics.csv has no test records with a width at a round of all arms")
-    figure = style.new_figure(style.COLUMN if len(known) == 1 else style.PAGE, 2.4)
     arms = list(dict.fromkeys(arm for _, own in known for arm in own.arms))
-    look_of = looks(arms)
+    look_of, names = looks(arms), results.labels_of(arms)
+    width = style.COLUMN if len(known) == 1 and len(arms) <= _NARROW else style.PAGE
+    figure = style.new_figure(width, legend_height(names, width) + 1.9)
     panels, varies = figure.subplots(1, len(known), squeeze=False)[0], False
     for panel, (title, own) in zip(panels, known, strict=True):
         widths = widths_of(own)
-        edges, names = places_of(widths)
+        edges, places = places_of(widths)
         room = 0.85 / len(widths)
         for number, (arm, by_seed) in enumerate(widths.items()):
-            counts = np.array([_count(one, edges, names) for one in by_seed.values()])
+            counts = np.array([_count(one, edges, places) for one in by_seed.values()])
             at = np.arange(counts.shape[1]) + (number - (len(widths) - 1) / 2) * room
             means, halves = counts.mean(0), np.array([interval(own) for own in counts.T])
             panel.bar(at, means, room, **bar_of(look_of[arm]))
@@ -62,13 +66,13 @@ def make(groups: Sequence[Results]) -> Any:
                     ecolor="black",
                     elinewidth=0.7,
                 )
-        panel.set_xticks(np.arange(len(names)) - (0.0 if edges is None else 0.5), names)
+        panel.set_xticks(np.arange(len(places)) - (0.0 if edges is None else 0.5), places)
         panel.set(xlabel="width (fraction of units)", ylabel="clients", ylim=(0, None))
         panel.grid(axis="x", visible=False)
         if len(known) > 1:
             panel.set_title(picture(title))
     note = "whiskers: 95 % intervals over seeds" if varies else "the same in every seed"
-    add_legend(figure, results.labels_of(arms), look_of, note=note, bars=True)
+    add_legend(figure, names, look_of, note=note, bars=True)
     return figure
 
 

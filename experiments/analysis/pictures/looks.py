@@ -82,11 +82,29 @@ def below(figure: Any, handles: Sequence[Any], labels: Sequence[str], note: str 
       labels: what each is called.
       note: a line above the labels.
     """
+    columns = _columns(labels, figure.get_figwidth())
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=note or None)
+
+
+def legend_height(names: Mapping[Name, str], width: float) -> float:
+    """Returns how high a figure's legend of all arms is, with a note above.
+
+    Args:
+      names: what each arm is called.
+      width: of the figure, in inches.
+
+    Returns:
+      The height in inches.
+    """
+    labels = list(map(picture, names.values()))
+    return 0.35 + 0.16 * -(-len(labels) // _columns(labels, width))
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    """Returns how many columns of a legend fit into a width."""
     # At 7 points, a letter takes about .06 in, and a handle with its gaps .5 in.
     widths = [0.5 + 0.06 * len(label) for label in labels]
-    room = figure.get_figwidth()
-    columns = len(labels) if sum(widths) <= room else max(1, int(room / max(widths)))
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=note or None)
+    return len(labels) if sum(widths) <= width else max(1, int(width / max(widths)))
 
 
 def _line(look: Look, joined: bool) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.analysis import results
 from experiments.analysis.pictures import lines, style
-from experiments.analysis.pictures.looks import Look, add_legend, looks
+from experiments.analysis.pictures.looks import Look, add_legend, legend_height, looks
 from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.results import METRICS, Arm, Record, Results
 from hasa_jax.simulation.escapes import picture
@@ -68,23 +68,25 @@ def draw(groups: Sequence[Results], spent: Spent) -> Any:
     known = [own for own in groups if any(not math.isnan(spent.of(r)) for r in own.summary)]
     if not known:
         raise Lacking(spent.lacking)
-    figure = style.new_figure(style.PAGE, 0.5 + 1.95 * len(known))
-    parts = np.atleast_1d(figure.subfigures(len(known), 1))
     arms = list(dict.fromkeys(arm for own in known for arm in own.arms))
+    names = results.labels_of(arms)
+    room = legend_height(names, style.PAGE)
+    figure = style.new_figure(style.PAGE, room + 1.95 * len(known))
+    parts = np.atleast_1d(figure.subfigures(len(known), 1))
     look_of, counts = looks(arms), set[int]()
     for part, (title, own) in zip(parts, titled(known), strict=True):
         if len(known) > 1:
             part.suptitle(picture(title))
         for panel, metric in zip(part.subplots(1, len(METRICS)), METRICS, strict=True):
             curves = curves_of(own.summary, f"{metric}_accuracy", spent.of)
-            _draw_panel(panel, curves, look_of)
+            _draw_panel(panel, curves, look_of, apart=spent.integer)
             panel.set(xlabel=spent.label, ylabel=LABELS[metric])
             if spent.integer:
                 panel.xaxis.get_major_locator().set_params(integer=True)
             counts |= {len(v) for curve in curves.values() for v in curve.values}
     shaded = all(len(own.arms) <= lines.MOST_BANDS for own in known)
-    note = lines.seeds_text(counts, "shaded" if shaded else "bars, side by side")
-    add_legend(figure, results.labels_of(arms), look_of, note=note)
+    bars = "bars, side by side" if spent.integer else "bars"
+    add_legend(figure, names, look_of, note=lines.seeds_text(counts, "shaded" if shaded else bars))
     return figure
 
 
@@ -136,11 +138,13 @@ def curves_of(
     return found
 
 
-def _draw_panel(panel: Any, curves: dict[Arm, Curve], look_of: dict[Arm, Look]) -> None:
-    """Draws all arms of one metric."""
+def _draw_panel(
+    panel: Any, curves: dict[Arm, Curve], look_of: dict[Arm, Look], *, apart: bool
+) -> None:
+    """Draws all arms of one metric; `apart` if they have the same places, so that bars overlap."""
     shaded = len(curves) <= lines.MOST_BANDS
     longest = max(curve.at[-1] for curve in curves.values())
-    shifts = longest * lines.side_by_side(len(curves))
+    shifts = longest * lines.side_by_side(len(curves)) * apart
     for (arm, curve), shift in zip(curves.items(), shifts, strict=True):
         at = [own + float(shift) for own in curve.at]
         lines.draw_curve(panel, at, curve.values, look_of[arm], shaded=shaded)

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.analysis.pictures import lines, style
 from experiments.analysis.pictures.frontier import Point, draw_frontier
-from experiments.analysis.pictures.looks import add_legend, looks
+from experiments.analysis.pictures.looks import add_legend, legend_height, looks
 from experiments.analysis.suite_results import Outcome
 from experiments.study.suite import Suite
 from hasa_jax.simulation.escapes import picture
@@ -67,7 +67,8 @@ def figure_of(suite: Suite, outcomes: Sequence[Outcome]) -> Any:
     look_of = looks([outcome.arm for outcome in known])
     with style.applied():
         width = max(style.COLUMN, style.PAGE * len(tasks) / 3)
-        figure = style.new_figure(width, 4.3 + 0.2 * len(look_of) / len(tasks))
+        names = {arm: arm for arm in look_of}
+        figure = style.new_figure(width, legend_height(names, width) + 4.1)
         panels = figure.subplots(len(AXES), len(tasks), squeeze=False)
         for column, task in zip(panels.T, tasks, strict=True):
             for panel, axis in zip(column, AXES, strict=True):
@@ -82,7 +83,7 @@ def figure_of(suite: Suite, outcomes: Sequence[Outcome]) -> Any:
             column[0].set_title(picture(task.title))
         counts = {len(outcome.accuracies) for outcome in known}
         note = f"{lines.seeds_text(counts, 'bars')}; grey: Pareto front of the means"
-        add_legend(figure, {arm: arm for arm in look_of}, look_of, note=note)
+        add_legend(figure, names, look_of, note=note)
     return figure
 
 
