@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,7 @@ import hasa_jax as hj
 from hasa_jax import keys
 from hasa_jax.base import ClientData, UserError
 from hasa_jax.client import augmentation, batches
+from hasa_jax.models import layers
 from hasa_jax.models.mlp import MLP
 from hasa_jax.simulation import cohorts
 from hasa_jax.supernet.linen import supernet_of
@@ -214,3 +216,40 @@ def test_streams_blocks_and_modes_of_simulate_agree():
         {"mesh": "clients:2"},
     ):
         small.assert_trees_close(params(**other), expected, atol=1e-5)
+
+
+class Dropping(nn.Module):
+    """A net with dropout, whose draws a stop must not change either."""
+
+    hidden: int = 9
+    num_classes: int | None = None
+
+    @nn.compact
+    def __call__(self, x, context):
+        x = nn.relu(layers.Dense(self.hidden, (None, "hidden"))(x.reshape(len(x), -1)))
+        x = layers.Dropout(0.4, "hidden")(x, context)
+        return layers.Dense(self.num_classes, ("hidden", "classes"))(x)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path):
+    names = tuple(f"client {i}" for i in range(3))
+    dataset = hj.FederatedDataset(DATA, images(seed=1), images(seed=2), names)
+
+    def after_rounds(count, folder):
+        return hj.simulate(
+            hj.methods.federated_dropout(budget=0.6),
+            hj.from_linen(Dropping()),
+            dataset,
+            num_rounds=count,
+            key=KEY,
+            training=hj.Training(batch_size=4, clients_per_round=2, augment=BOTH),
+            execution=hj.Execution(mode="sliced"),
+            reporting=hj.Reporting(eval_every=1),
+            checkpoints=hj.Checkpoints(folder, {"name": "one"}, every=1),
+        )
+
+    after_rounds(2, tmp_path / "stopped")
+    gone_on, at_once = (after_rounds(4, tmp_path / name) for name in ("stopped", "at_once"))
+    small.assert_trees_equal(gone_on.state.params, at_once.state.params)
+    assert gone_on.records["metrics"] == at_once.records["metrics"]
