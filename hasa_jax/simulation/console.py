@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -56,6 +57,10 @@ class ConsoleWriter:
         self._pace = Pace(clock())
         self._arm = self._phase = self._latest = self._row = ""
         self._number = 0
+        self._ended = threading.Event()
+        if not self._bar.disable:
+            # Compiling may take minutes, in which only the clock shows that the run is alive.
+            threading.Thread(target=self._tick, name="progress", daemon=True).start()
 
     def begin(self, arm: str) -> None:
         """Names the arm that runs now.
@@ -87,7 +92,13 @@ class ConsoleWriter:
 
     def close(self) -> None:
         """Ends the progress line."""
+        self._ended.set()
         self._bar.close()
+
+    def _tick(self) -> None:
+        """Draws the line once a second, until it ends."""
+        while not self._ended.wait(1.0):
+            self._bar.refresh()
 
     def _print(self) -> None:
         """Prints the latest evaluation, unless it is one of too many."""

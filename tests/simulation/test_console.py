@@ -135,3 +135,14 @@ def test_a_narrow_terminal_has_one_line(monkeypatch):
     assert drawn
     assert all(len(part.partition("\n")[0]) <= 40 for part in drawn)
     writer.close()
+
+
+def test_the_clock_goes_on_while_nothing_else_happens(monkeypatch):
+    terminal, drawn = on_terminal(monkeypatch), []
+    writer = console.ConsoleWriter(rounds=4, evaluations=2)
+    waits = iter([False, False, True])
+    monkeypatch.setattr(writer._ended, "wait", lambda seconds: next(waits))
+    monkeypatch.setattr(writer._bar, "refresh", lambda: drawn.append(terminal))
+    writer._tick()
+    assert len(drawn) == 2
+    writer.close()
