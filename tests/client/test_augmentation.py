@@ -128,6 +128,7 @@ def test_masked_sliced_and_the_order_of_clients_give_the_same():
     small.assert_trees_close(after(sliced, small.cohort(sliced, DATA, SIZES)), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_rounds_are_one_and_one_more():
     cohort = small.cohort(MASKED, DATA, SIZES)
     both = after(MASKED, cohort, rounds=2)

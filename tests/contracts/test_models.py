@@ -36,6 +36,7 @@ SLOW = {
     "cnn group",
     "cnn layer, two exits",
     "cnn none",
+    "lstm dropout",
     "resnet18 group, two exits",
     "resnet18 static",
     "transformer classifier",
