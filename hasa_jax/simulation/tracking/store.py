@@ -11,18 +11,20 @@ Parameter = str | int | float | bool
 
 
 class TrackedRun(Protocol):
-    """One run of a tracker: one arm on one seed, or on one fold of it.
+    """One run of a tracker: one arm on one seed, or on one fold of it."""
 
-    Attributes:
-      identity: what the store opens the run again by.
-      last: the last round whose numbers the store has; 0 if there is none, or it does not know.
-    """
+    @property
+    def identity(self) -> str:
+        """What the store opens the run again by."""
+        ...
 
-    identity: str
-    last: int
+    @property
+    def last(self) -> int | None:
+        """The last round whose numbers the store has, 0 without one; None if it is not known."""
+        ...
 
     def log(self, round: int, numbers: Mapping[str, float]) -> None:
-        """Adds the numbers after a round; they are in the store when this returns."""
+        """Adds the numbers after a round, and leaves nothing to a later call."""
         ...
 
     def close(self) -> None:

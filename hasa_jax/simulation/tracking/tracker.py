@@ -124,9 +124,11 @@ class Tracker:
         if name not in self._runs:
             of_arm = {n: v for n in ARM if (v := record.get(n)) is not None}
             known = self._known.get(name, {})
-            self._runs[name] = _Run(
-                {**self._shared, **of_arm}, known.get("identity"), known.get("round", 0)
-            )
+            run = _Run({**self._shared, **of_arm}, known.get("identity"), known.get("round", 0))
+            self._runs[name] = run
+            if run.identity is not None and run.round < self._num_rounds:
+                # A process that was killed may have noted more than the store has.
+                self._guarded(lambda: self._open(name, run))
         return self._runs[name]
 
     def _send(self, name: str, run: _Run) -> None:
@@ -136,21 +138,25 @@ class Tracker:
 
     def _log(self, name: str, run: _Run) -> None:
         """Opens a run if it is not, and gives it the rounds that wait."""
-        if run.open is None:
-            run.open = self._store.open(self._path.parent, name, run.parameters, run.identity)
-            run.identity = run.open.identity
-            run.round = max(run.round, run.open.last)
-            self._save(name, run)
+        opened = run.open or self._open(name, run)
         while run.waiting:
             round, numbers = run.waiting[0]
             if round > run.round:
-                run.open.log(round, numbers)
+                opened.log(round, numbers)
                 run.round = round
             run.waiting.pop(0)
         self._save(name, run)
         self._in_a_row = 0
         if run.round >= self._num_rounds:
             _close(run)
+
+    def _open(self, name: str, run: _Run) -> TrackedRun:
+        """Opens a run; where the store knows which round it has, it is right."""
+        opened = self._store.open(self._path.parent, name, run.parameters, run.identity)
+        run.open, run.identity = opened, opened.identity
+        run.round = run.round if opened.last is None else opened.last
+        self._save(name, run)
+        return opened
 
     def _save(self, name: str, run: _Run) -> None:
         """Writes what the store calls a run, and which round it has."""
@@ -161,7 +167,7 @@ class Tracker:
         temporary.write_text(json.dumps(self._known, indent=2) + "\n", encoding="utf-8")
         temporary.replace(self._path)
 
-    def _guarded(self, act: Callable[[], None]) -> None:
+    def _guarded(self, act: Callable[[], object]) -> None:
         """Acts; whatever a tracker raises ends no run."""
         try:
             act()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
+import subprocess
+import sys
 import uuid
 from collections.abc import Mapping
 from types import ModuleType
@@ -55,11 +58,12 @@ class WandbStore:
             init_timeout=_SECONDS,
             finish_timeout=_SECONDS,
         )
+        mode = os.environ.get("WANDB_MODE") or "offline"
         run = self._package.init(
             dir=str(folder.parent),
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
             group=os.environ.get("WANDB_RUN_GROUP") or folder.parent.name,
-            mode=os.environ.get("WANDB_MODE") or "offline",
+            mode=mode,
             id=identity or uuid.uuid4().hex[:12],
             name=name,
             config={**parameters},
@@ -72,7 +76,10 @@ class WandbStore:
         for path in pathlib.Path(run.dir).parent.rglob("*"):
             if path.is_symlink():
                 path.unlink()
-        return _WandbRun(run)
+        if mode != "offline":
+            # The next step of a run that the server has.
+            return _WandbRun(run, int(run.step) - 1 if run.resumed else 0)
+        return _WandbRun(run, 0 if identity is None else _last_offline(folder, identity))
 
     def close(self) -> None:
         """Ends the process that wandb has beside this one, unless a run of the user needs it."""
@@ -83,10 +90,8 @@ class WandbStore:
 class _WandbRun:
     """A run of W&B."""
 
-    def __init__(self, run: Any) -> None:
-        self._run, self.identity = run, str(run.id)
-        # Only a server knows what a run has already: the next step. Offline it is 0.
-        self.last = max(int(run.step) - 1, 0)
+    def __init__(self, run: Any, last: int | None) -> None:
+        self._run, self.identity, self.last = run, str(run.id), last
 
     def log(self, round: int, numbers: Mapping[str, float]) -> None:
         """Adds a record to the history, complete, so that it is written at once."""
@@ -95,6 +100,24 @@ class _WandbRun:
     def close(self) -> None:
         """Waits until what was logged is written."""
         self._run.finish()
+
+
+def _last_offline(folder: pathlib.Path, identity: str) -> int | None:
+    """Reads the last round of a run from its files; None if wandb cannot read them.
+
+    wandb writes in a process of its own, and what it has not written yet is lost if it is killed.
+    """
+    last = 0
+    for path in folder.glob(f"offline-run-*-{identity}"):
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+            records = [json.loads(line) for line in done.stdout.splitlines()]
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            return None
+        steps = [own["history"]["step"]["num"] for own in records if own["type"] == "history"]
+        last = max([last, *map(int, steps)])
+    return last
 
 
 def _wandb() -> ModuleType:

@@ -36,7 +36,7 @@ class Memory:
 
 class MemoryRun:
     def __init__(self, store, identity):
-        self.store, self.identity, self.last = store, identity, 0
+        self.store, self.identity, self.last = store, identity, None
 
     def log(self, round, numbers):
         self.store.check()
@@ -130,6 +130,26 @@ def test_what_the_store_has_already_is_not_given_again(tmp_path):
     second = tracker_of(knows, tmp_path, lines)
     give(second, [2, 4, 6], policies=["hasa"], seeds=[0])
     assert list(knows.runs["id0"]) == [2, 4, 6]
+
+
+def test_what_a_killed_process_noted_too_early_is_given_again(tmp_path):
+    """A store that writes later may lack what it took."""
+    store, lines = Memory(), []
+    first = tracker_of(store, tmp_path, lines)
+    give(first, [2, 4], policies=["hasa"], seeds=[0])
+    del store.runs["id0"][4]
+    usual = store.open
+
+    def knows(*arguments):
+        run = usual(*arguments)
+        run.last = max(store.runs[run.identity], default=0)
+        return run
+
+    store.open = knows
+    second = tracker_of(store, tmp_path, lines)
+    give(second, [2, 4, 6], policies=["hasa"], seeds=[0])
+    assert list(store.runs["id0"]) == [2, 4, 6]
+    assert lines == []
 
 
 def test_a_failure_is_said_once_and_mended_later(tmp_path):
