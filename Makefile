@@ -134,7 +134,7 @@ test-oldest: ## Run a part of the tests with the oldest versions, of constraints
 site: $(SITE_STAMP) ## Build the documentation site in build/site; its notebooks run
 	JAX_PLATFORMS=cpu JAX_COMPILATION_CACHE_DIR=build/programs \
 	  JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
-	  $(BIN)/python -m sphinx -W --keep-going -b html docs build/site
+	  $(BIN)/python -m sphinx -E -W --keep-going -b html docs build/site
 
 package: ## Build the wheel and the sdist in dist/, check them, and try the wheel in a clean environment
 	@$(CHECK_PYTHON)
