@@ -90,7 +90,7 @@ def test_inputs_that_are_no_images_are_refused():
 
 # A round of images, by the position of the pixels. Sizes make masked and sliced differ.
 NAMES = ("a", "b", "c")
-SIZES = (3, 9, 5)
+SIZES = (5, 9, 5)
 SGD = optax.sgd(0.1)
 
 

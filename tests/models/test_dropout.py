@@ -82,7 +82,7 @@ class Net(nn.Module):
 
 
 COUNTS = (7, 10, 3)
-SIZES = (3, 8, 5)
+SIZES = (5, 8, 5)
 SGD = optax.sgd(0.1)
 
 
