@@ -49,6 +49,8 @@ def wandb(folder):
         command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         records = [json.loads(line) for line in done.stdout.splitlines()]
+        if not records:  # Its process was killed before it wrote anything.
+            continue
         (run,) = [record["run"] for record in records if record["type"] == "run"]
         identity = run["run_id"]
         own = found.setdefault(identity, Read(run["display_name"], run["config"]["update"], {}))

@@ -1,6 +1,11 @@
-"""Writes two tracked runs: `python -m tests.support.tracked NAME FOLDER ROUND...`."""
+"""Writes two tracked runs: `python -m tests.support.tracked NAME FOLDER ROUND... [kill]`.
 
+With `kill`, the process is killed before it can close anything.
+"""
+
+import os
 import pathlib
+import signal
 import sys
 
 from hasa_jax.simulation.tracking import STORES, Tracker
@@ -17,7 +22,7 @@ def number(arm, round):
     return (arm + 1) / 3 + round
 
 
-def write(name, folder, rounds, say):
+def write(name, folder, rounds, say, end=lambda: None):
     """Gives the records of some rounds to a tracker; returns what it missed."""
     own = Tracker(name, STORES[name](), pathlib.Path(folder) / name, PARAMETERS, 6, say)
     for arm, front in enumerate(ARMS):
@@ -25,11 +30,15 @@ def write(name, folder, rounds, say):
             labels = {**front, "seed": 2, "fold": 0, "round": round}
             own.write("summary", [{**labels, "mean_accuracy": number(arm, round)}])
             own.write("timings", [{**labels, "train_seconds": 0.1 * round}])
+    end()
     own.close()
     return own.problems()
 
 
 if __name__ == "__main__":
-    found = write(sys.argv[1], sys.argv[2], list(map(int, sys.argv[3:])), print)
+    *given, last = sys.argv[1:]
+    end = (lambda: os.kill(os.getpid(), signal.SIGKILL)) if last == "kill" else (lambda: None)
+    own = given[2:] if last == "kill" else [*given[2:], last]
+    found = write(*given[:2], list(map(int, own)), print, end)
     if found:
         print(found)

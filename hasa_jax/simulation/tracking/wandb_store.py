@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import uuid
@@ -18,6 +18,9 @@ from hasa_jax.simulation.tracking.store import Parameter
 PROJECT = "hasa_jax"
 _SECONDS = 30
 """Most that a server may take to answer, or to take what is left at the end of a run."""
+
+_STEP = re.compile(r"^history: .*?^  step: +{\s+num: +(\d+)", re.DOTALL | re.MULTILINE)
+"""The round of an evaluation in what wandb prints of a file."""
 
 
 class WandbStore:
@@ -109,14 +112,12 @@ def _last_offline(folder: pathlib.Path, identity: str) -> int | None:
     """
     last = 0
     for path in folder.glob(f"offline-run-*-{identity}"):
-        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", str(path)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
-            records = [json.loads(line) for line in done.stdout.splitlines()]
-        except (OSError, ValueError, subprocess.TimeoutExpired):
+        except (OSError, subprocess.TimeoutExpired):
             return None
-        steps = [own["history"]["step"]["num"] for own in records if own["type"] == "history"]
-        last = max([last, *map(int, steps)])
+        last = max([last, *map(int, _STEP.findall(done.stdout))])
     return last
 
 

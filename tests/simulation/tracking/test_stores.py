@@ -72,6 +72,18 @@ def test_numbers_and_parameters_come_back_after_a_stop(name, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(STORES))
+def test_a_killed_process_loses_no_round_and_repeats_none(name, tmp_path):
+    read_back.need(name)
+    killed = started(name, tmp_path, 2, 4, "kill")
+    assert killed.communicate(timeout=100)[0] == ""
+    assert killed.returncode == -signal.SIGKILL
+    assert started(name, tmp_path, 2, 4, 6).communicate(timeout=100)[0] == ""
+    found = read_back.read(name, tmp_path / name)
+    assert [sorted(run.rounds) for run in found] == [[2, 4, 6]] * 2
+
+
 def test_an_event_that_was_cut_is_no_round(tmp_path):
     read_back.need("tensorboard")
     write("tensorboard", tmp_path, [2, 4])
