@@ -24,6 +24,8 @@ extensions = [
 
 html_theme = "sphinx_book_theme"
 html_title = f"hasa_jax {version}"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_theme_options = {"show_toc_level": 2}
 
 myst_enable_extensions = ["dollarmath"]
