@@ -107,13 +107,12 @@ def pooled(
       The records of summary.csv, in which all folds of a seed have the same worst and tail
       accuracies and the same deviation over clients.
     """
-    clients: dict[tuple[Evaluation, str], dict[str, list[tuple[float, float]]]] = {}
+    clients: dict[tuple[Evaluation, str], dict[str, list[Mapping[str, str]]]] = {}
     for record in metrics:
         if record["split"] in _SPLITS.values() and record["num_examples"] != "0":
             own = clients.setdefault((evaluation_of(record), record["split"]), {})
-            pair = float(record["accuracy"]), float(record["num_examples"])
-            if not math.isnan(pair[0]):
-                own.setdefault(record["client"], []).append(pair)
+            if not math.isnan(float(record["accuracy"])):
+                own.setdefault(record["client"], []).append(record)
     found = {key: _over_folds(own, tail_fraction) for key, own in clients.items()}
     lines = []
     for record in summary:
@@ -126,13 +125,39 @@ def pooled(
     return lines
 
 
+def client_accuracy(records: Sequence[Mapping[str, str]]) -> float:
+    """Returns the accuracy of a client on one seed after one round: its mean over folds.
+
+    The folds are weighted by their test examples: `sum_f n_f a_f / sum_f n_f`.
+
+    Args:
+      records: lines of metrics.csv of one arm, client, split, seed and round, one for each fold; a
+        single one without folds.
+
+    Returns:
+      A share of 1. Folds whose accuracy is NaN or that have no examples do not count; NaN if none
+      does.
+    """
+    if len(records) == 1:  # Populations are large, and few have folds.
+        return float(records[0]["accuracy"]) if examples_of(records[0]) else math.nan
+    pairs = [(float(record["accuracy"]), examples_of(record)) for record in records]
+    known = [(accuracy, count) for accuracy, count in pairs if count and not math.isnan(accuracy)]
+    total = sum(count for _, count in known)
+    return sum(accuracy * count for accuracy, count in known) / total if known else math.nan
+
+
+def examples_of(record: Mapping[str, str]) -> float:
+    """Returns the examples of a line of metrics.csv; 1 where they are not recorded."""
+    return float(record.get("num_examples") or 1)
+
+
 def _over_folds(
-    clients: Mapping[str, Sequence[tuple[float, float]]], tail_fraction: float
+    clients: Mapping[str, Sequence[Mapping[str, str]]], tail_fraction: float
 ) -> dict[str, str]:
     """Returns cells of the worst and tail accuracies and their deviation."""
-    pairs = [np.array(own).T for own in clients.values()]
-    accuracies = np.array([np.average(own[0], weights=own[1]) for own in pairs])
-    spread = summarize(accuracies, np.array([own[1].sum() for own in pairs]), tail_fraction)
+    accuracies = np.array([client_accuracy(own) for own in clients.values()])
+    examples = np.array([sum(map(examples_of, own)) for own in clients.values()])
+    spread = summarize(accuracies, examples, tail_fraction)
     return {f"{name}_accuracy": repr(getattr(spread, name)) for name in ("worst", "tail", "std")}
 
 

@@ -1,4 +1,8 @@
-"""Tables by client and by size: who has which width, and what it reaches."""
+"""Tables by client and by size: who has which width, and what it reaches.
+
+The accuracy of a client over its folds is `by_seed.client_accuracy`, here and wherever clients are
+shown.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.analysis.by_seed import client_accuracy, examples_of
 from experiments.analysis.compared import Comparison, gains_of
 from experiments.analysis.results import Arm, Record, arm_of
 from experiments.analysis.table import Cell, Table
@@ -178,28 +183,13 @@ def _of_client(by_seed: Mapping[int, Sequence[Record]]) -> Held:
     """Takes means over the folds of each seed."""
     found = Held({}, {}, {}, {})
     for seed, records in by_seed.items():
-        found.accuracy[seed] = _over_folds(records)
-        found.examples[seed] = sum(map(_examples, records))
+        found.accuracy[seed] = 100 * client_accuracy(records)
+        found.examples[seed] = sum(map(examples_of, records))
         if all(record.get("size") for record in records):
             found.size[seed] = sum(float(r["size"]) for r in records) / len(records)
         widths = [float(record.get("width") or "nan") for record in records]
         found.width[seed] = sum(widths) / len(records)
     return found
-
-
-def _over_folds(records: Sequence[Record]) -> float:
-    """Returns the accuracy over folds in percent, weighted by test examples."""
-    if len(records) == 1:  # Populations are large, and few have folds.
-        return 100 * float(records[0]["accuracy"])
-    pairs = [(100 * float(record["accuracy"]), _examples(record)) for record in records]
-    known = [(accuracy, weight) for accuracy, weight in pairs if not math.isnan(accuracy)]
-    total = sum(weight for _, weight in known)
-    return sum(accuracy * weight for accuracy, weight in known) / total if total else math.nan
-
-
-def _examples(record: Record) -> float:
-    """Returns the test examples of a record; 1 where they are not recorded."""
-    return float(record.get("num_examples") or 1)
 
 
 def _scores(compared: Comparison, arm: Arm) -> dict[str, list[float]]:

@@ -1,5 +1,6 @@
 """Folds of a seed: one value, and the worst client over all of them."""
 
+import math
 from typing import Any
 
 import pytest
@@ -49,3 +50,17 @@ def test_validation_is_not_read_and_what_is_missing_stays():
     assert float(pooled[0]["global_worst_accuracy"]) == pytest.approx(0.15)
     assert pooled[0]["global_tail_accuracy"] == ""
     assert pooled[0]["worst_accuracy"] == "0.0"
+
+
+def test_a_client_has_the_mean_of_its_folds_by_their_examples():
+    """.2 of 10 and .5 of 20 are .4; what is not known and what has no examples does not count."""
+
+    def accuracy(*pairs):
+        return by_seed.client_accuracy([{"accuracy": str(a), "num_examples": n} for a, n in pairs])
+
+    assert accuracy((0.2, "10"), (0.5, "20")) == pytest.approx(0.4)
+    assert accuracy((0.2, "10"), ("nan", "20"), (0.9, "0")) == pytest.approx(0.2)
+    assert accuracy((0.2, ""), (0.4, "")) == pytest.approx(0.3)
+    assert accuracy((0.7, "3")) == 0.7
+    assert math.isnan(accuracy((0.7, "0")))
+    assert math.isnan(accuracy((0.7, "0"), ("nan", "5")))
