@@ -11,12 +11,15 @@ import numpy as np
 
 from experiments.analysis import results
 from experiments.analysis.matched import achieved, at_round, budgets_match
-from experiments.analysis.results import Arm, Record, Results, arm_of
+from experiments.analysis.results import METRICS, Arm, Record, Results, arm_of
 from experiments.rooms import ComparisonConfig
 from hasa_jax.base import UserError
 
 NAMES = {"macs": "MACs"}
 """Units that tables spell in another way."""
+
+REFERENCE, NOT_MATCHED, NO_SEED = "reference", "not matched", "no common seed"
+"""What is said of an arm that has no difference to the reference."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +92,10 @@ def compared_of(found: Results, comparison: ComparisonConfig) -> Comparison:
             "another unit with `matched`"
         )
     if not found.rounds:
-        raise UserError("no round was evaluated of all arms: compare runs of one `eval_every`")
+        raise UserError(
+            "no round was evaluated of all arms at each of their seeds: compare runs of one "
+            "`eval_every`"
+        )
     names = results.labels_of(found.arms)
     reference = choose_arm(found.arms, comparison.reference)
     chosen = found.rounds[-1]
@@ -108,6 +114,9 @@ def best_round(metrics: Sequence[Record], arm: Arm, rounds: Sequence[int]) -> in
 
     Returns:
       The earliest best round.
+
+    Raises:
+      UserError: if the arm has no validation accuracies at these rounds, or only NaN.
     """
     accuracies = collections.defaultdict(list)
     for record in metrics:
@@ -115,6 +124,11 @@ def best_round(metrics: Sequence[Record], arm: Arm, rounds: Sequence[int]) -> in
             accuracies[int(record["round"])].append(float(record["accuracy"]))
     known = {r: np.nanmean(own) for r, own in accuracies.items() if not np.isnan(own).all()}
     common = sorted(set(known) & set(rounds))
+    if not common and set(accuracies) & set(rounds):
+        raise UserError(
+            f"all validation accuracies of {arm.name!r}, which the round is chosen by, are "
+            "non-finite: run it again with another learning rate"
+        )
     if not common:
         raise UserError(f"metrics.csv has no validation records of {arm.name!r}")
     return max(common, key=lambda r: known[r])
@@ -137,17 +151,17 @@ def choose_arm(arms: Sequence[Arm], name: str) -> Arm:
     if not name:
         return arms[0]
     short = results.labels_of(arms)
-    one_method = len({arm.method for arm in arms}) == 1
-    fitting = [
-        arm
+    full = {
+        arm: (arm.name, short[arm], arm.folder, f"{arm.method}:{arm.policy}", arm.method)
         for arm in arms
-        if name in (arm.name, short[arm], arm.folder, arm.policy if one_method else arm.method)
-        or name == f"{arm.method}:{arm.policy}"
-    ]
-    if len(fitting) != 1:
-        known = ", ".join(arm.name for arm in arms)
-        raise UserError(f"`reference={name}` is not one arm of the results: use one of {known}")
-    return fitting[0]
+    }
+    # A name of a method and of a policy is that of the method, where this is one arm.
+    for fits in (full, {arm: (arm.policy,) for arm in arms}):
+        fitting = [arm for arm in arms if name in fits[arm]]
+        if len(fitting) == 1:
+            return fitting[0]
+    known = ", ".join(arm.name for arm in arms)
+    raise UserError(f"`reference={name}` is not one arm of the results: use one of {known}")
 
 
 def has(record: Record, name: str) -> bool:
@@ -167,6 +181,82 @@ def percents(records: Mapping[int, Record], name: str, seeds: Iterable[int]) -> 
       A number for each seed.
     """
     return 100 * np.array([float(records[seed][name]) for seed in seeds])
+
+
+def why_not(compared: Comparison, by_arm: Mapping[Arm, Mapping[int, Record]], arm: Arm) -> str:
+    """Returns why an arm has no difference to the reference.
+
+    Args:
+      compared: the arms.
+      by_arm: the records of a round, by arm and seed.
+      arm: one that `gains_of` does not have.
+
+    Returns:
+      `REFERENCE`, `NO_SEED` or `NOT_MATCHED`.
+    """
+    if arm == compared.reference:
+        return REFERENCE
+    common = set(by_arm[arm]) & set(by_arm[compared.reference])
+    return NOT_MATCHED if common else NO_SEED
+
+
+def seeds_of(compared: Comparison, round: int, kind: str = "matched seed") -> str:
+    """Writes how many seeds the results of a round rest on.
+
+    Args:
+      compared: the arms.
+      round: the round.
+      kind: what a seed is called.
+
+    Returns:
+      Of several arms, how many seeds each has in common with the reference: `5 matched seeds`,
+      `2 to 5 matched seeds` or `no matched seed`. Of a single one, how many it has.
+    """
+    by_arm = at_round(compared.found, round)
+    base = by_arm[compared.reference]
+    counts = [len(set(own) & set(base)) for own in by_arm.values() if own is not base]
+    least, most = min(counts, default=len(base)), max(counts, default=len(base))
+    if most == 0:
+        return f"no {kind}"
+    count = f"{least} to {most}" if least < most else f"{most}"
+    return f"{count} {kind}{'s' * (most > 1)}"
+
+
+def majority(compared: Comparison, round: int, metric: str) -> np.ndarray:
+    """Returns what always predicting the most frequent training target reaches.
+
+    Args:
+      compared: the arms.
+      round: the round.
+      metric: mean, worst or tail.
+
+    Returns:
+      Percents, one for each seed of the reference that it is known of, means over folds. Empty for
+      the worst and the tail of folds: those of a single fold are of another kind than those of
+      arms, which are over all folds.
+    """
+    if compared.found.folds and metric != METRICS[0]:
+        return np.array([])
+    by_seed: dict[int, list[float]] = {}
+    for block, own in compared.found.baselines.items():
+        by_seed.setdefault(block.seed, []).append(own[f"{metric}_accuracy"])
+    seeds = at_round(compared.found, round)[compared.reference]
+    return np.array([100 * np.mean(by_seed[seed]) for seed in seeds if seed in by_seed])
+
+
+def common_seeds(compared: Comparison, round: int, arm: Arm) -> list[int]:
+    """Returns the seeds of the values of `gains_of`.
+
+    Args:
+      compared: the arms.
+      round: the round.
+      arm: one of them.
+
+    Returns:
+      The seeds that it has in common with the reference, in order.
+    """
+    by_arm = at_round(compared.found, round)
+    return sorted(set(by_arm[arm]) & set(by_arm[compared.reference]))
 
 
 def gains_of(compared: Comparison, round: int, metric: str) -> dict[Arm, np.ndarray]:

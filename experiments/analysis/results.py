@@ -35,12 +35,19 @@ FOLD = "fold"
 FOLDER = "folder"
 """The column that merged records have beside their own: the folder that sets an arm apart."""
 
-_OPTIONAL = ("budget_", "bytes_", "global_", "updates", "severed", "num_examples")
+_OPTIONAL = (
+    *("budget_", "bytes_", "global_", "updates", "severed", "num_examples"),
+    *("width", "size"),
+)
 """How columns of numbers begin that a file may lack, and whose cells may be empty."""
 
 _INTEGERS = ("seed", FOLD, "round", "num_examples")
 
-_NAMES = (*TEXTS, "client", "split", "level")
+_PLAIN = (*TEXTS, "client", "split")
+"""Columns that may hold any text."""
+
+_NAMES = (*_PLAIN, "level")
+"""Columns that are read back from what a spreadsheet shows."""
 
 _ALIKE = {
     "model": ("model", "hidden_dim", "embed_dim", "layers", "heads", "head_dim", "feedforward_dim"),
@@ -174,11 +181,33 @@ class Results:
         default_factory=dict
     )
 
+    @functools.cached_property
+    def _by_round(self) -> dict[int, set[tuple[Arm, int]]]:
+        """The arms and seeds of every round."""
+        found: dict[int, set[tuple[Arm, int]]] = {}
+        for record in self.summary:
+            found.setdefault(int(record["round"]), set()).add((arm_of(record), int(record["seed"])))
+        return found
+
     @property
     def rounds(self) -> tuple[int, ...]:
-        """Rounds that every arm was evaluated at."""
-        found = [{int(r["round"]) for r in self.summary if arm_of(r) == arm} for arm in self.arms]
-        return tuple(sorted(set.intersection(*found)))
+        """Rounds that every arm was evaluated at, at each of its seeds."""
+        every = set().union(*self._by_round.values())
+        return tuple(sorted(r for r, own in self._by_round.items() if own == every))
+
+    @property
+    def partial_rounds(self) -> str:
+        """A line that counts the rounds that some seeds of some arms lack; empty without any."""
+        lacking = sorted(set(self._by_round) - set(self.rounds))
+        if not lacking:
+            return ""
+        every = set().union(*self._by_round.values())
+        arm, seed = min(every - self._by_round[lacking[0]])
+        return (
+            f"Left out: {len(lacking)} of {len(self._by_round)} rounds, as not every arm was "
+            f"evaluated at them at each of its seeds; {arm.name} with seed {seed} lacks round "
+            f"{lacking[0]}."
+        )
 
 
 def arm_of(record: Record) -> Arm:
@@ -231,12 +260,15 @@ def labels_of(arms: Sequence[Arm]) -> dict[Arm, str]:
     return names
 
 
-def read_records(path: pathlib.Path, numbers: Sequence[str]) -> list[Record]:
+def read_records(
+    path: pathlib.Path, numbers: Sequence[str], texts: Sequence[str] = ()
+) -> list[Record]:
     """Reads a CSV file of ours.
 
     Args:
       path: the file.
       numbers: columns that it must have besides `LABELS`, and that must hold numbers.
+      texts: further columns that it must have.
 
     Returns:
       Its records; names are as they were before they were written for a spreadsheet.
@@ -257,7 +289,7 @@ def read_records(path: pathlib.Path, numbers: Sequence[str]) -> list[Record]:
         csv.field_size_limit(usual)
     if not records:
         raise UserError(f"{path} has no rows: it is not a results file")
-    for column in (*LABELS, *numbers):
+    for column in (*LABELS, *numbers, *texts):
         if column not in records[0]:
             raise UserError(f"{path} has no column {column!r}: it is not a results file")
     optional = [c for c in records[0] if c and c.startswith(_OPTIONAL) and c not in numbers]
@@ -265,7 +297,7 @@ def read_records(path: pathlib.Path, numbers: Sequence[str]) -> list[Record]:
     for line, record in enumerate(records, start=2):
         if None in record:
             raise UserError(f"{path}, line {line}: too many cells; run the experiment again")
-        for column in (*labels, *numbers, *optional):
+        for column in (*labels, *numbers, *texts, *optional):
             if not _holds(column, record[column], empty=column in optional):
                 raise UserError(
                     f"{path}, line {line}: column {column!r} holds {record[column]!r}; the file "
@@ -278,7 +310,7 @@ def read_records(path: pathlib.Path, numbers: Sequence[str]) -> list[Record]:
 
 def _holds(column: str, cell: str | None, *, empty: bool) -> bool:
     """Returns whether a cell holds what its column must; some may be empty."""
-    if cell is None or column in TEXTS or (empty and not cell):
+    if cell is None or column in _PLAIN or (empty and not cell):
         return cell is not None
     try:
         int(cell) if column in _INTEGERS else float(cell)
@@ -325,25 +357,17 @@ def merge(sources: Sequence[Source]) -> Results:
         for arm, place in places.items()
         for at, first in place.items()
     }
-    seen: dict[tuple[Arm, Block], tuple[int, list[Record]]] = {}
-    for at, source in enumerate(sources):
-        for key, own in _by_arm_and_block(source.summary, tags, at).items():
-            first, before = seen.setdefault(key, (at, own))
-            if before != own:
-                raise UserError(
-                    f"{folders[first]} and {folders[at]} hold different results of "
-                    f"{key[0].name!r} with {key[1]}: leave one of them out of `workdir`"
-                )
+    seen = _seen(sources, tags)
     merged = {
         table: [
             record
             for at, source in enumerate(sources)
             for record in _tagged(getattr(source, table), tags, at)
-            if seen.get((arm_of(record), block_of(record)), (at,))[0] == at
+            if seen.get((arm_of(record), block_of(record)), at) == at
         ]
         for table in ("metrics", "summary", "sizes")
     }
-    arms = tuple(dict.fromkeys(map(arm_of, merged["summary"])))
+    arms = tuple(dict.fromkeys(arm for arm, _ in seen))
     folds = _folds(sources)
     merged, of_folds = _with_all_folds(merged, arms, folds)
     if folds:
@@ -367,6 +391,39 @@ def merge(sources: Sequence[Source]) -> Results:
         folds=folds,
         rules=tuple(dict.fromkeys(filter(None, (own.manifest.rule for own in sources)))),
         scores=_scores(sources, tags),
+    )
+
+
+def _seen(
+    sources: Sequence[Source], tags: Mapping[tuple[Arm, int], str]
+) -> dict[tuple[Arm, Block], int]:
+    """Returns from which source the results of every arm and block are taken.
+
+    Of equal results, which may lack columns that older code did not write, those with the most
+    columns are taken, or the first ones.
+
+    Raises:
+      UserError: if two sources hold different results of one arm and block.
+    """
+    seen: dict[tuple[Arm, Block], tuple[int, list[Record]]] = {}
+    for at, source in enumerate(sources):
+        for key, own in _by_arm_and_block(source.summary, tags, at).items():
+            first, before = seen.setdefault(key, (at, own))
+            if not _alike(before, own):
+                raise UserError(
+                    f"{sources[first].folder} and {source.folder} hold different results of "
+                    f"{key[0].name!r} with {key[1]}: leave one of them out of `workdir`"
+                )
+            if len(own[0]) > len(before[0]):
+                seen[key] = at, own
+    return {key: at for key, (at, _) in seen.items()}
+
+
+def _alike(one: Sequence[Record], other: Sequence[Record]) -> bool:
+    """Returns whether records are equal in the columns that both have."""
+    return len(one) == len(other) and all(
+        all(value == b[name] for name, value in a.items() if name in b)
+        for a, b in zip(one, other, strict=True)
     )
 
 
@@ -453,7 +510,7 @@ def source_of(folder: pathlib.Path, *, clients: bool = True) -> Source:
     """
     metrics: list[Record] = []
     if clients or (folder / "metrics.csv").exists():
-        metrics = read_records(folder / "metrics.csv", ("accuracy",))
+        metrics = read_records(folder / "metrics.csv", ("accuracy",), ("client", "split"))
     summary = read_records(folder / "summary.csv", SUMMARY_NUMBERS)
     sizes: list[Record] = []
     if (folder / "sizes.csv").exists():

@@ -56,8 +56,8 @@ def interval(values: np.ndarray) -> float:
 
 
 def t_p(differences: np.ndarray) -> float:
-    """Returns the p of the paired t test; NaN where there is no variation, or one difference."""
-    if len(differences) < 2 or no_variation(differences):
+    """Returns the p of the paired t test; NaN for equal differences, a single one, or NaN."""
+    if len(differences) < 2 or np.isnan(differences).any() or no_variation(differences):
         return float("nan")
     import scipy.stats
 
@@ -66,8 +66,8 @@ def t_p(differences: np.ndarray) -> float:
 
 
 def wilcoxon_p(differences: np.ndarray) -> float:
-    """Returns the p of Wilcoxon's test; NaN where there is no variation, or one difference."""
-    if len(differences) < 2 or no_variation(differences):
+    """Returns the p of Wilcoxon's test; NaN for equal differences, a single one, or NaN."""
+    if len(differences) < 2 or np.isnan(differences).any() or no_variation(differences):
         return float("nan")
     import scipy.stats
 
@@ -83,12 +83,12 @@ def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
 
     Returns:
       Its ends by `DRAWN` resamples with a fixed key, so that a table is the same each time; NaN for
-      fewer than five values, or equal ones.
+      fewer than five values, equal ones, or NaN among them.
 
     References:
       Efron, JASA 1987 (BCa).
     """
-    if len(values) < _LEAST_RESAMPLED or no_variation(values):
+    if len(values) < _LEAST_RESAMPLED or np.isnan(values).any() or no_variation(values):
         return float("nan"), float("nan")
     import scipy.stats
 

@@ -8,9 +8,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments.analysis import verdicts
-from experiments.analysis.compared import Comparison, gains_of, has, percents
+from experiments.analysis.compared import (
+    NOT_MATCHED,
+    Comparison,
+    common_seeds,
+    gains_of,
+    has,
+    majority,
+    percents,
+    why_not,
+)
 from experiments.analysis.matched import at_round
-from experiments.analysis.results import METRICS, Arm, Record, Results
+from experiments.analysis.results import METRICS, Record
 from experiments.analysis.statistics import (
     accuracy_text,
     bootstrap_interval,
@@ -35,37 +44,44 @@ def headline(compared: Comparison, round: int) -> Table:
       round: the round.
 
     Returns:
-      A row for each arm, and one for the most frequent class if it is known. The best mean is bold
-      where the adjusted test says that it is better than the reference. Of one arm, the mean, the
-      worst and the tail.
+      A row for each arm, and one for the most frequent class if it is known. The mean of the arm
+      with the largest difference is bold where the adjusted test says that it is better than the
+      reference. Of one arm, the mean, the worst and the tail.
     """
     by_arm = at_round(compared.found, round)
     if not compared.several:
         (own,) = by_arm.values()
         shown = [accuracy_cell(percents(own, f"{metric}_accuracy", own)) for metric in METRICS]
         rows = [[Cell(compared.labels[compared.reference]), *shown]]
-        rows += [["majority", *cells] for cells in _majority(compared.found, own, METRICS)]
+        rows += _majority(compared, round, METRICS)
         headers = [f"{metric} %" for metric in METRICS]
         title = "Accuracy of the clients"
         return _table(compared, "headline", title, round, headers, rows, _choice(compared, round))
     gains = gains_of(compared, round, "mean")
     found = verdicts.of({compared.labels[arm]: own for arm, own in gains.items()})
     means = {arm: percents(own, "mean_accuracy", own) for arm, own in by_arm.items()}
-    best = max({*gains, compared.reference}, key=lambda arm: means[arm].mean())
+    # Paired differences compare arms over the seeds that both have; equal ones are all the best.
+    reached = {arm: float(own.mean()) for arm, own in gains.items() if np.isfinite(own).all()}
+    most = max(reached.values(), default=0.0)
+    best = {arm for arm, mean in reached.items() if math.isclose(mean, most, abs_tol=1e-9)}
     rows = []
     for arm, values in means.items():
         label = compared.labels[arm]
-        bold = arm == best and label in found and found[label].word == "better"
+        bold = arm in best and found[label].word == "better"
         cells = [Cell(label), accuracy_cell(values, bold=bold)]
         if arm in gains:
             own = found[label]
-            cells += [gain_cell(gains[arm]), p_cell(own.adjusted), Cell(own.text)]
+            said = own.text
+            if own.word == verdicts.NON_FINITE:
+                pairs = zip(common_seeds(compared, round, arm), gains[arm], strict=True)
+                said = verdicts.non_finite_at([seed for seed, gain in pairs if math.isnan(gain)])
+            cells += [gain_cell(gains[arm]), p_cell(own.adjusted), Cell(said)]
         else:
-            cells += [NONE, NONE, Cell(_why_not(compared, by_arm, arm))]
+            why = why_not(compared, by_arm, arm)
+            of_unit = f" in {compared.unit}" * (why == NOT_MATCHED)
+            cells += [NONE, NONE, Cell(f"{why}{of_unit}")]
         rows.append(cells)
-    base = by_arm[compared.reference]
-    trivial = _majority(compared.found, base, ("mean",))
-    rows += [["majority", *cells, NONE, NONE, NONE] for cells in trivial]
+    rows += [[*cells, NONE, NONE, NONE] for cells in _majority(compared, round, ("mean",))]
     headers = ["mean %", "Δ mean", "p Holm", "verdict"]
     title = "Mean accuracy of the clients"
     return _table(compared, "headline", title, round, headers, rows, _choice(compared, round))
@@ -91,11 +107,10 @@ def worst(compared: Comparison, round: int) -> Table:
             if arm in of_metric:
                 cells += [gain_cell(of_metric[arm]), p_cell(t_p(of_metric[arm]))]
             else:
-                why = "reference" if arm == compared.reference else "not matched"
-                cells += [Cell(why), NONE]
+                cells += [Cell(why_not(compared, by_arm, arm)), NONE]
         rows.append(cells)
-    for of_worst, of_tail in _majority(compared.found, by_arm[compared.reference], gains):
-        rows.append(["majority", of_worst, NONE, NONE, of_tail, NONE, NONE])
+    for name, of_worst, of_tail in _majority(compared, round, ("worst", "tail")):
+        rows.append([name, of_worst, NONE, NONE, of_tail, NONE, NONE])
     headers = ["worst %", "Δ worst", "p worst", "tail %", "Δ tail", "p tail"]
     notes = ["p: paired t test, not adjusted."]
     return _table(compared, "worst", "Worst and tail clients", round, headers, rows, notes)
@@ -216,33 +231,13 @@ def _choice(compared: Comparison, round: int) -> list[str]:
     return [text] if round == compared.chosen else []
 
 
-def _why_not(compared: Comparison, by_arm: Mapping[Arm, Mapping[int, Record]], arm: Arm) -> str:
-    """Returns why an arm has no difference."""
-    if arm == compared.reference:
-        return "reference"
-    if not set(by_arm[arm]) & set(by_arm[compared.reference]):
-        return "no common seed"
-    return f"not matched in {compared.unit}"
-
-
-def _majority(
-    found: Results, seeds: Mapping[int, Record], metrics: Sequence[str] | Mapping[str, object]
-) -> list[list[Cell]]:
-    """Returns the cells of the most frequent class, means over folds; none if it is not known."""
-    by: dict[int, list[Mapping[str, float]]] = {}
-    for block, own in found.baselines.items():
-        by.setdefault(block.seed, []).append(own)
-    known = [by[seed] for seed in seeds if seed in by]
-    if not known:
+def _majority(compared: Comparison, round: int, metrics: Sequence[str]) -> list[list[Cell]]:
+    """Returns the cells of the most frequent class, its name first; none if it is not known."""
+    known = [majority(compared, round, metric) for metric in metrics]
+    if not any(values.size for values in known):
         return []
-    return [
-        [
-            accuracy_cell(
-                np.array([100 * np.mean([own[f"{metric}_accuracy"] for own in of]) for of in known])
-            )
-            for metric in metrics
-        ]
-    ]
+    cells = [accuracy_cell(values) if values.size else NONE for values in known]
+    return [[Cell("majority"), *cells]]
 
 
 def _known(own: Mapping[int, Record], name: str) -> Cell:

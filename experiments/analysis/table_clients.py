@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.analysis.by_seed import client_accuracy, examples_of
-from experiments.analysis.compared import Comparison, gains_of
+from experiments.analysis.compared import Comparison, gains_of, why_not
+from experiments.analysis.matched import at_round
 from experiments.analysis.results import Arm, Record, arm_of
 from experiments.analysis.table import Cell, Table
 from experiments.analysis.table_accuracies import NONE, accuracy_cell, gain_cell, when
@@ -61,6 +62,7 @@ def clients(compared: Comparison, round: int) -> Table | None:
     scores = {arm: _scores(compared, arm) for arm in held}
     scored = any(scores.values())
     base, matched = held[compared.reference], gains_of(compared, round, "mean")
+    by_arm = at_round(compared.found, round)
     rows = []
     for client in names[:MOST_CLIENTS]:
         for arm, own in held.items():
@@ -73,8 +75,9 @@ def clients(compared: Comparison, round: int) -> Table | None:
             cells += [Cell(compared.labels[arm])] * compared.several
             cells += [_number(list(found.width.values()), "{:.3f}"), _accuracy(found.accuracy)]
             if compared.several:
-                gain = Cell("reference" if arm == compared.reference else "not matched")
-                cells.append(_gain(found, base.get(client)) if arm in matched else gain)
+                known = arm in matched
+                why = NONE if known else Cell(why_not(compared, by_arm, arm))
+                cells.append(_gain(found, base.get(client)) if known else why)
             rows.append(tuple(cells))
     headers = ["client", "test examples", *["score"] * scored]
     headers += [*[compared.header] * compared.several, "width", "accuracy %"]

@@ -45,7 +45,9 @@ def cost(compared: Comparison, round: int) -> Table:
         unknown = math.isnan(requested)
         cells.append(Cell("none") if unknown else Cell(f"{requested:g}", requested))
         for unit in units:
-            apart = " ≠" * (not compared.match(own, base, unit))
+            # Without a common seed it is not known whether budgets match.
+            common = bool(set(own) & set(base))
+            apart = " ≠" * (common and not compared.match(own, base, unit))
             share = _mean(own, f"budget_{unit}")
             cells.append(Cell(f"{share:.3f}{apart}", share))
         if uncut:
@@ -65,6 +67,8 @@ def cost(compared: Comparison, round: int) -> Table:
     if compared.several:
         label = compared.labels[compared.reference]
         notes = [f"Where there is no ≠, budgets match {label} within {MATCHED_WITHIN:g}."]
+        if alone := [compared.labels[a] for a, own in by_arm.items() if not set(own) & set(base)]:
+            notes.append(f"Not compared, as no seed is common: {', '.join(alone)}.")
     return Table("cost", title, tuple(headers), tuple(rows), tuple(notes))
 
 

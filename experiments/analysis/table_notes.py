@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from experiments.analysis import results, verdicts
-from experiments.analysis.compared import Comparison, has
+from experiments.analysis.compared import Comparison, has, seeds_of
 from experiments.analysis.matched import at_round, executed, measuring_remark
 from experiments.analysis.results import Arm, Record, Results, arm_of
 from experiments.analysis.statistics import ALPHA, least_p
@@ -31,6 +32,7 @@ def notes_of(compared: Comparison) -> tuple[str, ...]:
         *_caption(compared),
         *(rule.text for rule in found.rules),
         *_warnings(compared, compared.chosen),
+        *filter(None, [found.partial_rounds]),
         *found.remarks,
     )
 
@@ -53,10 +55,9 @@ def evaluated_on(found: Results) -> str:
 def _caption(compared: Comparison) -> Iterator[str]:
     """Says what the numbers of the tables are."""
     found = compared.found
-    count = len({record["seed"] for record in found.summary})
     folds = f", each the mean of its {found.folds} folds" if found.folds else ""
     yield (
-        f"{count} matched seed{'s' if count > 1 else ''}{folds}. Client test accuracy of each "
+        f"{_capital(seeds_of(compared, compared.chosen))}{folds}. Client test accuracy of each "
         "client's own subnet: mean over seeds ± half the 95 % Student interval, or [low, high] "
         "where the interval is cut at 0 or 100."
     )
@@ -67,12 +68,16 @@ def _caption(compared: Comparison) -> Iterator[str]:
         return
     reference = compared.labels[compared.reference]
     gains = family_of(compared, compared.chosen)
-    over = f" over {verdicts.family(gains)}" if gains else ""
     yield (
         f"Differences Δ are in points, paired by seed, to {reference}, where budgets match in "
-        f"{compared.unit}. p Holm: paired t test, adjusted{over}; a verdict needs {ALPHA:g} or "
-        "less."
+        f"{compared.unit}. p Holm: paired t test, adjusted{verdicts.family(gains)}; a verdict "
+        f"needs {ALPHA:g} or less."
     )
+
+
+def _capital(text: str) -> str:
+    """Writes the first letter as that of a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def _aggregations(found: Results) -> str:
@@ -100,7 +105,13 @@ def _warnings(compared: Comparison, round: int) -> Iterator[str]:
         )
     every = max(len(set(own)) for own in by_arm.values())
     for arm, own in by_arm.items():
-        if own is not base and (common := len(set(own) & set(base))) < every:
+        common = len(set(own) & set(base))
+        if own is not base and not common:
+            yield (
+                f"{compared.labels[arm]} has no seed in common with the reference, so it has no "
+                "difference."
+            )
+        elif own is not base and common < every:
             yield (
                 f"{compared.labels[arm]} has {common} of {every} seeds in common with the "
                 "reference; its difference is over these."
@@ -116,8 +127,10 @@ def _warnings(compared: Comparison, round: int) -> Iterator[str]:
 
 
 def _of_arm(compared: Comparison, round: int, arm: Arm, own: Mapping[int, Record]) -> Iterator[str]:
-    """Yields warnings of one arm: updates that did not arrive, and severed subnets."""
+    """Yields warnings of one arm: NaN, updates that did not arrive, and severed subnets."""
     label, summary = compared.labels[arm], compared.found.summary
+    if lost := [seed for seed, r in sorted(own.items()) if math.isnan(float(r["mean_accuracy"]))]:
+        yield f"{label}: accuracies are {verdicts.non_finite_at(lost)}; no verdict rests on NaN."
     every = [r for r in summary if int(r["round"]) == round and arm_of(r) == arm]
     counted = [r for r in every if has(r, "updates") and has(r, "updates_asked")]
     sums = (sum(int(float(r[name])) for r in counted) for name in ("updates", "updates_asked"))
@@ -154,8 +167,9 @@ def _few_targets(found: Results) -> str:
         counts = collections.defaultdict(list)
         for record in found.metrics:
             own = record["split"] == "test" and int(record["round"]) == last
-            if own and record.get("num_examples", "0") != "0" and arm_of(record) == first:
-                counts[results.block_of(record)].append(int(record["num_examples"]))
+            count = int(record.get("num_examples") or 0)
+            if own and count and arm_of(record) == first:
+                counts[results.block_of(record)].append(count)
         if not counts:
             return ""
         fewest, what = min(map(min, counts.values())), "examples"

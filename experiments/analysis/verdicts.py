@@ -7,7 +7,7 @@ mean is one value.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +32,15 @@ RESOLVED = 0.25
 UNDECIDED = "not told apart"
 """The verdict of a test that finds nothing."""
 
+NON_FINITE = "non-finite"
+"""What is said instead of a verdict where a difference is NaN."""
+
 
 class Verdict(NamedTuple):
     """What the tests say of one arm.
 
     Attributes:
-      word: `better`, `worse` or `UNDECIDED`.
+      word: `better`, `worse`, `UNDECIDED` or `NON_FINITE`.
       seeds: how many it rests on.
       p: of the paired t test.
       adjusted: the same by Holm over the family.
@@ -66,9 +69,17 @@ def of(gains: Mapping[str, np.ndarray]) -> dict[str, Verdict]:
     """
     ps = [t_p(own) for own in gains.values()]
     return {
-        name: Verdict(verdict(float(own.mean()), adjusted), len(own), p, adjusted)
+        name: Verdict(
+            NON_FINITE if np.isnan(own).any() else verdict(float(own.mean()), adjusted),
+            *(len(own), p, adjusted),
+        )
         for (name, own), p, adjusted in zip(gains.items(), ps, holm(ps), strict=True)
     }
+
+
+def non_finite_at(seeds: Sequence[int]) -> str:
+    """Says at which seeds a difference is NaN."""
+    return f"{NON_FINITE} at seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def caption(gains: Mapping[str, np.ndarray]) -> str:
@@ -84,15 +95,19 @@ def caption(gains: Mapping[str, np.ndarray]) -> str:
     flips = f"the exact sign-flip test by all 2^n flips of signs of n seeds ({2**most:,})"
     if most > EXACT:
         flips = f"the sign-flip test by {DRAWN:,} drawn flips of signs, as seeds are over {EXACT}"
+    over = f"{own} of this table" if (own := family(gains)) else ""
     return (
-        f"p Holm is p t adjusted over {family(gains)} of this table, p W is of Wilcoxon's test, "
+        f"p Holm is p t adjusted{over}, p W is of Wilcoxon's test, "
         f"and p flip of {flips}; these two are not adjusted. Bootstrap: BCa over seeds."
     )
 
 
 def family(gains: Mapping[str, np.ndarray]) -> str:
-    """Returns what Holm's correction is over."""
-    return f"the {len(gains)} differences" if len(gains) > 1 else "the only difference"
+    """Returns what Holm's correction is over: the differences that have a p; empty without any."""
+    count = sum(not math.isnan(t_p(own)) for own in gains.values())
+    if not count:
+        return ""
+    return f" over the {count} differences" if count > 1 else " over the only difference"
 
 
 def remarks(gains: Mapping[str, np.ndarray]) -> list[str]:
@@ -108,7 +123,8 @@ def remarks(gains: Mapping[str, np.ndarray]) -> list[str]:
     lines = []
     for name, found in of(gains).items():
         own = gains[name]
-        if found.word != UNDECIDED and (flip := sign_flip_p(own)) > ALPHA >= least_p(len(own)):
+        decided = found.word not in (UNDECIDED, NON_FINITE)
+        if decided and (flip := sign_flip_p(own)) > ALPHA >= least_p(len(own)):
             lines.append(
                 f"{name}: {found.word} by the t test, but p of the sign-flip test is "
                 f"{p_text(flip)}; a few seeds decide it."

@@ -27,6 +27,9 @@ from hasa_jax.simulation.saved import RUN_FILE
 NAME = RUN_FILE
 """Name of the file in a workdir."""
 
+_BASELINE = ("mean_accuracy", "worst_accuracy", "tail_accuracy")
+"""What tables read of a baseline."""
+
 _PACKAGES = ("hasa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
 
 
@@ -179,6 +182,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             raise TypeError
         if not all(isinstance(tree, dict) for tree in (*trees, *manifest.config.values())):
             raise TypeError
+        _check_numbers(manifest)
         from_json(manifest.config)
         _ = manifest.rule
     except FileNotFoundError:
@@ -188,6 +192,16 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             f"{path} is damaged: move it away or name another folder with `workdir`"
         ) from None
     return manifest
+
+
+def _check_numbers(manifest: Manifest) -> None:
+    """Raises unless scores and baselines are numbers, and the baselines have their accuracies."""
+    scores = [own for of_arm in manifest.scores.values() for own in of_arm.values()]
+    for own in (*manifest.baseline.values(), *scores):
+        if not all(isinstance(value, int | float) for value in own.values()):
+            raise TypeError
+    if not all(name in own for own in manifest.baseline.values() for name in _BASELINE):
+        raise KeyError
 
 
 def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:

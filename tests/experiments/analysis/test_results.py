@@ -93,6 +93,72 @@ def test_equal_results_are_there_once_and_different_ones_are_refused(tmp_path):
         read(one, three)
 
 
+def test_equal_results_with_one_more_column_are_those_with_it(tmp_path):
+    """Older code wrote fewer columns; the order of arms and records is that of the first."""
+    old = records("uniform", [0.1, 0.2]) + records("hasa", [0.2, 0.3])
+    new = [own | {"updates": "9"} for own in records("uniform", [0.1, 0.2])]
+    one, two = write(tmp_path / "old", old), write(tmp_path / "new", new)
+    for folders in ((one, two), (two, one)):
+        found = read(*folders)
+        assert len(found.summary) == 4
+        assert len(found.metrics) == 8
+        assert [r.get("updates") for r in found.summary if r["policy"] == "uniform"] == ["9", "9"]
+        assert found.arms == (Arm("hasa", "uniform"), Arm("hasa", "hasa"))
+    other = [own | {"worst_accuracy": "0.7"} for own in new]
+    with pytest.raises(UserError, match="different results of 'hasa:uniform' with seed 0"):
+        read(one, write(tmp_path / "other", other))
+
+
+def of_rounds(policy, rounds, seeds):
+    """Records of one arm at some rounds, with accuracies that rise by .1 at each."""
+    return [
+        record(policy, seed, 0.1 * round + 0.01 * seed + 0.02 * (policy == "hasa"), round=round)
+        for seed in seeds
+        for round in rounds
+    ]
+
+
+def test_rounds_that_a_seed_of_an_arm_lacks_are_left_out_and_counted(tmp_path):
+    """Merged workdirs of another `eval_every`: all numbers are over all seeds."""
+    one = of_rounds("uniform", (1, 2, 3), (0, 1)) + of_rounds("hasa", (1, 2, 3), (0, 1))
+    two = of_rounds("uniform", (2,), (2, 3)) + of_rounds("hasa", (2,), (2, 3))
+    found = read(write(tmp_path / "a", one), write(tmp_path / "b", two))
+    assert found.rounds == (2,)
+    text = tables.text_of(found, ComparisonConfig())
+    assert "4 matched seeds" in text
+    assert "+2.00 ± 0.00" in text
+    line = (
+        "Left out: 2 of 3 rounds, as not every arm was evaluated at them at each of its seeds; "
+        "hasa:hasa with seed 2 lacks round 1."
+    )
+    assert line in " ".join(text.split()).replace("- ", "")
+    assert read(tmp_path / "a").rounds == (1, 2, 3)
+    assert read(tmp_path / "a").partial_rounds == ""
+    apart = of_rounds("hasa", (3,), (0, 1)) + of_rounds("uniform", (2,), (0, 1))
+    with pytest.raises(UserError, match="no round was evaluated of all arms at each of their see"):
+        tables.text_of(read(write(tmp_path / "c", apart)), ComparisonConfig())
+
+
+@pytest.mark.parametrize("column", ["split", "client"])
+def test_records_of_clients_without_a_name_or_split_are_refused(column, tmp_path):
+    folder = write(tmp_path)
+    text = (folder / "metrics.csv").read_text(encoding="utf-8")
+    (folder / "metrics.csv").write_text(text.replace(f",{column}", ",x", 1), encoding="utf-8")
+    with pytest.raises(UserError, match=f"metrics.csv has no column '{column}'"):
+        read(folder)
+
+
+@pytest.mark.parametrize("column", ["width", "size"])
+def test_widths_of_clients_are_numbers_or_empty(column, tmp_path):
+    folder = write(tmp_path)
+    lines = results.read_records(folder / "metrics.csv", ("accuracy",))
+    write_csv(folder / "metrics.csv", [{**line, column: ""} for line in lines])
+    assert read(folder).metrics[0][column] == ""
+    write_csv(folder / "metrics.csv", [{**line, column: "abc"} for line in lines])
+    with pytest.raises(UserError, match=f"line 2: column '{column}' holds 'abc'"):
+        read(folder)
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
@@ -309,7 +375,8 @@ def test_runs_of_the_library_are_read_and_merged(saved):
     folders = [saved / name for name in ("hasa0", "hasa1", "fedavg1")]
     done = run("tables", f"--workdir={','.join(map(str, folders))}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "2 matched seeds" in done.stdout
+    # Of seeds 0 and 1 of one method, the other has seed 1.
+    assert "1 matched seed." in done.stdout
     for name in ("hasa", "fedavg", "majority "):
         assert name in done.stdout
     found = read(*folders)

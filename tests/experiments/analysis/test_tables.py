@@ -573,3 +573,99 @@ def test_one_table_by_its_name(tmp_path):
     assert last.name == "headline"
     with pytest.raises(UserError, match="have no table 'sizes': name one of headline, worst"):
         tables.table_of(found, ComparisonConfig(), "sizes")
+
+
+def cells_of(table, column):
+    """Cells of a column by the name of their row."""
+    return {cells[0].text: table.cell(cells[0].text, column) for cells in table.rows}
+
+
+def test_the_seeds_that_arms_have_in_common_are_counted(tmp_path):
+    base, own = records("uniform", BASE[:5]), records("hasa", BASE[:2])
+    some = notes_of(write(tmp_path / "some", base + own + records("random", BASE[:5])))
+    assert some.startswith("Round 3 is")
+    assert "2 to 5 matched seeds. Client" in some
+    assert "hasa has 2 of 5 seeds in common" in some
+    apart = records("hasa", BASE[:5], first_seed=5)
+    none = tables_of(write(tmp_path / "none", base + apart))
+    notes = " ".join(none["headline"].notes)
+    assert "No matched seed. Client" in notes
+    assert "hasa has no seed in common with the reference, so it has no difference." in notes
+    # Nothing says that budgets differ, as nothing is known of that.
+    assert row(none["headline"], "hasa")[1:] == ["", "", "no common seed"]
+    assert row(none["worst"], "hasa")[1] == "no common seed"
+    assert {c[-1].text for c in none["clients"].rows} == {"reference", "no common seed"}
+    assert "≠" not in " ".join(cell.text for cells in none["cost"].rows for cell in cells)
+    assert none["cost"].notes[1] == "Not compared, as no seed is common: hasa."
+
+
+def test_the_best_is_chosen_by_paired_differences(tmp_path):
+    """The mean of `random` is over better seeds, though it gains less than `hasa`."""
+    base = [*BASE[:4], 0.60, 0.61, 0.62, 0.60]
+    gains = (0.050, 0.051, 0.049, 0.052, 0.050, 0.048, 0.051, 0.049)
+    hasa = [a + b for a, b in zip(base, gains, strict=True)]
+    random = [a + b / 5 for a, b in zip(base, gains, strict=True)][4:]
+    summary = records("uniform", base) + records("hasa", hasa) + records("random", random, 4)
+    headline = tables_of(write(tmp_path, summary))["headline"]
+    means = cells_of(headline, "mean %")
+    assert means["random"].value > means["hasa"].value
+    assert [name for name, cell in means.items() if cell.bold] == ["hasa"]
+
+
+def test_equal_arms_are_all_the_best(tmp_path):
+    own = [a + b for a, b in zip(BASE, GAINS["hasa"], strict=True)]
+    summary = records("uniform", BASE) + records("hasa", own) + records("random", own)
+    means = cells_of(tables_of(write(tmp_path, summary))["headline"], "mean %")
+    assert [name for name, cell in means.items() if cell.bold] == ["hasa", "random"]
+
+
+def test_a_seed_that_is_not_finite_has_no_verdict_and_is_named(tmp_path):
+    lost = [float("nan") if seed == 3 else a + 0.01 for seed, a in enumerate(BASE)]
+    other = [a + b for a, b in zip(BASE, GAINS["random"], strict=True)]
+    summary = records("uniform", BASE) + records("hasa", lost) + records("random", other)
+    found = tables_of(write(tmp_path, summary))
+    assert row(found["headline"], "hasa")[2:] == ["n/a", "non-finite at seed 3"]
+    assert row(found["headline"], "random")[3] == "worse at 8 seeds"
+    notes = " ".join(found["headline"].notes)
+    assert "hasa: accuracies are non-finite at seed 3; no verdict rests on NaN." in notes
+    assert "adjusted over the only difference;" in notes
+    assert "p t adjusted over the only difference of this table" in found["tests"].notes[0]
+    assert row(found["tests"], "hasa") == ["n/a"] * 6
+    # Equal differences have no p either.
+    same = records("uniform", BASE) + records("hasa", [a + 0.01 for a in BASE])
+    found = tables_of(write(tmp_path / "same", same))
+    assert "p Holm is p t adjusted, p W is" in found["tests"].notes[0]
+    # All of the first arm are.
+    folder = write(tmp_path / "first", records("hasa", BASE))
+    lines = results.read_records(folder / "metrics.csv", ("accuracy",))
+    write_csv(folder / "metrics.csv", [{**line, "accuracy": "nan"} for line in lines])
+    with pytest.raises(UserError, match=r"accuracies of 'hasa:hasa'.* are non-finite"):
+        tables_of(folder)
+
+
+def test_the_worst_of_the_most_frequent_class_is_not_that_of_single_folds(tmp_path):
+    known = {
+        f"0.{fold}": {f"{metric}_accuracy": 0.2 * fold for metric in results.METRICS}
+        for fold in (1, 2)
+    }
+    summary = of_folds("uniform", [[0.1, 0.3]]) + of_folds("hasa", [[0.2, 0.3]])
+    folder = write(tmp_path, summary, {"data": {"eval_folds": 2}}, baseline=known)
+    found = tables_of(folder)
+    assert row(found["headline"], "majority")[0] == "30.00"
+    assert [cells[0].text for cells in found["worst"].rows] == ["uniform", "hasa"]
+    one = write(tmp_path / "one", summary[:2], {"data": {"eval_folds": 2}}, baseline=known)
+    assert row(tables_of(one)["headline"], "majority") == ["30.00", "", ""]
+
+
+def test_empty_counts_of_examples_are_no_fault(tmp_path):
+    folder = write(tmp_path, num_examples="")
+    assert "Few test" not in notes_of(folder)
+    assert tables_of(folder)["clients"].rows[0][1].text == "1"
+
+
+def test_a_reference_is_named_by_a_policy_that_no_other_arm_has():
+    arms = [Arm("fjord", "uniform"), Arm("fjord", "levels"), Arm("hasa", "random")]
+    assert compared.choose_arm(arms, "levels") == arms[1]
+    assert compared.choose_arm(arms, "hasa") == compared.choose_arm(arms, "random") == arms[2]
+    with pytest.raises(UserError, match="not one arm"):
+        compared.choose_arm([*arms, Arm("scalefl", "levels")], "levels")

@@ -62,6 +62,10 @@ def test_run_json_and_back(tmp_path):
         '{"script": "train", "config": [], "data_sha256": {}}',
         '{"script": "train", "config": {}, "data_sha256": {}, "execution": 1}',
         '{"script": "train", "config": {}, "data_sha256": {}, "switches": 1}',
+        '{"script": "train", "config": {}, "data_sha256": {}, "baseline": {"0": {"clients": 1}}}',
+        '{"script": "train", "config": {}, "data_sha256": {}, "baseline": {"0": 1}}',
+        '{"script": "a", "config": {}, "data_sha256": {}, "scores": {"a:b": {"0": {"c": "x"}}}}',
+        '{"script": "a", "config": {}, "data_sha256": {}, "scores": {"a:b": {"0": 1}}}',
     ],
 )
 def test_damaged_run_json(content, tmp_path):
