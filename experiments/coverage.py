@@ -1,10 +1,16 @@
-"""Which units clients trained, without training: `python -m experiments.coverage --workdir=a,b`."""
+"""Which units clients trained, without training: `python -m experiments.coverage FOLDER...`.
+
+The folders may also be named by `--workdir=a,b`.
+"""
 
 from collections.abc import Set
 
 from experiments.analysis import plots, replay
 from experiments.config import RunConfig
 from experiments.study import app
+
+POSITIONAL = "workdir"
+"""The field that arguments without a flag are items of."""
 
 
 def main(config: RunConfig, given: Set[str]) -> None:
@@ -16,7 +22,7 @@ def main(config: RunConfig, given: Set[str]) -> None:
 
 def start() -> None:
     """Runs the script on the command line of this process."""
-    app.run_app(main)
+    app.run_app(main, positional=POSITIONAL)
 
 
 if __name__ == "__main__":

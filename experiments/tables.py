@@ -1,4 +1,7 @@
-"""The table of a workdir again: `python -m experiments.tables --workdir=...`."""
+"""The tables of one or more workdirs again: `python -m experiments.tables FOLDER...`.
+
+The folders may also be named by `--workdir=a,b`. The files are in the first of them.
+"""
 
 from collections.abc import Set
 
@@ -6,16 +9,19 @@ from experiments.analysis import tables
 from experiments.config import RunConfig
 from experiments.study import app
 
+POSITIONAL = "workdir"
+"""The field that arguments without a flag are items of."""
+
 
 def main(config: RunConfig, given: Set[str]) -> None:
-    """Writes table.md into `workdir`."""
+    """Writes the tables into the first folder of `workdir`."""
     del given
     tables.report(config)
 
 
 def start() -> None:
     """Runs the script on the command line of this process."""
-    app.run_app(main)
+    app.run_app(main, positional=POSITIONAL)
 
 
 if __name__ == "__main__":

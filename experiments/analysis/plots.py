@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from experiments.analysis import results
+from experiments.analysis.merged_name import named
 from experiments.analysis.pictures import PICTURES, Lacking, style
 from experiments.config import RunConfig
 from hasa_jax.base import UserError
@@ -48,7 +49,8 @@ def draw(
     Args:
       name: of the picture, one of `PICTURES`.
       groups: results; the workdirs of each match.
-      folder: where the files go; they are called by the name of the picture.
+      folder: where the files go; they are called by the name of the picture, after `merged_` if
+        there are several workdirs.
       formats: suffixes of files, of `rooms.PICTURE_FORMATS`.
 
     Returns:
@@ -62,8 +64,9 @@ def draw(
     except Lacking as reason:
         say(f"{name} is not drawn: {reason}")
         return False
+    workdirs = [own for group in groups for own in group.folders]
     for suffix in formats:
-        target = folder / f"{name}.{suffix}"
+        target = folder / named(f"{name}.{suffix}", workdirs)
         style.save(figure, target)
         say(str(target))
     return True
@@ -81,8 +84,20 @@ def grouped(folders: Sequence[pathlib.Path]) -> list[results.Results]:
     Raises:
       UserError: if a folder holds no results.
     """
+    return grouped_sources(list(map(results.source_of, folders)))
+
+
+def grouped_sources(sources: Sequence[results.Source]) -> list[results.Results]:
+    """Merges workdirs as `grouped` does.
+
+    Args:
+      sources: the workdirs.
+
+    Returns:
+      Results of each group.
+    """
     groups: list[list[results.Source]] = []
-    for source in map(results.source_of, folders):
+    for source in sources:
         group = next((own for own in groups if results.same_settings(own[0], source)), None)
         if group is None:
             groups.append([source])

@@ -9,18 +9,20 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.analysis import by_size, figures, results, table_need, tables, testbed_table
+from experiments.analysis.pictures import PICTURES
 from experiments.analysis.pictures.difference import DRAWN_WITH, comparable, same
-from experiments.analysis.pictures.rebuilding import drawn
+from experiments.analysis.pictures.rebuilding import TESTBED, drawn
 from experiments.analysis.rendering import markdown
 from experiments.analysis.results import Results, Source
 from experiments.analysis.table import Cell, Table
 from experiments.config import RunConfig
-from experiments.rooms import ComparisonConfig
+from experiments.rooms import PICTURE_FORMATS, ComparisonConfig
 from hasa_jax.base import UserError
 from hasa_jax.simulation import escapes
 from hasa_jax.simulation.writers import say
@@ -37,12 +39,15 @@ TEMPLATES = RESULTS / "templates"
 STUDIES = "rebuild.toml"
 """The file that says what is made of the results, in their folder."""
 
+BY_SIZE, NEED = "by_size.md", "need.md"
+"""Names of the tables of sizes and of needs."""
+
 _MARKED = re.compile(
-    r"(?P<begin>^<!-- (?P<kind>table|template): (?P<what>[^\n]*?) -->\n)"
-    r"(?P<own>.*?)(?P<end>^<!-- end -->)",
+    r"(?P<begin>^(?P<indent>[ \t]*)<!-- (?P<kind>table|template): (?P<what>[^\n]*?) -->\n)"
+    r"(?P<own>.*?)(?P<end>^[ \t]*<!-- end -->)",
     re.DOTALL | re.MULTILINE,
 )
-_BEGINS = re.compile(r"^<!-- (?:table|template): ", re.MULTILINE)
+_BEGINS = re.compile(r"^[ \t]*<!-- (?:table|template): ", re.MULTILINE)
 _PLACE = re.compile(r"\{([^{}\n]+)\}")
 
 
@@ -159,19 +164,21 @@ def tables_of_studies(library: Library) -> Iterator[File]:
     """Yields tables of several workdirs: by_size.md, testbed.md and need.md."""
     for name, study in library.studies.get("studies", {}).items():
         if study.get("by_size"):
-            text = markdown.document(by_size.tables_of(library.results(name)))
-            yield File(RESULTS / study["folders"][0] / "by_size.md", text.encode())
+            text = markdown.document(
+                by_size.tables_of(library.results(name), library.comparison(name))
+            )
+            yield File(RESULTS / study["folders"][0] / BY_SIZE, text.encode())
     for name in library.studies.get("testbeds", {}).get("folders", []):
         made = [library.table(name, f"testbed_{metric}") for metric in results.METRICS]
         yield File(RESULTS / name / testbed_table.NAME, markdown.document(made).encode())
     for name in library.studies.get("needs", {}).get("folders", []):
         made = [library.table(name, table) for table in ("need_scores", "need_clients")]
-        yield File(RESULTS / name / "need.md", markdown.document(made).encode())
+        yield File(RESULTS / name / NEED, markdown.document(made).encode())
 
 
 def documents(library: Library) -> Iterator[File]:
     """Yields the documents with the tables between their markers."""
-    for path in [library.root / "README.md", *sorted((library.root / "docs").glob("*.md"))]:
+    for path in [library.root / "README.md", *sorted((library.root / "docs").rglob("*.md"))]:
         text = path.read_text(encoding="utf-8")
         if _BEGINS.search(text):
             shown = path.relative_to(library.root)
@@ -183,7 +190,8 @@ def document(text: str, library: Library, path: str) -> str:
 
     A table stands between `<!-- table: RESULTS NAME -->`, where RESULTS is a workdir or a study of
     `STUDIES`, and `<!-- end -->`; its title and notes are left to the document. Between
-    `<!-- template: FILE -->` and `<!-- end -->` stands a file of `TEMPLATES`, filled in.
+    `<!-- template: FILE -->` and `<!-- end -->` stands a file of `TEMPLATES`, filled in. Both have
+    the indent of their marker.
 
     Args:
       text: the document.
@@ -207,7 +215,8 @@ def document(text: str, library: Library, path: str) -> str:
                 own = markdown.grid(library.table(name, table))
         except (UserError, ValueError, TypeError, OSError) as error:
             raise UserError(f"{path}: `{match['what']}` gives no table: {error}") from None
-        return f"{match['begin']}\n{own.strip()}\n\n{match['end']}"
+        text = textwrap.indent(own.strip(), match["indent"])
+        return f"{match['begin']}\n{text}\n\n{match['end']}"
 
     if len(_BEGINS.findall(text)) != len(_MARKED.findall(text)):
         raise UserError(f"{path}: a table has a beginning and no end: write <!-- end --> below it")
@@ -302,6 +311,27 @@ def differences(library: Library, artefacts: Sequence[str] = tuple(ARTEFACTS)) -
     return [file for file in made if not _same(_there(library.root / file.path), file)]
 
 
+def leftover(library: Library) -> list[pathlib.PurePath]:
+    """Finds files beside the results that have the name of a file that is made, and are not.
+
+    Args:
+      library: the results.
+
+    Returns:
+      Their paths in the checkout: tables and pictures of results or studies that there are no more.
+    """
+    made = {RESULTS / name / "table.md" for name in library.workdirs()}
+    studies = library.studies.get("studies", {}).values()
+    made |= {RESULTS / own["folders"][0] / BY_SIZE for own in studies if own.get("by_size")}
+    for room, name in (("testbeds", testbed_table.NAME), ("needs", NEED)):
+        made |= {RESULTS / own / name for own in library.studies.get(room, {}).get("folders", [])}
+    made |= {pathlib.PurePath(path) for path in library.studies.get("pictures", {})}
+    names = {"table.md", BY_SIZE, NEED, testbed_table.NAME}
+    names |= {f"{name}.{suffix}" for name in (*PICTURES, TESTBED) for suffix in PICTURE_FORMATS}
+    there = sorted(path for path in library.folder.rglob("*") if path.name in names)
+    return [path for own in there if (path := own.relative_to(library.root)) not in made]
+
+
 def rebuild(config: RunConfig) -> None:
     """Writes all files and tables of documents that the committed results make.
 
@@ -309,7 +339,8 @@ def rebuild(config: RunConfig) -> None:
       config: whether nothing is written, and a difference is an error.
 
     Raises:
-      UserError: for a difference, if nothing is to be written, or for a marker that names no table.
+      UserError: for a difference or a file that is no longer made, if nothing is to be written; or
+        for a marker that names no table.
     """
     library = library_of(ROOT)
     found = differences(library)
@@ -319,12 +350,18 @@ def rebuild(config: RunConfig) -> None:
         else:
             (library.root / file.path).write_bytes(file.content)
             say(f"written: {file.path}")
+    old = leftover(library)
+    for path in old:
+        say(f"not made of the results, so remove it: {path}")
     if found and config.reporting.check:
         raise UserError(
             f"{len(found)} files are not what the results make: run rebuild without `check`"
         )
-    if not found:
-        say("every table and picture is what the results make")
+    if old and config.reporting.check:
+        raise UserError(f"{len(old)} files are no longer made of the results: remove them")
+    if not found and not old:
+        what = "table and picture" if comparable() else "table"
+        say(f"every {what} is what the results make")
 
 
 def _same(there: bytes | None, file: File) -> bool:

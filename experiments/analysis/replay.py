@@ -22,7 +22,7 @@ from experiments.config import ROOM_OF, RunConfig, with_fields
 from experiments.study.arm import Arm
 from experiments.study.block import Block, named_block
 from experiments.study.data import build_dataset
-from experiments.study.manifest import read_manifest
+from experiments.study.manifest import Manifest, read_manifest
 from experiments.study.program import build_programs, build_trial
 from hasa_jax.base import UserError
 from hasa_jax.datasets import fingerprint
@@ -211,7 +211,7 @@ def replay(config: RunConfig, given: Set[str], folder: pathlib.Path) -> dict[Arm
         block = named_block(name)
         dataset = build_dataset(run.data, frozenset(), *block)
         if fingerprint(dataset) != sha256:
-            raise UserError(f"{folder} ran on other data than these ({block}): name its own files")
+            raise UserError(_other_data(folder, known, block, files))
         for arm, program in build_programs(run, dataset, arms).items():
             trial = build_trial(run, program, dataset, arm, block, {})
             trial = _with_measured(trial, measured, arm, block)
@@ -219,6 +219,21 @@ def replay(config: RunConfig, given: Set[str], folder: pathlib.Path) -> dict[Arm
             if not reasons[arm]:
                 shares[arm].append(trained_shares(program, trial, run.training.num_rounds))
     return {arm: Replayed(_mean(shares[arm]), reasons[arm]) for arm in arms}
+
+
+def _other_data(
+    folder: pathlib.Path, known: Manifest, block: Block, given: Mapping[str, Any]
+) -> str:
+    """Says that a data set is not that of the run, and what may be the reason."""
+    commit = known.code.get("git_commit") or "not recorded"
+    own = known.config.get("data", {})
+    named = [name for name in ("data_path", "data_dir") if name in given or own.get(name)]
+    what = f"name the files of the run with `{named[0]}`, if these are others; or " if named else ""
+    return (
+        f"{folder} ran on other data than `dataset={known.run.data.dataset}` gives here ({block}): "
+        f"{what}use the version that it ran with (commit {commit}), if this one prepares data in "
+        "another way"
+    )
 
 
 def _with_measured(
@@ -288,6 +303,8 @@ def read(path: pathlib.Path) -> dict[Arm, Replayed]:
                     own.setdefault(from_csv_cell(record["group"]), []).append(
                         float(record["share"])
                     )
+        if not shares:
+            raise ValueError(path)
     except (KeyError, TypeError, ValueError, csv.Error):
         raise UserError(f"{path} is damaged: run coverage again") from None
     return {

@@ -11,6 +11,7 @@ import numpy as np
 from experiments.analysis import statistics
 from experiments.analysis.table import Cell, Table
 from experiments.study.block import Block
+from hasa_jax.base import UserError
 from hasa_jax.simulation.escapes import from_csv_cell
 
 FILE = "need.csv"
@@ -31,12 +32,62 @@ def read_lines(path: pathlib.Path) -> list[Line]:
 
     Returns:
       Its lines; fold 0 where it has no folds.
+
+    Raises:
+      UserError: if it is damaged: it has no lines, or a cell without its number.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {"fold": 0, **line, "client": from_csv_cell(line["client"])}
-            for line in csv.DictReader(file)
-        ]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines: list[Line] = [
+                {"fold": 0, **line, "client": from_csv_cell(line["client"])}
+                for line in csv.DictReader(file)
+            ]
+        blocks = {_block(line): None for line in lines}
+        for line in lines:
+            _ = [_number(line, name) for name in ("score", *names_of(lines))]
+        if not blocks:
+            raise ValueError(path)
+    except (KeyError, TypeError, ValueError, AttributeError, csv.Error):
+        raise UserError(f"{path} is damaged: run need again") from None
+    return lines
+
+
+def names_of(lines: Sequence[Line]) -> list[str]:
+    """Returns the names of the scores; there may be none."""
+    return [name for name in lines[0] if name not in _KEYS]
+
+
+def by_client(lines: Sequence[Line], column: str) -> dict[str, dict[int, float]]:
+    """Returns a column by client and seed, means over folds.
+
+    Args:
+      lines: from `read_lines`.
+      column: `score` for the need, or a score.
+
+    Returns:
+      The values.
+    """
+    found: dict[str, dict[int, list[float]]] = {}
+    for line in lines:
+        of_client = found.setdefault(str(line["client"]), {})
+        of_client.setdefault(_block(line).seed, []).append(_number(line, column))
+    return {name: {s: float(np.mean(own)) for s, own in of.items()} for name, of in found.items()}
+
+
+def by_block(lines: Sequence[Line], column: str) -> dict[Block, np.ndarray]:
+    """Returns a column of all clients `[N]`, in the order of the lines, by block.
+
+    Args:
+      lines: from `read_lines`.
+      column: `score` for the need, or a score.
+
+    Returns:
+      The values.
+    """
+    found: dict[Block, list[float]] = {}
+    for line in lines:
+        found.setdefault(_block(line), []).append(_number(line, column))
+    return {block: np.array(own) for block, own in found.items()}
 
 
 def tables_of(lines: Sequence[Line]) -> tuple[Table, Table]:
@@ -49,9 +100,9 @@ def tables_of(lines: Sequence[Line]) -> tuple[Table, Table]:
       The rank correlations of scores with the need, that of the need in the other seeds among them
       if there are several; and every client's mean need and scores.
     """
-    names = [name for name in lines[0] if name not in _KEYS]
-    need = _by_block(lines, "score")
-    scores = {name: _by_block(lines, name) for name in names}
+    names = names_of(lines)
+    need = by_block(lines, "score")
+    scores = {name: by_block(lines, name) for name in names}
     if len({block.seed for block in need}) > 1:
         # No score can follow a need that is noise: the limit is what the other seeds show of it.
         total = np.sum(list(need.values()), axis=0)
@@ -60,7 +111,7 @@ def tables_of(lines: Sequence[Line]) -> tuple[Table, Table]:
             for block in need
         }
         scores["need in the other seeds"] = {b: total - of_seed[b.seed] for b in need}
-    return correlations(need, scores), _by_client(lines, names)
+    return correlations(need, scores), _of_clients(lines, names)
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -71,6 +122,25 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     if min(np.ptp(rank) for rank in ranks) == 0:
         return float("nan")
     return float(np.corrcoef(*ranks)[0, 1])
+
+
+def by_seed(
+    need: Mapping[Block, np.ndarray], score: Mapping[Block, np.ndarray]
+) -> dict[int, float]:
+    """Returns the rank correlation of a score with the need by seed, means over folds.
+
+    Args:
+      need: of all clients `[N]`, by block.
+      score: of all clients `[N]`, by block.
+
+    Returns:
+      The correlations; none of a seed without any, as a constant has no rank.
+    """
+    found: dict[int, list[float]] = {}
+    for block in need:
+        own = rank_correlation(score[block], need[block])
+        found.setdefault(block.seed, []).extend([own] * bool(np.isfinite(own)))
+    return {seed: float(np.mean(own)) for seed, own in found.items() if own}
 
 
 def correlations(
@@ -87,18 +157,14 @@ def correlations(
       its 95 % interval, and in how many blocks the neediest client has the highest score.
     """
     rows = []
-    for name, by_block in scores.items():
-        by_seed: dict[int, list[float]] = {}
-        for block in need:
-            found = rank_correlation(by_block[block], need[block])
-            by_seed.setdefault(block.seed, []).extend([found] * bool(np.isfinite(found)))
-        known = np.array([np.mean(own) for own in by_seed.values() if own])
+    for name, of_score in scores.items():
+        known = np.array(list(by_seed(need, of_score).values()))
         mean = Cell("none")
         if known.size:
             text = statistics.number(known.mean(), statistics.interval(known), signed=True)
             mean = Cell(text, float(known.mean()))
         first = sum(
-            int(by_block[own].argmax() == need[own].argmax() and np.ptp(by_block[own]) > 0)
+            int(of_score[own].argmax() == need[own].argmax() and np.ptp(of_score[own]) > 0)
             for own in need
         )
         rows.append((Cell(name), mean, Cell(f"{first} of {len(need)}", float(first))))
@@ -107,22 +173,13 @@ def correlations(
     return Table("need_scores", "Scores and the need for width", headers, tuple(rows), (note,))
 
 
-def _by_block(lines: Sequence[Line], column: str) -> dict[Block, np.ndarray]:
-    """Returns a column of all clients `[N]` by block."""
-    found: dict[Block, list[float]] = {}
-    for line in lines:
-        block = Block(int(str(line["seed"])), int(str(line["fold"])))
-        found.setdefault(block, []).append(float(str(line[column])))
-    return {block: np.array(own) for block, own in found.items()}
-
-
-def _by_client(lines: Sequence[Line], names: Sequence[str]) -> Table:
+def _of_clients(lines: Sequence[Line], names: Sequence[str]) -> Table:
     """Makes the table of every client's mean need and scores."""
     rows = []
-    for client in dict.fromkeys(str(line["client"]) for line in lines):
+    for client, needs in by_client(lines, "score").items():
         own = [line for line in lines if line["client"] == client]
-        means = [float(np.mean([float(str(line[name])) for line in own])) for name in names]
-        gain = _by_seed(own, "score")
+        means = [float(np.mean([_number(line, name) for line in own])) for name in names]
+        gain = 100 * np.array(list(needs.values()))
         text = statistics.number(float(gain.mean()), statistics.interval(gain), signed=True)
         scores = [Cell(f"{mean:.4g}", mean) for mean in means]
         rows.append((Cell(client), Cell(text, float(gain.mean())), *scores))
@@ -130,9 +187,11 @@ def _by_client(lines: Sequence[Line], names: Sequence[str]) -> Table:
     return Table("need_clients", "Mean need and scores of every client", headers, tuple(rows))
 
 
-def _by_seed(lines: Sequence[Line], column: str) -> np.ndarray:
-    """Returns the mean over the folds of every seed, in points."""
-    found: dict[object, list[float]] = {}
-    for line in lines:
-        found.setdefault(line["seed"], []).append(100 * float(str(line[column])))
-    return np.array([np.mean(own) for own in found.values()])
+def _block(line: Line) -> Block:
+    """Returns the seed of a line, and its fold."""
+    return Block(int(str(line["seed"])), int(str(line["fold"])))
+
+
+def _number(line: Line, column: str) -> float:
+    """Returns a number of a line."""
+    return float(str(line[column]))

@@ -25,6 +25,7 @@ PICTURES: dict[str, Picture] = {
         "Test accuracy over the MACs of training: arms at equal compute. It needs the achieved "
         "MACs in summary.csv.",
         macs.make,
+        apart=True,
     ),
     "bytes": Picture(
         "Accuracy over bytes",
@@ -54,6 +55,7 @@ PICTURES: dict[str, Picture] = {
         "Test accuracy at the last round against the achieved MACs. It needs arms or workdirs with "
         "several budgets.",
         budget.make,
+        apart=True,
     ),
     "by_size": Picture(
         "Accuracy of every size",

@@ -18,7 +18,7 @@ def make(groups: Sequence[Results]) -> Any:
     Returns:
       The figure of matplotlib.
     """
-    spent = progress.Spent("round", _rounds, "there are no records", integer=True)
+    spent = progress.Spent("round", "rounds", _rounds, "there are no records", integer=True)
     return progress.draw(groups, spent)
 
 

@@ -12,9 +12,10 @@ from experiments.analysis import results
 from experiments.analysis.pictures import lines, progress, style
 from experiments.analysis.pictures.frontier import Point, draw_frontier
 from experiments.analysis.pictures.looks import add_legend, legend_height, looks
+from experiments.analysis.pictures.macs import measuring_note
 from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.results import METRICS, Arm, Results
-from experiments.study.manifest import read_manifest
+from experiments.study.manifest import Manifest, read_manifest
 from hasa_jax.simulation.escapes import picture
 
 _OF_BUDGETS = ("budget", "levels", "policy", "w_min", "w_max", "widths")
@@ -37,10 +38,13 @@ def make(groups: Sequence[Results]) -> Any:
       Lacking: if the records have no MACs, or all of one budget.
     """
     joined = _joined(groups)
+    measuring = measuring_note([arm for own in groups for arm in own.arms])
     if not any(_points_of(own, METRICS[0]) for own in joined):
         raise Lacking("summary.csv has no column budget_macs")
     kept = [own for own in joined if _several(_points_of(own, METRICS[0]))]
     if not kept:
+        if len(joined) > 1 and _several(_of_all(joined)):
+            raise Lacking("workdirs of other budgets differ in more than the budget")
         raise Lacking("all arms have one budget: name workdirs with other budgets beside this one")
     arms = list(dict.fromkeys(arm for own in kept for one in own for arm in one.arms))
     names = results.labels_of(arms)
@@ -58,28 +62,46 @@ def make(groups: Sequence[Results]) -> Any:
             panel.set(xlabel="MACs (fraction of the supernet's)", ylabel=progress.LABELS[metric])
             counts |= {len(point.values) for one in points.values() for point in one}
     front = "; grey: Pareto front of the means" if len(arms) > 1 else ""
-    note = f"{lines.seeds_text(counts, 'bars')}{front}"
-    add_legend(figure, names, look_of, note=note)
+    note = [f"{lines.seeds_text(counts, 'bars')}{front}", *[measuring] * bool(measuring)]
+    add_legend(figure, names, look_of, note="\n".join(note))
     return figure
 
 
 def _joined(groups: Sequence[Results]) -> list[list[Results]]:
     """Joins the groups that differ only in their budget."""
-    joined: list[tuple[object, list[Results]]] = []
+    joined: list[tuple[list[Manifest], list[Results]]] = []
     for own in groups:
-        known = read_manifest(own.folders[0])
-        chosen = known.config.get("allocation", {})
-        kind = (
-            known.data_sha256,
-            *(known.config.get(room) for room in ("data", "model", "method", "training")),
-            {name: value for name, value in chosen.items() if name not in _OF_BUDGETS},
-        )
-        same = next((found for other, found in joined if other == kind), None)
-        if same is None:
-            joined.append((kind, [own]))
-        else:
-            same.append(own)
+        known = [read_manifest(folder) for folder in own.folders]
+        same = (at for at in joined if all(_alike(a, b) for a in at[0] for b in known))
+        before, found = next(same, ([], []))
+        if not found:
+            joined.append((before, found))
+        before.extend(known)
+        found.append(own)
     return [found for _, found in joined]
+
+
+def _alike(one: Manifest, other: Manifest) -> bool:
+    """Returns whether two workdirs differ in nothing but seeds and budgets, as far as is known."""
+    hashes = one.data_sha256, other.data_sha256
+    return _kind(one) == _kind(other) and all(
+        hashes[0][block] == hashes[1][block] for block in set(hashes[0]) & set(hashes[1])
+    )
+
+
+def _kind(known: Manifest) -> tuple[object, ...]:
+    """Returns all settings of a workdir but those of its budget."""
+    chosen = known.config.get("allocation", {})
+    return (
+        *(known.config.get(room) for room in ("data", "model", "method", "training")),
+        {name: value for name, value in chosen.items() if name not in _OF_BUDGETS},
+    )
+
+
+def _of_all(joined: Sequence[Sequence[Results]]) -> dict[Arm, list[Point]]:
+    """Returns the points of all groups as if they were one."""
+    every = [_points_of(own, METRICS[0]).values() for own in joined]
+    return {Arm("", ""): [point for of in every for points in of for point in points]}
 
 
 def _points_of(joined: Sequence[Results], metric: str) -> dict[Arm, list[Point]]:

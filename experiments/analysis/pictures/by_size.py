@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.analysis import results
+from experiments.analysis.client_values import accuracies_of
 from experiments.analysis.pictures import lines, progress, style
 from experiments.analysis.pictures.looks import Look, add_legend, legend_height, looks
 from experiments.analysis.pictures.picture import Lacking
@@ -111,10 +112,9 @@ def _over_clients(panel: Any, found: Results, look_of: dict[Arm, Look]) -> None:
     """Draws the local accuracy at each percentile of the clients, at the last round."""
     last = max(int(record["round"]) for record in found.sizes)
     by_arm = collections.defaultdict[Arm, dict[int, list[float]]](dict)
-    for record in found.metrics:
-        if record["split"] == "test" and int(record["round"]) == last:
-            of_seed = by_arm[results.arm_of(record)].setdefault(int(record["seed"]), [])
-            of_seed.append(100 * float(record["accuracy"]))
+    for (arm, _, _), by_seed in accuracies_of(found.metrics, [last]).items():
+        for seed, accuracy in by_seed.items():
+            by_arm[arm].setdefault(seed, []).append(100 * accuracy)
     heights, shaded = [], len(by_arm) <= lines.MOST_BANDS
     for arm, by_seed in by_arm.items():
         spread = np.array([np.nanpercentile(own, _PERCENTILES) for own in by_seed.values()]).T

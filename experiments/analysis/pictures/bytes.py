@@ -28,13 +28,15 @@ def make(groups: Sequence[Results]) -> Any:
       Lacking: if the records have no bytes.
     """
     label = "MB down and up of a client"
-    lacking = "summary.csv has no columns bytes_down and bytes_up, as runs before version 0.2"
-    return progress.draw(groups, progress.Spent(label, _spent, lacking))
+    lacking = (
+        "summary.csv has no columns bytes_down and bytes_up, as runs before version 0.2, or "
+        "bytes_once is not known"
+    )
+    return progress.draw(groups, progress.Spent(label, "bytes", _spent, lacking))
 
 
 def _spent(record: Record) -> float:
-    """Returns the megabytes that a client has moved so far."""
+    """Returns the megabytes that a client has moved so far; NaN if a part is not known."""
     down, up = (float(record.get(name) or "nan") for name in ("bytes_down", "bytes_up"))
-    once = float(record.get("bytes_once") or 0)
-    once = 0.0 if once != once else once  # A score that does not say what it needs.
+    once = float(record.get("bytes_once") or 0)  # NaN of a score that does not say what it needs.
     return (int(record["round"]) * (down + up) + once) / _MEGABYTE

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.analysis import results
+from experiments.analysis.client_values import accuracies_of
 from experiments.analysis.pictures import lines, style
 from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.results import Arm, Results
@@ -32,7 +33,7 @@ class Clients:
     """What one arm gives the clients at the last round.
 
     Attributes:
-      accuracy: percents by client and seed, means over folds.
+      accuracy: percents by client and seed, over folds as in the tables.
       width: fractions of units by client, means over seeds.
     """
 
@@ -91,23 +92,18 @@ def clients_of(found: Results, arm: Arm) -> Clients:
     Returns:
       Accuracies and widths; clients without test examples are left out.
     """
-    accuracies = collections.defaultdict[str, dict[int, list[float]]](dict)
+    last = found.rounds[-1:]
+    records = [r for r in found.metrics if r["split"] == "test" and results.arm_of(r) == arm]
+    accuracies: dict[str, dict[int, float]] = {}
+    for (_, name, _), by_seed in accuracies_of(records, last).items():
+        if known := {seed: 100 * own for seed, own in by_seed.items() if not np.isnan(own)}:
+            accuracies[name] = known
     widths = collections.defaultdict[str, list[float]](list)
-    last = str(found.rounds[-1]) if found.rounds else ""
-    for record in found.metrics:
-        if (record["split"], record["round"]) != ("test", last) or results.arm_of(record) != arm:
-            continue
-        accuracy = 100 * float(record["accuracy"])
-        if not np.isnan(accuracy):
-            accuracies[record["client"]].setdefault(int(record["seed"]), []).append(accuracy)
-            widths[record["client"]].append(float(record.get("width") or "nan"))
-    return Clients(
-        {
-            name: {seed: float(np.mean(own)) for seed, own in by_seed.items()}
-            for name, by_seed in accuracies.items()
-        },
-        {name: float(np.mean(own)) for name, own in widths.items()},
-    )
+    for record in records:
+        name = record["client"]
+        if int(record["round"]) in last and int(record["seed"]) in accuracies.get(name, ()):
+            widths[name].append(float(record.get("width") or "nan"))
+    return Clients(accuracies, {name: float(np.mean(own)) for name, own in widths.items()})
 
 
 def order_of(

@@ -12,6 +12,7 @@ from experiments.analysis.pictures import style
 from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.replay import Replayed
 from experiments.analysis.results import Arm, Results
+from hasa_jax.base import UserError
 from hasa_jax.simulation.escapes import picture
 
 _MOST_COLUMNS = 3
@@ -27,9 +28,12 @@ def make(groups: Sequence[Results]) -> Any:
       The figure of matplotlib.
 
     Raises:
-      Lacking: if no workdir has coverage.csv, or nothing of it is known.
+      Lacking: if no workdir has coverage.csv, if one is damaged, or if nothing of it is known.
     """
-    found = _known(groups)
+    try:
+        found = _known(groups)
+    except UserError as error:
+        raise Lacking(str(error)) from None
     if not found:
         raise Lacking(f"no workdir has {replay.FILE}: run coverage on it")
     drawn = {name: own for name, own in found.items() if not own.reason}
@@ -61,7 +65,7 @@ def make(groups: Sequence[Results]) -> Any:
 
 
 def _known(groups: Sequence[Results]) -> dict[str, Replayed]:
-    """Reads what is known of all arms, by their names."""
+    """Reads what is known of all arms, by their names; an arm that the files lack has no shares."""
     folders = [folder for own in groups for folder in own.folders]
     known = {
         folder: replay.read(folder / replay.FILE)
@@ -75,6 +79,11 @@ def _known(groups: Sequence[Results]) -> dict[str, Replayed]:
         for arm, replayed in own.items():
             tag = titles[folder] if arms.count(tuple(arm)) > 1 else ""
             places[Arm(*arm, tag)] = replayed
+    for own in groups:
+        own_known = [known[folder] for folder in own.folders if folder in known]
+        for arm in own.arms if own_known else ():
+            if not any(arm[:2] == tuple(other) for of in own_known for other in of):
+                places[arm] = Replayed({}, f"{replay.FILE} lacks it, so run coverage again")
     labels = results.labels_of(list(places)) if places else {}
     return {labels[arm]: own for arm, own in places.items()}
 

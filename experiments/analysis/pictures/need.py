@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import collections
-import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,31 +12,14 @@ from experiments.analysis.pictures.looks import Look, add_legend, looks
 from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.results import Results
 from experiments.analysis.statistics import interval
-from experiments.analysis.table_need import FILE, rank_correlation, read_lines
+from experiments.analysis.table_need import FILE, by_block, by_client, by_seed, names_of, read_lines
 from hasa_jax.base import UserError
 from hasa_jax.simulation.escapes import picture
-
-_KEYS = ("seed", "fold", "client", "score")
-"""Columns that are no score; the column `score` is the need, as --score_path reads it."""
 
 _COLUMNS = 3
 
 _NAMED, _BARRED = 8, 40
 """Most clients that have a mark of their own, and whose intervals can be seen."""
-
-
-class Measured(NamedTuple):
-    """What need.csv holds.
-
-    Attributes:
-      need: points by client and seed, means over folds.
-      scores: by name, client and seed, means over folds.
-      correlations: rank correlation with the need by name and seed, means over folds.
-    """
-
-    need: dict[str, dict[int, float]]
-    scores: dict[str, dict[str, dict[int, float]]]
-    correlations: dict[str, dict[int, float]]
 
 
 def make(groups: Sequence[Results]) -> Any:
@@ -51,97 +32,57 @@ def make(groups: Sequence[Results]) -> Any:
       The figure of matplotlib.
 
     Raises:
-      Lacking: if no workdir has such a file.
-      UserError: if it is damaged.
+      Lacking: if no workdir has such a file, or it is damaged or has no scores.
     """
     files = [folder / FILE for own in groups for folder in own.folders]
     path = next((path for path in files if path.exists()), None)
     if path is None:
         raise Lacking(f"no workdir has {FILE}: run need with a narrow and a wide workdir")
-    measured = read(path)
-    count = len(measured.scores)
+    try:
+        measured = read_lines(path)
+    except UserError as error:
+        raise Lacking(str(error)) from None
+    names = names_of(measured)
+    if not names:
+        raise Lacking(f"{path} has no scores beside the need")
+    need = {
+        client: {seed: 100 * own for seed, own in of.items()}
+        for client, of in by_client(measured, "score").items()
+    }
+    needs, count = by_block(measured, "score"), len(names)
     columns = 2 if count == 4 else min(_COLUMNS, count)
     down = -(-count // columns)
     figure = style.new_figure(style.PAGE if columns > 1 else style.COLUMN, 0.6 + 1.9 * down)
     panels = figure.subplots(down, columns, squeeze=False, sharey=True).ravel()
-    look_of = looks(measured.need)
-    for panel, (name, by_client) in zip(panels, measured.scores.items(), strict=False):
-        _draw(panel, by_client, measured.need, look_of)
-        found = np.array(list(measured.correlations[name].values()))
+    look_of = looks(need)
+    for panel, name in zip(panels, names, strict=False):
+        _draw(panel, by_client(measured, name), need, look_of)
+        found = np.array(list(by_seed(needs, by_block(measured, name)).values()))
         panel.set(xlabel=picture(f"score {name}", 34), ylabel="need (points)")
         panel.set_title(_correlation(found), fontsize=7)
     for panel in panels[count:]:
         panel.remove()
-    several = max(len(own) for own in measured.need.values()) > 1
+    several = max(len(own) for own in need.values()) > 1
     note = "means over seeds, bars: 95 % intervals" if several else "one seed"
-    if len(measured.need) <= _NAMED:
-        names = {name: name for name in measured.need}
-        add_legend(figure, names, look_of, note=f"clients, {note}", joined=False)
+    if len(need) <= _NAMED:
+        add_legend(
+            figure, {name: name for name in need}, look_of, note=f"clients, {note}", joined=False
+        )
     else:
         figure.suptitle(f"A point is a client, {note}", fontsize=7)
     return figure
 
 
-def read(path: pathlib.Path) -> Measured:
-    """Reads need.csv.
-
-    Args:
-      path: the file.
-
-    Returns:
-      What it holds.
-
-    Raises:
-      UserError: if it is damaged.
-    """
-    try:
-        lines = [{k: str(v) for k, v in line.items()} for line in read_lines(path)]
-        names = [name for name in lines[0] if name not in _KEYS]
-        need = _by_client(lines, "score", 100.0)
-        scores = {name: _by_client(lines, name, 1.0) for name in names}
-        correlations = {name: _correlations(lines, name) for name in names}
-    except (IndexError, KeyError, TypeError, ValueError):
-        raise UserError(f"{path} is damaged: run need again") from None
-    return Measured(need, scores, correlations)
-
-
-def _by_client(
-    records: Sequence[dict[str, str]], column: str, factor: float
-) -> dict[str, dict[int, float]]:
-    """Returns a column by client and seed, means over folds."""
-    found = collections.defaultdict[str, dict[int, list[float]]](dict)
-    for record in records:
-        own = found[record["client"]].setdefault(int(record["seed"]), [])
-        own.append(factor * float(record[column]))
-    return {name: {s: float(np.mean(own)) for s, own in of.items()} for name, of in found.items()}
-
-
-def _correlations(records: Sequence[dict[str, str]], column: str) -> dict[int, float]:
-    """Returns the rank correlation with the need by seed, means over folds; without those of none.
-
-    A score that is constant has no rank.
-    """
-    pairs = collections.defaultdict[tuple[int, str], list[tuple[float, float]]](list)
-    for record in records:
-        both = float(record["score"]), float(record[column])
-        pairs[int(record["seed"]), record["fold"]].append(both)
-    by_seed = collections.defaultdict[int, list[float]](list)
-    for (seed, _), own in pairs.items():
-        found = rank_correlation(*np.array(own).T)
-        by_seed[seed].extend([found] * bool(np.isfinite(found)))
-    return {seed: float(np.mean(own)) for seed, own in by_seed.items() if own}
-
-
 def _draw(
     panel: Any,
-    by_client: Mapping[str, Mapping[int, float]],
+    score: Mapping[str, Mapping[int, float]],
     need: Mapping[str, Mapping[int, float]],
     look_of: Mapping[str, Look],
 ) -> None:
     """Draws the clients in one panel."""
     panel.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     for name, own in need.items():
-        gains, scores = (np.array(list(of.values())) for of in (own, by_client[name]))
+        gains, scores = (np.array(list(of.values())) for of in (own, score[name]))
         look = look_of[name]
         if len(need) > _NAMED:
             look = next(iter(look_of.values()))

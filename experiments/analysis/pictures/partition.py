@@ -56,13 +56,17 @@ def make(groups: Sequence[Results]) -> Any:
       The figure of matplotlib.
 
     Raises:
-      Lacking: if no workdir has such a file, or it has no classes.
+      Lacking: if no workdir has such a file, it is damaged, or it has no classes.
     """
     files = [folder / FILE for own in groups for folder in own.folders]
     path = next((path for path in files if path.exists()), None)
     if path is None:
         raise Lacking(f"no workdir has {FILE}: run partition_report into one of them")
-    return figure_of(bars_of(path))
+    try:
+        bars = bars_of(path)
+    except UserError as error:
+        raise Lacking(str(error)) from None
+    return figure_of(bars)
 
 
 def bars_of(path: pathlib.Path) -> Bars:
@@ -78,12 +82,12 @@ def bars_of(path: pathlib.Path) -> Bars:
       Lacking: if it has no counts of classes, as there are too many.
       UserError: if it is damaged.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
-    classes = [name for name in (lines or [{}])[0] if name.startswith(_CLASS)]
-    if not classes:
-        raise Lacking(f"{path.name} has no counts of classes, as there are more than 100")
     try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file))
+        classes = [name for name in lines[0] if name.startswith(_CLASS)]
+        if not classes:
+            raise Lacking(f"{path.name} has no counts of classes, as there are more than 100")
         return Bars(
             names=tuple(from_csv_cell(line["client"]) for line in lines),
             sizes=np.array(
@@ -92,7 +96,7 @@ def bars_of(path: pathlib.Path) -> Bars:
             counts=np.array([[int(line[name]) for name in classes] for line in lines]),
             divergence=np.array([float(line["label_divergence"]) for line in lines]),
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, csv.Error):
         raise UserError(f"{path} is damaged: run partition_report again") from None
 
 

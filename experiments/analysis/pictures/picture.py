@@ -23,28 +23,13 @@ class Picture:
       about: what it shows and what it needs, in a sentence or two.
       make: draws some results into a figure of matplotlib. Workdirs that match are one of them;
         others are drawn beside each other. It raises `Lacking` where none has what it needs.
+      apart: whether workdirs of other settings cannot share a row of panels.
     """
 
     title: str
     about: str
     make: Callable[[Sequence[Results]], Any]
-
-    def draw(self, found: Results) -> Any | None:
-        """Draws the results of workdirs that match.
-
-        Args:
-          found: the results.
-
-        Returns:
-          The figure of matplotlib; None where the results lack what it needs.
-
-        Raises:
-          UserError: if matplotlib is missing.
-        """
-        try:
-            return self.figure([found])
-        except Lacking:
-            return None
+    apart: bool = False
 
     def figure(self, groups: Sequence[Results]) -> Any:
         """Draws the results of several groups of workdirs.

@@ -24,17 +24,23 @@ LABELS = {
 """Of the vertical axes, by metric."""
 
 
+_LETTERS = 70
+"""Of the names of arms that are not drawn."""
+
+
 class Spent(NamedTuple):
     """What accuracy is drawn against.
 
     Attributes:
       label: of the horizontal axis, with its unit.
+      what: the same in a word.
       of: what was spent up to a record of summary.csv; NaN if it does not say.
       lacking: what is said where no record says it.
       integer: whether it is an integer.
     """
 
     label: str
+    what: str
     of: Callable[[Record], float]
     lacking: str
     integer: bool = False
@@ -52,15 +58,17 @@ class Curve(NamedTuple):
     values: list[np.ndarray]
 
 
-def draw(groups: Sequence[Results], spent: Spent) -> Any:
+def draw(groups: Sequence[Results], spent: Spent, remark: str = "") -> Any:
     """Draws mean, worst and tail test accuracy, with 95 % intervals over seeds.
 
     Args:
       groups: results; each is a row of panels.
       spent: the horizontal axis.
+      remark: what the legend says of the numbers; nothing if empty.
 
     Returns:
-      The figure of matplotlib.
+      The figure of matplotlib. The legend names the arms that are not drawn in some row, as records
+      do not say what they spent.
 
     Raises:
       Lacking: if no record says what was spent.
@@ -73,7 +81,7 @@ def draw(groups: Sequence[Results], spent: Spent) -> Any:
     room = legend_height(names, style.PAGE)
     figure = style.new_figure(style.PAGE, room + 1.95 * len(known))
     parts = np.atleast_1d(figure.subfigures(len(known), 1))
-    look_of, counts = looks(arms), set[int]()
+    look_of, counts, unknown = looks(arms), set[int](), dict[str, None]()
     for part, (title, own) in zip(parts, titled(known), strict=True):
         if len(known) > 1:
             part.suptitle(picture(title))
@@ -84,9 +92,14 @@ def draw(groups: Sequence[Results], spent: Spent) -> Any:
             if spent.integer:
                 panel.xaxis.get_major_locator().set_params(integer=True)
             counts |= {len(v) for curve in curves.values() for v in curve.values}
+            unknown |= dict.fromkeys(names[arm] for arm in own.arms if arm not in curves)
     shaded = all(len(own.arms) <= lines.MOST_BANDS for own in known)
     bars = "bars, side by side" if spent.integer else "bars"
-    add_legend(figure, names, look_of, note=lines.seeds_text(counts, "shaded" if shaded else bars))
+    note = [lines.seeds_text(counts, "shaded" if shaded else bars), *[remark] * bool(remark)]
+    if unknown:
+        shown = picture(", ".join(unknown), _LETTERS)
+        note.append(f"not drawn, as their {spent.what} are not known: {shown}")
+    add_legend(figure, names, look_of, note="\n".join(note))
     return figure
 
 

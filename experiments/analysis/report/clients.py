@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.analysis.client_values import Values, accuracies_of
 from experiments.analysis.compared import Comparison, gains_of
 from experiments.analysis.results import Arm, Record, arm_of
 from hasa_jax.simulation.escapes import one_line
@@ -30,9 +31,6 @@ _PERCENT, _POINTS, _WIDTH = 1e4, 1e4, 1e3
 """Accuracies and their differences are integers, in hundredths of a percent or of a point, widths
 in thousandths of the supernet."""
 
-Values = Mapping[tuple[Arm, str, int], Mapping[int, float]]
-"""Test accuracies by arm, client and round, then by seed."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Clients:
@@ -51,6 +49,8 @@ class Clients:
       width: mean, least and largest width over seeds in the chosen round `[arm, client, 3]`.
       gain: mean difference to the reference in the chosen round, paired by seed, and half its 95 %
         Student interval `[arm, client, 2]`; NaN for arms that do not match the reference.
+      rank: place among all clients in the chosen round, 1 for the best `[arm, client]`.
+      ranked: clients that have a rank in each arm, shown or not `[arm]`.
       accuracy: mean test accuracy over seeds `[arm, client, round]`.
       half: half the 95 % Student interval of it `[arm, client, round]`.
     """
@@ -66,6 +66,8 @@ class Clients:
     score: np.ndarray
     width: np.ndarray
     gain: np.ndarray
+    rank: np.ndarray
+    ranked: np.ndarray
     accuracy: np.ndarray
     half: np.ndarray
 
@@ -98,7 +100,7 @@ def clients_of(compared: Comparison, most_points: int = MOST_POINTS) -> Clients:
     found, arms = compared.found, compared.found.arms
     rounds = _spaced_rounds(found.rounds, {compared.chosen, compared.last})
     names = list(dict.fromkeys(r["client"] for r in found.metrics if r["split"] == "test"))
-    values = _values(found.metrics, set(rounds))
+    values = accuracies_of(found.metrics, set(rounds))
     accuracy, half = _curves(values, arms, names, rounds)
     chosen = rounds.index(compared.chosen)
     most = min(MOST_CLIENTS, max(1, most_points // (len(arms) * len(rounds))))
@@ -116,6 +118,8 @@ def clients_of(compared: Comparison, most_points: int = MOST_POINTS) -> Clients:
         score=_scores(compared, shown),
         width=_widths(compared, shown),
         gain=_gains(compared, values, shown),
+        rank=_ranks(accuracy[:, :, chosen])[:, keep],
+        ranked=np.sum(~np.isnan(accuracy[:, :, chosen]), axis=1),
         accuracy=accuracy[:, keep],
         half=half[:, keep],
     )
@@ -144,6 +148,8 @@ def to_json(clients: Clients) -> dict[str, Any]:
         ],
         "width": [_integers(own, _WIDTH) for own in clients.width],
         "gain": [_integers(own, _POINTS) for own in clients.gain],
+        "rank": [_integers(own, 1) for own in clients.rank],
+        "ranked": clients.ranked.tolist(),
         "accuracy": [_integers(own, _PERCENT) for own in clients.accuracy],
         "half": [_integers(own, _PERCENT) for own in clients.half],
     }
@@ -155,21 +161,6 @@ def _spaced_rounds(rounds: Sequence[int], marked: set[int]) -> list[int]:
         return list(rounds)
     places = np.linspace(0, len(rounds) - 1, MOST_ROUNDS).round().astype(int)
     return sorted({rounds[place] for place in places} | marked)
-
-
-def _values(metrics: Sequence[Record], rounds: set[int]) -> Values:
-    """Gathers test accuracies; of folds, means over them, each by its test examples."""
-    folds: dict[tuple[Arm, str, int, int], list[tuple[float, float]]] = {}
-    for record in metrics:
-        count = float(record.get("num_examples") or 1)
-        if record["split"] == "test" and int(record["round"]) in rounds and count:
-            place = (arm_of(record), record["client"], int(record["round"]), int(record["seed"]))
-            folds.setdefault(place, []).append((float(record["accuracy"]), count))
-    found: dict[tuple[Arm, str, int], dict[int, float]] = collections.defaultdict(dict)
-    for (arm, client, round, seed), own in folds.items():
-        sums = sum(accuracy * count for accuracy, count in own), sum(count for _, count in own)
-        found[arm, client, round][seed] = sums[0] / sums[1]
-    return found
 
 
 def _curves(
@@ -195,6 +186,19 @@ def _gains(compared: Comparison, values: Values, names: Sequence[str]) -> np.nda
             own = values.get((arm, name, compared.chosen), {})
             base = values.get((compared.reference, name, compared.chosen), {})
             found[a, c] = _interval([own[seed] - base[seed] for seed in own if seed in base])
+    return found
+
+
+def _ranks(accuracy: np.ndarray) -> np.ndarray:
+    """Returns the place of each client, 1 for the best, of accuracies as they are shown `[arm, N]`.
+
+    Equal clients share the best of their places; it is NaN for one without an accuracy.
+    """
+    found = np.full(accuracy.shape, np.nan)
+    for place, own in zip(found, np.round(_PERCENT * accuracy), strict=True):
+        known = ~np.isnan(own)
+        rising = np.sort(own[known])
+        place[known] = 1 + rising.size - np.searchsorted(rising, own[known], side="right")
     return found
 
 

@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 
 from experiments.analysis import verdicts
-from experiments.analysis.report.verdict import REFERENCE, Finding
+from experiments.analysis.compared import REFERENCE
+from experiments.analysis.report.verdict import Finding
 
 _KINDS = {"better": "better", "worse": "worse", verdicts.UNDECIDED: "level", REFERENCE: "reference"}
 

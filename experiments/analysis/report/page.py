@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import hasa_jax
 from experiments.analysis import results
-from experiments.analysis.compared import Comparison, compared_of
+from experiments.analysis.compared import Comparison, compared_of, seeds_of
 from experiments.analysis.pictures.looks import looks
 from experiments.analysis.rendering import html
 from experiments.analysis.report import clients as of_clients
@@ -92,7 +92,7 @@ def _of_results(
     compared = compared_of(found, comparison)
     tables = {table.name: table for table in tables_of(found, comparison)}
     clients = of_clients.clients_of(compared)
-    drawn, lacking = pictures.draw_all(found)
+    drawn, lacking = pictures.draw_all(found, sources)
     colours = {colour for own in drawn for colour in own.colours}
     colours |= {own.colour.lower() for own in looks(found.arms).values()} | set(_OF_CHARTS)
     data = _data_name(sources)
@@ -145,12 +145,12 @@ def _title(compared: Comparison, data: str) -> str:
 def _glance(compared: Comparison, data: str, clients: int) -> list[tuple[str, str]]:
     """Returns the numbers of the study."""
     found = compared.found
-    seeds = {record["seed"] for record in found.summary}
+    seeds, _, _ = seeds_of(compared, compared.chosen, "seed").rpartition(" ")
     parts = [
         ("Data", data or "not recorded"),
         ("Clients", f"{clients:,}"),
         ("Arms", str(len(found.arms))),
-        ("Seeds", f"{len(seeds)} of {found.folds} folds" if found.folds else str(len(seeds))),
+        ("Seeds", f"{seeds} of {found.folds} folds" if found.folds else seeds),
         ("Rounds", str(compared.last)),
         ("Workdirs", str(len(found.folders))),
     ]

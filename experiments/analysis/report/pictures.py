@@ -6,11 +6,13 @@ import dataclasses
 import importlib.util
 import pathlib
 import tempfile
+from collections.abc import Sequence
 
 from experiments.analysis.pictures import PICTURES, Lacking, style
+from experiments.analysis.plots import grouped_sources
 from experiments.analysis.report.colours import as_variables
 from experiments.analysis.report.embedding import inline_svg
-from experiments.analysis.results import Results
+from experiments.analysis.results import Results, Source
 
 MISSING = "matplotlib is not installed: pip install 'hasa_jax[plots]'"
 """Why no picture is drawn."""
@@ -40,11 +42,14 @@ def can_draw() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def draw_all(found: Results) -> tuple[tuple[Drawn, ...], tuple[tuple[str, str], ...]]:
+def draw_all(
+    found: Results, sources: Sequence[Source]
+) -> tuple[tuple[Drawn, ...], tuple[tuple[str, str], ...]]:
     """Draws all pictures of some results.
 
     Args:
       found: the results.
+      sources: the workdirs that they are merged of. Pictures that keep other settings apart are drawn by them.
 
     Returns:
       The pictures; and of those that cannot be drawn, the title and the reason. Without matplotlib
@@ -52,10 +57,10 @@ def draw_all(found: Results) -> tuple[tuple[Drawn, ...], tuple[tuple[str, str], 
     """
     if not can_draw():
         return (), tuple((picture.title, MISSING) for picture in PICTURES.values())
-    drawn, lacking = [], []
+    drawn, lacking, apart = [], [], grouped_sources(sources)
     for name, picture in PICTURES.items():
         try:
-            figure = picture.figure([found])
+            figure = picture.figure(apart if picture.apart else [found])
         except Lacking as reason:
             lacking.append((picture.title, str(reason)))
             continue

@@ -160,16 +160,10 @@
     return half === null ? signed(mean) : `${signed(mean)} ± ${percent(half)}`;
   }
 
-  /** Returns the place of a client among all, the best one first. */
+  /** Returns the place of a client among all, the best one first; all need not be in this page. */
   function rankOf(arm, client) {
-    const own = valueAt("accuracy", arm, client, data.chosen);
-    if (own === null) return "n/a";
-    let above = 0;
-    for (let other = 0; other < names.length; other += 1) {
-      const value = valueAt("accuracy", arm, other, data.chosen);
-      above += value !== null && value > own ? 1 : 0;
-    }
-    return `${count(above + 1)} of ${count(names.length)}`;
+    const own = data.rank[arm][client];
+    return own === null ? "n/a" : `${count(own)} of ${count(data.ranked[arm])}`;
   }
 
   function fillTable(table, headers, lines) {

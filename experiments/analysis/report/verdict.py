@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from experiments.analysis import verdicts
-from experiments.analysis.compared import Comparison, gains_of, percents
+from experiments.analysis.compared import (
+    NO_SEED,
+    NOT_MATCHED,
+    REFERENCE,
+    Comparison,
+    gains_of,
+    majority,
+    percents,
+    seeds_of,
+    why_not,
+)
 from experiments.analysis.matched import at_round
 from experiments.analysis.results import METRICS
 from experiments.analysis.statistics import accuracy_text, interval, number, p_text
@@ -24,8 +32,12 @@ WORDS = {"better": "Better than", "worse": "Worse than", verdicts.UNDECIDED: "No
 KINDS = {"policy": "policies", "method": "methods", "arm": "arms"}
 """What several arms are called, by the header of their column."""
 
-REFERENCE, NOT_MATCHED, NO_SEED = "reference", "not matched", "no common seed"
-"""What is said of an arm that has no verdict."""
+_REASONS = {
+    NOT_MATCHED: "the achieved budgets differ",
+    NO_SEED: "no seed is common",
+    verdicts.NON_FINITE: "some accuracies are not finite",
+}
+"""Why an arm is not compared, by what is said of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +47,7 @@ class Finding:
     Attributes:
       label: what the arm is called.
       accuracy: mean client accuracy with its interval, in percent.
-      word: one of `WORDS`, or `REFERENCE`, `NOT_MATCHED` or `NO_SEED`.
+      word: one of `WORDS`; or `REFERENCE`, `NOT_MATCHED`, `NO_SEED` or `NON_FINITE`.
       gain: mean difference to the reference over common seeds, in points; NaN if there is none.
       half: half the 95 % Student interval of the difference; NaN if there is none.
       p: of the paired t test, adjusted by Holm over all arms; NaN if there is none.
@@ -71,7 +83,7 @@ def findings_of(compared: Comparison, round: int) -> tuple[Finding, ...]:
     """
     by_arm, gains = at_round(compared.found, round), gains_of(compared, round, "mean")
     tested = verdicts.of({compared.labels[arm]: own for arm, own in gains.items()})
-    base, found = by_arm[compared.reference], []
+    found = []
     for arm, own in by_arm.items():
         label = compared.labels[arm]
         accuracy = accuracy_text(percents(own, "mean_accuracy", own))
@@ -79,11 +91,8 @@ def findings_of(compared: Comparison, round: int) -> tuple[Finding, ...]:
             values, said = gains[arm], tested[label]
             numbers = float(values.mean()), interval(values), said.adjusted, said.seeds
             found.append(Finding(label, accuracy, said.word, *numbers))
-        elif arm == compared.reference:
-            found.append(Finding(label, accuracy, REFERENCE))
         else:
-            common = set(own) & set(base)
-            found.append(Finding(label, accuracy, NOT_MATCHED if common else NO_SEED))
+            found.append(Finding(label, accuracy, why_not(compared, by_arm, arm)))
     return tuple(found)
 
 
@@ -123,9 +132,8 @@ def _of_round(at: str, findings: Sequence[Finding]) -> list[str]:
             counts = sorted({finding.seeds for finding in own})
             seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
             at = f" at {seeds} seed{'s' * (counts[-1] > 1)}"
-            at *= word == verdicts.UNDECIDED
             lines.append(f"{begin} {base.label}{at}: {'; '.join(map(_named, own))}.")
-    for word, why in ((NOT_MATCHED, "the achieved budgets differ"), (NO_SEED, "no seed is common")):
+    for word, why in _REASONS.items():
         if names := [own.label for own in findings if own.word == word]:
             lines.append(f"Not compared, as {why}: {', '.join(names)}.")
     return lines
@@ -134,16 +142,15 @@ def _of_round(at: str, findings: Sequence[Finding]) -> list[str]:
 def _setting(compared: Comparison, data: str, clients: int) -> str:
     """Writes what was compared, at which budget, over how many seeds."""
     found, labels = compared.found, list(compared.labels.values())
-    seeds = len({record["seed"] for record in found.summary})
+    seeds = seeds_of(compared, compared.chosen, "matched seed" if compared.several else "seed")
     folds = f" with {found.folds} folds each" * bool(found.folds)
     what = f"There is one arm, {labels[0]}"
     if compared.several:
         kind = KINDS[compared.header].title()
         what = f"{kind} {', '.join(labels[:-1])} and {labels[-1]} are compared"
-    kind = "matched seed" if compared.several else "seed"
     return (
         f"{what}{f' on {data}' * bool(data)}: {clients:,} client{'s' * (clients != 1)}, "
-        f"{_budget(compared)}, {seeds} {kind}{'s' * (seeds > 1)}{folds}."
+        f"{_budget(compared)}, {seeds}{folds}."
     )
 
 
@@ -163,14 +170,10 @@ def _budget(compared: Comparison) -> str:
 
 def _trivial(compared: Comparison) -> list[str]:
     """Writes what always predicting the most frequent target reaches, if it is known."""
-    by_seed: dict[int, list[Mapping[str, float]]] = {}
-    for block, own in compared.found.baselines.items():
-        by_seed.setdefault(block.seed, []).append(own)
-    name = f"{METRICS[0]}_accuracy"
-    means = [100 * np.mean([own[name] for own in of]) for of in by_seed.values()]
-    if not means:
+    values = majority(compared, compared.chosen, METRICS[0])
+    if not values.size:
         return []
-    text = accuracy_text(np.array(means))
+    text = accuracy_text(values)
     return [f"Always predicting the most frequent training target reaches {text} %."]
 
 

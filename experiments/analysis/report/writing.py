@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from experiments.analysis import results
+from experiments.analysis.merged_name import named
 from experiments.analysis.report import pictures
 from experiments.analysis.report.page import page_of
 from experiments.config import RunConfig
@@ -15,7 +16,7 @@ from hasa_jax.simulation.entries import check_files
 from hasa_jax.simulation.writers import say
 
 NAME = "report.html"
-"""Name of the file in the first workdir."""
+"""Name of the file in a workdir; that of several is `merged_report.html` in the first of them."""
 
 
 def write(folders: Sequence[pathlib.Path], comparison: ComparisonConfig) -> pathlib.Path:
@@ -33,8 +34,9 @@ def write(folders: Sequence[pathlib.Path], comparison: ComparisonConfig) -> path
         written.
     """
     text = page_of(list(map(results.source_of, folders)), comparison)
-    check_files(folders[0], (NAME,), "workdir")
-    target = folders[0] / NAME
+    name = named(NAME, folders)
+    check_files(folders[0], (name,), "workdir")
+    target = folders[0] / name
     try:
         target.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:

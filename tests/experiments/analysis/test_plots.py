@@ -47,7 +47,7 @@ def test_pictures_are_drawn_into_the_first_workdir_and_what_cannot_be_is_said(tm
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert len(lines) == len(PICTURES)
-    picture = tmp_path / "first" / "accuracy.png"
+    picture = tmp_path / "first" / "merged_accuracy.png"
     assert lines[0] == str(picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
     said = [line for line in lines if " is not drawn: " in line]
@@ -55,7 +55,8 @@ def test_pictures_are_drawn_into_the_first_workdir_and_what_cannot_be_is_said(tm
         said
     )
     assert len(said) == len(PICTURES) - len(list((tmp_path / "first").glob("*.png")))
-    assert not (tmp_path / "second" / "accuracy.png").exists()
+    assert not list((tmp_path / "second").glob("*.png"))
+    assert not (tmp_path / "first" / "accuracy.png").exists()
 
 
 def test_pictures_and_formats_can_be_chosen(tmp_path):

@@ -105,6 +105,38 @@ def test_files_are_written_or_compared(checkout, monkeypatch, capsys):
     capsys.readouterr()
     rebuilding.rebuild(check)
     assert capsys.readouterr().out == "every table and picture is what the results make\n"
+    monkeypatch.setattr(rebuilding, "comparable", lambda: False)
+    rebuilding.rebuild(check)
+    assert capsys.readouterr().out.splitlines()[-1] == "every table is what the results make"
+
+
+def test_documents_of_folders_and_indented_tables_are_read(checkout):
+    nested = checkout / "docs" / "tutorial" / "first.md"
+    nested.parent.mkdir()
+    nested.write_text("* One\n\n  <!-- table: one headline -->\n  <!-- end -->\n", encoding="utf-8")
+    found = {str(own.path): own for own in differences(library_of(checkout), ["documents"])}
+    lines = found["docs/tutorial/first.md"].content.decode().splitlines()
+    assert lines[2] == "  <!-- table: one headline -->"
+    assert lines[4].startswith("  | policy")
+    assert lines[-1] == "  <!-- end -->"
+    text = MARKED.format("one headline", "").replace("<!-- end", "<!-- ends")
+    with pytest.raises(UserError, match="a beginning and no end"):
+        document(text.replace("<!-- table", "  <!-- table"), library_of(checkout), "README.md")
+
+
+def test_files_that_are_no_longer_made_are_named(checkout, monkeypatch, capsys):
+    monkeypatch.setattr(rebuilding, "ROOT", checkout)
+    rebuilding.rebuild(RunConfig())
+    old = checkout / RESULTS / "two" / "by_size.md"
+    old.write_text("old", encoding="utf-8")
+    (checkout / RESULTS / "two" / "notes.md").write_text("of a person", encoding="utf-8")
+    capsys.readouterr()
+    with pytest.raises(UserError, match="1 files are no longer made of the results: remove them"):
+        rebuilding.rebuild(with_fields(RunConfig(), {"check": True}))
+    said = "not made of the results, so remove it: experiments/results/two/by_size.md"
+    assert capsys.readouterr().out.splitlines() == [said]
+    old.unlink()
+    rebuilding.rebuild(with_fields(RunConfig(), {"check": True}))
 
 
 def test_without_a_checkout_there_is_nothing_to_make(tmp_path):

@@ -130,9 +130,10 @@ def test_the_table_is_read_as_it_was_written(tmp_path):
         "b": [1.0],
     }
     assert again[Arm("fiarse", "levels")].reason == "weights decide"
-    (tmp_path / "coverage.csv").write_text("method,policy\na,b\n")
-    with pytest.raises(UserError, match="is damaged: run coverage again"):
-        replay.read(tmp_path / "coverage.csv")
+    for text in ("method,policy\na,b\n", ""):
+        (tmp_path / "coverage.csv").write_text(text)
+        with pytest.raises(UserError, match="is damaged: run coverage again"):
+            replay.read(tmp_path / "coverage.csv")
 
 
 @pytest.fixture
@@ -148,8 +149,9 @@ def workdir(tmp_path):
     known = {"script": "compare", "config": to_json(config), "data_sha256": data}
     (tmp_path / "run.json").write_text(json.dumps(known), encoding="utf-8")
     summary = records("uniform", [0.1, 0.2]) + records("hasa", [0.1, 0.2])
+    of_client = {"accuracy": "0.1", "client": "client_0", "split": "test"}
     write_csv(tmp_path / "summary.csv", summary)
-    write_csv(tmp_path / "metrics.csv", [own | {"accuracy": "0.1"} for own in summary])
+    write_csv(tmp_path / "metrics.csv", [own | of_client for own in summary])
     return tmp_path
 
 
@@ -198,7 +200,9 @@ def test_other_data_and_fields_are_refused(workdir):
     path.write_text(json.dumps(known | {"data_sha256": {"0": "other"}}), encoding="utf-8")
     done = run("coverage", f"--workdir={workdir}")
     assert done.returncode == 2
-    assert "ran on other data than these (seed 0)" in done.stderr
+    assert (
+        "ran on other data than --dataset=synthetic_images gives here (seed 0): use" in done.stderr
+    )
     path.write_text(json.dumps(known | {"script": "simulate"}), encoding="utf-8")
     done = run("coverage", f"--workdir={workdir}")
     assert done.returncode == 2

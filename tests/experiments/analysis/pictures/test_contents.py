@@ -1,5 +1,6 @@
 """What is in the pictures, by hand."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ from experiments.analysis import plots, results
 from experiments.analysis.pictures import PICTURES, Lacking, clients, histogram, rebuilding, style
 from hasa_jax import UserError
 from tests.experiments.analysis.pictures import examples
-from tests.experiments.analysis.workdirs import records, write, write_csv
+from tests.experiments.analysis.workdirs import in_folds, records, write, write_csv
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +127,98 @@ def test_budgets_of_other_data_are_not_joined(tmp_path):
     ]
 
 
+def test_budgets_with_other_seeds_are_joined(tmp_path):
+    """Data are the same where both say what they are."""
+    folders = [
+        write(
+            tmp_path / name,
+            records("uniform", [0.1] * seeds, budget=budget),
+            {"allocation": {"budget": budget}},
+        )
+        for name, budget, seeds in (("a", 0.25, 2), ("b", 0.5, 3))
+    ]
+    (panel, *_) = PICTURES["budget"].figure(plots.grouped(folders)).axes
+    assert panel.lines[0].get_xdata().tolist() == [0.25, 0.5]
+    write(
+        folders[1],
+        records("uniform", [0.1] * 3, budget=0.5),
+        {"allocation": {"budget": 0.5}, "training": {"local_epochs": 5}},
+    )
+    with pytest.raises(Lacking, match="workdirs of other budgets differ in more than the budget"):
+        PICTURES["budget"].figure(plots.grouped(folders))
+
+
+def test_rounds_that_cost_other_macs_share_no_panel(tmp_path):
+    folders = [
+        write(tmp_path / f"{n}", records(f"p{n}", [0.1]), {"training": {"local_epochs": n}})
+        for n in (1, 5)
+    ]
+    with pytest.raises(Lacking, match="differ in local_epochs, so their rounds cost other MACs"):
+        PICTURES["macs"].figure([results.read(folders)])
+    assert len(PICTURES["macs"].figure(plots.grouped(folders)).axes) == 6
+
+
+def test_macs_of_need_are_said_to_lack_its_measurements(tmp_path):
+    for policy, said in (("need@loss", True), ("hasa", False)):
+        folder = write(tmp_path / policy, records(policy, [0.1, 0.2]))
+        (legend,) = PICTURES["macs"].figure(plots.grouped([folder])).legends
+        text = legend.get_title().get_text()
+        assert ("MACs of need are without its measurements" in text) == said
+
+
+def test_bytes_that_are_not_known_are_not_drawn_as_none(tmp_path):
+    costs = {"bytes_down": 2e6, "bytes_up": 1e6}
+    summary = records("uniform", [0.1, 0.2], bytes_once=0, **costs)
+    summary += records("hasa", [0.1, 0.2], bytes_once="nan", **costs)
+    figure = PICTURES["bytes"].figure(plots.grouped([write(tmp_path / "w", summary)]))
+    assert len(figure.axes[0].lines) == 1
+    (legend,) = figure.legends
+    said = "not drawn, as their bytes are not known: hasa"
+    assert legend.get_title().get_text().splitlines()[1] == said
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "reason"),
+    [
+        ("need", "need.csv", b"seed,client,score\n0,a,0.1\n", "has no scores beside the need"),
+        ("need", "need.csv", b"seed,client,score,x\n0,a,0.1,y\n", "is damaged: run need again"),
+        ("need", "need.csv", b"seed,client,score,x\n0,a,0.1\n", "is damaged: run need again"),
+        ("need", "need.csv", b"", "is damaged: run need again"),
+        ("need", "need.csv", b"\xff\xfe", "is damaged: run need again"),
+        ("partition", "partition.csv", b"", "is damaged: run partition_report again"),
+        ("partition", "partition.csv", b"client\n\xff\n", "is damaged: run partition_report"),
+        ("partition", "partition.csv", b"client,train\na,1\n", "more than 100"),
+        ("coverage", "coverage.csv", b"", "is damaged: run coverage again"),
+        ("coverage", "coverage.csv", b"\xff\xfe", "is damaged: run coverage again"),
+    ],
+)
+def test_a_damaged_file_is_a_reason(name, file, content, reason, tmp_path):
+    folder = write(tmp_path / "w")
+    (folder / file).write_bytes(content)
+    with pytest.raises(Lacking, match=reason):
+        PICTURES[name].figure(plots.grouped([folder]))
+
+
+def test_folds_count_by_their_test_examples(groups):
+    (found,) = groups[:1]
+    folds = dataclasses.replace(found, metrics=in_folds(found.metrics))
+    arm = found.arms[1]
+    one, other = (clients.clients_of(own, arm) for own in (found, folds))
+    assert one.width == other.width
+    for name, by_seed in one.accuracy.items():
+        assert other.accuracy[name] == pytest.approx(by_seed)
+    spread = [PICTURES["by_size"].figure([own]).axes[2].lines[0] for own in (found, folds)]
+    np.testing.assert_allclose(*(line.get_ydata() for line in spread))
+
+
 def test_the_map_shows_groups_that_are_alike_once(groups, tmp_path):
     figure = PICTURES["coverage"].figure(groups[:1])
     labels = [panel.get_xlabel() for panel in figure.axes[:2]]
     assert labels == ["unit of hidden", "unit of heads"]
     assert "fiarse:uniform: the weights of the run decide" in figure.get_suptitle()
+    assert "hasa:inverse_hasa: coverage.csv lacks it" in figure.get_suptitle()
+    named = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert named == ["hasa:uniform", "hasa:hasa", "fiarse:uniform", "hasa:inverse_hasa"]
     table = figure.axes[0].images[0].get_array()
     np.testing.assert_allclose(table[0], 1 - np.arange(8) / 8)
     (folder,) = groups[0].folders
@@ -160,6 +248,7 @@ def test_accuracies_that_are_not_numbers_are_drawn_as_none(tmp_path):
     assert [panel.get_ylim() for panel in panels] == [(0, 100)] * 3
 
 
+@pytest.mark.slow
 def test_pictures_of_documents_are_drawn_by_their_names(groups):
     (found,) = groups[:1]
     root = found.folders[0].parent
@@ -173,6 +262,7 @@ def test_pictures_of_documents_are_drawn_by_their_names(groups):
             next(rebuilding.drawn({"a.png": [picture, "half"]}, root, lambda _: found))
 
 
+@pytest.mark.slow
 def test_names_of_clients_of_any_kind_are_drawn(tmp_path):
     groups = metrics_of(tmp_path / "w", [0.5, 0.25])
     path = tmp_path / "w" / "metrics.csv"

@@ -17,6 +17,7 @@ from experiments.analysis.pictures.difference import (
     difference,
     same,
 )
+from experiments.analysis.pictures.looks import HATCHES
 from hasa_jax import UserError
 from tests.experiments.analysis import workdirs
 from tests.experiments.analysis.pictures import examples
@@ -26,6 +27,9 @@ from tests.support.scripts import ROOT
 REFERENCE = pathlib.Path(__file__).with_name("reference")
 DPI = 40
 """Of the references, so that they are small."""
+
+WITHOUT_LEGENDS = ("clients", "coverage")
+"""Pictures whose arms are named beside their panels and lines."""
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,7 @@ def test_references_are_of_the_pinned_version():
     assert f"\nmatplotlib=={DRAWN_WITH}." in pinned
 
 
+@pytest.mark.slow
 def test_an_arm_that_reaches_more_is_seen_by_the_image_diff(root, saved, monkeypatch):
     """What the comparison is for: a change of numbers, of a colour, of a label."""
     folder = root / "changed"
@@ -77,6 +82,7 @@ def test_an_arm_that_reaches_more_is_seen_by_the_image_diff(root, saved, monkeyp
         assert (found > TOLERANCE) == (name != "histogram")  # Which has no accuracies.
 
 
+@pytest.mark.slow
 def test_other_looks_are_seen_by_the_image_diff(root, saved, figures):
     figure = PICTURES["accuracy"].figure(examples.groups(root))
     for panel in figure.axes:
@@ -84,6 +90,7 @@ def test_other_looks_are_seen_by_the_image_diff(root, saved, figures):
     assert not same(style.content_of(figure, "png", DPI), saved["accuracy"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "suffixes"), [("coverage", ["svg"]), ("histogram", ["svg", "pdf", "png"])]
 )
@@ -135,21 +142,37 @@ def test_axes_are_within_what_is_possible_and_show_all_points(name, figures):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_legend_names_each_arm_once(name, figures):
-    legends = figures[name].legends
-    assert len(legends) <= 1
+    assert len(figures[name].legends) <= 1
+    legends = legends_of(figures[name])
+    assert bool(legends) == (name not in WITHOUT_LEGENDS)
+    for legend in legends:
+        texts = [text.get_text() for text in legend.get_texts()]
+        assert len(set(texts)) == len(texts) > 0
     names = [text.get_text() for legend in legends for text in legend.get_texts()]
-    assert len(set(names)) == len(names)
     if name in ARMS_OF:
         assert set(names) == ARMS_OF[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_arms_are_told_apart_in_grey(name, figures):
-    """By the style of a line, a marker or a hatch; else by how light the colours are."""
-    for legend in figures[name].legends:
+    """By the style of a line, a marker or a hatch; else by how light the colours are.
+
+    More bars than there are hatches are told apart by colour and hatch.
+    """
+    for legend in legends_of(figures[name]):
         marks = [_in_grey(handle) for handle in legend.legend_handles]
+        assert marks
+        if len(marks) > len(HATCHES) and not isinstance(legend.legend_handles[0], Line2D):
+            fills = [(own.get_hatch(), own.get_facecolor()) for own in legend.legend_handles]
+            assert len(set(fills)) == len(fills)
+            continue
         for (one, light), (other, lighter) in itertools.combinations(marks, 2):
             assert one != other or abs(light - lighter) > 0.1
+
+
+def legends_of(figure):
+    """All legends: that below the figure, and those of its panels."""
+    return [*figure.legends, *filter(None, [panel.get_legend() for panel in figure.axes])]
 
 
 def _in_grey(handle):
@@ -218,7 +241,6 @@ def test_what_results_lack_is_said(tmp_path):
             own.figure(groups)
         except Lacking as reason:
             reasons[name] = str(reason)
-            assert own.draw(groups[0]) is None
     assert set(PICTURES) - set(reasons) == {"accuracy", "clients"}
     assert "budget_macs" in reasons["macs"]
     assert "bytes_down" in reasons["bytes"]
@@ -231,6 +253,7 @@ def test_other_formats_are_refused(tmp_path, figures):
         style.save(figures["macs"], tmp_path / "a.gif")
 
 
+@pytest.mark.slow
 def test_settings_of_the_user_do_not_count(root, saved):
     import matplotlib
 

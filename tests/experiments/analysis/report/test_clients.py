@@ -11,6 +11,7 @@ from experiments.analysis.compared import compared_of
 from experiments.analysis.report import clients
 from experiments.rooms import ComparisonConfig
 from tests.experiments.analysis.report.populations import write_population
+from tests.experiments.analysis.workdirs import in_folds
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,11 @@ def test_of_too_many_the_worst_and_the_best_are_kept(compared):
     assert few.limits.startswith("To keep this file small, it has 4 of 7 clients")
     np.testing.assert_array_equal(few.accuracy, every.accuracy[:, kept])
     np.testing.assert_array_equal(few.gain, every.gain[:, kept])
+    # Ranks are among all clients, not among those that are kept.
+    np.testing.assert_array_equal(few.rank, every.rank[:, kept])
+    assert sorted(every.rank[0]) == [1, 2, 3, 4, 5, 6, 7]
+    assert (few.rank[0, kept.index(order[0])], few.rank[0, kept.index(order[-1])]) == (7, 1)
+    assert few.ranked.tolist() == [7, 7, 7]
     np.testing.assert_array_equal(few.examples["test"], every.examples["test"][kept])
 
 
@@ -97,3 +103,18 @@ def test_a_client_without_test_examples_has_no_accuracy(compared):
     said = clients.to_json(clients.clients_of(few))
     assert said["accuracy"][0][9:12] == [None] * 3
     assert None not in said["accuracy"][0][:9]
+    assert said["ranked"] == [6] * 3
+    assert said["rank"][0][3] is None
+
+
+def test_folds_count_by_their_test_examples(compared):
+    folds = in_folds(compared.found.metrics)
+    own = dataclasses.replace(compared, found=dataclasses.replace(compared.found, metrics=folds))
+    one, other = map(clients.clients_of, (compared, own))
+    np.testing.assert_allclose(other.accuracy, one.accuracy)
+    np.testing.assert_allclose(other.gain, one.gain)
+
+
+def test_equal_clients_share_the_best_of_their_places():
+    own = np.array([[0.3, 0.2, 0.3, np.nan, 0.1]])
+    np.testing.assert_array_equal(clients._ranks(own), [[1, 3, 1, np.nan, 4]])

@@ -1,20 +1,21 @@
 """The page as text: well made, complete, and free of what names of clients would do."""
 
 import html.parser
+import importlib
 import itertools
 import re
 
 import pytest
 
-from experiments import report as front_door
 from experiments.analysis import results
+from experiments.analysis.pictures import PICTURES, Lacking, Picture
 from experiments.analysis.report import page, writing
 from experiments.analysis.report.embedding import script_hash
 from experiments.rooms import ComparisonConfig
 from experiments.study import app
 from hasa_jax.base import UserError
 from tests.experiments.analysis.report.populations import HOSTILE, write_population
-from tests.experiments.analysis.workdirs import write
+from tests.experiments.analysis.workdirs import records, write
 from tests.support.scripts import run
 
 VOID = {"meta", "input", "br", "img", "link"}
@@ -116,11 +117,52 @@ def test_every_part_is_there(reader):
         assert words in shown
 
 
-def test_folders_are_named_without_a_flag(monkeypatch):
+@pytest.mark.parametrize("name", ["coverage", "plots", "report", "tables"])
+def test_folders_are_named_without_a_flag(name, monkeypatch):
+    front_door = importlib.import_module(f"experiments.{name}")
     seen = []
     monkeypatch.setattr(app, "run_app", lambda main, positional: seen.append((main, positional)))
     front_door.start()
     assert seen == [(front_door.main, front_door.POSITIONAL)] == [(front_door.main, "workdir")]
+
+
+def test_the_report_of_several_workdirs_replaces_none_of_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "page_of", lambda sources, comparison: f"{len(sources)} folders")
+    folders = [write(tmp_path / name) for name in "ab"]
+    for some, name in ((folders[:1], "report.html"), (folders, "merged_report.html")):
+        assert writing.write(some, ComparisonConfig()) == folders[0] / name
+    assert (folders[0] / "report.html").read_text(encoding="utf-8") == "1 folders"
+
+
+def test_what_cannot_share_panels_is_drawn_by_workdirs(tmp_path, monkeypatch):
+    """And a damaged file that a picture needs is a line, not the end."""
+    seen = {}
+
+    def make(name):
+        def drawn(groups):
+            seen[name] = [own.folders for own in groups]
+            raise Lacking("nothing is drawn")
+
+        return drawn
+
+    known = {
+        name: Picture(name, "", make(name), apart=name == "apart") for name in ("apart", "one")
+    }
+    monkeypatch.setattr(page.pictures, "PICTURES", known | {"need": PICTURES["need"]})
+    folders = [
+        write(tmp_path / f"{epochs}", records(f"p{epochs}", [0.1]), training_of(epochs))
+        for epochs in (1, 5)
+    ]
+    (folders[0] / "need.csv").write_bytes(b"\xff\xfe")
+    sources = list(map(results.source_of, folders))
+    drawn, lacking = page.pictures.draw_all(results.merge(sources), sources)
+    assert not drawn
+    assert seen == {"apart": [(own,) for own in folders], "one": [tuple(folders)]}
+    assert "need.csv is damaged: run need again" in dict(lacking)[PICTURES["need"].title]
+
+
+def training_of(epochs):
+    return {"training": {"local_epochs": epochs}}
 
 
 def test_bad_input_is_one_line(tmp_path):
@@ -165,7 +207,7 @@ def test_without_matplotlib_there_are_no_pictures(tmp_path, monkeypatch):
 
 
 def test_a_long_table_of_clients_is_left_to_the_choice(tmp_path, monkeypatch):
-    monkeypatch.setattr(page.pictures, "draw_all", lambda found: ((), ()))
+    monkeypatch.setattr(page.pictures, "draw_all", lambda found, sources: ((), ()))
     folder = write_population(tmp_path, [f"c{n}" for n in range(101)], seeds=1, rounds=(3,))
     text = page.page_of([results.source_of(folder)], ComparisonConfig())
     assert 'id="clients"' in text

@@ -26,7 +26,7 @@ def test_each_verdict_has_a_sentence(tmp_path):
         "Policies uniform, hasa and inverse_hasa are compared on titles: 3 clients, a budget of "
         "0.5 in width, 6 matched seeds."
     )
-    assert "Better than uniform: hasa (+2.87" in text
+    assert "Better than uniform at 6 seeds: hasa (+2.87" in text
     assert (
         "Worse than uniform: inverse_hasa (\N{MINUS SIGN}3." in text or "(\N{MINUS SIGN}4." in text
     )
@@ -53,7 +53,7 @@ def test_both_rounds_are_said_if_they_differ(tmp_path):
     assert "At round 3, the best by validation accuracy of uniform, uniform reaches" in text
     assert "Not told apart from uniform at 4 seeds: hasa (+0.00" in text
     assert "At the last round, 6, uniform reaches" in text
-    assert "Better than uniform: hasa (+5.00" in text
+    assert "Better than uniform at 4 seeds: hasa (+5.00" in text
 
 
 def test_arms_that_do_not_match_are_named(tmp_path):
@@ -78,6 +78,29 @@ def test_trivial_predictions_are_said(tmp_path):
     baseline = {str(seed): {f"{m}_accuracy": 0.25 for m in results.METRICS} for seed in (0, 1)}
     text = paragraph(compared(write(tmp_path / "w", baseline=baseline)), "", 1)
     assert "Always predicting the most frequent training target reaches 25.00" in text
+
+
+def test_seeds_and_the_majority_are_those_of_the_headline(tmp_path):
+    """Of five and three seeds, three are common; the majority is over those of the reference."""
+    summary = records("uniform", [0.1, 0.11, 0.12]) + records("hasa", [0.2, 0.22, 0.21, 0.2, 0.2])
+    summary += records("random", [0.1, 0.12], first_seed=1)
+    baseline = {str(s): {f"{m}_accuracy": s / 10 for m in results.METRICS} for s in range(5)}
+    own = compared(write(tmp_path / "w", summary, baseline=baseline))
+    text = paragraph(own, "", 1)
+    assert "1 client, a budget of 0.5 in width, 2 to 3 matched seeds." in text
+    assert "Better than uniform at 3 seeds: hasa" in text
+    (majority,) = (row for row in tables_of(own.found, ComparisonConfig())[0].rows[-1:])
+    assert majority[0].text == "majority"
+    assert f"training target reaches {majority[1].text} %." in text
+    assert majority[1].value == pytest.approx(10)
+
+
+def test_a_seed_that_is_not_finite_is_no_verdict(tmp_path):
+    summary = records("uniform", [0.1, 0.12, 0.1]) + records("hasa", [0.2, float("nan"), 0.2])
+    own = compared(write(tmp_path / "w", summary))
+    text = paragraph(own, "", 1)
+    assert "Not compared, as some accuracies are not finite: hasa." in text
+    assert forest_of(findings_of(own, 3), 3) is None
 
 
 def test_places_on_the_axis():
