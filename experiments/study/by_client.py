@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
-
-import numpy as np
 
 from experiments.rooms import AllocationConfig, number_text
 from experiments.study.scores import first_repeated, identity_of
@@ -17,6 +16,9 @@ from hasa_jax.datasets.paths import path_of
 from hasa_jax.simulation.escapes import from_csv_cell
 
 _FILE = ".csv"
+_WIDTH, _CAP = "width", "cap"
+_COMMA = re.compile(r"(?<=^\d),(?=\d+$)")
+"""A decimal comma after one digit, as in 0,5; widths have no thousands."""
 
 
 def numbers_by_client(
@@ -26,7 +28,8 @@ def numbers_by_client(
 
     Args:
       field: name of the field, for messages.
-      given: a CSV file with columns `client` and `width`; or `NAME:NUMBER` for every client, in
+      given: a CSV file with columns `client` and `width` (of capacities, or `cap`, where an empty
+        cell is 1); or `NAME:NUMBER` for every client, in
         any order; or only the numbers, in the order of the clients.
       clients: names of all clients, in their order.
 
@@ -62,16 +65,20 @@ def numbers_by_client(
 
 
 def _read(field: str, path: pathlib.Path) -> list[tuple[str, float]]:
-    """Reads the columns `client` and `width` of a file."""
-    lines, (names, widths) = csv_rows.columns_of(path, ("client", "width"))
-    try:
-        numbers = np.array([*map(float, widths)])
-    except ValueError:
-        numbers = np.array([math.nan])
-    if not np.isfinite(numbers).all():
-        for line, width in zip(lines, widths, strict=True):
-            _number(field, width, f"{path}, line {line}")
-    return [*zip(map(from_csv_cell, names), numbers.tolist(), strict=True)]
+    """Reads the columns `client`, and `width` or `cap`, of a file.
+
+    `cap` is what files of devices call it; an empty cap is none, width 1. `0,5` is read as 0.5.
+    """
+    header = csv_rows.header_of(path)
+    column = _CAP if field == "capacities" and _CAP in header and _WIDTH not in header else _WIDTH
+    lines, (names, cells) = csv_rows.columns_of(path, ("client", column))
+    if column == _CAP:
+        cells = [cell.strip() or "1" for cell in cells]
+    numbers = [
+        _number(field, cell, f"{path}, line {line}")
+        for line, cell in zip(lines, cells, strict=True)
+    ]
+    return [*zip(map(from_csv_cell, names), numbers, strict=True)]
 
 
 def _pair(field: str, entry: str) -> tuple[str, float]:
@@ -85,7 +92,7 @@ def _pair(field: str, entry: str) -> tuple[str, float]:
 def _number(field: str, text: str, where: str = "") -> float:
     """Reads a finite number."""
     try:
-        value = float(text)
+        value = float(_COMMA.sub(".", text) if where else text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -16,6 +16,7 @@ from experiments.analysis import results, tables
 from experiments.analysis.compared import choose_arm
 from experiments.analysis.stopped import Rule
 from experiments.config import RunConfig, with_fields
+from experiments.flags import as_flags
 from experiments.study import manifest, program, stopping, switches, workdir
 from experiments.study.arm import Arm, arm_of_train, arms_of_compare
 from experiments.study.availability import with_note
@@ -28,6 +29,7 @@ from experiments.study.manifest import Manifest
 from experiments.study.memory import Need, check_fits, lines_of, need_of
 from experiments.study.method import describe, method_of, parts_of
 from experiments.study.model import model_name
+from experiments.study.unmatched import unmatched
 from experiments.study.unmeasured import unmeasured
 from experiments.study.unused import refuse_unused, refuse_unused_of_model
 from hasa_jax.base import FederatedDataset, UserError
@@ -149,6 +151,10 @@ def compare(config: RunConfig, given: Set[str]) -> pathlib.Path:
     arms = arms_of_compare(config, given)
     asked = config.comparison.num_seeds
     config, arms = workdir.grown(config, arms)
+    if "num_seeds" in given and asked < config.comparison.num_seeds:
+        say(
+            f"{config.reporting.workdir} has {config.comparison.num_seeds} seeds: all of them go on"
+        )
     for line in stopping.check_rule(config, given, arms, asked=asked):
         say(line)
     ruled = config.comparison.until_halfwidth > 0
@@ -200,6 +206,8 @@ def run_study(study: Study) -> pathlib.Path:
         say(echo(field, numbers))
     for line in unmeasured(group.trials, config.training.num_rounds):
         say(line)
+    for line in unmatched(config, group.trials):
+        say(f"warning: {as_flags(line)}")
     for arm in study.arms:
         _say_severed(arm, group.trials[arm])
         for line in program.shared_sizes(config, group.programs[arm], arm):

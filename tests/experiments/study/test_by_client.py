@@ -33,6 +33,7 @@ def test_numbers_alone_are_in_client_order():
     [
         "client,width\nc,.25\nBetter: Humans,1\nb,.5\n",
         "sep=;\r\nwidth;client;more\r\n.5;b;x\r\n.25;c;x\r\n1;Better: Humans;x\r\n",
+        "\ufeffclient;examples;cap\r\nb;7;0,5\r\nc;8;0,25\r\nBetter: Humans;9;\r\n",
     ],
 )
 def test_a_file_names_the_clients(tmp_path, text):
@@ -62,6 +63,15 @@ def test_the_line_of_a_bad_number_in_a_file_is_named(tmp_path):
     path = tmp_path / "devices.csv"
     path.write_text("client,width\nb,.5\nc,wide\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"devices.csv, line 3 has 'wide'"):
+        numbers_by_client("widths", (str(path),), CLIENTS)
+
+
+def test_caps_are_capacities_only_and_thousands_are_no_decimals(tmp_path):
+    path = tmp_path / "devices.csv"
+    path.write_text("client;cap\nb;0,5\nc;0,25\nBetter: Humans;10,000\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"devices.csv, line 4 has '10,000'"):
+        numbers_by_client("capacities", (str(path),), CLIENTS)
+    with pytest.raises(UserError, match="column 'width' is not there"):
         numbers_by_client("widths", (str(path),), CLIENTS)
 
 
