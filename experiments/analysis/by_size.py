@@ -10,28 +10,31 @@ from __future__ import annotations
 import dataclasses
 
 from experiments.analysis import reached, results, table_sizes
+from experiments.analysis.compared import compared_of
 from experiments.analysis.rendering import markdown, terminal
 from experiments.analysis.results import Results
 from experiments.analysis.table import Table
 from experiments.config import RunConfig
+from experiments.rooms import ComparisonConfig
 from hasa_jax.base import UserError
 from hasa_jax.simulation.writers import say
 
 
-def tables_of(found: Results) -> tuple[Table, ...]:
+def tables_of(found: Results, comparison: ComparisonConfig) -> tuple[Table, ...]:
     """Makes the tables of sizes.
 
     Args:
       found: the results.
+      comparison: names the reference, and the unit in which arms must match.
 
     Returns:
       The tables; how workdirs differ is in the notes of the first.
 
     Raises:
-      UserError: if an arm has no such results.
+      UserError: if an arm has no such results, or as `compared_of`.
     """
     reached.read(found)
-    first, *others = table_sizes.tables_of(found)
+    first, *others = table_sizes.tables_of(compared_of(found, comparison))
     return dataclasses.replace(first, notes=(*first.notes, *found.remarks)), *others
 
 
@@ -52,7 +55,7 @@ def report(config: RunConfig) -> Results:
         if (folder / "summary.csv").exists() and not (folder / "sizes.csv").exists():
             raise UserError(f"{folder} has no sizes.csv: run compare with `eval_levels`")
     found = results.read(folders)
-    tables = tables_of(found)
+    tables = tables_of(found, config.comparison)
     (folders[0] / "by_size.md").write_text(markdown.document(tables), encoding="utf-8")
     say(terminal.document(tables))
     return found

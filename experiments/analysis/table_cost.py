@@ -67,8 +67,8 @@ def cost(compared: Comparison, round: int) -> Table:
     if compared.several:
         label = compared.labels[compared.reference]
         notes = [f"Where there is no ≠, budgets match {label} within {MATCHED_WITHIN:g}."]
-        if alone := [compared.labels[a] for a, own in by_arm.items() if not set(own) & set(base)]:
-            notes.append(f"Not compared, as no seed is common: {', '.join(alone)}.")
+        if apart := [compared.labels[a] for a, own in by_arm.items() if not set(own) & set(base)]:
+            notes.append(f"Not compared, as no seed is common: {', '.join(apart)}.")
     return Table("cost", title, tuple(headers), tuple(rows), tuple(notes))
 
 

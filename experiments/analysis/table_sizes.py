@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
-import collections
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from experiments.analysis import reached, results, statistics
+from experiments.analysis.compared import Comparison, gains_of, majority, why_not
+from experiments.analysis.matched import at_round
 from experiments.analysis.reached import Seeds, Sizes
-from experiments.analysis.results import Arm, Results
+from experiments.analysis.results import Arm
 from experiments.analysis.table import Cell, Table
 from experiments.analysis.table_accuracies import NONE, accuracy_cell, gain_cell, p_cell
 from experiments.analysis.table_notes import evaluated_on
-from experiments.study.block import Block
 
 
-def tables_of(found: Results) -> tuple[Table, ...]:
+def tables_of(compared: Comparison) -> tuple[Table, ...]:
     """Makes the tables of sizes.
 
     Args:
-      found: the results.
+      compared: the arms.
 
     Returns:
-      As `of_reached`; nothing unless sizes.csv has all arms.
+      As `of_reached`, of the arms that sizes.csv has; nothing if it has none.
     """
-    if {results.arm_of(record) for record in found.sizes} != set(found.arms):
+    found = compared.found
+    known = {results.arm_of(record) for record in found.sizes}
+    if not known:
         return ()
-    return of_reached(reached.read(found), found)
+    arms = tuple(arm for arm in found.arms if arm in known)
+    return of_reached(reached.read(dataclasses.replace(found, arms=arms)), compared)
 
 
-def of_reached(every: Sequence[Sizes], found: Results) -> tuple[Table, ...]:
+def of_reached(every: Sequence[Sizes], compared: Comparison) -> tuple[Table, ...]:
     """Makes the tables of what methods reached at every size.
 
     Args:
-      every: of all arms; differences are paired by seed, to the first.
-      found: the results that they are of.
+      every: of the arms that have sizes.
+      compared: the arms, and the reference.
 
     Returns:
       Means and differences, global accuracies by level, local ones, and, where single parameters
       are cut, the layers that keep none.
     """
-    names = results.labels_of([own.arm for own in every])
+    names = compared.labels
     levels = sorted({level for own in every for level in own.global_at}, key=float)
     trained = [level for level in levels if any(level in own.trained for own in every)]
     heads = [f"{level}{'' if level in trained else ' (unseen)'}" for level in levels]
@@ -65,7 +69,7 @@ def of_reached(every: Sequence[Sizes], found: Results) -> tuple[Table, ...]:
             _share(own.params),
         ],
     )
-    means = _means(every, names, found)
+    means = _means(every, compared)
     if not any(any(shares) for own in every for shares in own.empty_at.values()):
         return means, by_global, by_local
     empty = _by_level(
@@ -79,26 +83,36 @@ def of_reached(every: Sequence[Sizes], found: Results) -> tuple[Table, ...]:
     return means, by_global, by_local, empty
 
 
-def _means(every: Sequence[Sizes], names: Mapping[Arm, str], found: Results) -> Table:
-    """Makes the table of means and of differences, paired by seed, to the first arm."""
-    base, rows = every[0], []
+def _means(every: Sequence[Sizes], compared: Comparison) -> Table:
+    """Makes the table of means, and of differences by seed to the reference where it matches."""
+    base = next((own for own in every if own.arm == compared.reference), None)
+    by_arm = at_round(compared.found, compared.last)
+    matching = gains_of(compared, compared.last, "mean")
+    rows = []
     for own in every:
-        cells = [Cell(names[own.arm])]
-        for values, others in ((own.local, base.local), (own.all_sizes, base.all_sizes)):
-            gain = [Cell("reference"), NONE] if own is base else _gain(values, others)
+        cells = [Cell(compared.labels[own.arm])]
+        for name in ("local", "all_sizes"):
+            values = getattr(own, name)
+            gain = [NONE, NONE]
+            if own.arm not in matching:
+                gain = [Cell(why_not(compared, by_arm, own.arm)), NONE]
+            elif base:
+                gain = _gain(values, getattr(base, name))
             cells += [_spread(values), *gain]
         rows.append(tuple(cells))
-    if trivial := _majority(found.baselines):
-        rows.append((Cell("majority"), trivial, *[NONE] * 5))
-    drawn = evaluated_on(found)
+    trivial = majority(compared, compared.last, "mean")
+    if trivial.size:
+        rows.append((Cell("majority"), accuracy_cell(trivial), *[NONE] * 5))
+    drawn = evaluated_on(compared.found)
+    lacking = [compared.labels[arm] for arm in compared.labels if arm not in {o.arm for o in every}]
     notes = [
         "Local: clients' own subnets on their own test examples. Global: a size on those of all "
         "clients, mean over the trained sizes. p: paired t test, not adjusted.",
         *([f"{drawn} All accuracies are over these clients."] if drawn else []),
+        *([f"sizes.csv has nothing of {', '.join(lacking)}."] if lacking else []),
     ]
-    last = max(every[0].curve)
     headers = ("", "local %", "Δ local", "p local", "global %", "Δ global", "p global")
-    title = f"Local and global accuracy at round {last}"
+    title = f"Local and global accuracy at round {max(every[0].curve)}"
     return Table("sizes", title, headers, tuple(rows), tuple(notes))
 
 
@@ -113,16 +127,6 @@ def _by_level(
     names, every = of
     rows = ((Cell(names[own.arm]), *cells(own)) for own in every)
     return Table(name, title, ("", *headers), tuple(rows))
-
-
-def _majority(baselines: Mapping[Block, Mapping[str, float]]) -> Cell | None:
-    """Makes the cell of the most frequent class, if it is known."""
-    by_seed: dict[int, list[float]] = collections.defaultdict(list)
-    for block, own in baselines.items():
-        by_seed[block.seed].append(own["mean_accuracy"])
-    return (
-        _spread({seed: float(np.mean(own)) for seed, own in by_seed.items()}) if by_seed else None
-    )
 
 
 def _empty(result: Sizes, level: str) -> str:

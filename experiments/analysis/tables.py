@@ -44,10 +44,10 @@ OF_CHOSEN: Mapping[str, Maker] = {
 """Tables of the chosen round only."""
 
 MOST_ROWS = 120
-"""Rows of a table that terminal and Markdown show; a longer one is in the other files."""
+"""Rows of a table of clients that terminal and Markdown show; a longer one is in other files."""
 
-_MOST_ON_A_PAGE = 45
-"""Rows that LaTeX can place on a page."""
+_OF_CLIENTS = ("widths", "clients")
+"""Tables with rows for clients or sizes, which may be left out where they are long."""
 
 LAST = "_last"
 """How the names of tables of the last round end, if it is not the chosen one."""
@@ -59,6 +59,11 @@ _OF_SEVERAL = ("worst", "tests")
 """Tables that need several arms."""
 
 _SUFFIXES = {"markdown": "md", "latex": "tex", "html": "html"}
+_WRITERS: Mapping[str, Callable[[Sequence[Table]], str]] = {
+    "markdown": markdown.document,
+    "latex": latex.document,
+    "html": html.document,
+}
 
 
 def tables_of(found: Results, comparison: ComparisonConfig) -> tuple[Table, ...]:
@@ -79,7 +84,7 @@ def tables_of(found: Results, comparison: ComparisonConfig) -> tuple[Table, ...]
     """
     compared = compared_of(found, comparison)
     made = [_made(compared, name) for name in _names(compared)]
-    return tuple(table for table in made if table) + table_sizes.tables_of(found)
+    return tuple(table for table in made if table) + table_sizes.tables_of(compared)
 
 
 def table_of(found: Results, comparison: ComparisonConfig, name: str) -> Table:
@@ -100,7 +105,7 @@ def table_of(found: Results, comparison: ComparisonConfig, name: str) -> Table:
     names = _names(compared)
     # What a study without a best round of its own calls `headline` is its last one, too.
     name = name if name in names or not name.endswith(LAST) else name.removesuffix(LAST)
-    known = {table.name: table for table in table_sizes.tables_of(found)}
+    known = {table.name: table for table in table_sizes.tables_of(compared)}
     table = _made(compared, name) if name in names else known.get(name)
     if table is None:
         every = ", ".join(dict.fromkeys([*names, *known]))
@@ -127,18 +132,22 @@ def _made(compared: Comparison, name: str) -> Table | None:
 
 
 def shown(tables: Sequence[Table], most: int = MOST_ROWS) -> list[Table]:
-    """Leaves out tables that are too long to be read from top to bottom.
+    """Leaves out tables of clients that are too long to be read from top to bottom.
 
     Args:
       tables: all of them.
       most: rows of those that are not.
 
     Returns:
-      The others; the notes of the first one name what is left out.
+      The others, however long they are; the notes of the first one name what is left out.
     """
-    long = [table for table in tables if len(table.rows) > most]
+    long = [table for table in tables if table.name in _OF_CLIENTS and len(table.rows) > most]
     first, *others = [table for table in tables if table not in long]
-    lines = [f"Table {t.name} has {len(t.rows):,} rows: see the CSV or HTML format." for t in long]
+    lines = [
+        f"Table {table.name} has {len(table.rows):,} rows: see the CSV or HTML format, which "
+        "table_formats=csv,html writes."
+        for table in long
+    ]
     return [dataclasses.replace(first, notes=(*first.notes, *lines)), *others]
 
 
@@ -184,27 +193,28 @@ def write(
         if name == "csv":
             files |= {f"{stem}_{table.name}.csv": csv.render(table) for table in tables}
         else:
-            files[f"{stem}.{_SUFFIXES[name]}"] = _written(tables, name)
+            files[f"{stem}.{_SUFFIXES[name]}"] = _WRITERS[name](_in_file(tables, name))
     check_files(folders[0], tuple(files), "workdir")
     for file, text in files.items():
         (folders[0] / file).write_text(text, encoding="utf-8", newline="")
     printed = [table for table in shown(tables) if table.name not in _IN_FILES]
     lines = [terminal.document(printed)]
-    if others := [table.name for table in tables if table.name in _IN_FILES]:
+    written = [table.name for table in _in_file(tables, formats[0])]
+    if others := [name for name in written if name in _IN_FILES]:
         where = "a file of its own each" if tuple(formats) == ("csv",) else next(iter(files))
         lines.append(paragraph(f"More tables are in {where}: {', '.join(others)}."))
     return "\n\n".join(lines)
 
 
-def _written(tables: Sequence[Table], format: str) -> str:
-    """Writes all tables in one file."""
+def _in_file(tables: Sequence[Table], format: str) -> Sequence[Table]:
+    """Returns the tables that the files of a format have."""
     match format:
         case "markdown":
-            return markdown.document(shown(tables))
+            return shown(tables)
         case "latex":
-            return latex.document(shown(tables, _MOST_ON_A_PAGE))
+            return shown(tables, latex.MOST_ROWS)
         case _:
-            return html.document(tables)
+            return tables
 
 
 def report(config: RunConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 
 from experiments.analysis.table import Cell, Table
 from hasa_jax.simulation.escapes import csv_cell
@@ -21,7 +22,9 @@ def render(table: Table) -> str:
 
     Returns:
       Lines of CSV, the headers first. A column of numbers has them as they are, empty where there
-      is none; where its texts say more, as in `13.91 ± 0.50`, a column of them follows.
+      is none; where its texts say more, as in `13.91 ± 0.50`, a column of them follows. There, a
+      text has no plus sign, and U+2212 for a minus sign, so that no spreadsheet takes it for a
+      formula.
     """
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.headers)
     headers: list[str] = []
@@ -32,7 +35,7 @@ def render(table: Table) -> str:
             lists.append([_number(cell) for cell in cells])
         if not numbers or any(_says_more(cell) for cell in cells):
             headers.append(f"{header} {SHOWN}" if numbers else header)
-            lists.append([csv_cell(cell.text) for cell in cells])
+            lists.append([_text(cell) for cell in cells])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(list(map(csv_cell, headers)))
@@ -43,6 +46,13 @@ def render(table: Table) -> str:
 def _number(cell: Cell) -> str:
     """Writes the number of a cell."""
     return "" if cell.value is None or math.isnan(cell.value) else repr(cell.value)
+
+
+def _text(cell: Cell) -> str:
+    """Writes the text of a cell; a number of ours needs no apostrophe to be no formula."""
+    if cell.value is None:
+        return csv_cell(cell.text)
+    return re.sub(r"^-", "\N{MINUS SIGN}", cell.text.removeprefix("+"))
 
 
 def _says_more(cell: Cell) -> bool:

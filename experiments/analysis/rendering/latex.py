@@ -2,6 +2,7 @@ r"""Tables in LaTeX, for a document with `\usepackage{booktabs}`."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -40,6 +41,12 @@ _SIGNS = {
 }
 """Characters that LaTeX would obey, or does not know as text."""
 
+_UNKNOWN = "\u0126\u0127\u0138\u013f\u0140\u0149\u0166\u0167\u017f"
+"""Letters below U+0180 that pdflatex stops at."""
+
+MOST_ROWS = 45
+"""Rows that have room on a page; a longer table is several."""
+
 _SIGN = re.compile(r"(?<!\w)-(?=\d)")
 """The sign of a number."""
 
@@ -66,14 +73,32 @@ def render(table: Table) -> str:
 
     Returns:
       A `table` environment with rules of `booktabs`, the title as its caption, the label
-      `tab:<name>`, and the notes below.
+      `tab:<name>`, and the notes below. Of more than `MOST_ROWS` rows there is one environment for
+      each part of them, with its number in the caption; the first has the label, the last the
+      notes.
     """
-    columns = "".join("r" if at_right else "l" for at_right in table.at_right)
+    starts = range(0, max(1, len(table.rows)), MOST_ROWS)
+    parts = []
+    for number, start in enumerate(starts, 1):
+        part = f", part {number} of {len(starts)}" * (len(starts) > 1)
+        own = dataclasses.replace(
+            table,
+            title=f"{table.title}{part}",
+            rows=table.rows[start : start + MOST_ROWS],
+            notes=table.notes if number == len(starts) else (),
+        )
+        parts.append(_part(own, table.at_right, labelled=number == 1))
+    return "\n\n".join(parts)
+
+
+def _part(table: Table, at_right: Sequence[bool], *, labelled: bool) -> str:
+    """Writes a table that has room on a page."""
+    columns = "".join("r" if right else "l" for right in at_right)
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{escape(table.title)}.}}",
-        rf"\label{{tab:{table.name}}}",
+        *[rf"\label{{tab:{table.name}}}"] * labelled,
         r"\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
@@ -116,6 +141,7 @@ def _letter(character: str) -> str:
     """Writes a character."""
     if character in _SIGNS or character.isascii():
         return _SIGNS.get(character, character)
-    # pdflatex knows the letters of western Europe; of others it stops.
+    # pdflatex knows the letters of western Europe; at others it stops.
     known = unicodedata.category(character) in ("Ll", "Lu") and ord(character) < 0x180
+    known = known and character not in _UNKNOWN
     return character if known else rf"\texttt{{U+{ord(character):04X}}}"

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from experiments.analysis import by_size, reached, results, table_sizes
+from experiments.analysis.compared import compared_of
 from experiments.analysis.markdown import WIDTH
 from experiments.analysis.rendering import terminal
 from experiments.analysis.results import Arm
+from experiments.rooms import ComparisonConfig
 from hasa_jax import UserError
 from tests.support.scripts import VECTORS, records_of, run
 
@@ -65,10 +67,29 @@ def read(*folders):
     return reached.read(results.read(list(folders)))
 
 
-def tables_of(every, folder):
+def rewrite(folder, name, change):
+    """Changes the lines of a file."""
+    with (folder / name).open(encoding="utf-8", newline="") as file:
+        lines = [change(line) for line in csv.DictReader(file)]
+    write(folder / name, lines)
+
+
+def copied(folder, sizes=True, **changes):
+    """A workdir with the same results of method fjord, but for some columns of summary.csv."""
+    other = folder / "fjord"
+    shutil.copytree(folder, other)
+    for name in ("metrics.csv", "sizes.csv", "summary.csv"):
+        own = changes if name == "summary.csv" else {}
+        rewrite(other, name, lambda line, own=own: {**line, "method": "fjord", **own})
+    if not sizes:
+        (other / "sizes.csv").unlink()
+    return other
+
+
+def tables_of(*folders, **comparison):
     """Tables by their names."""
-    made = table_sizes.of_reached(every, results.read([folder]))
-    return {table.name: table for table in made}
+    chosen = compared_of(results.read(list(folders)), ComparisonConfig(**comparison))
+    return {table.name: table for table in table_sizes.tables_of(chosen)}
 
 
 def test_accuracies_are_those_of_the_last_round(folder):
@@ -88,9 +109,7 @@ def test_accuracies_are_those_of_the_last_round(folder):
 
 
 def test_differences_are_paired_to_the_first(folder):
-    (first,), (second,) = read(folder), read(folder)
-    second = dataclasses.replace(second, arm=Arm("fjord", "levels"))
-    found = tables_of([first, second], folder)
+    found = tables_of(folder, copied(folder))
     one, other = ([cell.text for cell in cells] for cells in found["sizes"].rows)
     assert one[2:4] == one[5:7] == ["reference", ""]
     assert other[2:4] == other[5:7] == ["+0.00 ± 0.00", "n/a"]
@@ -99,10 +118,36 @@ def test_differences_are_paired_to_the_first(folder):
     assert max(map(len, lines)) <= WIDTH
 
 
+def test_differences_are_to_the_reference_where_budgets_match(folder):
+    other = copied(folder, budget_width=0.6)
+
+    def sizes(**comparison):
+        rows = tables_of(folder, other, **comparison)["sizes"].rows
+        return {cells[0].text: [cell.text for cell in cells[1:]] for cells in rows}
+
+    assert sizes()["fjord"][1:3] == sizes()["fjord"][4:6] == ["not matched", ""]
+    by_params = sizes(matched="params", reference="fjord")
+    assert by_params["fjord"][1:3] == ["reference", ""]
+    assert by_params["heterofl"][1:3] == by_params["heterofl"][4:6] == ["+0.00 ± 0.00", "n/a"]
+
+
+def test_an_arm_without_sizes_leaves_those_of_the_others(folder):
+    other = copied(folder, sizes=False)
+    for folders in ([folder, other], [other, folder]):
+        table = tables_of(*folders)["sizes"]
+        assert [cells[0].text for cells in table.rows] == ["heterofl"]
+        assert "sizes.csv has nothing of fjord." in table.notes
+    with pytest.raises(UserError, match=r"sizes.csv has nothing of 'fjord:levels'"):
+        by_size.tables_of(results.read([folder, other]), ComparisonConfig())
+    (folder / "sizes.csv").unlink()
+    assert tables_of(folder, other) == {}
+
+
 def test_the_notes_name_the_clients_that_were_drawn(folder):
     found = results.read([folder])
-    assert "drawn" not in " ".join(by_size.tables_of(found)[0].notes)
-    some = by_size.tables_of(dataclasses.replace(found, eval_clients=(2,)))[0].notes
+    assert "drawn" not in " ".join(by_size.tables_of(found, ComparisonConfig())[0].notes)
+    drawn = dataclasses.replace(found, eval_clients=(2,))
+    some = by_size.tables_of(drawn, ComparisonConfig())[0].notes
     first = (
         "Evaluated on 2 clients of each seed, drawn once. All accuracies are over these clients."
     )
@@ -118,7 +163,7 @@ def test_without_levels_of_a_policy_clients_show_what_is_trained(folder):
 
 
 def test_layers_without_a_weight_are_shown_at_the_first_and_last_evaluation(folder):
-    assert "sizes_empty" not in tables_of(read(folder), folder)
+    assert "sizes_empty" not in tables_of(folder)
     path = folder / "sizes.csv"
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
@@ -127,7 +172,7 @@ def test_layers_without_a_weight_are_shown_at_the_first_and_last_evaluation(fold
         line["empty_layers"] = {"1": 0.5, "2": 0.25}[line["round"]] if smallest else 0.0
         line["severed"] = int(smallest and line["round"] == "1" and line["seed"] == "0")
     write(path, lines)
-    table = tables_of(read(folder), folder)["sizes_empty"]
+    table = tables_of(folder)["sizes_empty"]
     assert "Layers without a weight in %" in table.title
     assert [cell.text for cell in table.rows[0]][1:] == [
         "50 → 25 (severed 50 % → 0 %)",
@@ -140,9 +185,9 @@ def test_sizes_that_no_client_trains_have_no_mean(folder):
     set_levels(folder, [0.125])
     (result,) = read(folder)
     assert result.trained == ()
-    other = dataclasses.replace(result, arm=Arm("fjord", "levels"))
-    found = tables_of([result, other], folder)["sizes"]
+    found = tables_of(folder, copied(folder))["sizes"]
     assert [cells[4].text for cells in found.rows] == ["none", "none"]
+    assert [cells[5].text for cells in found.rows] == ["reference", "no common seed"]
 
 
 def test_workdirs_of_other_levels_are_arms_of_their_own(folder, tmp_path):

@@ -517,7 +517,7 @@ def test_clients_of_each_size_are_counted(tmp_path):
 def test_long_tables_are_in_files_only_and_said(tmp_path):
     folder = of_clients(write(tmp_path), [0.5] * (tables.MOST_ROWS // 2 + 1))
     text = tables.write([folder], ComparisonConfig(), ("markdown", "csv", "html"))
-    line = f"Table clients has {tables.MOST_ROWS + 2} rows: see the CSV or HTML format."
+    line = f"Table clients has {tables.MOST_ROWS + 2} rows: see the CSV or HTML format"
     assert line in text
     assert line in (folder / "table.md").read_text(encoding="utf-8")
     assert "| c3 " not in (folder / "table.md").read_text(encoding="utf-8")
@@ -525,6 +525,24 @@ def test_long_tables_are_in_files_only_and_said(tmp_path):
     assert cells == "+2.00 ± 12.71"
     for name in ("table_clients.csv", "table.html"):
         assert "c3" in (folder / name).read_text(encoding="utf-8")
+
+
+def test_no_table_of_arms_is_left_out_however_many_there_are(tmp_path):
+    """What is left out is named, and where it is; what is in no file is not said to be there."""
+    arms = [records(f"policy{number:03}", [0.1, 0.2]) for number in range(tables.MOST_ROWS + 2)]
+    folder = write(tmp_path, [line for own in arms for line in own])
+    text = tables.write([folder], ComparisonConfig(), ("latex", "markdown"))
+    for name in ("table.tex", "table.md"):
+        content = (folder / name).read_text(encoding="utf-8")
+        for title in ("Mean accuracy", "Worst and tail", "Tests of the", "Cost: budget B"):
+            assert title in content
+        assert "policy121" in content
+    assert "Clients at round" not in (folder / "table.tex").read_text(encoding="utf-8")
+    line = "Table clients has 122 rows: see the CSV or HTML format, which table_formats=csv,html"
+    assert line in " ".join(text.split())
+    assert "More tables" not in text
+    others = tables.write([folder], ComparisonConfig(), ("csv",))
+    assert "More tables are in a file of its own each: clients." in others
 
 
 def test_the_script_writes_one_workdir_and_several(tmp_path):

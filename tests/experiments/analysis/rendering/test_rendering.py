@@ -110,6 +110,25 @@ a\_b & \textbf{15.25 {[}9, 21{]}} & 0.001 & better \\
     assert latex.render(TABLE) == expected
 
 
+def test_a_long_table_is_several_in_latex():
+    rows = tuple((Cell(f"name{number}"), Cell("1.00", 1.0)) for number in range(2 * 45 + 1))
+    text = latex.render(Table("headline", "Mean", ("arm", "mean %"), rows, ("A note.",)))
+    parts = text.split(r"\begin{table}")[1:]
+    assert [part.count("name") for part in parts] == [45, 45, 1]
+    captions = [rf"\caption{{Mean, part {number} of 3.}}" for number in (1, 2, 3)]
+    assert all(caption in part for caption, part in zip(captions, parts, strict=True))
+    assert [r"\label{tab:headline}" in part for part in parts] == [True, False, False]
+    assert ["A note." in part for part in parts] == [False, False, True]
+    assert all(r"\begin{tabular}{lr}" in part for part in parts)
+
+
+def test_letters_that_latex_stops_at_are_codes():
+    letters = "\u0126\u0127\u0138\u013f\u0140\u0149\u0166\u0167\u017f"
+    codes = (rf"\texttt{{U+{ord(letter):04X}}}" for letter in letters)
+    assert latex.escape(letters) == "".join(codes)
+    assert latex.escape("Łódź, Åse") == "Łódź, Åse"
+
+
 def test_signs_are_those_of_mathematics():
     assert latex.escape("[-0.50, +1] of a-1") == "{[}$-$0.50, +1{]} of a-1"
 
@@ -119,7 +138,8 @@ def test_signs_are_those_of_mathematics():
 def test_latex_compiles(tmp_path):
     every = (
         "".join(map(chr, range(32, 127)))
-        + "ÀÿŁž±Δ≠→≤≥\u00d7\u2212…\u2019\u2013\u03b1\u0416\U0001f642"
+        + "".join(map(chr, range(0xA0, 0x180)))
+        + "±Δ≠→≤≥\u00d7\u2212…\u2019\u2013\u03b1\u0416\U0001f642"
     )
     other = Table("other", every, (every, "n"), ((Cell(every), Cell("+1.00", 1.0)),), (every,))
     (tmp_path / "table.tex").write_text(latex.document([TABLE, other]), encoding="utf-8")
@@ -139,8 +159,12 @@ def test_csv_has_all_digits_and_the_texts():
     assert lines[0] == ["policy", "mean %", "mean % (shown)", "p Holm", "p Holm (shown)", "verdict"]
     assert lines[1] == ["uniform", "13.5", "13.50 ± 0.50", "", "", "reference"]
     assert lines[2] == ["a_b", "15.25", "15.25 [9, 21]", "0.0012", "0.001", "better"]
-    # What a spreadsheet would take for a formula is text.
-    assert lines[3][2] == "'-1.00 ± 0.50"
+    # Numbers of ours need no apostrophe to be no formula; names do.
+    assert lines[3][2] == "\N{MINUS SIGN}1.00 ± 0.50"
+    gain = (Cell("=1+1"), Cell("+0.30 ± 0.55", 0.3))
+    assert (
+        csv.render(Table("t", "", ("a", "b"), (gain,))).splitlines()[1] == "'=1+1,0.3,0.30 ± 0.55"
+    )
     assert csv.render(Table("t", "", ("a", "b"), ())) == "a,b\n"
 
 
