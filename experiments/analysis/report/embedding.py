@@ -11,6 +11,17 @@ from typing import Any
 _PATH = re.compile(r'(?<= d=")[^"]+')
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _SIZE = re.compile(r'<svg(?P<others>[^>]*?) width="(?P<width>[\d.]+)pt" height="[\d.]+pt"')
+_HATCH = re.compile(r"<pattern .*?</pattern>", re.DOTALL)
+_CIRCLE = re.compile(
+    r"M (?P<x>\S+) (?P<low>\S+)\s+"
+    r"C (?P<first>\S+) \S+ [^CMz]*(?:C [^CMz]*){2}"
+    r"C \S+ \S+ \S+ \S+ (?P<x_high>\S+) (?P<high>\S+)\s+(?:C [^CMz]*){4}z"
+)
+"""A circle of eight curves from its lowest point, as matplotlib draws the dots of a hatch."""
+
+_ROUNDED = 0.015
+"""How far two numbers of a file are apart at most that are equal before they are rounded."""
+
 _PAGE = 360
 """Points that a picture is wide at least that takes the width of a page."""
 
@@ -51,7 +62,20 @@ def inline_svg(text: str, prefix: str) -> str:
     body = re.sub(r"<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)
     body = _PREFIXED.sub(lambda found: f"{found['before']}{prefix}-{found['name']}", body)
     body = _PATH.sub(lambda found: _LONG_NUMBER.sub(_rounded, found[0]), body)
+    body = _HATCH.sub(lambda found: _CIRCLE.sub(_of_arcs, found[0]), body)
     return _SIZE.sub(_sized, body, count=1).strip()
+
+
+def _of_arcs(found: re.Match[str]) -> str:
+    """Writes a circle as two arcs: a sixth of the bytes, and a hatch has hundreds of circles."""
+    x, low, high = (float(found[name]) for name in ("x", "low", "high"))
+    if abs(float(found["x_high"]) - x) > _ROUNDED:
+        return found[0]
+    size, across = f"{(low - high) / 2:.4g}", f"{low - high:.4g}"
+    # Rings are circles of both directions.
+    side = int(float(found["first"]) < x)
+    arcs = (f"a{size} {size} 0 0 {side} 0 {end}" for end in (f"-{across}", across))
+    return f"M{found['x']} {found['low']}{''.join(arcs)}z"
 
 
 def _sized(found: re.Match[str]) -> str:

@@ -49,7 +49,8 @@ def draw_all(
 
     Args:
       found: the results.
-      sources: the workdirs that they are merged of. Pictures that keep other settings apart are drawn by them.
+      sources: the workdirs that they are merged of; pictures that keep other settings apart are
+        drawn of these.
 
     Returns:
       The pictures; and of those that cannot be drawn, the title and the reason. Without matplotlib

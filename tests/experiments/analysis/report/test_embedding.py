@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 
+import numpy as np
 import pytest
 
 from experiments.analysis.report.embedding import inline_svg, json_text, script_hash
@@ -48,6 +49,27 @@ def test_a_picture_becomes_an_element():
 
 def test_a_small_picture_is_not_stretched():
     assert inline_svg(SVG.replace("504pt", "252pt"), "p").startswith('<svg style="width: 31.5rem"')
+
+
+def test_dots_of_a_hatch_are_arcs():
+    """Circles around (3, 5) from the lowest point: of radius 1 to the right, of .5 to the left."""
+    angles = np.arange(25) * np.pi / 12
+    rings = []
+    for radius, side in ((1, 1), (0.5, -1)):
+        points = [(3 + side * radius * np.sin(a), 5 + radius * np.cos(a)) for a in angles]
+        texts = [f"{x:.6f} {y:.6f}" for x, y in points]
+        curves = [f"C {' '.join(texts[n : n + 3])} \n" for n in range(1, 25, 3)]
+        rings.append(f"M {texts[0]} \n{''.join(curves)}z\n")
+    line = "M -36 36 \nL 36 -36 \n"
+    own = f'<pattern id="h"><path d="{"".join(rings)}{line}"/></pattern><path d="{rings[0]}"/>'
+    text = inline_svg(SVG.replace("</svg>", f"{own}</svg>"), "p")
+    (hatch,) = re.findall('<pattern id="p-h"><path d="([^"]*)"', text)
+    assert hatch.split("\n", 2)[:2] == [
+        "M3 6a1 1 0 0 0 0 -2a1 1 0 0 0 0 2z",
+        "M3 5.5a0.5 0.5 0 0 1 0 -1a0.5 0.5 0 0 1 0 1z",
+    ]
+    assert hatch.endswith(line)
+    assert text.count("C ") == 8  # Those of no hatch stay.
 
 
 def test_the_hash_of_a_script_is_that_of_the_standard():
