@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -238,6 +239,8 @@ def supernet(method: Method, model: ModelSpec, dataset: FederatedDataset) -> Mod
     Raises:
       UserError: if the model does not fit the data or the method.
     """
+    if isinstance(model, nn.Module):  # It has a `bind` of its own, which takes other arguments.
+        raise UserError(f"{type(model).__name__} is a module: give `hj.from_linen` of it as `model`")
     bound = model.bind(dataset, norm=method.norm, scaler=method.scaler)
     if method.supernet_width == 1:
         return bound

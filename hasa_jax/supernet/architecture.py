@@ -218,7 +218,10 @@ def supernet_of(
 def _check_fields(own: Architecture, groups: Mapping[str, int]) -> None:
     """Refuses axis names that are not the fields that hold their units."""
     if not groups:
-        raise UserError(f"{own.name} names no axis that can be cut")
+        raise UserError(
+            f"{own.name} names no axis that can be cut: name the axes of its parameters by "
+            "nn.with_logical_partitioning, or nnx.with_partitioning"
+        )
     for name, count in groups.items():
         field = name.split("/")[0]
         if own.fields.get(field) != count:
@@ -318,7 +321,10 @@ def _check_narrow(
         actual, _ = narrow.parameters(inputs)
     except (TypeError, ValueError, ZeroDivisionError, flax.errors.FlaxError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{narrow.name} does not run with {dict(kept)} units: {reason}") from None
+        raise UserError(
+            f"{narrow.name} does not run with {dict(kept)} units: {reason} (a norm over channels "
+            "that are cut must be hasa_jax.models.layers.Norm)"
+        ) from None
 
     def compare(path, names, full, leaf):
         expected = units.narrow_shape(names, full.shape, kept)

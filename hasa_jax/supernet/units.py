@@ -62,9 +62,15 @@ def read_groups(shapes: PyTree, axes: PyTree) -> dict[str, int]:
             if name in (None, *LABEL_AXES):
                 continue
             if groups.setdefault(name, units) != units:
+                few, many = sorted((units, groups[name]))
+                hint = (
+                    "; if it is a flattened axis, use nn.DenseGeneral with a name for each axis"
+                    if few and not many % few
+                    else ""
+                )
                 raise UserError(
                     f"parameter {where}: an axis of unit group {name!r} has {units} units, "
-                    f"another has {groups[name]}; give the axes different names"
+                    f"another has {groups[name]}; give the axes different names{hint}"
                 )
 
     jax.tree_util.tree_map_with_path(visit, axes, shapes, is_leaf=is_names)

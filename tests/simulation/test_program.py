@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,6 +102,11 @@ def test_parts_that_do_not_fit_are_refused():
         hj.make_program(hj.methods.scalefl(), hj.models.mlp(4), DATASET)
     with pytest.raises(hj.UserError, match="`label_split`"):
         hj.make_program(small.plain(label_split=True), small.Bound(small.mlp()), DATASET)
+
+
+def test_a_module_that_is_no_specification_names_what_makes_one():
+    with pytest.raises(hj.UserError, match="Dense is a module: give `hj.from_linen` of it"):
+        hj.make_program(hj.methods.hasa(), nn.Dense(3), DATASET)
 
 
 def test_the_defaults_are_those_of_the_options():
