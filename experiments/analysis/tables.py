@@ -16,6 +16,7 @@ from experiments.analysis import (
 )
 from experiments.analysis.compared import Comparison, compared_of
 from experiments.analysis.markdown import paragraph
+from experiments.analysis.merged_name import named
 from experiments.analysis.rendering import csv, html, latex, markdown, terminal
 from experiments.analysis.results import Results
 from experiments.analysis.table import Table
@@ -54,6 +55,12 @@ LAST = "_last"
 
 _IN_FILES = ("tests_last", "global", "global_last", "widths", "clients")
 """Tables that are not printed; files have them."""
+
+_NAMES = (
+    *(f"{name}{end}" for name in BY_ROUND for end in ("", LAST)),
+    *(*OF_CHOSEN, "sizes", "sizes_global", "sizes_local", "sizes_empty"),
+)
+"""Names of all tables that there are."""
 
 _OF_SEVERAL = ("worst", "tests")
 """Tables that need several arms."""
@@ -179,6 +186,7 @@ def write(
       comparison: as for `tables_of`.
       formats: which files are written, some of `TABLE_FORMATS`: table.md, table.tex, table.html,
         and table_<name>.csv for each table. Their names begin with `merged_` for several workdirs.
+        Where CSV is written, those of tables that these results do not have are removed.
 
     Returns:
       The tables for a terminal.
@@ -187,14 +195,18 @@ def write(
       UserError: as `tables_of`, or if something else has the name of a file.
     """
     tables = tables_of(results.read(folders), comparison)
-    stem = "table" if len(folders) == 1 else "merged_table"
+    stem = named("table", folders)
     files: dict[str, str] = {}
     for name in formats:
         if name == "csv":
             files |= {f"{stem}_{table.name}.csv": csv.render(table) for table in tables}
         else:
             files[f"{stem}.{_SUFFIXES[name]}"] = _WRITERS[name](_in_file(tables, name))
-    check_files(folders[0], tuple(files), "workdir")
+    every = [f"{stem}_{name}.csv" for name in _NAMES] if "csv" in formats else []
+    old = [file for file in every if file not in files]
+    check_files(folders[0], (*files, *old), "workdir")
+    for file in old:
+        (folders[0] / file).unlink(missing_ok=True)
     for file, text in files.items():
         (folders[0] / file).write_text(text, encoding="utf-8", newline="")
     printed = [table for table in shown(tables) if table.name not in _IN_FILES]
