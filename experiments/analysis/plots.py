@@ -10,7 +10,6 @@ from experiments.analysis.merged_name import named
 from experiments.analysis.pictures import PICTURES, Lacking, style
 from experiments.config import RunConfig
 from hasa_jax.base import UserError
-from hasa_jax.simulation.entries import check_files
 from hasa_jax.simulation.writers import say
 
 
@@ -58,7 +57,7 @@ def draw(
       Whether it could be drawn; if not, the reason is said.
 
     Raises:
-      UserError: if matplotlib is missing, or if a link has the name of a file.
+      UserError: if matplotlib is missing.
     """
     try:
         figure = PICTURES[name].figure(groups)
@@ -66,11 +65,10 @@ def draw(
         say(f"{name} is not drawn: {reason}")
         return False
     workdirs = [own for group in groups for own in group.folders]
-    files = [named(f"{name}.{suffix}", workdirs) for suffix in formats]
-    check_files(folder, files, "workdir")
-    for file in files:
-        style.save(figure, folder / file)
-        say(str(folder / file))
+    for suffix in formats:
+        target = folder / named(f"{name}.{suffix}", workdirs)
+        style.save(figure, target)
+        say(str(target))
     return True
 
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from experiments.analysis import plots
-from experiments.analysis.pictures import PICTURES, Picture, style
+from experiments.analysis.pictures import PICTURES, style
 from experiments.analysis.pictures.looks import looks
 from experiments.analysis.results import Arm
 from hasa_jax import UserError
@@ -83,16 +83,6 @@ def test_bad_choices_are_one_line(flag, message, tmp_path):
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def test_a_link_is_not_followed(tmp_path, monkeypatch):
-    folder = write(tmp_path / "w")
-    (folder / "histogram.png").symlink_to(tmp_path / "outside.png")
-    monkeypatch.setitem(PICTURES, "histogram", Picture("", "", lambda groups: None))
-    groups = plots.grouped([folder])
-    with pytest.raises(UserError, match=r"histogram\.png is a link"):
-        plots.draw("histogram", groups, folder)
-    assert not (tmp_path / "outside.png").exists()
 
 
 def test_one_legend_is_right_in_every_panel(tmp_path):
