@@ -135,6 +135,16 @@ def test_the_numbers_of_a_client_are_those_of_the_table(page):
     assert cells(page, "client-arms", 2) == said
 
 
+def test_ranks_are_those_among_all_clients(page):
+    page.locator("#client").select_option(index=1)
+    known = page.evaluate("JSON.parse(document.getElementById('clients-data').textContent)")
+    headers = page.locator("#client-arms thead th").all_inner_texts()
+    (place,) = (n for n, text in enumerate(headers) if text.startswith("Rank at round"))
+    expected = [f"{own[1]} of {len(NAMES)}" for own in known["rank"]]
+    assert known["ranked"] == [len(NAMES)] * 3
+    assert page.locator(f"#client-arms td:nth-child({place + 1})").all_inner_texts() == expected
+
+
 def test_every_control_has_a_name_and_every_box_the_focus(page):
     nameless = page.evaluate(
         "[...document.querySelectorAll('input, select, button, summary, [role=region]')]"
