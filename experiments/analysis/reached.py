@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -150,8 +151,9 @@ def _first_and_last(
 
 
 def _means(records: Sequence[Record], column: str) -> Seeds:
-    """Returns the mean of a column for each seed, over its folds, too."""
+    """Returns the mean of a column for each seed, over its folds, too; NaN where all of it is."""
     by_seed = collections.defaultdict(list)
     for record in records:
         by_seed[int(record["seed"])].append(float(record[column]))
-    return {seed: float(np.nanmean(values)) for seed, values in sorted(by_seed.items())}
+    known = {seed: [x for x in own if not math.isnan(x)] for seed, own in sorted(by_seed.items())}
+    return {seed: float(np.mean(own)) if own else math.nan for seed, own in known.items()}

@@ -254,6 +254,8 @@ def p_text(value: float) -> str:
 
 
 def number(mean: float, half: float, *, signed: bool) -> str:
-    """Writes `mean ± half`, or only the mean where there is no interval."""
+    """Writes `mean ± half`, or only the mean where there is no interval; `n/a` for NaN."""
+    if np.isnan(mean):
+        return "n/a"
     text = f"{mean:+.2f}" if signed else f"{mean:.2f}"
     return text if np.isnan(half) else f"{text} ± {half:.2f}"

@@ -150,7 +150,7 @@ def _mean(values: Seeds | None) -> Cell:
     if not values:
         return Cell("none")
     mean = float(_percent(values).mean())
-    return Cell(f"{mean:.2f}", mean)
+    return Cell(statistics.number(mean, math.nan, signed=False), mean)
 
 
 def _share(values: Seeds) -> Cell:

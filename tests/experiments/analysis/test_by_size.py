@@ -143,6 +143,13 @@ def test_an_arm_without_sizes_leaves_those_of_the_others(folder):
     assert tables_of(folder, other) == {}
 
 
+def test_accuracies_that_are_not_finite_are_not_shown_as_numbers(folder):
+    rewrite(folder, "sizes.csv", lambda line: {**line, "global_accuracy": "nan"})
+    found = tables_of(folder)
+    assert found["sizes"].rows[0][4].text == "n/a"
+    assert [cell.text for cell in found["sizes_global"].rows[0][1:]] == ["n/a"] * 3
+
+
 def test_the_notes_name_the_clients_that_were_drawn(folder):
     found = results.read([folder])
     assert "drawn" not in " ".join(by_size.tables_of(found, ComparisonConfig())[0].notes)

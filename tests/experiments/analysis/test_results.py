@@ -395,7 +395,7 @@ def test_pictures_of_runs_of_the_library_are_drawn(saved):
     for script in ("plots", "by_size"):
         done = run(script, workdir)
         assert (done.returncode, done.stderr) == (0, "")
-    assert (saved / "hasa0" / "by_size.png").stat().st_size > 5000
+    assert (saved / "hasa0" / "merged_by_size.png").stat().st_size > 5000
 
 
 def test_a_saved_run_is_not_overwritten_and_lacks_no_column(saved, tmp_path):
