@@ -145,7 +145,8 @@ def _title(compared: Comparison, data: str) -> str:
 def _glance(compared: Comparison, data: str, clients: int) -> list[tuple[str, str]]:
     """Returns the numbers of the study."""
     found = compared.found
-    seeds, _, _ = seeds_of(compared, compared.chosen, "seed").rpartition(" ")
+    seeds = seeds_of(compared, compared.chosen, "seed").rpartition(" ")[0]
+    seeds = "none in common" if seeds == "no" else seeds
     parts = [
         ("Data", data or "not recorded"),
         ("Clients", f"{clients:,}"),

@@ -161,6 +161,19 @@ def test_what_cannot_share_panels_is_drawn_by_workdirs(tmp_path, monkeypatch):
     assert "need.csv is damaged: run need again" in dict(lacking)[PICTURES["need"].title]
 
 
+def test_the_glance_says_how_many_seeds_are_common(tmp_path, monkeypatch):
+    monkeypatch.setattr(page.pictures, "draw_all", lambda found, sources: ((), ()))
+    first = records("uniform", [0.1, 0.2])
+    for own, said in (([0.1, 0.2], "2"), ([0.1], "1")):
+        folder = write(tmp_path / said, first + records("hasa", own))
+        text = page.page_of([results.source_of(folder)], ComparisonConfig())
+        assert f"<dt>Seeds</dt><dd>{said}</dd>" in text
+    folder = write(tmp_path / "none", first + records("hasa", [0.1], first_seed=7))
+    text = page.page_of([results.source_of(folder)], ComparisonConfig())
+    assert "<dt>Seeds</dt><dd>none in common</dd>" in text
+    assert "no matched seed." in text
+
+
 def training_of(epochs):
     return {"training": {"local_epochs": epochs}}
 
