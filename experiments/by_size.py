@@ -8,7 +8,10 @@ from experiments.study import app
 
 
 def main(config: RunConfig, given: Set[str]) -> None:
-    """Writes by_size.md, and by_size in every format, into the first folder of `workdir`."""
+    """Writes by_size.md, and by_size in every format, into the first folder of `workdir`.
+
+    Of several folders, the names begin with `merged_`.
+    """
     del given
     found = by_size.report(config)
     plots.draw("by_size", [found], found.folders[0], config.reporting.picture_formats)

@@ -11,12 +11,14 @@ import dataclasses
 
 from experiments.analysis import reached, results, table_sizes
 from experiments.analysis.compared import compared_of
+from experiments.analysis.merged_name import named
 from experiments.analysis.rendering import markdown, terminal
 from experiments.analysis.results import Results
 from experiments.analysis.table import Table
 from experiments.config import RunConfig
 from experiments.rooms import ComparisonConfig
 from hasa_jax.base import UserError
+from hasa_jax.simulation.entries import check_files
 from hasa_jax.simulation.writers import say
 
 
@@ -39,7 +41,7 @@ def tables_of(found: Results, comparison: ComparisonConfig) -> tuple[Table, ...]
 
 
 def report(config: RunConfig) -> Results:
-    """Writes by_size.md into the first of several workdirs.
+    """Writes by_size.md, or merged_by_size.md of several workdirs, into the first of them.
 
     Args:
       config: names the workdirs, with commas between them; they ran the same data.
@@ -56,6 +58,8 @@ def report(config: RunConfig) -> Results:
             raise UserError(f"{folder} has no sizes.csv: run compare with `eval_levels`")
     found = results.read(folders)
     tables = tables_of(found, config.comparison)
-    (folders[0] / "by_size.md").write_text(markdown.document(tables), encoding="utf-8")
+    name = named("by_size.md", folders)
+    check_files(folders[0], (name,), "workdir")
+    (folders[0] / name).write_text(markdown.document(tables), encoding="utf-8")
     say(terminal.document(tables))
     return found

@@ -300,7 +300,10 @@ def write(folder: pathlib.Path) -> str:
     if len({arm.method for arm in found.arms}) > 1:
         raise UserError(f"{folder} has several methods: give results of policies of one method")
     if not found.rounds:
-        raise UserError("no round was evaluated of all arms: compare runs of one `eval_every`")
+        raise UserError(
+            "no round was evaluated of all arms at each of their seeds: compare runs of one "
+            "`eval_every`"
+        )
     chosen = best_round(found.metrics, found.arms[0], found.rounds)
     last = found.rounds[-1]
     names = {chosen: f"Round {chosen}, chosen by validation of {found.arms[0].policy}"}
@@ -322,6 +325,8 @@ def write(folder: pathlib.Path) -> str:
     for title, own in tested.items():
         lines = [*answers(own), *remarks(own, found.budget_unit)]
         parts += [f"{title}:", table(own), markdown.notes(lines)]
+    if found.partial_rounds:
+        parts.append(markdown.paragraph(found.partial_rounds))
     text = "\n\n".join(parts) + "\n"
     (folder / "hypotheses.md").write_text(text, encoding="utf-8")
     return text

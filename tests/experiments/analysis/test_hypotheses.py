@@ -98,6 +98,14 @@ def test_contrasts_of_fewer_seeds_say_so(tmp_path):
     assert plain.count("of 8 seeds") == 1
 
 
+def test_rounds_that_are_left_out_are_counted(tmp_path):
+    early = [{**line, "round": "1"} for line in summary_of() if line["seed"] != "7"]
+    text = hypotheses.write(write(tmp_path, [*early, *summary_of()]))
+    assert "Left out: 1 of 2 rounds," in text
+    assert "8 matched seeds" in text
+    assert "Left out" not in hypotheses.write(write(tmp_path / "all", summary_of()))
+
+
 def test_the_plain_mean_is_what_the_third_answer_is_about(tmp_path):
     line = hypotheses.answers(found_in(tmp_path))[2]
     assert line.startswith(

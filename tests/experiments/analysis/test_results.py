@@ -396,6 +396,8 @@ def test_pictures_of_runs_of_the_library_are_drawn(saved):
         done = run(script, workdir)
         assert (done.returncode, done.stderr) == (0, "")
     assert (saved / "hasa0" / "merged_by_size.png").stat().st_size > 5000
+    text = (saved / "hasa0" / "merged_by_size.md").read_text(encoding="utf-8")
+    assert "Local and global accuracy at round 2" in text
 
 
 def test_a_saved_run_is_not_overwritten_and_lacks_no_column(saved, tmp_path):
