@@ -8,6 +8,7 @@ subnet is computed, or on whether a run was stopped.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -134,8 +135,10 @@ def check_augmentation(augment: AugmentFn, train: ClientData) -> None:
       train: training examples; only their shape and type are used.
 
     Raises:
-      UserError: if it returns inputs of another shape or type, or is not for such examples.
+      UserError: if it is no function of an example and a key, if it returns inputs of another shape
+        or type, or if it is not for such examples.
     """
+    _check_callable(augment)
     example = jax.ShapeDtypeStruct(train.inputs.shape[1:], train.inputs.dtype)
     found = jax.eval_shape(augment, example, jax.random.key(0))
     kind = (getattr(found, "shape", None), getattr(found, "dtype", None))
@@ -144,6 +147,25 @@ def check_augmentation(augment: AugmentFn, train: ClientData) -> None:
             f"`augment` makes {found} of an example of shape {example.shape} and type "
             f"{example.dtype}: it must return inputs of that shape and type"
         )
+
+
+def _check_callable(augment: object) -> None:
+    """Refuses what cannot be called with an example and a key."""
+    if not callable(augment):
+        raise UserError(
+            f'`augment` is {augment!r}, which is no function: give augmentation("flip"), or a '
+            "function (inputs of one example, key) -> inputs"
+        )
+    try:
+        inspect.signature(augment).bind(None, None)
+    except TypeError:
+        raise UserError(
+            f"`augment` is {getattr(augment, '__name__', augment)!r}, which does not take two "
+            "arguments: give a function (inputs of one example, key) -> inputs, or "
+            'augmentation("flip")'
+        ) from None
+    except ValueError:
+        return  # Python does not know the arguments of some built-in functions.
 
 
 class Augmented(NamedTuple):

@@ -19,6 +19,10 @@ from hasa_jax.datasets.users import Encoding, Examples, from_users
 from hasa_jax.datasets.vocabulary import FIRST_WORD_ID, PADDING_ID, UNKNOWN_ID
 
 _ALL = "of all users"
+_OVERLAP = (
+    "texts of a user may overlap and are split at random, so what a text for {} predicts may stand "
+    "in a training text{}"
+)
 
 
 def leaf(
@@ -35,6 +39,9 @@ def leaf(
     Lists of 784 numbers are images of 28 x 28 pixels (FEMNIST). Texts predict the character that
     follows them (Shakespeare): as in LEAF, only the last position of a text has a target, as the
     next text of the user is one character further on. Other numbers stay as they are.
+
+    A user's texts overlap. LEAF's `-t sample` leaves a gap between those of `train` and `test`; the
+    splits that are drawn here leave none, which a note says.
 
     Args:
       key: root key of the run; it is not consumed.
@@ -63,12 +70,13 @@ def leaf(
     return from_users(
         train,
         test,
-        _characters if found.texts else encode_numbers,
+        functools.partial(_characters, test is not None) if found.texts else encode_numbers,
         key,
         min_examples=min_examples,
         max_clients=max_clients,
         folds=folds,
         fold=fold,
+        notes=found.notes,
     )
 
 
@@ -94,11 +102,31 @@ def encode_numbers(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray) -
     """Encodes images of bytes, or other numbers, with class ids; an `EncodeFn`."""
     num_classes = int(targets.max(initial=-1)) + 1
     check_number_of_classes(_ALL, num_classes, targets.size, targets.ndim)
+    if inputs.ndim == 4 and _are_bytes(inputs):
+        notes = ("pixels are whole numbers from 0 to 255, so they are read as bytes",)
+        check_memory(2 * 4 * inputs.size, f"{len(inputs)} images")
+        like = inputs[train].astype(np.uint8)
+        return Encoding(functools.partial(_bytes_standardised, like), num_classes, notes=notes)
     if inputs.dtype != np.uint8:
         notes = ("pixels are no bytes over 255, so they stay as they are",) * (inputs.ndim == 4)
         return Encoding(lambda inputs, targets: (inputs, targets), num_classes, notes=notes)
     check_memory(2 * 4 * inputs.size, f"{len(inputs)} images")
     return Encoding(functools.partial(_standardised, inputs[train]), num_classes)
+
+
+def _are_bytes(inputs: np.ndarray) -> bool:
+    """Whether numbers are bytes that were not divided by 255."""
+    if inputs.dtype == np.uint8 or not inputs.size:
+        return False
+    inside = inputs.min() >= 0 and 1 < inputs.max() <= 255
+    return bool(inside and (inputs == np.round(inputs)).all())
+
+
+def _bytes_standardised(
+    like: np.ndarray, inputs: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what `_standardised` does of images that are numbers from 0 to 255."""
+    return _standardised(like, inputs.astype(np.uint8), targets)
 
 
 def _standardised(
@@ -108,7 +136,9 @@ def _standardised(
     return standardised(inputs, like), targets
 
 
-def _characters(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray) -> Encoding:
+def _characters(
+    tested: bool, inputs: np.ndarray, targets: np.ndarray, train: np.ndarray
+) -> Encoding:
     """Encodes texts by the characters of training texts, the most frequent first."""
     check_memory(2 * 8 * inputs.size, f"{len(inputs)} texts")
     seen = np.concatenate([inputs[train].ravel(), targets[train]])
@@ -118,7 +148,12 @@ def _characters(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray) -> E
     ids = np.full(int(max(inputs.max(), targets.max())) + 1, UNKNOWN_ID, np.int32)
     ids[codes] = np.arange(len(codes), dtype=np.int32) + FIRST_WORD_ID
     ids[0] = PADDING_ID
-    return Encoding(functools.partial(_ids_of, ids), len(codes), len(codes) + FIRST_WORD_ID)
+    part, hint = "validation", ""
+    if not tested:
+        part, hint = "validation or testing", ": LEAF's `-t sample` keeps texts for testing apart"
+    notes = (_OVERLAP.format(part, hint),)
+    apply = functools.partial(_ids_of, ids)
+    return Encoding(apply, len(codes), len(codes) + FIRST_WORD_ID, notes)
 
 
 def _ids_of(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import functools
 import os
 from collections.abc import Mapping, Sequence
@@ -78,7 +77,8 @@ def tff(
     else:
         train, test = with_classes(train), None if test is None else with_classes(test)
     words = functools.partial(_words, vocab_size, max_length)
-    dataset = from_users(
+    notes = (f"{short} texts of fewer than two words were left out",) if short else ()
+    return from_users(
         train,
         test,
         words if found.texts else encode_numbers,
@@ -87,9 +87,8 @@ def tff(
         max_clients=0,
         folds=folds,
         fold=fold,
+        notes=notes,
     )
-    notes = (f"{short} texts of fewer than two words were left out",) if short else ()
-    return dataclasses.replace(dataset, notes=(*notes, *dataset.notes))
 
 
 def _of_two_words(

@@ -57,6 +57,31 @@ EncodeFn = Callable[[np.ndarray, np.ndarray, np.ndarray], Encoding]
 """`(inputs [D, ...], targets [D], positions of training examples) -> encoding`."""
 
 
+def check_alike(where: str, user: str, own: Examples, first: tuple[str, str, Examples]) -> None:
+    """Refuses examples of another kind or shape than those of the first user.
+
+    Args:
+      where: file of the examples, for the message.
+      user: whose examples they are.
+      own: one example or more.
+      first: file, name and examples of the first user.
+
+    Raises:
+      UserError: naming both users.
+    """
+    known = first[2]
+    texts = [each.inputs.dtype == np.uint32 for each in (known, own)]
+    if texts[0] != texts[1] or (not texts[0] and known.inputs.shape[1:] != own.inputs.shape[1:]):
+        kinds = [
+            "texts" if text else f"numbers of shape {each.inputs.shape[1:]}"
+            for text, each in zip(texts, (known, own), strict=True)
+        ]
+        raise UserError(
+            f"{where}: user {user!r} has {kinds[1]}, but user {first[1]!r} of {first[0]} has "
+            f"{kinds[0]}: keep files of other data sets elsewhere"
+        )
+
+
 def from_users(
     train: Mapping[str, Sequence[Examples]],
     test: Mapping[str, Sequence[Examples]] | None,
@@ -67,6 +92,7 @@ def from_users(
     max_clients: int,
     folds: int,
     fold: int,
+    notes: tuple[str, ...] = (),
 ) -> FederatedDataset:
     """Makes a client of each user.
 
@@ -82,12 +108,14 @@ def from_users(
       max_clients: users to use, drawn at random; 0 for all.
       folds: see `splits.marks_of`; none with a test part of the authors.
       fold: see `splits.marks_of`.
+      notes: lines about what the files have that was not read.
 
     Returns:
       The dataset; clients are in the order of their names. Who was left out stands in its notes.
 
     Raises:
-      UserError: if an argument is out of range, or there are too few users or examples.
+      UserError: if an argument is out of range, if a user has no name, or if there are too few
+        users or examples.
     """
     at_least(0, max_clients=max_clients)
     at_least(1, min_examples=min_examples)
@@ -98,10 +126,12 @@ def from_users(
             "testing: leave it out"
         )
     spelled = spellings([*train, *(test or {})])
-    notes = joined_note(spelled, "users")
+    if not all(spelled.values()):
+        raise UserError("the name of a user is empty: every user needs a name of its own")
+    joined = joined_note(spelled, "users")
     train, test = _joined(train, spelled), None if test is None else _joined(test, spelled)
     least = max(min_examples, least_examples(folds))
-    names, left_out = _chosen(train, test, least, max_clients, key)
+    names, left_out = _chosen(train, test, least, max_clients, key, notes)
     counts = _counts(train, names)
     check_clients(names, counts, "examples", folds)
     parts = [part for own in (train, test or {}) for name in names for part in own.get(name, ())]
@@ -118,7 +148,7 @@ def from_users(
         offsets = np.concatenate([[0], np.cumsum(numbers[part])]).astype(np.int32)
         return ClientData(*found, offsets, encoding.num_classes)
 
-    every = (*notes, *left_out, *encoding.notes)
+    every = (*notes, *joined, *left_out, *encoding.notes)
     return FederatedDataset(gather(0), gather(1), gather(2), names, encoding.num_tokens, every)
 
 
@@ -143,6 +173,7 @@ def _chosen(
     least: int,
     most: int,
     key: jax.Array,
+    known: tuple[str, ...],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the users that become clients, and a line for each kind of those that do not."""
     every = sorted({**train, **(test or {})})
@@ -155,7 +186,7 @@ def _chosen(
         names = _without(names, untested)
     if not names and every:
         raise UserError(
-            f"none of {len(every)} users can be a client ({'; '.join(notes)}): lower "
+            f"none of {len(every)} users can be a client ({'; '.join((*known, *notes))}): lower "
             "`min_examples`, or split the data by example and not by user"
         )
     if most and most < len(names):

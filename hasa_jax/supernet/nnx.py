@@ -50,7 +50,8 @@ def from_nnx(factory: Callable[..., nnx.Module], *, dtype: Any = jnp.float32) ->
       A specification. Its `bind` raises a `UserError` as that of `from_linen` does; and if the
       factory has no argument `rngs`, or an argument without a value, or if its module has
       variables other than `nnx.Param`: running statistics, as `nnx.BatchNorm` keeps, or random
-      numbers, as `nnx.Dropout` does.
+      numbers, as `nnx.Dropout` does; or parameters that are no floats; or if it makes no module
+      with `__call__`.
     """
     return OwnSpec(_Nnx(*_unwrapped(factory)), dtype)
 
@@ -110,6 +111,11 @@ class _Nnx:
                 f"{self.name} has no argument `rngs`: from_nnx calls factory(rngs=nnx.Rngs(key), "
                 "...) to make its parameters"
             )
+        if "rngs" in self.given:
+            raise UserError(
+                f"`rngs` of {self.name} is given, but from_nnx gives each run its own: leave it "
+                "out of functools.partial"
+            )
         missing = [name for name, value in self.fields.items() if value is inspect.Parameter.empty]
         if missing:
             raise UserError(
@@ -120,16 +126,26 @@ class _Nnx:
         _check_kinds(self.name, module)
         graph, params, others = nnx.split(module, nnx.Param, ...)
         for path, variable in nnx.to_flat_state(others):
+            if not isinstance(variable, nnx.Variable):
+                raise UserError(_no_array(self.name, path))
             raise UserError(_no_state(self.name, path, variable))
         variables = dict(nnx.to_flat_state(params))
         if not variables:
             raise UserError(f"{self.name} has no parameters: make them by nnx.Param")
+        for path, variable in variables.items():
+            _check_float(self.name, path, variable)
         return _Built(graph, variables, type(module))
 
     def _made(self, key: jax.Array) -> nnx.Module:
         """Makes the module; its axis names are no shards of a mesh."""
         with nnx.use_eager_sharding(False):
-            return self.factory(**self.given, rngs=nnx.Rngs(key))
+            module = self.factory(**self.given, rngs=nnx.Rngs(key))
+        if not isinstance(module, nnx.Module) or not callable(module):
+            raise UserError(
+                f"{self.name} makes {type(module).__name__}: it must make an nnx.Module with "
+                "`__call__`, which from_nnx calls with a batch of inputs"
+            )
+        return module
 
     def with_fields(self, fields: Mapping[str, Any]) -> Self:
         return dataclasses.replace(self, given={**self.given, **fields})
@@ -216,6 +232,23 @@ def _no_state(name: str, path: tuple[Any, ...], variable: Any) -> str:
         f"{name} keeps state ({kind} at {where}), which no method averages: use only nnx.Param, "
         "and norms without running statistics, such as nnx.LayerNorm over an axis named None"
     )
+
+
+def _no_array(name: str, path: tuple[Any, ...]) -> str:
+    """Says why an array that is no variable is refused."""
+    return (
+        f"{name} keeps an array at {'/'.join(map(str, path))} that is no nnx.Param: make it one if "
+        "it is trained, else keep a tuple of numbers or compute it in `__call__`"
+    )
+
+
+def _check_float(name: str, path: tuple[Any, ...], variable: Any) -> None:
+    """Refuses a parameter that no optimizer can change."""
+    dtype = variable.get_value().dtype
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise UserError(
+            f"parameter {'/'.join(map(str, path))} of {name} is {dtype}: parameters must be floats"
+        )
 
 
 def _shape(variable: Any) -> jax.ShapeDtypeStruct:

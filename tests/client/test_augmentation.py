@@ -88,6 +88,17 @@ def test_inputs_that_are_no_images_are_refused():
         augmentation.check_augmentation(halved, small.client_data())
 
 
+def alone(image):
+    return image
+
+
+def test_what_is_no_function_of_an_example_and_a_key_is_refused():
+    with pytest.raises(UserError, match=r"`augment` is 'flip', .* give augmentation\(\"flip\"\)"):
+        augmentation.check_augmentation("flip", small.client_data())
+    with pytest.raises(UserError, match=r"`augment` is 'alone', which does not take two arguments"):
+        augmentation.check_augmentation(alone, small.client_data())
+
+
 # A round of images, by the position of the pixels. Sizes make masked and sliced differ.
 NAMES = ("a", "b", "c")
 SIZES = (5, 9, 5)

@@ -137,6 +137,34 @@ def test_many_users_are_fast(tmp_path):
     assert data.train.inputs.shape == (9600, 2)
 
 
+def test_texts_that_are_split_at_random_say_that_they_overlap(tmp_path):
+    users = {"a": texts(12), "b": texts(12)}
+    (note,) = leaf(KEY, data_dir=write(tmp_path / "one", users)).notes
+    assert "for validation or testing predicts may stand in a training text" in note
+    assert "`-t sample`" in note
+    write(tmp_path / "two" / "train", users)
+    write(tmp_path / "two" / "test", users)
+    (note,) = leaf(KEY, data_dir=tmp_path / "two").notes
+    assert "a text for validation predicts" in note
+
+
+def test_pixels_from_0_to_255_are_the_same_images(tmp_path):
+    over = {"a": images(12), "b": images(12, 1), "c": ([[0.0] * 783 + [1 / 255]] * 12, [1] * 12)}
+    whole = {u: ((np.array(x) * 255).round().astype(int).tolist(), y) for u, (x, y) in over.items()}
+    expected = leaf(KEY, data_dir=write(tmp_path / "over", over))
+    data = leaf(KEY, data_dir=write(tmp_path / "whole", whole))
+    np.testing.assert_array_equal(data.train.inputs, expected.train.inputs)
+    assert expected.notes == ()
+    assert data.notes == ("pixels are whole numbers from 0 to 255, so they are read as bytes",)
+
+
+def test_files_beside_the_folders_are_counted(tmp_path):
+    write(tmp_path, GOOD)
+    write(tmp_path / "train", {"a": images(12), "b": images(12, 1)})
+    data = leaf(KEY, data_dir=tmp_path)
+    assert data.notes == ("1 files *.json beside the folder 'train' were not read",)
+
+
 GOOD = {"a": texts(12), "b": texts(12)}
 
 
@@ -154,6 +182,10 @@ GOOD = {"a": texts(12), "b": texts(12)}
         ({"a": (["ab", ""], ["c", "d"])}, {}, r"user 'a' has x that are no texts, or empty"),
         ({"a": (["ab"], ["cd"])}, {}, r"user 'a' has y of several characters"),
         ({"a": ([[float("nan")]], [1])}, {}, r"user 'a' has x that are not finite"),
+        ({"a": ([[1e39]], [1])}, {}, r"user 'a' has x that are too large"),
+        ({"a": ([[10**30]], [1])}, {}, r"user 'a' has x that are too large"),
+        ({"a": ([[1.0]], [10**30])}, {}, r"user 'a' has y that are too large"),
+        ({"": texts(12), "b": texts(12)}, {}, r"the name of a user is empty"),
         ({"a": ([[1.0]], [1]), "b": ([[1.0, 2.0]], [1])}, {}, r"user 'b' has numbers of shape"),
         ({"a": ([], [])}, {}, r"no user in .* has an example"),
         ({"a": texts(12)}, {}, r"only one client"),

@@ -75,6 +75,16 @@ def test_images_of_bytes_and_of_fractions(tmp_path):
     assert data.train.inputs.shape == (20, 32, 32, 3)
 
 
+def test_a_user_that_is_no_group_is_damage(tmp_path):
+    write(tmp_path, {"a": texts(10), "b": texts(10)})
+    with h5py.File(tmp_path / "stackoverflow_train.h5", "a") as file:
+        file["examples/zz"] = np.arange(3)
+    for most in (0, 3):
+        with pytest.raises(UserError, match="user 'zz' has no features: the file is damaged"):
+            tff(KEY, data_dir=tmp_path, max_clients=most)
+
+
+SIDES = (("a", 28), ("b", 32))
 SNIPPETS = {"a": {"snippets": np.array(["to be"] * 10, object)}}
 
 
@@ -87,6 +97,23 @@ SNIPPETS = {"a": {"snippets": np.array(["to be"] * 10, object)}}
         ({"a": texts(10), "b": {"title": np.arange(10)}}, "user 'b' has no tokens"),
         ({u: {"pixels": np.ones((9, 28, 28)), "label": np.ones(8, int)} for u in "ab"}, "damaged"),
         ({u: texts(9) for u in "ab"}, "none of 2 users can be a client"),
+        (
+            {u: texts(12, "word") for u in "ab"},
+            r"none of 2 users can be a client \(24 texts of fewer than two words were left out; ",
+        ),
+        ({u: {"tokens": np.arange(12)} for u in "ab"}, r"'a' has tokens of shape \(12,\) and type"),
+        (
+            {u: {"tokens": np.array([["a b"]] * 12, object)} for u in "ab"},
+            r"user 'a' has tokens of shape \(12, 1\) and type object",
+        ),
+        (
+            {u: {"pixels": np.ones((12, n, n)), "label": np.ones(12, int)} for u, n in SIDES},
+            r"user 'b' has numbers of shape \(32, 32, 1\), but user 'a' of .* \(28, 28, 1\)",
+        ),
+        (
+            {"a": {"pixels": 1.0, "label": 1}, "b": texts(10)},
+            "user 'a' has .* pixels and .* labels",
+        ),
     ],
 )
 def test_bad_files_are_one_line(tmp_path, users, match):

@@ -184,9 +184,46 @@ def kept_as(hidden, rngs):
     return nnx.Sequential(lambda x: x, nnx.Dropout(0.0, rngs=rngs))
 
 
+def no_module(hidden=6, *, rngs):
+    del hidden, rngs
+    return "a network"
+
+
+class Uncalled(nnx.Module):
+    """A module that cannot be called."""
+
+    def __init__(self, *, rngs):
+        del rngs
+        self.weight = nnx.Param(jnp.ones(3))
+
+
+class Counting(Uncalled):
+    """A module with a parameter of integers."""
+
+    def __init__(self, *, rngs):
+        super().__init__(rngs=rngs)
+        self.count = nnx.Param(jnp.arange(3))
+
+    def __call__(self, x):
+        return x * self.count.get_value()
+
+
+class Plain(Counting):
+    """A module with an array that is no variable."""
+
+    def __init__(self, *, rngs):
+        super().__init__(rngs=rngs)
+        self.table = nnx.data(jnp.ones(3))
+
+
 @pytest.mark.parametrize(
     ("factory", "match"),
     [
+        (functools.partial(MLP, rngs=nnx.Rngs(3)), "`rngs` of MLP is given, .*: leave it out"),
+        (no_module, "no_module makes str: it must make an nnx.Module with `__call__`"),
+        (Uncalled, "Uncalled makes Uncalled: it must make an nnx.Module with `__call__`"),
+        (Counting, "parameter count of Counting is int32: parameters must be floats"),
+        (Plain, "Plain keeps an array at table that is no nnx.Param"),
         (unnamed, "unnamed names no axis"),
         (forgotten_bias, "parameter bias .* name its cut axes"),
         (no_rngs, "no_rngs has no argument `rngs`"),

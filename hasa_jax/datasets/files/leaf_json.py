@@ -12,7 +12,7 @@ import numpy as np
 from hasa_jax.base import UserError
 from hasa_jax.datasets.messages import one_line
 from hasa_jax.datasets.paths import content_of, shown
-from hasa_jax.datasets.users import Examples
+from hasa_jax.datasets.users import Examples, check_alike
 
 _WHAT = "a JSON file of LEAF"
 _SIDE = 28
@@ -31,11 +31,13 @@ class Leaf(NamedTuple):
       texts: whether inputs are texts. Their codes are `[n, T]` uint32, with 0 after their end, and
         targets are the code of the character that follows. Else inputs are numbers `[n, ...]`:
         images of bytes `[n, height, width, channels]`, or float32.
+      notes: lines about files that were not read.
     """
 
     train: dict[str, list[Examples]]
     test: dict[str, list[Examples]] | None
     texts: bool
+    notes: tuple[str, ...]
 
 
 class _Unread(NamedTuple):
@@ -60,22 +62,24 @@ def leaf_json(data_dir: pathlib.Path) -> Leaf:
       UserError: if there is no file, or one is damaged; the message names it, and the user.
     """
     folders = {name: data_dir / name for name in ("train", "test")}
+    beside = len([*data_dir.glob("*.json")]) if folders["train"].is_dir() else 0
     if not folders["train"].is_dir():
         folders = {"train": data_dir}
     elif not folders["test"].is_dir():
         del folders["test"]
     found: dict[str, dict[str, list[Examples]]] = {name: {} for name in folders}
-    first: tuple[pathlib.Path, str, Examples] | None = None
+    first: tuple[str, str, Examples] | None = None
     for name, folder in folders.items():
         for path in _files(folder):
             for user, own in _users(path).items():
                 if len(own.targets):
-                    first = first or (path, user, own)
-                    _check_alike(path, user, own, first)
+                    first = first or (shown(path), user, own)
+                    check_alike(shown(path), user, own, first)
                 found[name].setdefault(user, []).append(own)
     if first is None:
         raise UserError(f"no user in {shown(data_dir)} has an example: get the files again")
-    return Leaf(found["train"], found.get("test"), first[2].inputs.dtype == np.uint32)
+    notes = (f"{beside} files *.json beside the folder 'train' were not read",) if beside else ()
+    return Leaf(found["train"], found.get("test"), first[2].inputs.dtype == np.uint32, notes)
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -159,9 +163,11 @@ def _examples(x: Any, y: Any) -> Examples:
     if any(isinstance(each, str) for each in x):
         return Examples(_codes(x, "x"), _codes(y, "y")[:, 0] if y else np.zeros(0, np.uint32))
     inputs = _numbers(x, "x")
-    if inputs.size and inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
+    if not np.isfinite(inputs).all():
         raise UserError("has x that are not finite: remove or replace them")
-    return Examples(pixels_of(inputs), _numbers(y, "y"))
+    if inputs.size and np.abs(inputs).max() > np.finfo(np.float32).max:
+        raise UserError(_too_large("x"))
+    return Examples(pixels_of(inputs.astype(np.float32)), _numbers(y, "y"))
 
 
 def _numbers(values: list[Any], name: str) -> np.ndarray:
@@ -170,12 +176,19 @@ def _numbers(values: list[Any], name: str) -> np.ndarray:
         found = np.asarray(values)
     except ValueError:
         raise UserError(f"has {name} of several lengths: every example needs the same") from None
+    if found.dtype == object and all(isinstance(each, int | float) for each in found.ravel()):
+        raise UserError(_too_large(name))
     if found.dtype.kind not in "biuf":
         raise UserError(
             f"has {name} that are neither numbers nor texts of characters: of LEAF, femnist, "
             "shakespeare, synthetic and other files of numbers are read"
         )
-    return found.astype(np.float32) if name == "x" else found
+    return found
+
+
+def _too_large(name: str) -> str:
+    """Says that numbers are beyond what arrays hold."""
+    return f"has {name} that are too large: arrays hold float32 inputs and int32 classes"
 
 
 def _codes(texts: list[Any], name: str) -> np.ndarray:
@@ -212,20 +225,3 @@ def pixels_of(inputs: np.ndarray) -> np.ndarray:
     inside = rounded.min() >= 0 and rounded.max() <= 255
     exact = inside and np.abs(scaled - rounded).max() <= _PIXEL * 255
     return rounded.astype(np.uint8) if exact else inputs
-
-
-def _check_alike(
-    path: pathlib.Path, user: str, own: Examples, first: tuple[pathlib.Path, str, Examples]
-) -> None:
-    """Refuses examples of another kind or shape than those of the first user."""
-    known = first[2]
-    texts = [each.inputs.dtype == np.uint32 for each in (known, own)]
-    if texts[0] != texts[1] or (not texts[0] and known.inputs.shape[1:] != own.inputs.shape[1:]):
-        kinds = [
-            "texts" if text else f"numbers of shape {each.inputs.shape[1:]}"
-            for text, each in zip(texts, (known, own), strict=True)
-        ]
-        raise UserError(
-            f"{shown(path)}: user {user!r} has {kinds[1]}, but user {first[1]!r} of "
-            f"{shown(first[0])} has {kinds[0]}: keep files of other data sets elsewhere"
-        )

@@ -14,7 +14,7 @@ from hasa_jax.datasets.files.leaf_json import pixels_of
 from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.messages import first_of, one_line
 from hasa_jax.datasets.paths import check_regular, shown
-from hasa_jax.datasets.users import Examples
+from hasa_jax.datasets.users import Examples, check_alike
 
 _GROUP = "examples"
 _TEXT = "tokens"
@@ -111,23 +111,24 @@ def _read(
 ) -> Tff:
     """Reads all users, or the first ones in an order that have enough examples."""
     names = sorted(train)
-    features = _features(path, names[0], _own(path, train, names[0]))
+    features = _features(path, names[0], _user(path, train, names[0]))
     if most:
         known, names = set() if test is None else {*test}, list(chosen(names))
         fit = (n for n in names if test is None or n in known)
         names = []
         for name in fit:
-            if _count(_own(path, train, name), features) >= least:
+            if _count(path, _user(path, train, name), features) >= least:
                 names.append(name)
             if len(names) == most:
                 break
-    total = sum(_count(_own(path, train, name), features) for name in names)
+    total = sum(_count(path, _user(path, train, name), features) for name in names)
     if features == (_TEXT,):
         check_memory(2 * _BYTES_OF_A_TEXT * total, f"{total} texts of {len(names)} users")
-    found = {name: [_examples(path, name, _own(path, train, name), features)] for name in names}
+    first: list[tuple[str, str, Examples]] = []
+    found = {name: [_examples(path, name, train, features, first)] for name in names}
     if test is None or other is None:
         return Tff(found, None, features == (_TEXT,))
-    tests = {n: [_examples(other, n, _own(other, test, n), features)] for n in names if n in test}
+    tests = {n: [_examples(other, n, test, features, first)] for n in names if n in test}
     if not most:
         tests |= {name: [] for name in sorted({*test} - {*train})}
     return Tff(found, tests, features == (_TEXT,))
@@ -143,6 +144,14 @@ def _own(path: pathlib.Path, group: Any, name: str, where: str = "user ") -> Any
     return group.get(name)
 
 
+def _user(path: pathlib.Path, group: Any, name: str) -> Any:
+    """Returns the features of a user."""
+    own = _own(path, group, name)
+    if not hasattr(own, "keys"):
+        raise UserError(f"{shown(path)}: user {name!r} has no features: the file is damaged")
+    return own
+
+
 def _features(path: pathlib.Path, user: str, group: Any) -> tuple[str, ...]:
     """Returns the features to read."""
     for features in (*_IMAGES, (_TEXT,)):
@@ -154,12 +163,31 @@ def _features(path: pathlib.Path, user: str, group: Any) -> tuple[str, ...]:
     )
 
 
-def _count(group: Any, features: tuple[str, ...]) -> int:
+def _count(path: pathlib.Path, group: Any, features: tuple[str, ...]) -> int:
     """Returns the examples of a user; 0 without its features."""
-    return len(group[features[0]]) if features[0] in group else 0
+    shape = getattr(_own(path, group, features[0], "feature "), "shape", ())
+    return shape[0] if shape else 0
 
 
-def _examples(path: pathlib.Path, user: str, group: Any, features: tuple[str, ...]) -> Examples:
+def _examples(
+    path: pathlib.Path,
+    user: str,
+    users: Any,
+    features: tuple[str, ...],
+    first: list[tuple[str, str, Examples]],
+) -> Examples:
+    """Reads the features of a user; `first` has those of the first one, once there is one."""
+    own = _read_features(path, user, _user(path, users, user), features)
+    if len(own.targets):
+        if not first:
+            first.append((shown(path), user, own))
+        check_alike(shown(path), user, own, first[0])
+    return own
+
+
+def _read_features(
+    path: pathlib.Path, user: str, group: Any, features: tuple[str, ...]
+) -> Examples:
     """Reads the features of a user."""
     where = f"{shown(path)}: user {user!r}"
     arrays = [_own(path, group, feature, f"user {user!r}: ") for feature in features]
@@ -170,7 +198,8 @@ def _examples(path: pathlib.Path, user: str, group: Any, features: tuple[str, ..
     if features == (_TEXT,):
         return _texts(where, np.asarray(arrays[0]))
     inputs, targets = np.asarray(arrays[0]), np.asarray(arrays[1])
-    if len(inputs) != len(targets) or inputs.dtype.kind not in "uif" or inputs.ndim < 3:
+    images = inputs.ndim in (3, 4) and inputs.dtype.kind in "uif"
+    if not images or not targets.ndim or len(inputs) != len(targets):
         raise UserError(
             f"{where} has {inputs.shape} {features[0]} and {targets.shape} labels: the file is "
             "damaged, get it again"
@@ -182,9 +211,14 @@ def _examples(path: pathlib.Path, user: str, group: Any, features: tuple[str, ..
 
 def _texts(where: str, values: np.ndarray) -> Examples:
     """Reads texts of words with spaces between them."""
+    if values.ndim != 1 or not all(isinstance(each, bytes | str) for each in values.tolist()):
+        raise UserError(
+            f"{where} has tokens of shape {values.shape} and type {values.dtype}: one text of "
+            "words for each example is read"
+        )
     found = np.empty(len(values), object)
     try:
-        found[:] = [v.decode() if isinstance(v, bytes) else str(v) for v in values.tolist()]
+        found[:] = [v.decode() if isinstance(v, bytes) else v for v in values.tolist()]
     except ValueError as error:
         raise UserError(f"{where} has tokens that are not UTF-8 ({one_line(error)})") from None
     return Examples(found, np.zeros(len(found), np.int32))
