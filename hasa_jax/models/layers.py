@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from hasa_jax.base import UserError
 from hasa_jax.models.batch_norm import apply_moments, normalise_batch
+from hasa_jax.supernet.drops import key_of_layer
 from hasa_jax.supernet.types import Context, LinearHead, Output
 
 NORMS = ("static", "batch", "group", "layer", "none")
@@ -159,7 +160,8 @@ def drop(
       context: its `key` is that of the step, and its `places` say which units these are.
       rate: probability of a zero, in [0, 1); 0 does nothing.
       group: unit group of the last axis; None if it is never cut.
-      layer: name of the layer, different for each place of a model that drops.
+      layer: name of the layer, different for each place of a model that drops; a model with two
+        places of one name is refused, as they would draw the same mask.
 
     Returns:
       The same shape. In evaluation, and for a rate of 0, the inputs.
@@ -177,7 +179,7 @@ def drop(
         raise UserError(f"layer {layer!r} drops units in training, which needs `context.key`")
     units = inputs.shape[-1]
     own = None if context.places is None or group is None else context.places.get(group)
-    key = jax.random.fold_in(context.key, zlib.crc32(layer.encode()))
+    key = key_of_layer(context.key, layer, zlib.crc32(layer.encode()))
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(
         key, jnp.arange(units) if own is None else own
     )
@@ -195,7 +197,8 @@ def check_dropout(rate: float) -> None:
 class Dropout(nn.Module):
     """Dropout whose mask of a narrow subnet is a part of the supernet's; see `drop`.
 
-    Its layer is its path in the model, so each place needs a module of its own.
+    Its layer is its path in the model, so each place needs a module of its own: a model that calls
+    one twice is refused.
 
     Attributes:
       rate: probability of a zero, in [0, 1).

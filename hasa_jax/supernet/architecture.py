@@ -20,6 +20,7 @@ from jax.interpreters import partial_eval
 
 from hasa_jax.base import FederatedDataset, Params, PyTree, UserError
 from hasa_jax.supernet import units
+from hasa_jax.supernet.drops import layers_that_drop
 from hasa_jax.supernet.narrow_trial import tried_sizes, try_narrow
 from hasa_jax.supernet.types import Context, LinearHead, Model
 
@@ -309,6 +310,12 @@ def _training_step(own: Architecture, shapes: PyTree, inputs: Inputs) -> tuple[P
 
     trace = jax.make_jaxpr(step, return_shape=True)
     closed, (_, moments) = own.traced(lambda: trace(shapes, inputs, jax.random.key(0)))
+    for layer, times in layers_that_drop(closed.jaxpr).items():
+        if times > 1:
+            raise UserError(
+                f"{own.name} drops units {times} times as layer {layer!r}, always the same ones: "
+                "give each place a `Dropout` of its own, or a `layer` of its own to `drop`"
+            )
     _, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
     return moments, used[-1]
 
