@@ -148,6 +148,31 @@ def test_a_group_that_is_forgotten_is_found():
         bind(Net(group=None))
 
 
+class Twice(nn.Module):
+    """Drops twice: by one module, or by two names."""
+
+    hidden: int = 6
+    layers: tuple[str, str] | None = None
+
+    @nn.compact
+    def __call__(self, x, context):
+        x = layers.Dense(self.hidden, (None, "hidden"))(x)
+        own = layers.Dropout(RATE, "hidden")
+        for layer in self.layers or (None, None):
+            x = layers.drop(x, context, RATE, "hidden", layer) if layer else own(x, context)
+        return layers.Dense(2, ("hidden", "classes"))(x)
+
+
+def test_two_places_of_one_name_are_refused():
+    """They would draw one mask, and drop less than they say."""
+    inputs = np.zeros((1, 3), np.float32)
+    with pytest.raises(UserError, match=r"Twice drops units 2 times as layer 'Dropout_0', always"):
+        supernet_of(Twice(), inputs)
+    with pytest.raises(UserError, match=r"Twice drops units 2 times as layer 'a', always"):
+        supernet_of(Twice(layers=("a", "a")), inputs)
+    assert supernet_of(Twice(layers=("a", "b")), inputs).draws
+
+
 class Switched(nn.Module):
     """Dropout as flax documents it, with a switch that only a loop of one's own would set."""
 
