@@ -14,15 +14,25 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.analysis import by_size, figures, results, table_need, tables, testbed_table
-from experiments.analysis.pictures import PICTURES
+from experiments.analysis import (
+    by_size,
+    figures,
+    results,
+    suite_table,
+    table_need,
+    tables,
+    testbed_table,
+)
+from experiments.analysis.pictures import PICTURES, style
+from experiments.analysis.pictures import suite as suite_picture
 from experiments.analysis.pictures.difference import DRAWN_WITH, comparable, same
 from experiments.analysis.pictures.rebuilding import TESTBED, drawn
 from experiments.analysis.rendering import markdown
 from experiments.analysis.results import Results, Source
 from experiments.analysis.table import Cell, Table
-from experiments.config import RunConfig
+from experiments.config import RunConfig, with_fields
 from experiments.rooms import PICTURE_FORMATS, ComparisonConfig
+from experiments.study.suite import read_suite, sweep_of_suite
 from hasa_jax.base import UserError
 from hasa_jax.simulation import escapes
 from hasa_jax.simulation.writers import say
@@ -43,11 +53,11 @@ BY_SIZE, NEED = "by_size.md", "need.md"
 """Names of the tables of sizes and of needs."""
 
 _MARKED = re.compile(
-    r"(?P<begin>^(?P<indent>[ \t]*)<!-- (?P<kind>table|template): (?P<what>[^\n]*?) -->\n)"
+    r"(?P<begin>^(?P<indent>[ \t]*)<!-- (?P<kind>table|template|ranks): (?P<what>[^\n]*?) -->\n)"
     r"(?P<own>.*?)(?P<end>^[ \t]*<!-- end -->)",
     re.DOTALL | re.MULTILINE,
 )
-_BEGINS = re.compile(r"^[ \t]*<!-- (?:table|template): ", re.MULTILINE)
+_BEGINS = re.compile(r"^[ \t]*<!-- (?:table|template|ranks): ", re.MULTILINE)
 _PLACE = re.compile(r"\{([^{}\n]+)\}")
 
 
@@ -73,6 +83,7 @@ class Library:
       sources: workdirs that were read, by their names.
       studied: results that were merged, by name.
       made: tables that were made, by name of the results and of the table.
+      suites: tables of suites that were made, by name of the results.
     """
 
     root: pathlib.Path
@@ -80,6 +91,7 @@ class Library:
     sources: dict[str, Source] = dataclasses.field(default_factory=dict)
     studied: dict[str, Results] = dataclasses.field(default_factory=dict)
     made: dict[tuple[str, str], Table] = dataclasses.field(default_factory=dict)
+    suites: dict[str, suite_table.Made] = dataclasses.field(default_factory=dict)
 
     @property
     def folder(self) -> pathlib.Path:
@@ -89,7 +101,10 @@ class Library:
     def workdirs(self) -> list[str]:
         """Returns the names of all workdirs."""
         found = sorted(self.folder.rglob("summary.csv"))
-        return [path.parent.relative_to(self.folder).as_posix() for path in found]
+        names = [path.parent.relative_to(self.folder).as_posix() for path in found]
+        # The runs of a suite have one table, that of the suite.
+        suites = tuple(f"{suite}/" for suite in self.studies.get("suites", {}))
+        return [name for name in names if not name.startswith(suites)]
 
     def folders(self, name: str) -> list[str]:
         """Returns the names of the workdirs of a study, or the name itself."""
@@ -126,6 +141,16 @@ class Library:
             # A study whose last round is the chosen one has no table of it of its own.
             self.made.setdefault((name, table), found[0])
         return self.made[name, table]
+
+    def suite(self, name: str) -> suite_table.Made:
+        """Makes the tables of a suite of the benchmark."""
+        if name not in self.suites:
+            own = self.studies["suites"][name]
+            given = {"suite": own["suite"], "data_dir": own["data_dir"]}
+            config = with_fields(RunConfig(), {**given, "workdir": str(self.folder / name)})
+            suite = read_suite(own["suite"], ())
+            self.suites[name] = suite_table.made(suite, sweep_of_suite(suite, config, set(given)))
+        return self.suites[name]
 
     def _needs(self, name: str) -> pathlib.Path:
         """Returns the file of needs of a workdir."""
@@ -176,6 +201,17 @@ def tables_of_studies(library: Library) -> Iterator[File]:
         yield File(RESULTS / name / NEED, markdown.document(made).encode())
 
 
+def suites(library: Library) -> Iterator[File]:
+    """Yields the tables and the picture of every suite of the benchmark."""
+    for name in library.studies.get("suites", {}):
+        made = library.suite(name)
+        yield File(RESULTS / name / suite_table.TEXT, made.text.encode())
+        yield File(RESULTS / name / suite_table.NUMBERS, made.numbers.encode())
+        if comparable():
+            picture = suite_picture.figure_of(made.suite, made.outcomes)
+            yield File(RESULTS / name / suite_table.PICTURE, style.content_of(picture, "png"))
+
+
 def documents(library: Library) -> Iterator[File]:
     """Yields the documents with the tables between their markers."""
     for path in [library.root / "README.md", *sorted((library.root / "docs").rglob("*.md"))]:
@@ -190,8 +226,9 @@ def document(text: str, library: Library, path: str) -> str:
 
     A table stands between `<!-- table: RESULTS NAME -->`, where RESULTS is a workdir or a study of
     `STUDIES`, and `<!-- end -->`; its title and notes are left to the document. Between
-    `<!-- template: FILE -->` and `<!-- end -->` stands a file of `TEMPLATES`, filled in. Both have
-    the indent of their marker.
+    `<!-- template: FILE -->` and `<!-- end -->` stands a file of `TEMPLATES`, filled in. Between
+    `<!-- ranks: RESULTS -->` and `<!-- end -->` stands the first table of a suite. All have the
+    indent of their marker.
 
     Args:
       text: the document.
@@ -210,6 +247,8 @@ def document(text: str, library: Library, path: str) -> str:
         try:
             if match["kind"] == "template":
                 own = template(library, *what)
+            elif match["kind"] == "ranks":
+                own = library.suite(*what).ranks
             else:
                 name, table = what
                 own = markdown.grid(library.table(name, table))
@@ -291,6 +330,7 @@ def pictures(library: Library) -> Iterator[File]:
 ARTEFACTS: Mapping[str, Callable[[Library], Iterator[File]]] = {
     "tables of workdirs": tables_of_workdirs,
     "tables of studies": tables_of_studies,
+    "suites": suites,
     "documents": documents,
     "pictures": pictures,
 }
@@ -325,8 +365,9 @@ def leftover(library: Library) -> list[pathlib.PurePath]:
     made |= {RESULTS / own["folders"][0] / BY_SIZE for own in studies if own.get("by_size")}
     for room, name in (("testbeds", testbed_table.NAME), ("needs", NEED)):
         made |= {RESULTS / own / name for own in library.studies.get(room, {}).get("folders", [])}
+    made |= {RESULTS / own / suite_table.TEXT for own in library.studies.get("suites", {})}
     made |= {pathlib.PurePath(path) for path in library.studies.get("pictures", {})}
-    names = {"table.md", BY_SIZE, NEED, testbed_table.NAME}
+    names = {"table.md", BY_SIZE, NEED, testbed_table.NAME, suite_table.TEXT}
     names |= {f"{name}.{suffix}" for name in (*PICTURES, TESTBED) for suffix in PICTURE_FORMATS}
     there = sorted(path for path in library.folder.rglob("*") if path.name in names)
     return [path for own in there if (path := own.relative_to(library.root)) not in made]

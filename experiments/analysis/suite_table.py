@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 import os
@@ -61,6 +62,45 @@ def write(suite: Suite, found: Sweep) -> str:
             text = f"{text}\n{why}\n"
         states, before = sweep_states.states_of(found.runs), states
     return text
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """What there is of a suite.
+
+    Attributes:
+      suite: what runs.
+      outcomes: of every task, budget and arm.
+      text: all tables, in Markdown.
+      numbers: all numbers, as CSV.
+    """
+
+    suite: Suite
+    outcomes: Sequence[Outcome]
+    text: str
+    numbers: str
+
+    @property
+    def ranks(self) -> str:
+        """The first table: mean ranks and counts of verdicts."""
+        table = self.text[self.text.index("\n|") + 1 :]
+        return table[: table.index("\n\n")]
+
+
+def made(suite: Suite, found: Sweep) -> Made:
+    """Makes the tables of what is there.
+
+    Args:
+      suite: what runs.
+      found: all runs.
+
+    Returns:
+      The tables; nothing is written.
+    """
+    states = sweep_states.states_of(found.runs)
+    outcomes, reasons = outcomes_of(suite, found, states)
+    text = text_of(suite, outcomes, remarks_of(found, states, reasons))
+    return Made(suite, outcomes, text, csv_of(suite, outcomes))
 
 
 def shown(suite: Suite, found: Sweep, states: Sequence[State]) -> str:

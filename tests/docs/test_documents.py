@@ -186,9 +186,11 @@ def test_code_blocks_have_a_known_language():
 
 
 def test_the_own_module_of_docs_models_trains(capsys):
-    linen, nnx = documents.blocks(ROOT / "docs/models.md", "python")
+    linen, images, nnx = documents.blocks(ROOT / "docs/models.md", "python")
     names = documents.run(linen, "docs/models.md")
     assert len(names["result"].records["timings"]) == 1
+    own = documents.run(images, "docs/models.md", dict(names))
+    assert own["result"].subnet("site 2")[1]["Conv_0"]["kernel"].shape == (3, 3, 1, 4)
     documents.run(nnx, "docs/models.md", names)
     assert names["narrow"].enter.kernel.shape[1] < 64
     assert names["logits"].shape == (len(names["dataset"].test.inputs), 3)

@@ -105,7 +105,7 @@ def test_parts_that_do_not_fit_are_refused():
 
 
 def test_a_module_that_is_no_specification_names_what_makes_one():
-    with pytest.raises(hj.UserError, match="Dense is a module: give `hj.from_linen` of it"):
+    with pytest.raises(hj.UserError, match=r"Dense is a module: give `hj\.from_linen` of it"):
         hj.make_program(hj.methods.hasa(), nn.Dense(3), DATASET)
 
 
