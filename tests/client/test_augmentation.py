@@ -105,9 +105,9 @@ SIZES = (5, 9, 5)
 SGD = optax.sgd(0.1)
 
 
-def images(counts=(7, 10, 3), seed=0):
+def images(counts=(7, 10, 3), seed=0, side=SIDE):
     rng = np.random.default_rng(seed)
-    inputs = rng.normal(size=(sum(counts), SIDE, SIDE, 1)).astype(np.float32)
+    inputs = rng.normal(size=(sum(counts), side, side, 1)).astype(np.float32)
     targets = rng.integers(0, small.NUM_CLASSES, sum(counts)).astype(np.int32)
     return ClientData(inputs, targets, np.cumsum([0, *counts]).astype(np.int32), small.NUM_CLASSES)
 
@@ -228,6 +228,42 @@ def test_streams_blocks_and_modes_of_simulate_agree():
         {"mesh": "clients:2"},
     ):
         small.assert_trees_close(params(**other), expected, atol=1e-5)
+
+
+def black(inputs, key):
+    del key
+    return inputs * 0
+
+
+@pytest.mark.slow
+def test_evaluation_calibration_scores_and_need_see_images_as_they_are():
+    """With no learning rate, black images in training change nothing that is recorded."""
+    names = tuple(f"client {i}" for i in range(3))
+    dataset = hj.FederatedDataset(*(images(seed=i, side=8) for i in range(3)), names)
+    scored = hj.methods.hasa(budget=0.6, score=hj.SCORES["gradient_norm"]())
+    measured = dataclasses.replace(
+        scored, score=None, policy=hj.POLICIES["need"](reallocate_every=2)
+    )
+
+    def run(method, augment):
+        return hj.simulate(
+            dataclasses.replace(method, norm="static"),
+            hj.models.cnn(hidden=8),
+            dataset,
+            num_rounds=3,
+            key=KEY,
+            client_optimizer=optax.sgd(0.0),
+            training=hj.Training(batch_size=4, augment=augment),
+            reporting=hj.Reporting(eval_every=1),
+        )
+
+    for method in (scored, measured):
+        changed, plain = run(method, black), run(method, None)
+        small.assert_trees_equal(changed.state.params, plain.state.params)
+        for name in ("metrics", "summary", "sizes", "measured"):
+            # A text, as a loss over no targets is NaN.
+            assert str(changed.records[name]) == str(plain.records[name])
+    assert changed.records["measured"]
 
 
 class Dropping(nn.Module):
