@@ -240,7 +240,9 @@ def supernet(method: Method, model: ModelSpec, dataset: FederatedDataset) -> Mod
       UserError: if the model does not fit the data or the method.
     """
     if isinstance(model, nn.Module):  # It has a `bind` of its own, which takes other arguments.
-        raise UserError(f"{type(model).__name__} is a module: give `hj.from_linen` of it as `model`")
+        raise UserError(
+            f"{type(model).__name__} is a module: give `hj.from_linen` of it as `model`"
+        )
     bound = model.bind(dataset, norm=method.norm, scaler=method.scaler)
     if method.supernet_width == 1:
         return bound
