@@ -17,6 +17,8 @@ from experiments.advice.policies import Chosen, chosen_policies
 from experiments.advice.rate import measured_rate
 from experiments.advice.shapes import dataset_of_shapes
 from experiments.config import ROOM_OF, RunConfig, with_fields
+from experiments.flags import as_flags
+from experiments.rooms import PICTURE_FORMATS
 from experiments.study import devices
 from experiments.study.block import Block, blocks_of
 from experiments.study.by_client import numbers_by_client
@@ -214,8 +216,13 @@ def _say(config: RunConfig, program: Program, found: Advice) -> None:
     for line in filter(
         None, [words.unable_line(found.fleet.names, found.caps.able, least), *lines]
     ):
-        say(textwrap.fill(line, words.WIDTH, subsequent_indent="  "))
-    say(f"\n{terminal.render(words.table_of(found.options, able, unit))}")
+        say(textwrap.fill(as_flags(line), words.WIDTH, subsequent_indent="  "))
+    if any(option.feasible for option in found.options):
+        say(f"\n{terminal.render(words.table_of(found.options, able, unit))}")
+    if not found.rate and found.fleet.rates is None:
+        say(
+            as_flags("\nno seconds: `macs_per_second` or `measure_rate` gives the rate of a device")
+        )
     best = words.recommended(found.options)
     if best is not None:
         own = [o for o in found.options if o.feasible and o.budget == best.budget]
@@ -224,11 +231,11 @@ def _say(config: RunConfig, program: Program, found: Advice) -> None:
         if by_client := words.clients_table(own, names, caps, supernet.width):
             say(f"\n{terminal.render(by_client)}")
     text = words.recommendation(found.options, found.left_out, config.advice.budgets, unit)
-    say(f"\n{text}")
+    say(f"\n{as_flags(text)}")
 
 
 def _write(config: RunConfig, found: Advice) -> None:
-    """Writes the files; the picture last, so that all the rest is there without matplotlib."""
+    """Writes the files; without matplotlib there is no picture, and a line says so."""
     from experiments.advice import picture
     from experiments.analysis.pictures import style
 
@@ -240,12 +247,17 @@ def _write(config: RunConfig, found: Advice) -> None:
         folder, found.options, found.fleet, found.caps, found.table, epochs, found.rate
     )
     able = found.caps.able
-    figure = picture.figure_of(
-        found.options,
-        found.caps.widths[able],
-        found.table.width,
-        config.allocation.budget_unit,
-    )
-    for suffix in config.reporting.picture_formats:
-        style.save(figure, folder / f"advise.{suffix}")
+    for suffix in PICTURE_FORMATS:  # Those of other clients must not stay.
+        (folder / f"advise.{suffix}").unlink(missing_ok=True)
+    try:
+        figure = picture.figure_of(
+            found.options,
+            found.caps.widths[able],
+            found.table.width,
+            config.allocation.budget_unit,
+        )
+        for suffix in config.reporting.picture_formats:
+            style.save(figure, folder / f"advise.{suffix}")
+    except UserError as error:
+        say(f"advise.png is not drawn: {as_flags(str(error))}")
     say(f"\nfiles: {folder}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,6 +23,11 @@ CAPS = ("cap", "cap_params", "cap_macs")
 
 COUNTS = (EXAMPLES, "cap_params", "cap_macs")
 """Columns of integers."""
+
+_COUNT = re.compile(r"\d+(?:[.,]0)?|\d+(?:[.,]\d+)?[eE]\+?\d+")
+"""An integer, also as a table of floats or a spreadsheet writes it: 100.0, 1,5E+05."""
+
+_THOUSANDS = re.compile(r"\d{1,3}[.,]\d{3}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +68,7 @@ def read_fleet(clients_path: str, of_data: Mapping[str, int] | None = None) -> F
     Its columns are `client` and `examples`, and any of `cap` (the largest width that the device
     holds, in (0, 1]), `cap_params` and `cap_macs` (the most parameters, and MACs of one example's
     forward pass; the least of the three counts), `score` and `macs_per_second`. Columns are
-    separated by commas, semicolons, tabs or bars. `0,5` is read as 0.5.
+    separated by commas, semicolons, tabs or bars. `0,5` is read as 0.5. An empty cap is none.
 
     Args:
       clients_path: the file.
@@ -93,6 +99,9 @@ def read_fleet(clients_path: str, of_data: Mapping[str, int] | None = None) -> F
     notes = _notes(
         path, [name for name in header if name and name not in columns], len(texts[0]) - len(used)
     )
+    for name in CAPS:
+        if empty := cells.get(name, []).count(""):
+            notes += (f"{shown(path)}: {empty} cells of column {name!r} are empty: no cap",)
     found = Fleet(
         names=tuple(names),
         examples=numbers.get(EXAMPLES, np.zeros(len(names))).astype(np.int64),
@@ -115,14 +124,18 @@ def _joined(path: pathlib.Path, found: Fleet, of_data: Mapping[str, int]) -> Fle
             f"{shown(path)} must name each client of the data once; {what}; the clients are "
             f"{first_of(of_data)}"
         )
-    order = np.array([found.names.index(name) for name in of_data])
+    places = {name: place for place, name in enumerate(found.names)}
+    order = np.array([places[name] for name in of_data])
+    notes = found.notes
+    for column, own in ((EXAMPLES, found.examples.any()), (SCORE, found.scores is not None)):
+        if own:
+            notes += (f"{shown(path)}: column {column!r} does not count: that of the data does",)
     return Fleet(
         names=tuple(of_data),
         examples=np.array([*of_data.values()], np.int64),
         caps={name: own[order] for name, own in found.caps.items()},
-        scores=None if found.scores is None else found.scores[order],
         rates=None if found.rates is None else found.rates[order],
-        notes=found.notes,
+        notes=notes,
     )
 
 
@@ -141,18 +154,19 @@ def _numbers(
     path: pathlib.Path, lines: Sequence[int], column: str, cells: Sequence[str]
 ) -> np.ndarray:
     """Reads the numbers of a column `[N]`, float64."""
-    found = np.array([_number(cell) for cell in cells])
-    wrong = ~np.isfinite(found)
+    found = np.array([_number(column, cell) for cell in cells])
+    uncapped = np.array([column in CAPS and not cell for cell in cells])
+    wrong = ~np.isfinite(found) & ~uncapped
     what = "a number"
     if column in COUNTS:
-        wrong |= (found < 1) | (found != np.floor(found)) | (found > 2**53)
+        wrong |= ~uncapped & ((found < 1) | (found != np.floor(found)) | (found > 2**53))
         what = "an integer of 1 or more, without separators of thousands"
     elif column == "cap":
         wrong |= (found <= 0) | (found > 1)
         what = "a width in (0, 1]; cap_params and cap_macs are for counts"
     elif column == RATE:
         wrong |= found <= 0
-        what = "above 0"
+        what = "a number above 0, without separators of thousands"
     if wrong.any():
         at = int(np.argmax(wrong))
         raise UserError(
@@ -161,8 +175,18 @@ def _numbers(
     return found
 
 
-def _number(cell: str) -> float:
-    """Reads a number, with a decimal point or comma; NaN for what is none."""
+def _number(column: str, cell: str) -> float:
+    """Reads a number, with a decimal point or comma; NaN for what is none.
+
+    An empty cap is none: all of the supernet. `1.000` and `1,000` may mean a thousand, so they are
+    neither counts nor rates.
+    """
+    if column in CAPS and not cell:
+        return 1.0 if column == "cap" else math.inf
+    if column in COUNTS and not _COUNT.fullmatch(cell):
+        return math.nan
+    if column == RATE and _THOUSANDS.fullmatch(cell):
+        return math.nan
     text = cell.replace(",", ".") if cell.count(",") == 1 and "." not in cell else cell
     try:
         return math.nan if "_" in text else float(text)

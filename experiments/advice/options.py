@@ -140,7 +140,8 @@ def options_of(
                 found.append(Option(name, asked, _named(str(error), fleet), np.zeros(0, np.int64)))
                 continue
             sizes = np.where(takes_part, sizes, 0)
-            reason = _beyond(sizes, bound.sizes_within(stats.max_widths), fleet)
+            most = bound.sizes_within(stats.max_widths)
+            reason = _beyond(sizes, most, fleet) if limited else ""
             part = fleet.examples * takes_part
             reached = float(part @ table[sizes] / part.sum())
             found.append(Option(name, asked, reason, sizes, reached))

@@ -72,14 +72,17 @@ def chosen_policies(
             left_out[name] = str(error)
             continue
         if method.policy.scored:
-            found = fleet.scores
+            # A column of scores is what the policy follows by default, not the score that is named.
+            by_name = "@" in name or "score" in given
+            found = None if by_name else fleet.scores
             if found is None and score == FROM_FILE and config.allocation.score_path:
                 path = config.allocation.score_path
                 found = read_scores(path, fleet.names, config.comparison.seed)
             if found is None and dataset is not None and method.score is not None:
                 found = method.score(dataset.train, model, key)
             if found is None:
-                left_out[name] = "follows scores: add a column score, or name a `dataset`"
+                plain = "add a column score, or " if not by_name else ""
+                left_out[name] = f"follows scores of data: {plain}name a `dataset`"
                 continue
             scores[name] = np.asarray(found, np.float64)
         policies[name] = method.policy

@@ -47,9 +47,9 @@ def table_of(options: Sequence[Option], clients: int, unit: str) -> Table:
         cells = [Cell(option.policy), _budget(option), Cell(str(part), part)]
         cells += [Cell(f"{option.achieved[name]:.3f}", option.achieved[name]) for name in shares]
         moved = (option.bytes_down / _MEGABYTE, option.bytes_up / _MEGABYTE)
-        cells += [Cell(f"{v:.3g}", v) for v in moved]
-        cells.append(Cell(f"{option.memory / 2**20:.1f}", option.memory / 2**20))
-        cells += [Cell(f"{option.seconds:.3g}", option.seconds)] if timed else []
+        cells += [_amount(v) for v in moved]
+        cells.append(_amount(option.memory / 2**20))
+        cells += [_amount(option.seconds)] if timed else []
         lines.append(tuple(cells))
     executed = ", MACs executed are the same" if same else ""
     notes = (
@@ -107,25 +107,32 @@ def recommendation(
     """
     found = [option for option in options if option.feasible and option.budget is not None]
     asked = ", ".join(map(number_text, sorted(budgets)))
-    if not found:
+    best = recommended(options)
+    if found and best is None:
+        nearest = min(found, key=lambda own: abs(own.reached - (own.budget or 0.0)))
+        text = (
+            f"No policy comes within {NEAR:g} of a budget of {asked} ({unit}). The nearest is "
+            f"{nearest.policy}, which reaches {nearest.reached:.3f} of {nearest.budget:g}: set "
+            "`budget_projection` to exact, or lower `budgets`."
+        )
+        return textwrap.fill(text, WIDTH)
+    if best is None:
         text = (
             f"No policy can meet a budget of {asked} ({unit}) on these devices: see the reasons "
             "above. A lower budget, or devices that hold more, would change that."
         )
+        if options and all(option.budget is None for option in options):
+            text = "No policy here follows a budget."
         free = [option.policy for option in options if option.feasible]
         text += f" These follow no budget and fit: {', '.join(free)}." if free else ""
         return textwrap.fill(text, WIDTH)
-    best = recommended(options)
-    assert best is not None
     assert best.budget is not None
     peers = [option for option in found if option.budget == best.budget and option is not best]
     met = [option.policy for option in peers if meets(option)]
-    short = [option.policy for option in peers if not meets(option)]
+    short = [f"{o.policy} reaches {o.reached:.3f}" for o in peers if not meets(o)]
     also = f" {', '.join(met)} can meet it, too." if met else ""
     if short:
-        also += (
-            f" {', '.join(short)}: more than {NEAR:g} from it; budget_projection exact meets it."
-        )
+        also += f" {', '.join(short)} only: set `budget_projection` to exact to meet it."
     time = "" if np.isnan(best.seconds) else f" and {best.seconds:.3g} s"
     skipped = f" Not computed: {', '.join(left_out)}." if left_out else ""
     text = (
@@ -147,9 +154,9 @@ def recommended(options: Sequence[Option]) -> Option | None:
     """Returns the cheapest feasible option at the largest budget that can be met, if any.
 
     It is the one of least MACs, then of least bytes; of equal ones the first. An option that misses
-    its budget by more than `NEAR` costs less for that only, so it is second to all others.
+    its budget by more than `NEAR` costs less for that only, so it is not one of them.
     """
-    found = [option for option in options if option.feasible and option.budget is not None]
+    found = [option for option in options if option.feasible and meets(option)]
     if not found:
         return None
     largest = max(option.budget or 0.0 for option in found)
@@ -157,10 +164,9 @@ def recommended(options: Sequence[Option]) -> Option | None:
     return min(own, key=_expense)
 
 
-def _expense(option: Option) -> tuple[bool, float, float]:
+def _expense(option: Option) -> tuple[float, float]:
     """Returns what the cheapest option has least of."""
-    moved = option.bytes_down + option.bytes_up
-    return not meets(option), round(option.achieved["executed"], 6), moved
+    return round(option.achieved["executed"], 6), option.bytes_down + option.bytes_up
 
 
 def infeasible_lines(options: Sequence[Option], left_out: Mapping[str, str]) -> list[str]:
@@ -187,6 +193,13 @@ def unable_line(names: Sequence[str], able: np.ndarray, least: float) -> str:
     return one_line(
         f"infeasible clients: {len(unable)} of {len(names)} hold less than the smallest width "
         f"{least:.3g}, and are left out of all that follows: {first_of(unable)}"
+    )
+
+
+def _amount(value: float) -> Cell:
+    """Returns the cell of an amount: two digits or more, without an exponent above."""
+    return Cell(
+        f"{value:.3g}" if 1 <= value < 1000 else f"{value:.{'2g' if value < 1 else '0f'}}", value
     )
 
 

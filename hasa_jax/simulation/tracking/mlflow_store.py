@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from hasa_jax.base import UserError
 from hasa_jax.simulation.tracking.package import tracker_package
 from hasa_jax.simulation.tracking.store import Parameter
 
@@ -126,6 +127,8 @@ def _connect(package: ModuleType, folder: pathlib.Path) -> tuple[Any, str]:
     for name in ("mlflow", "alembic"):  # They report every table that they make.
         logging.getLogger(name).setLevel(logging.ERROR)
     own = f"sqlite:///{folder / FILE}"
+    if {"?", "#"} & set(own):  # What follows would be read as a part of the address of its own.
+        raise UserError(f"MLflow has no address for {folder}: take a folder without ? and #")
     where = os.environ.get("MLFLOW_TRACKING_URI")
     client = package.MlflowClient(tracking_uri=where or own, registry_uri=where or own)
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT

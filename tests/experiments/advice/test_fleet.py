@@ -60,6 +60,12 @@ def test_all_columns_and_what_is_not_read(tmp_path):
         ("client,examples\na,0\n", "line 2: examples is '0': it must be an integer of 1 or more"),
         ("client,examples\na,1.5\n", "line 2: examples is '1.5': it must be an integer"),
         ('client,examples\na,"1,234"\n', "line 2: examples is '1,234': it must be an integer"),
+        ("client;examples\na;1.234\n", "line 2: examples is '1.234': it must be an integer"),
+        ('client,examples,cap_params\na,2,"5,000"\n', "cap_params is '5,000': it must be an int"),
+        (
+            "client;examples;macs_per_second\na;2;5,000\n",
+            "'5,000': it must be a number above 0",
+        ),
         ("client,examples\na,1_000\n", "line 2: examples is '1_000': it must be an integer"),
         ("client,examples\na,many\n", "line 2: examples is 'many': it must be an integer"),
         ("client,examples\na,\n", "line 2: examples is '': it must be an integer"),
@@ -73,7 +79,7 @@ def test_all_columns_and_what_is_not_read(tmp_path):
         ("client,examples,cap\na,3,2\n", "line 2: cap is '2': it must be a width in (0, 1]"),
         ("client,examples,cap_macs\na,3,-2\n", "line 2: cap_macs is '-2': it must be an integer"),
         ("client,examples,score\na,3,inf\n", "line 2: score is 'inf': it must be a number"),
-        ("client,examples,macs_per_second\na,3,0\n", "macs_per_second is '0': it must be above 0"),
+        ("client,examples,macs_per_second\na,3,0\n", "macs_per_second is '0': it must be a number"),
         ("client,examples,cap\na,3\n", "line 2 of "),
     ],
 )
@@ -89,6 +95,24 @@ def test_clients_of_a_data_set_have_its_order_and_examples(tmp_path):
     assert found.names == ("a", "b")
     assert found.examples.tolist() == [7, 9]
     assert found.caps["cap"].tolist() == [0.5, 1.0]
+
+
+def test_an_empty_cap_is_none_and_counted(tmp_path):
+    found = fleet_of(tmp_path, "client;examples;cap;cap_params\na;100,0;;7\nb;9.0;0,5;\n")
+    assert found.examples.tolist() == [100, 9]
+    assert found.caps["cap"].tolist() == [1.0, 0.5]
+    assert found.caps["cap_params"].tolist() == [7, np.inf]
+    assert [note.partition(": ")[2] for note in found.notes] == [
+        "1 cells of column 'cap' are empty: no cap",
+        "1 cells of column 'cap_params' are empty: no cap",
+    ]
+
+
+def test_examples_and_scores_of_a_data_set_count(tmp_path):
+    found = fleet_of(tmp_path, "client,examples,score\nb,1,2\na,1,3\n", {"a": 7, "b": 9})
+    assert (found.examples.tolist(), found.scores) == ([7, 9], None)
+    assert len(found.notes) == 2
+    assert "'score' does not count" in found.notes[1]
 
 
 @pytest.mark.parametrize(

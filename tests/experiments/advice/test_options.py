@@ -92,10 +92,22 @@ def test_the_cheapest_at_the_largest_budget_is_recommended():
     text = words.recommendation(options, {"need": "why"}, (0.25, 0.5, 0.75), "width")
     assert "can be met: 0.5. Cheapest policy at it: random, with 30.0%" in text.replace("\n", " ")
     assert "uniform, hasa can meet it, too." in text.replace("\n", " ")
-    assert "paper: more than 0.01 from it" in text.replace("\n", " ")
+    assert "paper reaches 0.450 only: set `budget_projection`" in text.replace("\n", " ")
     assert "Not computed: need." in text.replace("\n", " ")
     assert "about cost only" in text.replace("\n", " ")
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_budget_that_is_missed_is_not_called_met():
+    options = [option("hasa", 0.75, 0.1, reached=0.604), option("random", 0.75, 0.1, reached=0.5)]
+    assert words.recommended(options) is None
+    text = words.recommendation(options, {}, (0.75,), "width").replace("\n", " ")
+    assert text.startswith(
+        "No policy comes within 0.01 of a budget of 0.75 (width). The nearest is"
+    )
+    assert "hasa, which reaches 0.604 of 0.75" in text
+    # A lower budget that is met comes first.
+    assert words.recommended([*options, option("hasa", 0.5, 0.1)]).budget == 0.5
 
 
 def test_without_a_feasible_policy_nothing_is_recommended():
