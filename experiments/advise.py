@@ -1,4 +1,4 @@
-"""Which policy for my devices, and its cost: `python -m experiments.advise --clients_path=FILE`.
+"""Policies for my devices: `python -m experiments.advise --clients_path=FILE --model=cnn`.
 
 Nothing is trained. FILE is a CSV file with the columns client and examples, and maybe cap,
 cap_params, cap_macs, score and macs_per_second; or name a data set as for the other scripts.

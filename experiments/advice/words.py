@@ -177,6 +177,7 @@ def infeasible_lines(options: Sequence[Option], left_out: Mapping[str, str]) -> 
             by_reason.setdefault((option.budget, option.reason), []).append(option.policy)
     for (budget, reason), policies in by_reason.items():
         at = "" if budget is None else f" at budget {number_text(budget)}"
+        reason = reason.replace("`budget`", "budget")  # The flag of advise is `budgets`.
         lines.append(one_line(f"infeasible{at}: {', '.join(policies)}: {reason}"))
     by_why: dict[str, list[str]] = {}
     for name, why in left_out.items():

@@ -127,9 +127,10 @@ def _connect(package: ModuleType, folder: pathlib.Path) -> tuple[Any, str]:
     for name in ("mlflow", "alembic"):  # They report every table that they make.
         logging.getLogger(name).setLevel(logging.ERROR)
     own = f"sqlite:///{folder / FILE}"
-    if {"?", "#"} & set(own):  # What follows would be read as a part of the address of its own.
-        raise UserError(f"MLflow has no address for {folder}: take a folder without ? and #")
     where = os.environ.get("MLFLOW_TRACKING_URI")
+    # What follows these letters would be read as another part of the address.
+    if not where and {"?", "#"} & set(own):
+        raise UserError(f"MLflow has no address for {folder}: take a folder without ? and #")
     client = package.MlflowClient(tracking_uri=where or own, registry_uri=where or own)
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
     found = client.get_experiment_by_name(name)

@@ -146,6 +146,19 @@ def test_a_file_needs_a_model(clients):
     )
 
 
+def test_without_caps_the_supernet_fits_and_a_column_is_no_named_score(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text("client,examples,score\na,30,1\nb,10,2\n", encoding="utf-8")
+    named = "--policies=full,hasa,hasa@entropy"
+    done = run("advise", f"--clients_path={path}", *MLP, named, "--budgets=0.5")
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = " ".join(done.stdout.split())
+    assert "infeasible" not in shown
+    assert "left out: hasa@entropy: follows scores of data: name a --dataset" in shown
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("full ")]
+    assert line.split()[3] == "1.000"
+
+
 def test_devices_that_hold_nothing(tmp_path):
     path = tmp_path / "c.csv"
     path.write_text("client,examples,cap_params\na,3,1\n", encoding="utf-8")
