@@ -2,6 +2,8 @@
 
 Nothing is trained. FILE is a CSV file with the columns client and examples, and maybe cap,
 cap_params, cap_macs, score and macs_per_second; or name a data set as for the other scripts.
+Its own flags are --clients_path, --budgets, --macs_per_second and --measure_rate. It also reads
+those of model, method, allocation and data, but not --budget, --policy, rounds and seeds.
 """
 
 from collections.abc import Set
