@@ -96,6 +96,7 @@ def test_every_model_runs(kind, method):
     assert 0 <= found.records["summary"][-1]["mean_accuracy"] <= 1
 
 
+@pytest.mark.slow
 def test_data_and_a_run_step_by_step_are_the_same_to_the_bit():
     rng = np.random.default_rng(0)
     clients = {name: (rng.normal(size=(40, 4)), rng.integers(3, size=40)) for name in "ab"}

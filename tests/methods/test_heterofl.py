@@ -20,6 +20,7 @@ def test_levels_keep_these_widths():
     assert list(units.kept_of_size(groups, 512 // 4).values()) == [16, 32, 64, 128]
 
 
+@pytest.mark.slow
 def test_levels_are_rounded_in_each_group_from_training_to_deployment():
     """At .35 stages of 5, 5, 6 and 9 units keep 2, 2, 3 and 4; ceil(5 * 4 / 9) would be 3."""
     model, data = small.cnn(norm="none", scaler="train"), small.client_data(kind="cnn")
@@ -39,6 +40,7 @@ def test_levels_are_rounded_in_each_group_from_training_to_deployment():
     assert params["conv_4"]["kernel"].shape == (3, 3, 3, 4)
 
 
+@pytest.mark.slow
 def test_level_e_alone_starts_from_its_own_initialisation():
     """It is the network of 16 / 16, 32 / 16, ... units, and no slice of the one of level a."""
     dataset = small.dataset(kind="cnn")

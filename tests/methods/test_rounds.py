@@ -63,6 +63,7 @@ def test_a_label_split_needs_named_label_rows():
         small.program(small.mlp(), small.client_data(), method=small.plain(label_split=True))
 
 
+@pytest.mark.slow
 def test_methods_share_their_initialisation():
     data = small.client_data(kind="lstm")
     starts = []

@@ -158,6 +158,7 @@ def test_scalefl_divides_by_the_width_in_evaluation_too():
     assert small.max_difference(scaled, unscaled) > 1e-3
 
 
+@pytest.mark.slow
 def test_static_norms_of_images_are_deployed_with_their_moments():
     setting = assert_deploys(hj.methods.heterofl(), "cnn")
     _, params, moments = setting.taken(1)

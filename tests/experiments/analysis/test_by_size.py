@@ -239,6 +239,7 @@ def test_a_run_without_levels_is_refused(folder):
     assert "has no sizes.csv: run compare with --eval_levels" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_real_run(tmp_path):
     done = run(
         "compare",

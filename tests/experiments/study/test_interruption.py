@@ -158,7 +158,10 @@ def small_disk():
 @pytest.mark.parametrize(
     ("disk", "words"),
     # Of a disk that has no room for anything, records or checkpoints notice first.
-    [("run/checkpoints", "checkpoints in"), ("run", "o space left")],
+    [
+        pytest.param("run/checkpoints", "checkpoints in", marks=pytest.mark.slow),
+        ("run", "o space left"),
+    ],
 )
 def test_a_full_disk_is_reported_and_loses_nothing(disk, words, full, small_disk, tmp_path):
     """There is room for records but for no checkpoint, or for nothing at all."""

@@ -181,7 +181,8 @@ def tables_of(folder):
     }
 
 
-@pytest.mark.parametrize("per_program", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("per_program", [1, 2])
 def test_a_workdir_grows_to_the_bytes_of_a_run_at_once(per_program, tmp_path):
     """By a policy, by a method, by seeds and rounds; what is there does not run again."""
     common = [*VECTORS, "--checkpoint_every=1", f"--seeds_per_program={per_program}"]
