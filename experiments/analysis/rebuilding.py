@@ -32,6 +32,7 @@ from experiments.analysis.results import Results, Source
 from experiments.analysis.table import Cell, Table
 from experiments.config import RunConfig, with_fields
 from experiments.rooms import PICTURE_FORMATS, ComparisonConfig
+from experiments.study import sweep_states
 from experiments.study.suite import read_suite, sweep_of_suite
 from hasa_jax.base import UserError
 from hasa_jax.simulation import escapes
@@ -149,7 +150,9 @@ class Library:
             given = {"suite": own["suite"], "data_dir": own["data_dir"]}
             config = with_fields(RunConfig(), {**given, "workdir": str(self.folder / name)})
             suite = read_suite(own["suite"], ())
-            self.suites[name] = suite_table.made(suite, sweep_of_suite(suite, config, set(given)))
+            found = sweep_of_suite(suite, config, set(given))
+            states = sweep_states.states_of(found.runs)
+            self.suites[name] = suite_table.made(suite, found, states)
         return self.suites[name]
 
     def _needs(self, name: str) -> pathlib.Path:

@@ -689,6 +689,16 @@ def _differences(sources: Sequence[Source], names: Sequence[str]) -> list[str]:
             for name, source in zip(names, sources, strict=True)
             if method in source.methods
         ]
+        policies = {
+            frozenset(r["policy"] for r in source.summary if r["method"] == method)
+            for source in sources
+            if method in source.methods
+        }
+        if len(policies) > 1:  # Other policies have other options: these are the arms themselves.
+            folders = [
+                (name, {n: v for n, v in own.items() if n != "policy_options"})
+                for name, own in folders
+            ]
         lines |= dict.fromkeys(_differing(folders))
     if len(lines) > _MOST:
         return [*list(lines)[:_MOST], f"{len(lines) - _MOST} more settings differ; see run.json."]

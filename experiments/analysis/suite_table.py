@@ -54,12 +54,11 @@ def write(suite: Suite, found: Sweep) -> str:
     states, before, text = sweep_states.states_of(found.runs), None, ""
     # A shard that ends meanwhile may write its table first; this one must not hide its runs.
     while states != before:
-        outcomes, reasons = outcomes_of(suite, found, states)
-        text = text_of(suite, outcomes, remarks_of(found, states, reasons))
-        _replace(found.folder / TEXT, text)
-        _replace(found.folder / NUMBERS, csv_of(suite, outcomes))
-        if why := _drawn(suite, outcomes, found.folder / PICTURE):
-            text = f"{text}\n{why}\n"
+        own = made(suite, found, states)
+        _replace(found.folder / TEXT, own.text)
+        _replace(found.folder / NUMBERS, own.numbers)
+        why = _drawn(suite, own.outcomes, found.folder / PICTURE)
+        text = f"{own.text}\n{why}\n" if why else own.text
         states, before = sweep_states.states_of(found.runs), states
     return text
 
@@ -87,17 +86,17 @@ class Made:
         return table[: table.index("\n\n")]
 
 
-def made(suite: Suite, found: Sweep) -> Made:
+def made(suite: Suite, found: Sweep, states: Sequence[State]) -> Made:
     """Makes the tables of what is there.
 
     Args:
       suite: what runs.
       found: all runs.
+      states: of every run, in their order.
 
     Returns:
       The tables; nothing is written.
     """
-    states = sweep_states.states_of(found.runs)
     outcomes, reasons = outcomes_of(suite, found, states)
     text = text_of(suite, outcomes, remarks_of(found, states, reasons))
     return Made(suite, outcomes, text, csv_of(suite, outcomes))
@@ -114,8 +113,7 @@ def shown(suite: Suite, found: Sweep, states: Sequence[State]) -> str:
     Returns:
       Markdown.
     """
-    outcomes, reasons = outcomes_of(suite, found, states)
-    return text_of(suite, outcomes, remarks_of(found, states, reasons))
+    return made(suite, found, states).text
 
 
 def text_of(suite: Suite, outcomes: Sequence[Outcome], remarks: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.analysis.pictures import style
 from experiments.analysis.pictures.looks import Look, add_legend, looks
-from experiments.analysis.pictures.picture import Lacking
+from experiments.analysis.pictures.picture import Lacking, first_file
 from experiments.analysis.results import Results
 from experiments.analysis.statistics import interval
 from experiments.analysis.table_need import FILE, by_block, by_client, by_seed, names_of, read_lines
@@ -34,10 +34,7 @@ def make(groups: Sequence[Results]) -> Any:
     Raises:
       Lacking: if no workdir has such a file, or it is damaged or has no scores.
     """
-    files = [folder / FILE for own in groups for folder in own.folders]
-    path = next((path for path in files if path.exists()), None)
-    if path is None:
-        raise Lacking(f"no workdir has {FILE}: run need with a narrow and a wide workdir")
+    path = first_file(groups, FILE, "need with a narrow and a wide workdir")
     try:
         measured = read_lines(path)
     except UserError as error:

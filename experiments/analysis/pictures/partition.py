@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.analysis.pictures import style
 from experiments.analysis.pictures.looks import bar_of, looks
-from experiments.analysis.pictures.picture import Lacking
+from experiments.analysis.pictures.picture import Lacking, first_file
 from experiments.analysis.results import Results
 from hasa_jax.base import UserError
 from hasa_jax.simulation.escapes import from_csv_cell, picture
@@ -58,10 +58,7 @@ def make(groups: Sequence[Results]) -> Any:
     Raises:
       Lacking: if no workdir has such a file, it is damaged, or it has no classes.
     """
-    files = [folder / FILE for own in groups for folder in own.folders]
-    path = next((path for path in files if path.exists()), None)
-    if path is None:
-        raise Lacking(f"no workdir has {FILE}: run partition_report into one of them")
+    path = first_file(groups, FILE, "partition_report into one of them")
     try:
         bars = bars_of(path)
     except UserError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,26 @@ from experiments.analysis.results import Results
 
 class Lacking(Exception):
     """Results lack what a picture needs; the message says what, in words that follow a colon."""
+
+
+def first_file(groups: Sequence[Results], name: str, how: str) -> pathlib.Path:
+    """Finds the first workdir that has a file.
+
+    Args:
+      groups: results.
+      name: of the file.
+      how: what writes it.
+
+    Returns:
+      Its path.
+
+    Raises:
+      Lacking: if no workdir has it.
+    """
+    for folder in (folder for own in groups for folder in own.folders):
+        if (folder / name).exists():
+            return folder / name
+    raise Lacking(f"no workdir has {name}: run {how}")
 
 
 @dataclasses.dataclass(frozen=True)
