@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 
 import jax
 import numpy as np
@@ -388,6 +389,20 @@ def test_runs_of_the_library_are_read_and_merged(saved):
     (manifest,) = (results.source_of(saved / "hasa1").manifest,)
     assert manifest.methods["hasa"]["extraction"] == "prefix"
     assert manifest.run.training.num_rounds == 2
+
+
+@pytest.mark.parametrize("policy", ["uniform", "hasa"])
+def test_options_of_another_policy_are_no_other_setting(saved, tmp_path, policy):
+    other = shutil.copytree(saved / "hasa1", tmp_path / "other")
+    for path in other.glob("*.csv"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("\nhasa,hasa,", f"\nhasa,{policy},"), encoding="utf-8")
+    run_json = json.loads((other / "run.json").read_text(encoding="utf-8"))
+    run_json["methods"]["hasa"] |= {"policy_options": "others", "policy": policy}
+    (other / "run.json").write_text(json.dumps(run_json), encoding="utf-8")
+    said = [line for line in read(saved / "hasa0", other).remarks if "policy_options" in line]
+    # The same policy with other options is another arm, and a line says what sets it apart.
+    assert bool(said) == (policy == "hasa")
 
 
 def test_pictures_of_runs_of_the_library_are_drawn(saved):
