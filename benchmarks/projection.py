@@ -1,11 +1,14 @@
 """The cost of a round on paper: work, messages and memory of a device, for any number of devices.
 
 `python -m benchmarks.projection --devices=1,8,64,256 --cohort=2560 --flops=1e14 --bandwidth=1e11`
+prints CSV. `HASA_DATA_DIR` names the folder of the titles; without it they are synthetic.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import sys
 from typing import NamedTuple
 
 import jax
@@ -113,11 +116,16 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Prints a line for each workload and number of devices."""
+    """Prints a line of CSV for each workload and number of devices."""
     given = arguments()
-    print(f"{given.cohort} clients a round; {given.flops:g} FLOP/s, {given.bandwidth:g} bytes/s")
-    print("| workload | devices | GFLOP | MB sent | MB read | compute ms | sum ms | clients * |")
-    print("|---|---|---|---|---|---|---|---|")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(
+        [
+            *("workload", "devices", "clients_per_round", "flops_per_second", "bytes_per_second"),
+            *("gigaflops", "megabytes_sent", "megabytes_read", "training_ms", "sum_ms"),
+            "even_clients",
+        ]
+    )
     for name in given.workload.split(","):
         totals = totals_of(WORKLOADS[name](base.Engine()), given.cohort)
         for devices in given.devices:
@@ -125,10 +133,12 @@ def main() -> None:
             compute, sums = cost.flops / given.flops, cost.sent / given.bandwidth
             # Below so many clients a device, the sum takes longer than the training.
             even = sums / (totals.flops / given.cohort / given.flops)
-            print(
-                f"| {name} | {devices} | {1e-9 * cost.flops:.4g} | {1e-6 * cost.sent:.3g} "
-                f"| {1e-6 * cost.data:.3g} | {1e3 * compute:.3g} | {1e3 * sums:.3g} "
-                f"| {even:.2g} |"
+            writer.writerow(
+                [
+                    *(name, devices, given.cohort, given.flops, given.bandwidth),
+                    *(1e-9 * cost.flops, 1e-6 * cost.sent, 1e-6 * cost.data),
+                    *(1e3 * compute, 1e3 * sums, even),
+                ]
             )
 
 

@@ -1,20 +1,21 @@
 """How often intervals cover the truth if seeds are added until they are narrow enough.
 
-`python -m experiments.analysis.coverage` simulates it for paired differences of normal seeds.
+`python -m experiments.analysis.coverage` simulates it for paired differences of normal seeds, and
+prints CSV. Its lines are in experiments/results/stopping_rule/coverage.csv.
 """
 
 from __future__ import annotations
 
+import csv
+import sys
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis import markdown
+RUNS = 20_000
+"""Comparisons that are simulated for each rule."""
 
-_KEY = 29
-_RUNS = 20_000
-_MOST = 200
-_CASES = (
+CASES = (
     (3, 1, 1.0),
     (3, 1, 0.5),
     (5, 1, 0.5),
@@ -25,6 +26,9 @@ _CASES = (
     (10, 7, 0.5),
 )
 """First seeds, comparisons and half-widths in deviations of a difference."""
+
+_KEY = 29
+_MOST = 200
 
 
 class Found(NamedTuple):
@@ -90,19 +94,12 @@ def simulated(
 
 
 def main() -> None:
-    """Prints a table of several rules."""
-    lines = []
-    for first, comparisons, half in _CASES:
-        found = simulated(first, comparisons, half, runs=_RUNS // comparisons)
-        lines.append(
-            [
-                f"{first} seeds first, {comparisons} of ± {half:g} s",
-                f"{found.seeds:.1f}",
-                f"{100 * found.coverage:.1f} %",
-                f"{found.bias:+.4f} ± {found.error:.4f}",
-            ]
-        )
-    print(markdown.table(["rule", "seeds", "coverage", "bias ± error (s)"], lines))
+    """Prints a line of CSV for each rule."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["first_seeds", "comparisons", "half_width", *Found._fields])
+    for first, comparisons, half in CASES:
+        found = simulated(first, comparisons, half, runs=RUNS // comparisons)
+        writer.writerow([first, comparisons, half, *found])
 
 
 if __name__ == "__main__":

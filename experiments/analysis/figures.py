@@ -1,13 +1,18 @@
-"""Numbers of committed JSON files, such as raw figures of benchmarks, by the path to them."""
+"""Figures of committed files that are no results of runs, such as measurements and simulations.
+
+JSON files have numbers by the path to them, CSV files cells by their row and column.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 import pathlib
 import re
 from typing import Any
 
 from hasa_jax.base import UserError
+from hasa_jax.simulation.escapes import from_csv_cell
 
 _STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 """A step of a path: a name, or what is in brackets."""
@@ -53,3 +58,28 @@ def _found(content: Any, path: str) -> float:
         else:
             content = content[int(choice)]
     return float(content)
+
+
+def cell_at(file: pathlib.Path, row: str, column: str) -> str:
+    """Reads a cell of a CSV file.
+
+    Args:
+      file: a CSV file with headers.
+      row: the first cell of the row, or the first ones with ` / ` between them.
+      column: header of the column.
+
+    Returns:
+      Its text.
+
+    Raises:
+      UserError: if there is none, or more than one, or no such file.
+    """
+    wanted = row.split(" / ")
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            headers, *rows = [list(map(from_csv_cell, cells)) for cells in csv.reader(lines)]
+        (found,) = (cells for cells in rows if cells[: len(wanted)] == wanted)
+        return found[headers.index(column)]
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        where = f"one row {row!r} with a column {column!r}"
+        raise UserError(f"{file.name} has not {where} ({error})") from None

@@ -272,7 +272,7 @@ def template(library: Library, name: str) -> str:
     `{RESULTS; TABLE; ROW; COLUMN}` is the text of a cell, where ROW is the first cell of its row,
     or the first ones with ` / ` between them. `{...; FORMAT}` is its number in a format of Python,
     such as `.2f`. `{FILE.json; PATH; FORMAT}` is a number of a file of the checkout; see
-    `figures.number_at`.
+    `figures.number_at`. `{FILE.csv; ROW; COLUMN}` is a cell of one, and with `; FORMAT` its number.
 
     Args:
       library: the results.
@@ -292,17 +292,21 @@ def template(library: Library, name: str) -> str:
 
     def filled(match: re.Match[str]) -> str:
         parts = [part.strip() for part in match[1].split(";")]
-        if len(parts) == 3 and names.get(parts[0], parts[0]).endswith(".json"):
-            file = library.root / names.get(parts[0], parts[0])
-            return format(figures.number_at(file, parts[1]), parts[2])
-        if len(parts) not in (4, 5):
+        name = names.get(parts[0], parts[0])
+        if len(parts) == 3 and name.endswith(".json"):
+            return format(figures.number_at(library.root / name, parts[1]), parts[2])
+        if len(parts) in (3, 4) and name.endswith(".csv"):
+            cell = _cell_of_file(library.root / name, parts[1], parts[2])
+            form = parts[3:]
+        elif len(parts) in (4, 5):
+            cell, form = _cell(library.table(name, parts[1]), parts[2], parts[3]), parts[4:]
+        else:
             raise UserError(f"{match[0]} has not the form {{RESULTS; TABLE; ROW; COLUMN}}")
-        cell = _cell(library.table(names.get(parts[0], parts[0]), parts[1]), parts[2], parts[3])
-        if len(parts) == 4:
+        if not form:
             return markdown.cell_text(cell)
         if cell.value is None:
             raise UserError(f"{match[0]} is no number but {cell.text!r}")
-        return format(cell.value, parts[4])
+        return format(cell.value, form[0])
 
     return _PLACE.sub(filled, "\n".join(lines))
 
@@ -318,6 +322,15 @@ def _cell(table: Table, row: str, column: str) -> Cell:
         f"table {table.name} has no row {row!r} with a column {column!r}: it has the rows {rows} "
         f"and the columns {', '.join(map(repr, table.headers))}"
     )
+
+
+def _cell_of_file(file: pathlib.Path, row: str, column: str) -> Cell:
+    """Returns a cell of a CSV file, with its number if it is one."""
+    text = figures.cell_at(file, row, column)
+    try:
+        return Cell(text, float(text))
+    except ValueError:
+        return Cell(text)
 
 
 def pictures(library: Library) -> Iterator[File]:

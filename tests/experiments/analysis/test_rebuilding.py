@@ -54,12 +54,13 @@ def test_arms_that_were_run_again_are_replaced(checkout):
 def test_templates_are_filled_in(checkout):
     (checkout / TEMPLATES / "own.md").write_text(
         "A = one\n\n| {A; headline; uniform; mean %} | {one; headline; uniform; Δ mean; .1f} |"
-        " {raw.json; seconds; .2f} |\n",
+        " {raw.json; seconds; .2f} | {own.csv; b*; share; .0%} | {own.csv; b*; name} |\n",
         encoding="utf-8",
     )
     (checkout / "raw.json").write_text('{"seconds": 1.234}', encoding="utf-8")
+    (checkout / "own.csv").write_text("name,share\na,1\nb*,0.5\n", encoding="utf-8")
     text = document("<!-- template: own -->\n<!-- end -->\n", library_of(checkout), "README.md")
-    assert "| 15.00 [0, 79] | -20.0 | 1.23 |" in text
+    assert r"| 15.00 [0, 79] | -20.0 | 1.23 | 50% | b\* |" in text
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,7 @@ def test_templates_are_filled_in(checkout):
         ("<!-- template: place -->\n<!-- end -->", "no row 'fjord' with a column 'mean %'"),
         ("<!-- template: number -->\n<!-- end -->", "is no number but 'reference'"),
         ("<!-- template: form -->\n<!-- end -->", "has not the form"),
+        ("<!-- template: file -->\n<!-- end -->", "own.csv has not one row 'a'"),
     ],
 )
 def test_markers_that_name_no_table_are_refused(text, expected, checkout):
@@ -80,6 +82,7 @@ def test_markers_that_name_no_table_are_refused(text, expected, checkout):
         "place": "{one; headline; fjord; mean %}",
         "number": "{one; headline; hasa; verdict; .2f}",
         "form": "{one; headline}",
+        "file": "{own.csv; a; share; .2f}",
     }.items():
         (checkout / TEMPLATES / f"{name}.md").write_text(place, encoding="utf-8")
     with pytest.raises(UserError, match=expected) as caught:
@@ -158,3 +161,11 @@ def test_documents_are_what_the_committed_results_make():
 def test_all_files_are_what_the_committed_results_make():
     artefacts = [name for name in rebuilding.ARTEFACTS if name != "pictures"]
     assert [str(file.path) for file in differences(library_of(ROOT), artefacts)] == []
+
+
+def test_every_file_of_figures_has_its_command_and_is_there():
+    library = library_of(ROOT)
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / TEMPLATES).glob("*.md")]
+    read = {name for text in texts for name in re.findall(r"[\w/]+\.(?:csv|json)", text)}
+    assert read == set(library.studies["figures"])
+    assert all((ROOT / name).is_file() for name in read)
