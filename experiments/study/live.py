@@ -40,8 +40,17 @@ class Live:
             for writer in reversed(self.writers):
                 stack.callback(writer.close)
 
+    def identify(self, settings: Mapping[str, str]) -> None:
+        """Says to trackers what decides the numbers of the runs that follow.
+
+        Args:
+          settings: a digest of it, by the name of the run.
+        """
+        for tracker in self.trackers.values():
+            tracker.identify(settings)
+
     def problems(self) -> dict[str, dict[str, Any]]:
-        """Returns what trackers have missed, by their names, for run.json, once all is closed."""
+        """Returns what trackers missed or began again, by their names, once all is closed."""
         found = {name: tracker.problems() for name, tracker in self.trackers.items()}
         return {name: own for name, own in found.items() if own}
 

@@ -57,7 +57,8 @@ class Manifest:
         them, unless clients are too many (`run_json.scores_of`).
       stopping: the rule that decides the number of seeds, and what it says of them; as `Rule` has
         it, empty if there is none.
-      trackers: evaluations that trackers missed, and why, by their names.
+      trackers: by their names, evaluations that they missed, and why; and how many runs began
+        beside earlier ones.
     """
 
     script: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import json
 import pathlib
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
@@ -46,6 +47,7 @@ from hasa_jax.simulation.records import updates_in
 from hasa_jax.simulation.run import run_trials
 from hasa_jax.simulation.run_json import scores_of
 from hasa_jax.simulation.sampling import AVAILABILITY
+from hasa_jax.simulation.tracking.numbers import run_name
 from hasa_jax.simulation.trial import Trial
 from hasa_jax.simulation.views import chosen_clients
 from hasa_jax.simulation.writers import CsvWriter, say
@@ -564,6 +566,9 @@ def _run_arm(
     config = study.config
     checkpoints = _checkpoints(config, folder, arm, group.blocks, run)
     live.begin(f"arm {study.arms.index(arm) + 1} of {len(study.arms)}")
+    live.identify(
+        {run_name(_labels(config, arm, own)): _settings(arm, own, run) for own in group.blocks}
+    )
     with contextlib.closing(checkpoints) if checkpoints else contextlib.nullcontext():
         histories = run_trials(
             group.programs[arm],
@@ -591,16 +596,24 @@ def _checkpoints(
     if not config.reporting.checkpoint_every:
         return None
     names = [block.name for block in blocks]
-    # A run may go on with more rounds.
-    same = {n: value for n, value in workdir.shared_fields(run).items() if n != "num_rounds"}
     return Checkpoints(
         folder / workdir.CHECKPOINTS / "-".join([*arm, *names]),
-        {
-            "config": same,
-            "arm": arm,
-            "data": {name: run.data_sha256[name] for name in names},
-        },
+        _identity(arm, blocks, run),
         every=config.reporting.checkpoint_every,
         keep=config.reporting.keep_checkpoints,
         say=say,
     )
+
+
+def _identity(arm: Arm, blocks: Sequence[Block], run: Manifest) -> dict[str, Any]:
+    """Returns what makes two runs of an arm on some blocks the same one, however long they are."""
+    same = {n: value for n, value in workdir.shared_fields(run).items() if n != "num_rounds"}
+    data = {block.name: run.data_sha256[block.name] for block in blocks}
+    return {"config": same, "arm": arm, "data": data}
+
+
+def _settings(arm: Arm, block: Block, run: Manifest) -> str:
+    """Returns the digest of what decides the numbers of an arm on one block, for trackers."""
+    source = run.methods[arm.method].get("source_sha256")
+    own = {**_identity(arm, [block], run), "switches": run.switches, "source": source}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 import time
 from collections.abc import Iterator, Mapping
@@ -32,9 +33,16 @@ class TensorBoardStore:
         parameters: Mapping[str, Parameter],
         identity: str | None,
     ) -> _TensorBoardRun:
-        """Opens a run; one that goes on gets a further file of events."""
-        identity = identity or ".".join(map(tag, name.split(" ")))
-        return _TensorBoardRun(self._package, folder / identity, parameters)
+        """Opens a run; one that goes on gets a further file of events.
+
+        A new one gets a folder without rounds, whose name has a number if there is one with rounds.
+        """
+        if identity is not None:
+            return _TensorBoardRun(self._package, folder / identity, parameters, new=False)
+        own = ".".join(map(tag, name.split(" ")))
+        folders = (folder / (own if n == 1 else f"{own}.{n}") for n in itertools.count(1))
+        unused = next(path for path in folders if not _last(self._package, path))
+        return _TensorBoardRun(self._package, unused, parameters, new=True)
 
     def close(self) -> None:
         """Holds nothing."""
@@ -44,19 +52,21 @@ class _TensorBoardRun:
     """A folder of events; what is logged is in the file when `log` returns."""
 
     def __init__(
-        self, package: ModuleType, folder: pathlib.Path, parameters: Mapping[str, Parameter]
+        self,
+        package: ModuleType,
+        folder: pathlib.Path,
+        parameters: Mapping[str, Parameter],
+        *,
+        new: bool,
     ) -> None:
         self._package, self.identity = package, folder.name
         folder.mkdir(parents=True, exist_ok=True)
-        files = sorted(path for path in folder.iterdir() if "tfevents" in path.name)
-        self.last = max(
-            (event.step for path in files for event in _events(package, path)), default=0
-        )
+        self.last, files = _last(package, folder), _files(folder)
         # The package's other writer has a thread, in which a full disk would be lost. Of files of
         # one second, the number keeps the second from taking the place of the first.
         writer = package.event_file_writer.EventsWriter
         self._file = writer(str(folder / "events"), filename_suffix=f".{len(files)}")
-        if not files:
+        if new or not files:
             self._write(0, package.summary.hparams(dict(parameters), {"accuracy/mean": 0.0}))
 
     def log(self, round: int, numbers: Mapping[str, float]) -> None:
@@ -84,6 +94,17 @@ def _tensorboardx() -> ModuleType:
     import tensorboardX.summary
 
     return tensorboardX
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files of events of a folder, if it is there."""
+    return sorted(folder.glob("*tfevents*"))
+
+
+def _last(package: ModuleType, folder: pathlib.Path) -> int:
+    """Returns the last round of a folder; 0 without one."""
+    steps = (event.step for path in _files(folder) for event in _events(package, path))
+    return max(steps, default=0)
 
 
 def _events(package: ModuleType, path: pathlib.Path) -> Iterator[Any]:

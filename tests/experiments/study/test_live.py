@@ -1,6 +1,7 @@
 """Trackers of a study: each shows what summary.csv has, also after a stop, and loses no run."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -106,6 +107,30 @@ def test_a_broken_tracker_is_counted_in_run_json(tmp_path, monkeypatch):
     done = run("train", *VECTORS, f"--workdir={tmp_path}", "--tracker=tensorboard")
     assert "warning" not in done.stdout
     assert_equal("tensorboard", tmp_path, 1e-6)
+
+
+@pytest.mark.slow
+def test_a_workdir_that_was_emptied_gets_tracked_runs_of_its_own(tmp_path):
+    """All but the folder of the tracker was removed: two runs are never one curve."""
+    read_back.need("tensorboard")
+    given = ("train", *VECTORS, f"--workdir={tmp_path}", "--tracker=tensorboard", "--num_rounds=1")
+    assert "beside" not in run(*given).stdout
+    for path in tmp_path.iterdir():
+        if path.name == "checkpoints":
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
+    lines = run(*given).stdout.splitlines()
+    (said,) = (line for line in lines if "beside" in line)
+    assert said.startswith("tensorboard has 'hasa hasa prefix full seed 000' of an earlier start")
+    known = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert known["trackers"] == {"tensorboard": {"beside_earlier": 1}}
+    found = read_back.READERS["tensorboard"](tmp_path / "tensorboard")
+    assert [sorted(own.rounds) for own in found] == [[1], [1]]
+    # More rounds go on with the second one.
+    assert "beside" not in run(*given[:-1]).stdout
+    found = read_back.READERS["tensorboard"](tmp_path / "tensorboard")
+    assert [sorted(own.rounds) for own in found] == [[1], [1, 2]]
 
 
 def test_a_missing_package_is_refused_before_anything_is_written(tmp_path, monkeypatch):

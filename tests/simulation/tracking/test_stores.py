@@ -31,13 +31,20 @@ def started(*arguments):
     )
 
 
-def write(name, folder, rounds):
+def write(name, folder, rounds, start="0.1"):
     """Writes in this process if that leaves nothing open; returns what is printed."""
     if name == "tensorboard":
         lines = []
-        tracked.write(name, folder, rounds, lines.append)
-        return "\n".join(lines)
-    return started(name, folder, *rounds).communicate(timeout=100)[0]
+        found = tracked.write(name, folder, rounds, lines.append, start=start)
+        return "\n".join([*lines, *([str(found)] if found else [])])
+    return started(name, folder, start, *rounds).communicate(timeout=100)[0]
+
+
+def found_by(name, folder):
+    """Reads the runs of a tracker."""
+    if name == "tensorboard":
+        return read_back.READERS[name](folder / name)
+    return read_back.read(name, folder / name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,10 +52,7 @@ def test_numbers_and_parameters_come_back_after_a_stop(name, tmp_path):
     read_back.need(name)
     for rounds in ([2, 4], [2, 4, 6]):
         assert write(name, tmp_path, rounds) == ""
-    if name == "tensorboard":
-        found = read_back.READERS[name](tmp_path / name)
-    else:
-        found = read_back.read(name, tmp_path / name)
+    found = found_by(name, tmp_path)
     assert len(found) == 2
     uniform = next(run for run in found if "uniform" in run.name)
     other = next(run for run in found if run is not uniform)
@@ -70,6 +74,33 @@ def test_numbers_and_parameters_come_back_after_a_stop(name, tmp_path):
     # A workdir with links, or with files outside of it, would be refused.
     assert not [path for path in tmp_path.rglob("*") if path.is_symlink()]
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("start", ["settings", "0.2"])
+def test_two_runs_in_one_folder_are_two_curves(name, start, tmp_path):
+    """The user removed all but the tracker's folder, and ran something else, or the same again."""
+    read_back.need(name)
+    assert write(name, tmp_path, [2, 4, 6]) == ""
+    said, counted, kept = write(name, tmp_path, [3], start).splitlines()
+    why = (
+        "of other settings or data"
+        if start == "settings"
+        else "of an earlier start, and this one is from round 0"
+    )
+    usual = "hasa uniform prefix full seed 002"
+    assert said == (
+        f"{name} has {usual!r} {why}: it stays as it is, and '{usual} run 2' begins beside it"
+    )
+    assert counted == f"{name}: 2 runs began beside earlier ones of their names"
+    assert kept == "{'beside_earlier': 2}"
+    # The later one goes on, as it is of the same settings and start as before.
+    assert write(name, tmp_path, [3, 6], start) == ""
+    found = found_by(name, tmp_path)
+    assert sorted(
+        (run.name.endswith("2.run.2" if name == "tensorboard" else "2 run 2"), sorted(run.rounds))
+        for run in found
+    ) == [*[(False, [2, 4, 6])] * 2, *[(True, [3, 6])] * 2]
 
 
 @pytest.mark.slow
@@ -97,6 +128,15 @@ def test_an_event_that_was_cut_is_no_round(tmp_path):
         # Where the accuracy of a round is there, it is not given twice.
         assert run.last == last
         run.close()
+
+
+def test_a_folder_with_rounds_that_is_not_known_stays_as_it_is(tmp_path):
+    """Someone removed runs.json, or it is of another program."""
+    read_back.need("tensorboard")
+    assert write("tensorboard", tmp_path, [2, 4]) == ""
+    (tmp_path / "tensorboard" / "runs.json").unlink()
+    assert write("tensorboard", tmp_path, [2, 4]) == ""
+    assert [sorted(run.rounds) for run in found_by("tensorboard", tmp_path)] == [[2, 4]] * 4
 
 
 @pytest.mark.slow

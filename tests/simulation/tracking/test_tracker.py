@@ -51,7 +51,7 @@ def tracker_of(store, folder, lines, num_rounds=6, **parameters):
     return tracker.Tracker("memory", store, folder, parameters, num_rounds, lines.append)
 
 
-def give(own, rounds, policies=("uniform", "hasa"), seeds=(0, 1)):
+def give(own, rounds, policies=("uniform", "hasa"), seeds=(0, 1), seconds=2.0):
     """Gives records as a run does: for each arm and evaluation, those of all seeds."""
     for policy in policies:
         for round in rounds:
@@ -59,7 +59,7 @@ def give(own, rounds, policies=("uniform", "hasa"), seeds=(0, 1)):
                 front = {"method": "hasa", "policy": policy, "seed": seed, "round": round}
                 own.write("metrics", [{"loss": 1.0}])
                 own.write("summary", [{**front, **NUMBERS, "mean_accuracy": seed + round / 100}])
-                own.write("timings", [{**front, "train_seconds": 2.0}])
+                own.write("timings", [{**front, "train_seconds": seconds}])
 
 
 def test_each_arm_and_seed_has_a_run(tmp_path):
@@ -193,13 +193,67 @@ def test_a_broken_tracker_is_left_alone(tmp_path):
     assert len(tried) == 3
 
 
-def test_a_damaged_note_begins_anew(tmp_path):
-    for text in ("{", "[1]", '{"hasa": 3}'):
-        (tmp_path / tracker.NAME).write_text(text, encoding="utf-8")
-        store, lines = Memory(), []
-        give(tracker_of(store, tmp_path, lines), [2], seeds=[0])
-        assert len(store.runs) == 2
-        assert lines == []
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"hasa": 3}', '{"hasa": {"identity": "a", "round": "2"}}']
+)
+def test_a_damaged_note_is_said_and_all_runs_are_new(text, tmp_path):
+    (tmp_path / tracker.NAME).write_text(text, encoding="utf-8")
+    store, lines = Memory(), []
+    give(tracker_of(store, tmp_path, lines), [2], seeds=[0])
+    assert len(store.runs) == 2
+    assert lines == [
+        f"memory: {tmp_path / tracker.NAME} is damaged, so all tracked runs are new ones"
+    ]
+
+
+def test_another_start_of_the_same_settings_is_another_run(tmp_path):
+    """A fresh start has other seconds; what goes on gives the first evaluation once more."""
+    store, lines = Memory(), []
+    give(tracker_of(store, tmp_path, lines), [2, 4, 6], policies=["hasa"])
+    second = tracker_of(store, tmp_path, lines)
+    give(second, [2, 4], policies=["hasa"], seconds=3.0)
+    second.close()
+    third = tracker_of(store, tmp_path, lines)
+    give(third, [2, 4, 6], policies=["hasa"], seconds=3.0)
+    third.close()
+    assert [sorted(rounds) for rounds in store.runs.values()] == [[2, 4, 6]] * 4
+    assert sorted(store.names.values()) == [
+        f"hasa hasa seed 00{seed}{end}" for seed in (0, 1) for end in ("", " run 2")
+    ]
+    assert lines == [
+        "memory has 'hasa hasa seed 000' of an earlier start, and this one is from round 0: it "
+        "stays as it is, and 'hasa hasa seed 000 run 2' begins beside it",
+        "memory: 2 runs began beside earlier ones of their names",
+    ]
+    assert (second.problems(), third.problems()) == ({"beside_earlier": 2}, {})
+    noted = json.loads((tmp_path / tracker.NAME).read_text(encoding="utf-8"))
+    (earlier,) = noted["hasa hasa seed 001"]["earlier"]
+    assert (earlier["identity"], earlier["round"]) == ("id1", 6)
+
+
+def test_other_settings_are_another_run(tmp_path):
+    store, lines = Memory(), []
+    for digest in ("a", "b", "a"):
+        own = tracker_of(store, tmp_path, lines)
+        own.identify({"hasa hasa seed 000": digest})
+        give(own, [2], policies=["hasa"], seeds=[0])
+    assert sorted(store.names.values()) == [
+        f"hasa hasa seed 000{end}" for end in ("", " run 2", " run 3")
+    ]
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"memory has 'hasa hasa seed 000{end}' of other settings or data" for end in ("", "")
+    ]
+
+
+def test_a_run_of_which_the_store_has_no_round_is_no_other_run(tmp_path):
+    """The first process ended before its first evaluation was taken."""
+    store, lines = Memory(), []
+    own = tracker_of(store, tmp_path, lines)
+    store.broken = True
+    give(own, [2], policies=["hasa"], seeds=[0])
+    store.broken = False
+    give(tracker_of(store, tmp_path, []), [2, 4], policies=["hasa"], seeds=[0], seconds=3.0)
+    assert [list(rounds) for rounds in store.runs.values()] == [[2, 4]]
 
 
 def test_a_note_is_not_written_through_a_link(tmp_path):
