@@ -178,6 +178,7 @@ def set_up(config: RunConfig) -> Session | None:
     """
     switches.make_inert()
     devices.choose_kernels(config.execution.deterministic_ops)
+    devices.wait_for_one_another()
     devices.split_host(config.execution.host_devices)
     if warning := compilation.keep_programs(config.execution.compilation_cache):
         print(f"warning: {one_line(as_flags(warning))}", file=sys.stderr)

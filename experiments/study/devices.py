@@ -10,6 +10,12 @@ from hasa_jax.base import UserError
 
 _MOST = 8
 
+_PATIENCE = {
+    "--xla_cpu_collective_call_warn_stuck_timeout_seconds": 3600,
+    "--xla_cpu_collective_call_terminate_timeout_seconds": 30 * 24 * 3600,
+}
+"""Seconds that a CPU device waits for another before XLA warns, and before it ends the process."""
+
 
 def usable_cores() -> int:
     """Returns how many cores this process may run on."""
@@ -30,6 +36,17 @@ def split_host(wanted: int) -> None:
     by_flag = "--xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not by_flag and jax.config.values["jax_num_cpu_devices"] < 0:
         jax.config.update("jax_num_cpu_devices", wanted or min(usable_cores(), _MOST))
+
+
+def wait_for_one_another() -> None:
+    """Has CPU devices wait for one another, unless the environment says how long.
+
+    XLA ends a process after 40 s of waiting. A study that shares its cores, or whose machine is put
+    to sleep, may wait for longer and loses nothing by it. Must come before JAX starts a backend.
+    """
+    chosen = os.environ.get("XLA_FLAGS", "")
+    own = [f"{name}={seconds}" for name, seconds in _PATIENCE.items() if name not in chosen]
+    os.environ["XLA_FLAGS"] = " ".join([*chosen.split(), *own])
 
 
 def choose_kernels(deterministic: bool) -> None:

@@ -35,7 +35,11 @@ _DECIDING: Mapping[str, Any] = {
 }
 """Switches that numbers depend on, with JAX's own values."""
 
-_XLA_FLAGS_OF_NO_NUMBER = ("--xla_force_host_platform_device_count", "--xla_dump")
+_XLA_FLAGS_OF_NO_NUMBER = (
+    "--xla_cpu_collective_call_",
+    "--xla_dump",
+    "--xla_force_host_platform_device_count",
+)
 """Beginnings of flags of XLA that change no number, or that the devices of a run.json show."""
 
 

@@ -53,6 +53,7 @@ def test_an_error_is_of_bounded_length(capsys):
 
 def test_a_warning_is_escaped_too(monkeypatch, capsys):
     monkeypatch.setattr(app.devices, "split_host", lambda count: None)
+    monkeypatch.setattr(app.devices, "wait_for_one_another", lambda: None)
     monkeypatch.setattr(app.devices, "choose_kernels", lambda deterministic: None)
     monkeypatch.setattr(app.switches, "make_inert", lambda: None)
     monkeypatch.setattr(app.compilation, "keep_programs", lambda folder: "no \x1b[2J\n`workdir`")

@@ -61,3 +61,25 @@ def test_kernels_are_chosen_unless_the_environment_has(monkeypatch):
     assert devices.os.environ["XLA_FLAGS"] == "--other --xla_gpu_deterministic_ops=true"
     devices.choose_kernels(False)
     assert devices.os.environ["XLA_FLAGS"] == "--other --xla_gpu_deterministic_ops=true"
+
+
+def test_devices_wait_for_one_another_unless_the_environment_has_a_limit(monkeypatch):
+    warn = "--xla_cpu_collective_call_warn_stuck_timeout_seconds"
+    end = "--xla_cpu_collective_call_terminate_timeout_seconds"
+    monkeypatch.setenv("XLA_FLAGS", f"--other {end}=7")
+    for _ in range(2):
+        devices.wait_for_one_another()
+        assert devices.os.environ["XLA_FLAGS"] == f"--other {end}=7 {warn}=3600"
+
+
+def test_xla_knows_how_long_devices_wait():
+    # XLA ends a process at a flag that it does not know.
+    code = (
+        "import os; from experiments.study import devices; devices.wait_for_one_another(); "
+        "import jax; jax.devices(); print(os.environ['XLA_FLAGS'])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment_of(), capture_output=True, text=True, check=True
+    )
+    assert "terminate_timeout_seconds=2592000" in done.stdout

@@ -95,6 +95,7 @@ def test_switches_that_numbers_depend_on_are_found(name, value):
         ),
         ("--xla_gpu_deterministic_ops=false", False, {}),
         ("--xla_force_host_platform_device_count=4 --xla_dump_to=dumps", True, {}),
+        ("--xla_cpu_collective_call_warn_stuck_timeout_seconds=1", True, {}),
         (" --xla_b=1  --xla_a=2 ", True, {"XLA_FLAGS": "--xla_a=2 --xla_b=1"}),
         ("--xla_a=1 --xla_a=2 --xla_a=2", True, {"XLA_FLAGS": "--xla_a=2"}),
     ],
