@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -26,6 +27,9 @@ BUDGET_UNITS = ("width", "params", "macs", "bytes")
 
 BYTES_OF_A_PARAMETER = 4
 """Parameters are sent as float32."""
+
+_MOST_SUBNETS, _DRAWS = 3, 50
+"""Subnets that tell which fields a product is cut by, and how often so many of them are drawn."""
 
 
 def parameter_count(model: Model, kept: Kept, exits: int | None = None) -> int:
@@ -69,15 +73,27 @@ def mac_count(
       UserError: if the model loops by `while_loop`.
     """
     exits = model.num_exits if exits is None else exits
+    return sum(_product_macs(model, tuple(sorted(kept.items())), exits, all_exits))
+
+
+@functools.cache
+def _product_macs(
+    model: Model, kept: tuple[tuple[str, int], ...], exits: int, all_exits: bool
+) -> tuple[int, ...]:
+    """Traces one example's forward pass through a subnet; returns the MACs of every product.
+
+    What is traced once is not traced again.
+    """
+    own = dict(kept)
     params = units.map_with_axes(
         lambda names, leaf: jax.ShapeDtypeStruct(
-            units.narrow_shape(names, leaf.shape, kept), leaf.dtype
+            units.narrow_shape(names, leaf.shape, own), leaf.dtype
         ),
         model.axes,
         model.shapes,
     )
     inputs = jax.ShapeDtypeStruct((1, *model.input_shape), model.input_dtype)
-    apply = model.narrow(kept, exits)
+    apply = model.narrow(own, exits)
 
     def forward(params: Params, inputs: jax.Array) -> tuple[jax.Array, ...]:
         logits, _ = apply(params, inputs, Context())
@@ -85,12 +101,11 @@ def mac_count(
 
     traced = jax.make_jaxpr(forward)(params, inputs).jaxpr
     needed, _ = partial_eval.dce_jaxpr(traced, [True] * len(traced.outvars))
-    return _jaxpr_macs(needed)
+    return tuple(_jaxpr_macs(needed))
 
 
-def _jaxpr_macs(jaxpr: Any) -> int:
-    """Sums the MACs of a jaxpr and of the jaxprs inside it."""
-    total = 0
+def _jaxpr_macs(jaxpr: Any) -> Iterator[int]:
+    """Yields the MACs of every product of a jaxpr and of the jaxprs inside it."""
     for equation in jaxpr.eqns:
         name = equation.primitive.name
         if name == "while":
@@ -102,18 +117,18 @@ def _jaxpr_macs(jaxpr: Any) -> int:
         if name == "dot_general":
             (contracting, _), _ = equation.params["dimension_numbers"]
             depth = math.prod(shapes[0][axis] for axis in contracting)
-            total += math.prod(equation.outvars[0].aval.shape) * depth
+            yield math.prod(equation.outvars[0].aval.shape) * depth
         elif name == "conv_general_dilated":
             kernel = equation.params["dimension_numbers"].rhs_spec
             depth = math.prod(shapes[1][axis] for axis in kernel[1:])
-            total += math.prod(equation.outvars[0].aval.shape) * depth
-        else:
-            inner = [_jaxpr_macs(sub) for sub in inner_jaxprs(equation.params)]
-            if inner:
+            yield math.prod(equation.outvars[0].aval.shape) * depth
+        elif inner := [list(_jaxpr_macs(sub)) for sub in inner_jaxprs(equation.params)]:
+            if name == "cond":
                 # A conditional runs one branch; it costs what the most expensive one does.
+                yield max(map(sum, inner))
+            else:
                 repeats = equation.params["length"] if name == "scan" else 1
-                total += repeats * (max(inner) if name == "cond" else sum(inner))
-    return total
+                yield from (repeats * macs for sub in inner for macs in sub)
 
 
 def inner_jaxprs(parameters: Mapping[str, Any]) -> Iterator[Any]:
@@ -202,8 +217,7 @@ def _plain_costs(model: Model, extraction: Extraction, unit: str) -> np.ndarray 
         )
         held = np.sum([np.broadcast_to(count, sizes.shape) for count in jax.tree.leaves(counts)], 0)
         return held / parameter_count(model, model.groups)
-    count = functools.partial(mac_count, model, all_exits=extraction.all_exits)
-    found = _interpolate(model, kept, count)
+    found = _macs_by_products(model, kept, model.num_exits, extraction.all_exits)
     return None if found is None else found / mac_count(model, model.groups)
 
 
@@ -315,58 +329,99 @@ def _step_macs(model: Model, extraction: Extraction, shapes: Sequence[Shape]) ->
 def _mac_table(model: Model, shapes: Sequence[Shape], all_exits: bool) -> list[int]:
     """Counts the MACs of many shapes, and traces only a few of them if it can.
 
-    A product contracts one parameter, which is cut along two axes at most. The MACs of one
-    depth are therefore a polynomial of degree two in the units kept. The polynomial is fitted to
-    traces of a few subnets and used only if it predicts two more traces exactly. Otherwise every
-    shape is traced.
+    See `_macs_by_products`. Where that does not hold, every shape is traced.
     """
     depths = sorted({shape.exits for shape in shapes})
     counts: dict[Shape, int] = {}
     for exits in depths:
         distinct = list(dict.fromkeys(shape for shape in shapes if shape.exits == exits))
         points = [dict(shape.kept) for shape in distinct]
-        count = functools.partial(mac_count, model, exits=exits, all_exits=all_exits)
         kept = {group: np.array([point[group] for point in points]) for group in model.groups}
-        found = _interpolate(model, kept, count)
-        traced = [count(point) for point in points] if found is None else found.tolist()
-        counts.update(zip(distinct, traced, strict=True))
+        found = _macs_by_products(model, kept, exits, all_exits)
+        if found is None:
+            macs = [mac_count(model, point, exits, all_exits=all_exits) for point in points]
+        else:
+            macs = found.tolist()
+        counts.update(zip(distinct, macs, strict=True))
     return [counts[shape] for shape in shapes]
 
 
-def _interpolate(
-    model: Model, kept: Mapping[str, np.ndarray], count: Callable[[dict[str, int]], int]
+def _macs_by_products(
+    model: Model, kept: Mapping[str, np.ndarray], exits: int, all_exits: bool
 ) -> np.ndarray | None:
-    """Fits a polynomial in the units kept, with one variable for all groups of a module field.
+    """Counts the MACs of many subnets of one depth from traces of a few of them.
+
+    A product contracts one parameter, which is cut along two axes at most, so its MACs are
+    `c k_i k_j`, with the units kept of two fields, of one, or of none. Which fields these are
+    follows from traces of the supernet and of a subnet in which no two pairs of fields keep the
+    same share. The counts are used only if they are right for the first subnet.
 
     Args:
       model: the supernet.
       kept: units of each group in some subnets, `{group: k [n]}`.
-      count: counts the MACs of one subnet.
+      exits: exits of the subnets.
+      all_exits: as for `mac_count`.
 
     Returns:
-      The counts `[n]`; None if there are few subnets or the polynomial does not fit.
+      The counts `[n]`; None if there are few subnets or a product costs something else.
     """
     # Groups that share a module field keep the same number of units in every subnet.
-    fields = sorted({group.split("/")[0] for group in model.groups})
     of_field = {group.split("/")[0]: group for group in model.groups}
-    full = np.array([model.groups[of_field[field]] for field in fields])
-    pairs = list(itertools.combinations_with_replacement(range(len(fields) + 1), 2))
-    if len(pairs) + 2 >= len(kept[of_field[fields[0]]]):
+    full = {field: model.groups[group] for field, group in of_field.items()}
+    subnets, pairs = _telling_subnets({field: count for field, count in full.items() if count > 1})
+    points = kept[next(iter(model.groups))]
+    if not pairs or len(points) <= len(subnets) + 2:
         return None
 
-    def monomials(values: np.ndarray) -> np.ndarray:
-        scaled = np.concatenate([np.ones((len(values), 1)), values / full], axis=1)
-        return np.stack([scaled[:, i] * scaled[:, j] for i, j in pairs], axis=1)
+    def trace(units_of: Mapping[str, int]) -> tuple[int, ...]:
+        own = {group: units_of[group.split("/")[0]] for group in model.groups}
+        return _product_macs(model, tuple(sorted(own.items())), exits, all_exits)
 
-    def trace(values: Sequence[int]) -> int:
-        units_of = dict(zip(fields, values, strict=True))
-        return count({group: units_of[group.split("/")[0]] for group in model.groups})
-
-    wanted = np.stack([kept[of_field[field]] for field in fields], axis=1)
-    draws = np.random.default_rng(0).integers(1, full + 1, size=(len(pairs), len(full)))
-    checks = wanted[[0, -1]]
-    fit, *_ = np.linalg.lstsq(monomials(draws), [trace(values) for values in draws.tolist()])
-    predicted = np.rint(monomials(checks) @ fit)
-    if not np.array_equal(predicted, [trace(values) for values in checks.tolist()]):
+    products = [trace(full), *(trace({**full, **subnet}) for subnet in subnets)]
+    if len({*map(len, products)}) > 1:
         return None
-    return np.rint(monomials(wanted) @ fit).astype(np.int64)
+    shares = {field: kept[group] / full[field] for field, group in of_field.items()}
+    counts = np.zeros(len(points))
+    for whole, *parts in zip(*products, strict=True):
+        pair = pairs.get(tuple(Fraction(part, whole) for part in parts)) if whole else None
+        if pair is None:
+            return None
+        counts += whole * math.prod((shares[field] for field in pair), start=1.0)
+    counts = np.rint(counts).astype(np.int64)
+    first = {field: int(kept[group][0]) for field, group in of_field.items()}
+    return counts if counts[0] == sum(trace(first)) else None
+
+
+def _telling_subnets(
+    full: Mapping[str, int],
+) -> tuple[list[dict[str, int]], dict[tuple[Fraction, ...], tuple[str, ...]]]:
+    """Finds subnets, one if it can, in which each pair of fields keeps shares of its own.
+
+    Args:
+      full: units of every field.
+
+    Returns:
+      The units that the subnets keep; and by the product of their shares in each of them, the
+      fields: two, one or none. Nothing if no such subnets are found.
+    """
+    rng = np.random.default_rng(0)
+    pairs = [(), *((field,) for field in full), *itertools.combinations_with_replacement(full, 2)]
+    for number in np.repeat(np.arange(1, _MOST_SUBNETS + 1), _DRAWS):
+        subnets = [
+            {field: int(rng.integers(1, count + 1)) for field, count in full.items()}
+            for _ in range(number)
+        ]
+        shares = {
+            field: [Fraction(subnet[field], count) for subnet in subnets]
+            for field, count in full.items()
+        }
+        found = {
+            tuple(
+                math.prod((shares[field][at] for field in pair), start=Fraction(1))
+                for at in range(number)
+            ): pair
+            for pair in pairs
+        }
+        if len(found) == len(pairs):
+            return subnets, found
+    return [], {}
