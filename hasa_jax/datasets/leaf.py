@@ -14,14 +14,16 @@ from hasa_jax.datasets.arrays import check_number_of_classes, targets_of
 from hasa_jax.datasets.files.leaf_json import leaf_json
 from hasa_jax.datasets.images import standardised
 from hasa_jax.datasets.memory import check_memory
+from hasa_jax.datasets.messages import first_of
 from hasa_jax.datasets.paths import path_of
 from hasa_jax.datasets.users import Encoding, Examples, from_users
 from hasa_jax.datasets.vocabulary import FIRST_WORD_ID, PADDING_ID, UNKNOWN_ID
+from hasa_jax.datasets.windows import windows_of
 
 _ALL = "of all users"
 _OVERLAP = (
     "texts of a user may overlap and are split at random, so what a text for {} predicts may stand "
-    "in a training text{}"
+    "in a training text"
 )
 
 
@@ -40,8 +42,10 @@ def leaf(
     follows them (Shakespeare): as in LEAF, only the last position of a text has a target, as the
     next text of the user is one character further on. Other numbers stay as they are.
 
-    A user's texts overlap. LEAF's `-t sample` leaves a gap between those of `train` and `test`; the
-    splits that are drawn here leave none, which a note says.
+    Texts of a user that follow each other, each one some characters further on, are split in their
+    order, with a gap (`windows.marks_in_order`). It is that of LEAF's `-t sample`, and what it
+    leaves out is counted in a note. With a folder `test`, texts for validation are drawn at random
+    from those for training, and may overlap with them; so may other texts. A note says so.
 
     Args:
       key: root key of the run; it is not consumed.
@@ -65,18 +69,37 @@ def leaf(
     """
     found = leaf_json(path_of(data_dir))
     train, test = found.train, found.test
+    gap, notes = 0, ()
     if not found.texts:
         train, test = with_classes(train), None if test is None else with_classes(test)
+    elif test is None:
+        gap, notes = _gap(train)
+    else:
+        notes = (_OVERLAP.format("validation"),)
     return from_users(
         train,
         test,
-        functools.partial(_characters, test is not None) if found.texts else encode_numbers,
+        _characters if found.texts else encode_numbers,
         key,
         min_examples=min_examples,
         max_clients=max_clients,
         folds=folds,
         fold=fold,
-        notes=found.notes,
+        gap=gap,
+        notes=(*found.notes, *notes),
+    )
+
+
+def _gap(users: Mapping[str, Sequence[Examples]]) -> tuple[int, tuple[str, ...]]:
+    """Returns the gap between texts that do not overlap, 0 for texts in no order; and notes."""
+    windows = windows_of({name: [p.inputs for p in own] for name, own in users.items()})
+    if windows is None:
+        return 0, (_OVERLAP.format("validation or testing"),)
+    if not windows.apart:
+        return windows.gap, ()
+    return windows.gap, (
+        f"{len(windows.apart)} users have texts that mostly do not follow each other, so some may "
+        f"overlap: {first_of(windows.apart)}",
     )
 
 
@@ -136,9 +159,7 @@ def _standardised(
     return standardised(inputs, like), targets
 
 
-def _characters(
-    tested: bool, inputs: np.ndarray, targets: np.ndarray, train: np.ndarray
-) -> Encoding:
+def _characters(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray) -> Encoding:
     """Encodes texts by the characters of training texts, the most frequent first."""
     check_memory(2 * 8 * inputs.size, f"{len(inputs)} texts")
     seen = np.concatenate([inputs[train].ravel(), targets[train]])
@@ -148,12 +169,8 @@ def _characters(
     ids = np.full(int(max(inputs.max(), targets.max())) + 1, UNKNOWN_ID, np.int32)
     ids[codes] = np.arange(len(codes), dtype=np.int32) + FIRST_WORD_ID
     ids[0] = PADDING_ID
-    part, hint = "validation", ""
-    if not tested:
-        part, hint = "validation or testing", ": LEAF's `-t sample` keeps texts for testing apart"
-    notes = (_OVERLAP.format(part, hint),)
     apply = functools.partial(_ids_of, ids)
-    return Encoding(apply, len(codes), len(codes) + FIRST_WORD_ID, notes)
+    return Encoding(apply, len(codes), len(codes) + FIRST_WORD_ID)
 
 
 def _ids_of(

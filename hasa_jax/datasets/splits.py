@@ -211,8 +211,7 @@ def marks_of(
     """
     check_folds(folds, fold)
     counts = np.asarray(counts, np.int64)
-    # Python and NumPy both round half to even.
-    held = np.maximum(1, np.rint(0.1 * counts)).astype(np.int64)
+    held = held_of(counts)
     found = []
     for clients, order in permutations(counts, key, keys.Stream.SPLIT):
         own = counts[clients]
@@ -220,7 +219,7 @@ def marks_of(
         rank, limit = np.arange(len(order)) - starts, np.repeat(held[clients], own)
         marks = np.zeros(len(order), np.int8)
         if folds:
-            marks[starts + order] = _marks_of_fold(rank, np.repeat(own, own), limit, folds, fold)
+            marks[starts + order] = marks_of_fold(rank, np.repeat(own, own), limit, folds, fold)
         else:
             tested = test & (rank < 2 * limit)
             marks[starts + order] = np.where(rank < limit, 1, np.where(tested, 2, 0))
@@ -228,10 +227,34 @@ def marks_of(
     return np.concatenate(found)
 
 
-def _marks_of_fold(
+def held_of(counts: np.ndarray) -> np.ndarray:
+    """Returns how many examples are for validation: a tenth, rounded, and one at least.
+
+    Args:
+      counts: examples of each client `[N]`.
+
+    Returns:
+      The numbers `[N]`, int64; as many are for test where there are no folds.
+    """
+    # Python and NumPy both round half to even.
+    return np.maximum(1, np.rint(0.1 * counts)).astype(np.int64)
+
+
+def marks_of_fold(
     rank: np.ndarray, count: np.ndarray, held: np.ndarray, folds: int, fold: int
 ) -> np.ndarray:
-    """Returns the splits of positions in the permutations of clients `[D]`, in one fold."""
+    """Returns the splits of examples in one fold; see `marks_of`.
+
+    Args:
+      rank: place of each example in the order of its client `[D]`.
+      count: examples of its client `[D]`.
+      held: examples for validation of its client `[D]`.
+      folds: number of folds `K`.
+      fold: from 1 to `K`.
+
+    Returns:
+      Positions in `SPLITS` `[D]`.
+    """
     first, after = count * (fold - 1) // folds, count * fold // folds
     for_validation = (rank - after) % count < held
     return np.where((first <= rank) & (rank < after), 2, np.where(for_validation, 1, 0))

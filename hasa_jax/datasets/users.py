@@ -20,9 +20,15 @@ from hasa_jax.datasets.splits import (
     least_examples,
     marks_of,
 )
+from hasa_jax.datasets.windows import LEFT_OUT, marks_in_order, trained_in_order
 
 _MOST = 3
 """Users that a note names."""
+
+_BETWEEN = (
+    "texts of a user overlap, so they are split in their order: {} that are nearer than {} places "
+    "to one for validation or testing are left out"
+)
 
 
 class Examples(NamedTuple):
@@ -92,12 +98,14 @@ def from_users(
     max_clients: int,
     folds: int,
     fold: int,
+    gap: int = 0,
     notes: tuple[str, ...] = (),
 ) -> FederatedDataset:
     """Makes a client of each user.
 
-    Without a test part of the authors, every user's examples are split 80/10/10, or by folds. With
-    one, a tenth of a user's training examples is for validation.
+    Without a test part of the authors, every user's examples are split 80/10/10, or by folds; at
+    random, or in their order with a gap. With one, a tenth of a user's training examples, drawn at
+    random, is for validation.
 
     Args:
       train: parts of each user's examples, by name.
@@ -108,6 +116,8 @@ def from_users(
       max_clients: users to use, drawn at random; 0 for all.
       folds: see `splits.marks_of`; none with a test part of the authors.
       fold: see `splits.marks_of`.
+      gap: texts between two of a user that do not overlap (`windows.marks_in_order`); 0 for
+        examples in no order, and for a test part of the authors.
       notes: lines about what the files have that was not read.
 
     Returns:
@@ -131,12 +141,16 @@ def from_users(
     joined = joined_note(spelled, "users")
     train, test = _joined(train, spelled), None if test is None else _joined(test, spelled)
     least = max(min_examples, least_examples(folds))
-    names, left_out = _chosen(train, test, least, max_clients, key, notes)
+    fit, left_out = _fit(train, test, least, gap, folds, notes)
+    names = _drawn(fit, max_clients, key)
     counts = _counts(train, names)
     check_clients(names, counts, "examples", folds)
     parts = [part for own in (train, test or {}) for name in names for part in own.get(name, ())]
     inputs, targets = _flat([part.inputs for part in parts]), _flat([p.targets for p in parts])
-    marks = marks_of(counts, key, test=test is None, folds=folds, fold=fold)
+    if gap:
+        marks = marks_in_order(counts, gap, folds=folds, fold=fold)
+    else:
+        marks = marks_of(counts, key, test=test is None, folds=folds, fold=fold)
     indices = [np.flatnonzero(marks == part) for part in range(len(SPLITS))]
     numbers = counts_of_marks(marks, counts)
     if test is not None:
@@ -148,7 +162,8 @@ def from_users(
         offsets = np.concatenate([[0], np.cumsum(numbers[part])]).astype(np.int32)
         return ClientData(*found, offsets, encoding.num_classes)
 
-    every = (*notes, *joined, *left_out, *encoding.notes)
+    between = _BETWEEN.format(int((marks == LEFT_OUT).sum()), gap + 1)
+    every = (*notes, *joined, *left_out, *((between,) if gap else ()), *encoding.notes)
     return FederatedDataset(gather(0), gather(1), gather(2), names, encoding.num_tokens, every)
 
 
@@ -167,32 +182,48 @@ def _counts(users: Mapping[str, Sequence[Examples]], names: Sequence[str]) -> np
     return np.array([sum(len(p.targets) for p in users.get(name, ())) for name in names], np.int64)
 
 
-def _chosen(
+def _fit(
     train: Mapping[str, Sequence[Examples]],
     test: Mapping[str, Sequence[Examples]] | None,
     least: int,
-    most: int,
-    key: jax.Array,
+    gap: int,
+    folds: int,
     known: tuple[str, ...],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the users that become clients, and a line for each kind of those that do not."""
+) -> tuple[list[str], tuple[str, ...]]:
+    """Returns the users that can be clients, and a line for each kind of those that cannot."""
     every = sorted({**train, **(test or {})})
     small = [name for name, n in zip(every, _counts(train, every), strict=True) if n < least]
     notes = _left_out(small, f"with fewer than {least} examples for training")
-    names = _without(every, small)
+    names, hint = _without(every, small), "split the data by example and not by user"
+    if gap:
+        counts = _counts(train, names)
+        short = trained_in_order(counts, gap, folds) < 1
+        if short.any():
+            span = " to ".join(map(str, sorted({counts[short].min(), counts[short].max()})))
+            few = [name for name, own in zip(names, short, strict=True) if own]
+            notes += _left_out(
+                few, f"with {span} texts, too few for gaps of {gap} beside training,"
+            )
+            names, hint = _without(names, few), "give users more texts"
     if test is not None:
         untested = [name for name, n in zip(names, _counts(test, names), strict=True) if not n]
         notes += _left_out(untested, "without examples for testing")
         names = _without(names, untested)
-    if not names and every:
+    if len(names) < 2 and notes:
+        found = f"only user {names[0]!r}" if names else "none"
         raise UserError(
-            f"none of {len(every)} users can be a client ({'; '.join((*known, *notes))}): lower "
-            "`min_examples`, or split the data by example and not by user"
+            f"{found} of {len(every)} users can be a client ({'; '.join((*known, *notes))}): lower "
+            f"`min_examples`, or {hint}"
         )
-    if most and most < len(names):
-        generator = keys.generator(keys.address(key, keys.Stream.DATA))
-        names = sorted(generator.permutation(names)[:most].tolist())
-    return tuple(names), notes
+    return names, notes
+
+
+def _drawn(names: Sequence[str], most: int, key: jax.Array) -> tuple[str, ...]:
+    """Draws so many users at random, or takes all of them, in the order of their names."""
+    if not most or most >= len(names):
+        return tuple(names)
+    generator = keys.generator(keys.address(key, keys.Stream.DATA))
+    return tuple(sorted(generator.permutation(names)[:most].tolist()))
 
 
 def _without(names: Sequence[str], others: Sequence[str]) -> list[str]:

@@ -104,12 +104,49 @@ def test_the_next_character_by_hand(tmp_path):
 
 
 def test_every_character_is_predicted_once(tmp_path):
-    write(tmp_path, {"a": texts(20), "b": texts(15, text=TEXT[::-1])})
+    write(tmp_path, {"a": texts(30), "b": texts(27, text=TEXT[::-1])})
     data = leaf(KEY, data_dir=tmp_path)
     for part in parts(data):
         assert ((part.targets != IGNORED).sum(1) == 1).all()
     folds = [leaf(KEY, data_dir=tmp_path, folds=3, fold=fold) for fold in (1, 2, 3)]
-    assert sum(own.test.num_examples for own in folds).tolist() == [20, 15]
+    assert sum(own.test.num_examples for own in folds).tolist() == [30, 27]
+
+
+def test_windows_are_split_in_their_order_without_overlap(tmp_path):
+    """The last tenths are for validation and test; seven texts before them share characters."""
+    users = {"a": texts(30), "b": texts(16, text=TEXT[::-1]), "c": texts(9), "d": texts(4)}
+    data = leaf(KEY, data_dir=write(tmp_path, users), min_examples=5)
+    assert data.client_names == ("a", "b")
+    assert [part.num_examples.tolist() for part in parts(data)] == [[17, 5], [3, 2], [3, 2]]
+    again = leaf(jax.random.key(1), data_dir=tmp_path, min_examples=5)
+    np.testing.assert_array_equal(data.test.inputs, again.test.inputs)
+    # Places in the play say who follows whom: ids are equal where characters are.
+    first, last = data.train.inputs[0], data.test.inputs[2]
+    text = [*first, *data.train.inputs[1:17, -1]]
+    assert (len(text), TEXT[:24]) == (24, "to be, or not to be: tha")
+    assert len({*zip(text, TEXT[:24], strict=True)}) == len(set(TEXT[:24]))
+    assert len({*zip(last, TEXT[29:37], strict=True)}) == len(set(TEXT[29:37]))
+    assert data.notes == (
+        "1 users with fewer than 5 examples for training were left out: 'd'",
+        "1 users with 9 texts, too few for gaps of 7 beside training, were left out: 'c'",
+        "texts of a user overlap, so they are split in their order: 14 that are nearer than 8 "
+        "places to one for validation or testing are left out",
+    )
+    with pytest.raises(
+        UserError, match=r"only user 'a' of 4 users .* too few .* or give users more texts"
+    ):
+        leaf(KEY, data_dir=tmp_path, folds=5, fold=1)
+
+
+def test_a_user_whose_texts_are_in_another_order_is_counted(tmp_path):
+    x, y = texts(30)
+    order = np.random.default_rng(0).permutation(30)
+    users = {"a": texts(30), "b": ([x[i] for i in order], [y[i] for i in order])}
+    first, second = leaf(KEY, data_dir=write(tmp_path, users)).notes
+    assert first == (
+        "1 users have texts that mostly do not follow each other, so some may overlap: ['b']"
+    )
+    assert second.startswith("texts of a user overlap, so they are split in their order: 14 that")
 
 
 def test_numbers_of_other_shapes_stay_as_they_are(tmp_path):
@@ -137,15 +174,19 @@ def test_many_users_are_fast(tmp_path):
     assert data.train.inputs.shape == (9600, 2)
 
 
-def test_texts_that_are_split_at_random_say_that_they_overlap(tmp_path):
-    users = {"a": texts(12), "b": texts(12)}
+def test_texts_that_are_split_at_random_say_that_they_may_overlap(tmp_path):
+    x, y = texts(30)
+    order = np.random.default_rng(0).permutation(30)
+    users = {u: ([x[i] for i in order], [y[i] for i in order]) for u in "ab"}
     (note,) = leaf(KEY, data_dir=write(tmp_path / "one", users)).notes
     assert "for validation or testing predicts may stand in a training text" in note
-    assert "`-t sample`" in note
-    write(tmp_path / "two" / "train", users)
-    write(tmp_path / "two" / "test", users)
-    (note,) = leaf(KEY, data_dir=tmp_path / "two").notes
+    write(tmp_path / "two" / "train", {"a": texts(12), "b": texts(12)})
+    write(tmp_path / "two" / "test", {"a": texts(12), "b": texts(12)})
+    data = leaf(KEY, data_dir=tmp_path / "two")
+    (note,) = data.notes
     assert "a text for validation predicts" in note
+    # The authors left a gap, and a reader of their texts needs none.
+    assert data.train.num_examples.tolist() == [11, 11]
 
 
 def test_pixels_from_0_to_255_are_the_same_images(tmp_path):

@@ -1,0 +1,80 @@
+"""Texts that are windows of a longer one: found by their overlap, and split without any."""
+
+import numpy as np
+import pytest
+
+from hasa_jax.datasets.splits import held_of, marks_of_fold
+from hasa_jax.datasets.windows import (
+    LEFT_OUT,
+    Windows,
+    marks_in_order,
+    trained_in_order,
+    windows_of,
+)
+
+
+def windows(count, length=8, step=1, seed=0):
+    """Returns the codes of windows of a random text."""
+    text = np.random.default_rng(seed).integers(97, 123, count * step + length, np.uint32)
+    return np.stack([text[i * step : i * step + length] for i in range(count)])
+
+
+def test_the_step_and_the_gap():
+    assert windows_of({"a": [windows(20)], "b": [windows(3, seed=1)]}) == Windows(7, ())
+    # A text has 8 characters, so the third after it has nothing of it if each is 3 further on.
+    assert windows_of({"a": [windows(20, step=3)]}) == Windows(2, ())
+    assert windows_of({"a": [windows(20, step=5)]}) is None
+    assert windows_of({"a": [windows(20, length=1)]}) is None
+    assert windows_of({"a": []}) is None
+
+
+def test_texts_in_another_order_are_no_windows():
+    shuffled = np.random.default_rng(0).permutation(windows(40))
+    assert windows_of({"a": [shuffled]}) is None
+    found = windows_of({"b": [windows(60)], "a": [shuffled], "c": [windows(1)]})
+    assert found == Windows(7, ("a",))
+
+
+@pytest.mark.parametrize("gap", [1, 7])
+@pytest.mark.parametrize("folds", [0, 2, 3, 5])
+def test_splits_in_order_overlap_nowhere(gap, folds):
+    """Of every number of examples: all neighbours by definition, one client after the other."""
+    every = np.arange(1, 70)
+    counts = every[trained_in_order(every, gap, folds) >= 1]
+    assert counts.min() < 60
+    tested = [np.zeros(n, int) for n in counts]
+    for fold in range(1, folds + 1) if folds else (0,):
+        marks = np.split(
+            marks_in_order(counts, gap, folds=folds, fold=fold), np.cumsum(counts)[:-1]
+        )
+        for n, own, seen in zip(counts, marks, tested, strict=True):
+            train, held = np.flatnonzero(own == 0), np.flatnonzero((own == 1) | (own == 2))
+            distance = np.abs(train[:, None] - held)
+            assert distance.min() > gap
+            assert len(train) >= trained_in_order(np.array([n]), gap, folds)[0]
+            assert (own == 1).sum() == held_of(np.array([n]))[0]
+            # What is left out is near, so nothing is left out without need.
+            for place in np.flatnonzero(own == LEFT_OUT):
+                assert np.abs(place - held).min() <= gap
+            seen += own == 2
+    if folds:
+        assert all((seen == 1).all() for seen in tested)
+
+
+def test_marks_by_hand():
+    assert marks_in_order(np.array([10, 6]), 2).tolist() == [
+        *[0, 0, 0, 0, 0, 0, 3, 3, 1, 2],
+        *[0, 0, 3, 3, 1, 2],
+    ]
+    # The second of three parts is for test, and the next example for validation.
+    assert marks_in_order(np.array([12]), 2, folds=3, fold=2).tolist() == [
+        *[0, 0, 3, 3, 2, 2, 2, 2, 1, 3, 3, 0]
+    ]
+    assert marks_of_fold(np.arange(3), np.full(3, 3), np.ones(3, int), 3, 3).tolist() == [1, 0, 2]
+
+
+def test_who_has_too_few():
+    """LEAF's texts have 80 characters."""
+    counts = np.array([98, 99, 100, 101])
+    assert trained_in_order(counts, 79).tolist() == [-1, 0, 1, 2]
+    assert trained_in_order(np.array([250]), 79, 2).tolist() == [250 - 125 - 25 - 158]
