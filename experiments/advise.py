@@ -6,21 +6,32 @@ Its own flags are --clients_path, --budgets, --macs_per_second and --measure_rat
 those of model, method, allocation and data, but not --budget, --policy, rounds and seeds.
 """
 
-from collections.abc import Set
+from __future__ import annotations
 
-from experiments.advice import advice
-from experiments.config import RunConfig
-from experiments.study import app
+import gc
+from collections.abc import Set
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from experiments.config import RunConfig
 
 
 def main(config: RunConfig, given: Set[str]) -> None:
     """Prints what policies cost at `budgets`; writes it into `workdir`, if one is named."""
+    from experiments.advice import advice
+
     advice.advise(config, given)
 
 
 def start() -> None:
     """Runs the script on the command line of this process."""
-    app.run_app(main)
+    gc.disable()  # Looking for garbage among modules and traces takes a third of the time.
+    try:
+        from experiments.study import app
+
+        app.run_app(main)
+    finally:
+        gc.freeze()  # Nor is any looked for when the process ends.
 
 
 if __name__ == "__main__":

@@ -257,7 +257,7 @@ def _write(config: RunConfig, found: Advice) -> None:
             config.allocation.budget_unit,
         )
         for suffix in config.reporting.picture_formats:
-            style.save(figure, folder / f"advise.{suffix}")
+            style.save(figure, folder / f"advise.{suffix}", smallest=False)
     except UserError as error:
         say(f"advise.png is not drawn: {as_flags(str(error))}")
     say(f"\nfiles: {folder}")

@@ -6,12 +6,12 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from hasa_jax.base import FederatedDataset, ServerState
+from hasa_jax.base import FederatedDataset, Params, ServerState
 from hasa_jax.simulation.cohorts import layout_of
 from hasa_jax.simulation.program import PASSES, Program
-from hasa_jax.simulation.round import init_state
 from hasa_jax.simulation.traced import TracedStep, bytes_of, trace_step
 from hasa_jax.supernet import costs
 
@@ -106,7 +106,7 @@ def memory_of_sizes(program: Program, dataset: FederatedDataset, params: np.ndar
       Bytes of sizes 0..H.
     """
     largest = len(params) - 1
-    state = jax.eval_shape(functools.partial(init_state, program), jax.random.key(0))
+    state = _state_shapes(program)
     supernet = _traced(program, dataset, state, largest)
     held = bytes_of(supernet.params)
     optimizer = bytes_of(jax.eval_shape(program.rule.optimizer.init, supernet.params))
@@ -120,6 +120,16 @@ def memory_of_sizes(program: Program, dataset: FederatedDataset, params: np.ndar
         line = ends[0] + (ends[1] - ends[0]) / (many - few) * (np.arange(largest) - few)
         kept[:largest] = np.maximum(line, 0.0)
     return (3 * held + optimizer) * params / params[-1] + kept
+
+
+def _state_shapes(program: Program) -> ServerState:
+    """Returns the shapes of the server's state; nothing is initialised for them."""
+
+    def state(params: Params) -> ServerState:
+        optimizer = program.server_optimizer.init(params)
+        return ServerState(params, optimizer, jnp.int32(0), jax.random.key(0))
+
+    return jax.eval_shape(state, program.model.shapes)
 
 
 def _traced(

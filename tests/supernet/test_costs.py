@@ -183,3 +183,38 @@ def test_sizes_at_once_cost_what_each_of_them_does(unit):
     one_by_one = dataclasses.replace(plain, shape=lambda model, size: units.by_width(model, size))
     expected = costs.cost_table(model, one_by_one, unit)
     assert np.array_equal(costs.cost_table(model, plain, unit), expected)
+
+
+class Squared(nn.Module):
+    """The product of its units with each other and a constant is no `c k`."""
+
+    hidden: int = 40
+
+    @nn.compact
+    def __call__(self, x):
+        init = nn.with_logical_partitioning(nn.initializers.ones, (None, "hidden"))
+        hidden = x @ self.param("kernel", init, (x.shape[-1], self.hidden))
+        more = jax.numpy.concatenate([hidden, jax.numpy.ones((len(x), 3))], axis=1)
+        return (more * more.sum(1, keepdims=True)) @ more.T
+
+
+def test_products_that_are_no_products_of_units_are_traced_for_each_size():
+    model = supernet_of(Squared(), np.zeros((1, 2), np.float32))
+    sizes = np.arange(1, 41)
+    assert costs._macs_by_products(model, {"hidden": sizes}, 1, False) is None
+    expected = [2 * k + (k + 3) for k in sizes]
+    table = costs.cost_table(model, EXTRACTIONS["prefix"](), "macs")
+    np.testing.assert_array_equal(table[1:], np.array(expected) / expected[-1])
+
+
+@pytest.mark.parametrize("full", [{"a": 512, "b": 512, "c": 256}, {"a": 2, "b": 2, "c": 3}, {}])
+def test_subnets_tell_every_pair_of_fields(full):
+    subnets, pairs = costs._telling_subnets(full)
+    assert len(subnets) == 1 or full == {"a": 2, "b": 2, "c": 3}
+    assert len(pairs) == (len(full) + 1) * (len(full) + 2) // 2
+    for shares, pair in pairs.items():
+        for subnet, share in zip(subnets, shares, strict=True):
+            assert float(share) == pytest.approx(
+                np.prod([subnet[field] / full[field] for field in pair])
+            )
+            assert all(1 <= subnet[field] <= full[field] for field in full)

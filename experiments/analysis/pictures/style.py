@@ -65,13 +65,16 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save(figure: Any, target: pathlib.Path, dpi: int | None = None) -> None:
+def save(
+    figure: Any, target: pathlib.Path, dpi: int | None = None, *, smallest: bool = True
+) -> None:
     """Writes a figure; equal figures give equal bytes.
 
     Args:
       figure: of matplotlib.
       target: the picture file, replaced if there; its suffix is one of `PICTURE_FORMATS`.
       dpi: pixels of an inch in a PNG file; those of the style if None.
+      smallest: whether a PNG file is made as small as it can, which takes longer.
 
     Raises:
       UserError: for another suffix, or if matplotlib is missing.
@@ -80,16 +83,17 @@ def save(figure: Any, target: pathlib.Path, dpi: int | None = None) -> None:
     if suffix not in PICTURE_FORMATS:
         formats = ", ".join(PICTURE_FORMATS)
         raise UserError(f"{target} is no picture: its suffix must be one of {formats}")
-    target.write_bytes(content_of(figure, suffix, dpi))
+    target.write_bytes(content_of(figure, suffix, dpi, smallest=smallest))
 
 
-def content_of(figure: Any, suffix: str, dpi: int | None = None) -> bytes:
+def content_of(figure: Any, suffix: str, dpi: int | None = None, *, smallest: bool = True) -> bytes:
     """Makes the content of a picture file; equal figures give equal bytes.
 
     Args:
       figure: of matplotlib.
       suffix: one of `PICTURE_FORMATS`.
       dpi: pixels of an inch in a PNG file; those of the style if None.
+      smallest: whether a PNG file is made as small as it can, which takes longer.
 
     Returns:
       The content.
@@ -98,7 +102,7 @@ def content_of(figure: Any, suffix: str, dpi: int | None = None) -> bytes:
       UserError: if matplotlib is missing.
     """
     file, own = io.BytesIO(), {} if dpi is None else {"dpi": dpi}
-    own |= {"pil_kwargs": {"optimize": True}} if suffix == "png" else {}
+    own |= {"pil_kwargs": {"optimize": True}} if suffix == "png" and smallest else {}
     with applied(), warnings.catch_warnings():
         # Letters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")

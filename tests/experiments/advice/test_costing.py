@@ -1,13 +1,17 @@
 """What sizes cost: the same as in runs."""
 
+import functools
+
+import jax
 import numpy as np
 import pytest
 
-from experiments.advice import advice
+from experiments.advice import advice, costing
 from experiments.advice.costing import size_costs
 from experiments.advice.fleet import Fleet
 from experiments.advice.shapes import dataset_of_shapes
 from experiments.config import RunConfig, with_fields
+from hasa_jax.simulation.round import init_state
 from hasa_jax.supernet import costs
 
 ONE = Fleet(("client",), np.array([64]))
@@ -53,3 +57,11 @@ def test_bytes_and_parameters_of_other_extractions(method):
         shape = extraction.shape(model, size)
         assert table.bytes_down[size] == costs.bytes_down(model, extraction, shape)
         assert table.bytes_up[size] == costs.bytes_up(model, extraction, shape)
+
+
+def test_shapes_of_the_state_are_those_of_a_run():
+    _, program = program_of(model="mlp")
+    expected = jax.eval_shape(functools.partial(init_state, program), jax.random.key(0))
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), costing._state_shapes(program)) == (
+        jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), expected)
+    )
