@@ -12,7 +12,8 @@ import dataclasses
 from experiments.analysis import reached, results, table_sizes
 from experiments.analysis.compared import compared_of
 from experiments.analysis.merged_name import named
-from experiments.analysis.rendering import markdown, terminal
+from experiments.analysis.rendering import terminal
+from experiments.analysis.rendering.files import files_of
 from experiments.analysis.results import Results
 from experiments.analysis.table import Table
 from experiments.config import RunConfig
@@ -44,7 +45,8 @@ def report(config: RunConfig) -> Results:
     """Writes by_size.md, or merged_by_size.md of several workdirs, into the first of them.
 
     Args:
-      config: names the workdirs, with commas between them; they ran the same data.
+      config: names the workdirs, with commas between them, which ran the same data; and the
+        formats of files, which are by_size.tex and so on.
 
     Returns:
       The results.
@@ -58,8 +60,9 @@ def report(config: RunConfig) -> Results:
             raise UserError(f"{folder} has no sizes.csv: run compare with `eval_levels`")
     found = results.read(folders)
     tables = tables_of(found, config.comparison)
-    name = named("by_size.md", folders)
-    check_files(folders[0], (name,), "workdir")
-    (folders[0] / name).write_text(markdown.document(tables), encoding="utf-8")
+    files = files_of(named("by_size", folders), tables, config.reporting.table_formats)
+    check_files(folders[0], tuple(files), "workdir")
+    for name, text in files.items():
+        (folders[0] / name).write_text(text, encoding="utf-8", newline="")
     say(terminal.document(tables))
     return found

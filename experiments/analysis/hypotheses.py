@@ -22,9 +22,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.analysis import markdown, results
+from experiments.analysis import results
 from experiments.analysis.compared import NAMES, best_round
+from experiments.analysis.markdown import paragraph
 from experiments.analysis.matched import achieved, at_round, budgets_match
+from experiments.analysis.rendering import markdown, terminal
+from experiments.analysis.rendering.files import files_of
 from experiments.analysis.results import Results
 from experiments.analysis.statistics import (
     holm,
@@ -36,12 +39,18 @@ from experiments.analysis.statistics import (
     t_p,
     verdict,
 )
+from experiments.analysis.table import Cell, Table
 from experiments.analysis.verdicts import RESOLVED
 from experiments.config import RunConfig
+from experiments.rooms import TABLE_FORMATS
 from hasa_jax.base import UserError
+from hasa_jax.simulation.entries import check_files
 from hasa_jax.simulation.writers import say
 
 EXCESS = "hasa@excess_divergence"
+
+STEM = "hypotheses"
+"""How the names of files begin."""
 
 UNMATCHED = "not matched"
 """The verdict on a contrast of policies whose budgets do not match."""
@@ -168,28 +177,36 @@ def _gains(
     return values
 
 
-def table(found: Mapping[str, Finding]) -> str:
-    """Makes the table of contrasts.
+def table_of(name: str, title: str, found: Mapping[str, Finding], unit: str) -> Table:
+    """Makes the table of contrasts of a round.
 
     Args:
+      name: of the table.
+      title: which round it is of.
       found: from `findings`.
+      unit: what the budget counts.
 
     Returns:
-      Markdown.
+      The table; its notes are the answers and remarks.
     """
-    lines = [
-        [
-            name,
-            CONTRASTS[name].name,
-            own.text,
-            p_text(sign_flip_p(own.gains) if own.matched else math.nan),
-            p_text(own.adjusted),
-            own.verdict,
-        ]
-        for name, own in found.items()
+    rows = [
+        (
+            Cell(question),
+            Cell(CONTRASTS[question].name),
+            Cell(own.text, float(own.gains.mean()) if own.matched else None),
+            _p(sign_flip_p(own.gains) if own.matched else math.nan),
+            _p(own.adjusted),
+            Cell(own.verdict),
+        )
+        for question, own in found.items()
     ]
-    headers = ["question", "contrast", "points", "p flip", "p Holm", "verdict"]
-    return markdown.table(headers, lines)
+    headers = ("question", "contrast", "points", "p flip", "p Holm", "verdict")
+    return Table(name, title, headers, tuple(rows), (*answers(found), *remarks(found, unit)))
+
+
+def _p(value: float) -> Cell:
+    """Makes the cell of a p value."""
+    return Cell(p_text(value), None if math.isnan(value) else value)
 
 
 def answers(found: Mapping[str, Finding]) -> list[str]:
@@ -272,26 +289,28 @@ def _decided(finding: Finding) -> str:
 
 
 def report(config: RunConfig) -> None:
-    """Writes and prints hypotheses.md of each workdir.
+    """Writes and prints the tables of each workdir.
 
     Args:
-      config: names the workdirs; each is looked at by itself.
+      config: names the workdirs, each of which is looked at by itself, and the formats.
 
     Raises:
       UserError: if a workdir lacks policies, or has several methods.
     """
     for folder in results.folders_of(config.reporting.workdir):
-        say(write(folder))
+        say(write(folder, config.reporting.table_formats))
 
 
-def write(folder: pathlib.Path) -> str:
-    """Writes hypotheses.md of one workdir.
+def write(folder: pathlib.Path, formats: Sequence[str] = TABLE_FORMATS[:1]) -> str:
+    """Writes hypotheses.md of one workdir, or files of other formats.
 
     Args:
       folder: the workdir.
+      formats: some of `TABLE_FORMATS`.
 
     Returns:
-      Its text: both tables, of the round that validation chose and of the last one, with answers.
+      The tables for a terminal: that of the round that validation chose, and of the last one, with
+      answers.
 
     Raises:
       UserError: as `report`.
@@ -299,6 +318,44 @@ def write(folder: pathlib.Path) -> str:
     found = results.read([folder])
     if len({arm.method for arm in found.arms}) > 1:
         raise UserError(f"{folder} has several methods: give results of policies of one method")
+    caption, tables, partial = made(found)
+    first = dataclasses.replace(tables[0], notes=(caption, *tables[0].notes, *partial))
+    complete = (first, *tables[1:])
+    files = files_of(STEM, complete, formats, text_of(caption, tables, partial))
+    check_files(folder, tuple(files), "workdir")
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8", newline="")
+    return terminal.document(complete)
+
+
+def text_of(caption: str, tables: Sequence[Table], partial: Sequence[str]) -> str:
+    """Writes the tables in Markdown.
+
+    Args:
+      caption: what the numbers are.
+      tables: of one round or two.
+      partial: a line where rounds are left out.
+
+    Returns:
+      The content of hypotheses.md.
+    """
+    parts = [paragraph(caption), *(markdown.render(table, at_left=True) for table in tables)]
+    return "\n\n".join([*parts, *map(paragraph, partial)]) + "\n"
+
+
+def made(found: Results) -> tuple[str, tuple[Table, ...], tuple[str, ...]]:
+    """Makes the tables of the round that validation chose, and of the last one.
+
+    Args:
+      found: the results of policies of one method.
+
+    Returns:
+      What the numbers are; the tables, with answers as their notes; and a line where rounds are
+      left out.
+
+    Raises:
+      UserError: if no round has all arms, or as `findings`.
+    """
     if not found.rounds:
         raise UserError(
             "no round was evaluated of all arms at each of their seeds: compare runs of one "
@@ -306,27 +363,22 @@ def write(folder: pathlib.Path) -> str:
         )
     chosen = best_round(found.metrics, found.arms[0], found.rounds)
     last = found.rounds[-1]
-    names = {chosen: f"Round {chosen}, chosen by validation of {found.arms[0].policy}"}
+    titles = {chosen: f"Round {chosen}, chosen by validation of {found.arms[0].policy}"}
     if last != chosen:
-        names[last] = f"Round {last}, the last"
-    tested = {title: findings(found, round) for round, title in names.items()}
+        titles[last] = f"Round {last}, the last"
+    tested = {round: findings(found, round) for round in titles}
     count = max(len(own.gains) for each in tested.values() for own in each.values())
     aggregations = ", ".join(sorted({record["aggregation"] for record in found.summary}))
     folds = f", each the mean of its {found.folds} folds" if found.folds else ""
-    parts = [
-        markdown.paragraph(
-            f"Aggregation {aggregations}, {count} matched seeds{folds}. Differences are in points "
-            "of accuracy, paired by seed, ± half the 95 % Student interval. The mean counts every "
-            "client once, the weighted one by its number of test examples. p Holm is that of the "
-            "t test over the contrasts of a table whose budgets match. * is the difference in the "
-            "mean less that in the weighted mean."
-        )
-    ]
-    for title, own in tested.items():
-        lines = [*answers(own), *remarks(own, found.budget_unit)]
-        parts += [f"{title}:", table(own), markdown.notes(lines)]
-    if found.partial_rounds:
-        parts.append(markdown.paragraph(found.partial_rounds))
-    text = "\n\n".join(parts) + "\n"
-    (folder / "hypotheses.md").write_text(text, encoding="utf-8")
-    return text
+    caption = (
+        f"Aggregation {aggregations}, {count} matched seeds{folds}. Differences are in points "
+        "of accuracy, paired by seed, ± half the 95 % Student interval. The mean counts every "
+        "client once, the weighted one by its number of test examples. p Holm is that of the "
+        "t test over the contrasts of a table whose budgets match. * is the difference in the "
+        "mean less that in the weighted mean."
+    )
+    tables = tuple(
+        table_of(f"{STEM}{end}", titles[round], own, found.budget_unit)
+        for (round, own), end in zip(tested.items(), ("", "_last"), strict=False)
+    )
+    return caption, tables, (found.partial_rounds,) if found.partial_rounds else ()

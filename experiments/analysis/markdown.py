@@ -1,4 +1,4 @@
-"""Tables and lines of Markdown that fit a terminal."""
+"""Grids and lines of Markdown that fit a terminal."""
 
 from __future__ import annotations
 
@@ -6,25 +6,8 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
-from hasa_jax.simulation.escapes import markdown
-
 WIDTH = 100
 """Columns of a terminal that tables and lines keep within where their texts allow it."""
-
-
-def table(headers: Sequence[str], lines: Sequence[Sequence[str]], *, numbers: bool = False) -> str:
-    """Makes a table.
-
-    Args:
-      headers: of the columns.
-      lines: cells. The first one of each line is a name from data; the others are written here.
-      numbers: whether all other columns are numbers, which stand at the right.
-
-    Returns:
-      A Markdown table.
-    """
-    cells = [list(headers), *([markdown(name), *others] for name, *others in lines)]
-    return aligned(cells, [False, *[numbers] * (len(headers) - 1)])
 
 
 def aligned(cells: Sequence[Sequence[str]], at_right: Sequence[bool]) -> str:

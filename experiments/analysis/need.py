@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence, Set
 import numpy as np
 
 from experiments.analysis import results, table_need
-from experiments.analysis.rendering import markdown, terminal
+from experiments.analysis.rendering import terminal
+from experiments.analysis.rendering.files import files_of
 from experiments.config import RunConfig
 from experiments.study.block import Block, blocks_of
 from experiments.study.data import build_dataset
@@ -90,7 +91,8 @@ def report(config: RunConfig, given: Set[str]) -> None:
         writer.writeheader()
         writer.writerows({**line, "client": csv_cell(str(line["client"]))} for line in lines)
     tables = table_need.tables_of(lines)
-    (folders[1] / "need.md").write_text(markdown.document(tables), encoding="utf-8")
+    for name, text in files_of("need", tables, config.reporting.table_formats).items():
+        (folders[1] / name).write_text(text, encoding="utf-8", newline="")
     path = folders[1] / table_need.FILE
     say(f"{terminal.document(tables)}\n\nneed as a score: --score_path={path}")
 

@@ -10,9 +10,10 @@ from collections.abc import Set
 import jax
 import numpy as np
 
-from experiments.analysis import markdown
 from experiments.analysis.pictures import partition as partition_picture
 from experiments.analysis.pictures import style
+from experiments.analysis.rendering import markdown
+from experiments.analysis.table import Cell, Table
 from experiments.config import RunConfig
 from experiments.study.block import blocks_of
 from experiments.study.data import build_dataset
@@ -140,11 +141,9 @@ def summary(report: Report, title: str) -> str:
         "excess divergence (nats)": report.excess,
         "total variation": report.total_variation,
     }
-    table = markdown.table(
-        ["of a client", "min", "median", "max", "mean"],
-        [[name, *_spread(own)] for name, own in values.items()],
-        numbers=True,
-    )
+    rows = tuple((Cell(name), *_spread(own)) for name, own in values.items())
+    headers = ("of a client", "min", "median", "max", "mean")
+    table = markdown.grid(Table("partition", "What clients hold", headers, rows))
     train, validation, test = report.sizes.sum(0)
     return (
         f"# {escapes.markdown(title)}\n\n{len(report.names)} clients, {report.counts.shape[1]} "
@@ -155,13 +154,14 @@ def summary(report: Report, title: str) -> str:
     )
 
 
-def _spread(values: np.ndarray) -> list[str]:
-    """Writes the least, the middle, the most and the mean; integers without decimals."""
+def _spread(values: np.ndarray) -> list[Cell]:
+    """Makes cells of the least, the middle, the most and the mean; integers without decimals."""
     integers = values.dtype.kind in "iu"
     shown = [values.min(), np.median(values), values.max()]
-    return [f"{v:.0f}" if integers and v == round(v) else f"{v:.3f}" for v in shown] + [
-        f"{values.mean():.1f}" if integers else f"{values.mean():.3f}"
-    ]
+    texts = [f"{v:.0f}" if integers and v == round(v) else f"{v:.3f}" for v in shown]
+    texts.append(f"{values.mean():.1f}" if integers else f"{values.mean():.3f}")
+    numbers = map(float, [*shown, values.mean()])
+    return [Cell(text, number) for text, number in zip(texts, numbers, strict=True)]
 
 
 def _title(config: RunConfig, given: Set[str]) -> str:

@@ -1,4 +1,4 @@
-"""The tables of a benchmark suite, benchmark.md and benchmark.csv, of all finished shards."""
+"""The tables of a benchmark suite, of all finished shards: benchmark.md, .csv and others."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ import csv
 import dataclasses
 import io
 import math
-import os
 import pathlib
-import socket
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.analysis import markdown, statistics
+from experiments.analysis import statistics
+from experiments.analysis.markdown import notes, paragraph
 from experiments.analysis.pictures import style
 from experiments.analysis.pictures import suite as suite_picture
+from experiments.analysis.rendering import markdown, terminal
+from experiments.analysis.rendering.files import files_of, replace
 from experiments.analysis.statistics import ALPHA
 from experiments.analysis.suite_results import Outcome, measuring_remarks, outcomes_of, ranks
+from experiments.analysis.table import Cell, Table
 from experiments.rooms import number_text
 from experiments.study import sweep_states
-from experiments.study.suite import Suite
+from experiments.study.suite import Suite, Task
 from experiments.study.sweep_points import Sweep
 from experiments.study.sweep_states import State
 from hasa_jax.base import UserError
 from hasa_jax.simulation import escapes
 from hasa_jax.simulation.entries import check_files
 
-TEXT, NUMBERS, PICTURE = "benchmark.md", "benchmark.csv", "benchmark.png"
+STEM = "benchmark"
+TEXT, NUMBERS, PICTURE = f"{STEM}.md", f"{STEM}.csv", f"{STEM}.png"
 """Names of the files in the workdir of a benchmark."""
 
 _COSTS = ("budget_macs", "bytes_down", "bytes_up", "budget_executed")
@@ -37,28 +40,32 @@ _COSTS = ("budget_macs", "bytes_down", "bytes_up", "budget_executed")
 _MEGABYTE = 1e6
 
 
-def write(suite: Suite, found: Sweep) -> str:
+def write(suite: Suite, formats: Sequence[str], found: Sweep) -> str:
     """Writes the tables and the picture of what is there when the last shard ends.
 
     Args:
       suite: what runs.
+      formats: beside Markdown and CSV, which are always written, some of `rooms.TABLE_FORMATS`.
       found: all runs; other processes may be at work on some.
 
     Returns:
-      The text of benchmark.md, and why there is no picture if that is so.
+      The tables for a terminal, and why there is no picture if that is so.
 
     Raises:
       UserError: if something in the folder leads out of it.
     """
-    check_files(found.folder, (TEXT, NUMBERS, PICTURE), "workdir")
+    others = [name for name in formats if name not in ("markdown", "csv")]
     states, before, text = sweep_states.states_of(found.runs), None, ""
     # A shard that ends meanwhile may write its table first; this one must not hide its runs.
     while states != before:
         own = made(suite, found, states)
-        _replace(found.folder / TEXT, own.text)
-        _replace(found.folder / NUMBERS, own.numbers)
+        files = {TEXT: own.text, NUMBERS: own.numbers, **files_of(STEM, own.tables, others)}
+        check_files(found.folder, (*files, PICTURE), "workdir")
+        for name, content in files.items():
+            replace(found.folder / name, content)
         why = _drawn(suite, own.outcomes, found.folder / PICTURE)
-        text = f"{own.text}\n{why}\n" if why else own.text
+        shown = terminal.document(own.tables)
+        text = f"{shown}\n\n{why}" if why else shown
         states, before = sweep_states.states_of(found.runs), states
     return text
 
@@ -70,20 +77,24 @@ class Made:
     Attributes:
       suite: what runs.
       outcomes: of every task, budget and arm.
-      text: all tables, in Markdown.
+      tables: as `tables_of` makes them.
       numbers: all numbers, as CSV.
     """
 
     suite: Suite
     outcomes: Sequence[Outcome]
-    text: str
+    tables: tuple[Table, ...]
     numbers: str
 
     @property
+    def text(self) -> str:
+        """All tables in Markdown, the content of benchmark.md."""
+        return text_of(self.suite, self.tables)
+
+    @property
     def ranks(self) -> str:
-        """The first table: mean ranks and counts of verdicts."""
-        table = self.text[self.text.index("\n|") + 1 :]
-        return table[: table.index("\n\n")]
+        """The first table in Markdown: mean ranks and counts of verdicts."""
+        return markdown.grid(self.tables[0], at_left=True)
 
 
 def made(suite: Suite, found: Sweep, states: Sequence[State]) -> Made:
@@ -98,26 +109,25 @@ def made(suite: Suite, found: Sweep, states: Sequence[State]) -> Made:
       The tables; nothing is written.
     """
     outcomes, reasons = outcomes_of(suite, found, states)
-    text = text_of(suite, outcomes, remarks_of(found, states, reasons))
-    return Made(suite, outcomes, text, csv_of(suite, outcomes))
+    tables = tables_of(suite, outcomes, remarks_of(found, states, reasons))
+    return Made(suite, outcomes, tables, csv_of(suite, outcomes))
 
 
 def shown(suite: Suite, found: Sweep, states: Sequence[State]) -> str:
-    """Returns the tables of what is there.
+    """Returns the tables of what is there, for a terminal.
 
     Args:
       suite: what runs.
       found: all runs.
       states: of every run, in their order.
-
-    Returns:
-      Markdown.
     """
-    return made(suite, found, states).text
+    return terminal.document(made(suite, found, states).tables)
 
 
-def text_of(suite: Suite, outcomes: Sequence[Outcome], remarks: Sequence[str]) -> str:
-    """Writes the tables.
+def tables_of(
+    suite: Suite, outcomes: Sequence[Outcome], remarks: Sequence[str]
+) -> tuple[Table, ...]:
+    """Makes the tables.
 
     Args:
       suite: what ran.
@@ -125,24 +135,40 @@ def text_of(suite: Suite, outcomes: Sequence[Outcome], remarks: Sequence[str]) -
       remarks: one line each.
 
     Returns:
-      Markdown: the ranks of all arms, a table for each task, what does not apply, and remarks.
+      The ranks of all arms, and a table for each task. The notes of the first are what the numbers
+      are, what does not apply, and remarks.
     """
-    parts = [
-        f"# Benchmark suite {suite.name}",
-        markdown.paragraph(_caption(suite)),
-        _ranks(outcomes),
-    ]
-    for task in suite.tasks:
-        own = [outcome for outcome in outcomes if outcome.task == task.name]
-        parts += [f"## {task.title} ({task.name})", _of_task(own)]
     without = [
         f"does not apply: {own.arm} on {own.task}, {_numbers(own.budgets)}: {own.reason}."
         for own in suite.left_out
     ]
     count = f"{suite.arms_left_out} arms of all tasks and budgets do not apply and are left out."
     measuring = measuring_remarks(outcomes, suite.reference)
-    lines = [*map(escapes.markdown, [*without, count, *measuring, *remarks])]
-    return "\n\n".join([*parts, markdown.notes(lines)]) + "\n"
+    about = (_caption(suite), *without, count, *measuring, *remarks)
+    first = dataclasses.replace(_ranks(suite, outcomes), notes=about)
+    return first, *(
+        _of_task(task, [outcome for outcome in outcomes if outcome.task == task.name])
+        for task in suite.tasks
+    )
+
+
+def text_of(suite: Suite, tables: Sequence[Table]) -> str:
+    """Writes the tables in Markdown.
+
+    Args:
+      suite: what ran.
+      tables: as `tables_of` makes them.
+
+    Returns:
+      The content of benchmark.md: a section for each task, and the remarks at its end.
+    """
+    first, *of_tasks = tables
+    caption, *lines = map(markdown.escape, first.notes)
+    parts = [f"# Benchmark suite {suite.name}", paragraph(caption)]
+    parts.append(markdown.grid(first, at_left=True))
+    for table in of_tasks:
+        parts += [f"## {table.title}", markdown.grid(table, at_left=True)]
+    return "\n\n".join([*parts, notes(lines)]) + "\n"
 
 
 def csv_of(suite: Suite, outcomes: Sequence[Outcome]) -> str:
@@ -217,47 +243,50 @@ def _caption(suite: Suite) -> str:
     )
 
 
-def _ranks(outcomes: Sequence[Outcome]) -> str:
+def _ranks(suite: Suite, outcomes: Sequence[Outcome]) -> Table:
     """Makes the table of ranks: means over tasks, by budget, and how often arms win."""
     found = ranks(outcomes)
     named = [statistics.verdict(gain, 0.0) for gain in (1.0, 0.0, -1.0)]
     budgets = sorted({outcome.budget for outcome in outcomes})
-    lines = []
+    rows = []
     for arm, by_budget in found.items():
         own = [outcome for outcome in outcomes if outcome.arm == arm]
         verdicts = Counter(outcome.verdict for outcome in own)
-        cells = [_mean(by_budget.get(budget, [])) for budget in budgets]
+        means = [_mean(by_budget.get(budget, [])) for budget in budgets]
         tasks = len({outcome.task for outcome in own if outcome.accuracies})
-        counts = [str(verdicts[what]) for what in named]
-        lines.append([arm, *cells, str(tasks), *counts])
-    headers = ["mean rank", *(f"B {number_text(b)}" for b in budgets), "tasks"]
-    return markdown.table([*headers, *named], lines)
+        counts = [tasks, *(verdicts[what] for what in named)]
+        rows.append((Cell(arm), *means, *(Cell(str(count), float(count)) for count in counts)))
+    budgeted = (f"B {number_text(budget)}" for budget in budgets)
+    headers = ("mean rank", *budgeted, "tasks", *named)
+    title = f"Ranks in benchmark suite {suite.name}, and how often arms differ from the reference"
+    return Table(f"{STEM}_ranks", title, headers, tuple(rows))
 
 
-def _of_task(outcomes: Sequence[Outcome]) -> str:
+def _of_task(task: Task, outcomes: Sequence[Outcome]) -> Table:
     """Makes the table of one task."""
-    lines = []
+    rows = []
     for outcome in outcomes:
         values = np.array(list(outcome.accuracies.values()))
         gains = np.array(outcome.differences)
         half = statistics.interval(gains) if len(gains) else math.nan
-        gain = statistics.number(float(gains.mean()), half, signed=True) if len(gains) else ""
+        mean = float(gains.mean()) if len(gains) else None
+        gain = "" if mean is None else statistics.number(mean, half, signed=True)
         p = f" ({statistics.p_text(outcome.p)})" if not math.isnan(outcome.p) else ""
         accuracy = statistics.accuracy_text(values) if len(values) else ""
         short = f" [{len(values)} of {outcome.of}]" if len(values) < outcome.of else ""
-        lines.append(
-            [
-                outcome.arm,
-                *(
-                    number_text(outcome.budget),
-                    f"{accuracy}{short}".strip(),
-                    f"{gain}{p}",
-                    outcome.verdict,
-                ),
-                *(_number(outcome.costs["budget_macs"], "{:.3f}"), _megabytes(outcome.bytes)),
-            ]
+        rows.append(
+            (
+                Cell(outcome.arm),
+                Cell(number_text(outcome.budget), outcome.budget),
+                Cell(f"{accuracy}{short}".strip(), float(values.mean()) if len(values) else None),
+                Cell(f"{gain}{p}", mean),
+                Cell(outcome.verdict),
+                _number(outcome.costs["budget_macs"], "{:.3f}"),
+                _number(outcome.bytes / _MEGABYTE, "{:.3g}"),
+            )
         )
-    return markdown.table(["arm", "B", "mean %", "Δ (p)", "verdict", "MACs", "MB"], lines)
+    headers = ("arm", "B", "mean %", "Δ (p)", "verdict", "MACs", "MB")
+    return Table(f"{STEM}_{task.name}", f"{task.title} ({task.name})", headers, tuple(rows))
 
 
 def _drawn(suite: Suite, outcomes: Sequence[Outcome], target: pathlib.Path) -> str:
@@ -272,31 +301,19 @@ def _drawn(suite: Suite, outcomes: Sequence[Outcome], target: pathlib.Path) -> s
     return ""
 
 
-def _replace(path: pathlib.Path, text: str) -> None:
-    """Replaces a file at once; shards on other machines write theirs."""
-    own = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
-    own.write_text(text, encoding="utf-8")
-    own.replace(path)
-
-
 def _numbers(budgets: Sequence[float]) -> str:
     """Names some budgets."""
     return f"B {', '.join(map(number_text, budgets))}"
 
 
-def _mean(values: Sequence[float]) -> str:
+def _mean(values: Sequence[float]) -> Cell:
     """Makes the cell of a mean rank."""
-    return f"{np.mean(values):.1f}" if values else ""
+    return Cell(f"{np.mean(values):.1f}", float(np.mean(values))) if values else Cell("")
 
 
-def _number(value: float, form: str) -> str:
-    """Writes a number, or nothing if it is not known."""
-    return "" if math.isnan(value) else form.format(value)
-
-
-def _megabytes(value: float) -> str:
-    """Writes bytes as megabytes."""
-    return _number(value / _MEGABYTE, "{:.3g}")
+def _number(value: float, form: str) -> Cell:
+    """Makes the cell of a number, empty if it is not known."""
+    return Cell("") if math.isnan(value) else Cell(form.format(value), value)
 
 
 def _cell(value: float) -> float | str:

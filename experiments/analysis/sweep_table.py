@@ -1,19 +1,22 @@
-"""The table of a sweep: a line for each point and arm, whichever shards have finished."""
+"""The table of a sweep: a row for each point and arm, whichever shards have finished."""
 
 from __future__ import annotations
 
 import csv
-import os
-import socket
+import io
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis import markdown, results
+from experiments.analysis import results
+from experiments.analysis.markdown import notes, paragraph
+from experiments.analysis.rendering import markdown, terminal
+from experiments.analysis.rendering.files import files_of, replace
 from experiments.analysis.results import METRICS, Results
 from experiments.analysis.statistics import accuracy_text, interval
+from experiments.analysis.table import Cell, Table
 from experiments.study import sweep_states
 from experiments.study.arm import Arm
 from experiments.study.sweep_points import Run, Sweep
@@ -22,10 +25,18 @@ from hasa_jax.base import UserError
 from hasa_jax.simulation import escapes
 from hasa_jax.simulation.entries import check_files
 
-NAME = "sweep.csv"
-"""Name of the table in the workdir of a sweep."""
+STEM = "sweep"
+NAME = f"{STEM}.csv"
+"""Name of the file with all numbers in the workdir of a sweep."""
 
 _VALIDATION = "validation"
+
+_CAPTION = (
+    "Last round: mean over the seeds that are done ± half the 95 % Student interval, of client "
+    "test accuracy (mean, worst, tail) and of the mean on the clients' validation examples, by "
+    "which values are chosen."
+)
+"""What the numbers are."""
 
 
 class Line(NamedTuple):
@@ -98,41 +109,47 @@ def lines_of(sweep: Sweep, states: Sequence[State]) -> list[Line]:
     return found
 
 
-def write(sweep: Sweep) -> str:
-    """Writes sweep.csv into the workdir of a sweep, as it is when the last shard ends.
+def write(formats: Sequence[str], sweep: Sweep) -> str:
+    """Writes the table into the workdir of a sweep, as it is when the last shard ends.
 
     Args:
+      formats: beside sweep.csv, which is always written, some of `rooms.TABLE_FORMATS`.
       sweep: all runs; other processes may be at work on some.
 
     Returns:
-      The table as text.
+      The table for a terminal.
 
     Raises:
       UserError: if something in the folder leads out of it.
     """
-    check_files(sweep.folder, (NAME,), "workdir")
-    states, before = sweep_states.states_of(sweep.runs), None
-    lines: list[Line] = []
+    others = [name for name in formats if name != "csv"]
+    states, before, text = sweep_states.states_of(sweep.runs), None, ""
     # A shard that ends meanwhile may write its table first; this one must not hide its runs.
     while states != before:
         lines = lines_of(sweep, states)
-        _write_csv(sweep, lines)
+        table = table_of(lines, sweep, states)
+        files = {NAME: csv_of(sweep, lines)}
+        files |= files_of(STEM, (table,), others, text_of(table))
+        check_files(sweep.folder, tuple(files), "workdir")
+        for name, content in files.items():
+            replace(sweep.folder / name, content)
+        text = terminal.render(table)
         states, before = sweep_states.states_of(sweep.runs), states
-    return text_of(lines, sweep, states)
+    return text
 
 
 def shown(sweep: Sweep, states: Sequence[State]) -> str:
-    """Returns the table of a sweep for a terminal, as `text_of`.
+    """Returns the table of a sweep for a terminal.
 
     Args:
       sweep: all runs.
       states: of every run, in their order.
     """
-    return text_of(lines_of(sweep, states), sweep, states)
+    return terminal.render(table_of(lines_of(sweep, states), sweep, states))
 
 
-def text_of(lines: Sequence[Line], sweep: Sweep, states: Sequence[State]) -> str:
-    """Writes the table for a terminal.
+def table_of(lines: Sequence[Line], sweep: Sweep, states: Sequence[State]) -> Table:
+    """Makes the table.
 
     Args:
       lines: as `lines_of` returns them.
@@ -140,34 +157,36 @@ def text_of(lines: Sequence[Line], sweep: Sweep, states: Sequence[State]) -> str
       states: of every run, in their order.
 
     Returns:
-      Markdown: the table, how many runs are done, and which are not.
+      The table; its notes say what the numbers are, how many runs are done, and which are not.
     """
     first = sweep.fields[:1] or ("point",)
     several = len({(*line.shown.values(),) for line in lines}) < len(lines)
     metrics = (*METRICS, _VALIDATION)
-    headers = [*first, *sweep.fields[1:], *["arm"] * several, "state", "seeds"]
-    cells = []
+    headers = (*first, *sweep.fields[1:], *["arm"] * several, "state", "seeds")
+    rows = []
     for line in lines:
-        point = [*line.shown.values()] or ["all"]
-        arm = [escapes.markdown(line.label)] * several
+        texts = [*(line.shown.values() or ["all"]), *[line.label] * several, line.state]
         known = [line.accuracies.get(metric, np.array([])) for metric in metrics]
-        cells.append(
-            [
-                point[0],
-                *map(escapes.markdown, point[1:]),
-                *arm,
-                line.state,
-                f"{line.seeds} of {line.of}",
-                *(accuracy_text(100 * own) if len(own) else "" for own in known),
-            ]
-        )
-    table = markdown.table([*headers, *(f"{metric} %" for metric in metrics)], cells)
-    caption = markdown.paragraph(
-        "Last round: mean over the seeds that are done ± half the 95 % Student interval, of client "
-        "test accuracy (mean, worst, tail) and of the mean on the clients' validation examples, by "
-        "which values are chosen."
-    )
-    return "\n\n".join([caption, table, markdown.notes(_remarks(lines, sweep.runs, states))])
+        seeds = Cell(f"{line.seeds} of {line.of}", float(line.seeds))
+        rows.append((*map(Cell, texts), seeds, *map(_accuracy, known)))
+    about = (_CAPTION, *_remarks(lines, sweep.runs, states))
+    title = "Every point of the sweep"
+    headers = (*headers, *(f"{metric} %" for metric in metrics))
+    return Table(STEM, title, headers, tuple(rows), about)
+
+
+def text_of(table: Table) -> str:
+    """Writes the table in Markdown.
+
+    Args:
+      table: as `table_of` makes it.
+
+    Returns:
+      The content of sweep.md.
+    """
+    caption, *lines = map(markdown.escape, table.notes)
+    grid = markdown.grid(table, at_left=True)
+    return "\n\n".join([paragraph(caption), grid, notes(lines)]) + "\n"
 
 
 def _arms(run: Run) -> list[Arm]:
@@ -216,26 +235,39 @@ def _seeds(records: Sequence[results.Record]) -> list[str]:
     return list(dict.fromkeys(record["seed"] for record in records))
 
 
-def _write_csv(sweep: Sweep, lines: Sequence[Line]) -> None:
-    """Replaces sweep.csv at once."""
+def csv_of(sweep: Sweep, lines: Sequence[Line]) -> str:
+    """Writes all numbers.
+
+    Args:
+      sweep: all runs.
+      lines: as `lines_of` returns them.
+
+    Returns:
+      The content of sweep.csv.
+    """
     metrics = (*METRICS, _VALIDATION)
     columns = [f"{metric}_{what}" for metric in metrics for what in ("accuracy", "interval")]
     columns = [*sweep.fields, "arm", "state", "seeds", "of", "round", *columns]
-    # Shards on other machines write theirs.
-    own = sweep.folder / f".{NAME}.{socket.gethostname()}.{os.getpid()}"
-    with own.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for line in lines:
-            numbers = [line.accuracies.get(metric, np.array([])) for metric in metrics]
-            writer.writerow(
-                [
-                    *map(escapes.csv_cell, [*line.shown.values(), line.label]),
-                    *(line.state, line.seeds, line.of, line.round),
-                    *(cell for values in numbers for cell in _cells(values)),
-                ]
-            )
-    own.replace(sweep.folder / NAME)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for line in lines:
+        numbers = [line.accuracies.get(metric, np.array([])) for metric in metrics]
+        writer.writerow(
+            [
+                *map(escapes.csv_cell, [*line.shown.values(), line.label]),
+                *(line.state, line.seeds, line.of, line.round),
+                *(cell for values in numbers for cell in _cells(values)),
+            ]
+        )
+    return text.getvalue()
+
+
+def _accuracy(values: np.ndarray) -> Cell:
+    """Makes the cell of the accuracies of seeds, empty without any."""
+    if not len(values):
+        return Cell("")
+    return Cell(accuracy_text(100 * values), 100 * float(values.mean()))
 
 
 def _cells(values: np.ndarray) -> tuple[float | str, float | str]:
@@ -246,6 +278,6 @@ def _cells(values: np.ndarray) -> tuple[float | str, float | str]:
 
 def _remarks(lines: Sequence[Line], runs: Sequence[Run], states: Sequence[State]) -> list[str]:
     """Counts the runs by their state, and names those that are not done."""
-    remarks = map(escapes.markdown, sweep_states.lines_of(runs, states))
     unread = dict.fromkeys(line.reason for line in lines if line.reason)
-    return [*remarks, *(escapes.markdown(f"cannot be read: {reason}") for reason in unread)]
+    counts = sweep_states.lines_of(runs, states)
+    return [*counts, *(f"cannot be read: {reason}" for reason in unread)]

@@ -17,7 +17,7 @@ from experiments.analysis import (
 from experiments.analysis.compared import Comparison, compared_of
 from experiments.analysis.markdown import paragraph
 from experiments.analysis.merged_name import named
-from experiments.analysis.rendering import csv, html, latex, markdown, terminal
+from experiments.analysis.rendering import files, latex, markdown, terminal
 from experiments.analysis.results import Results
 from experiments.analysis.table import Table
 from experiments.config import RunConfig
@@ -64,13 +64,6 @@ _NAMES = (
 
 _OF_SEVERAL = ("worst", "tests")
 """Tables that need several arms."""
-
-_SUFFIXES = {"markdown": "md", "latex": "tex", "html": "html"}
-_WRITERS: Mapping[str, Callable[[Sequence[Table]], str]] = {
-    "markdown": markdown.document,
-    "latex": latex.document,
-    "html": html.document,
-}
 
 
 def tables_of(found: Results, comparison: ComparisonConfig) -> tuple[Table, ...]:
@@ -196,24 +189,21 @@ def write(
     """
     tables = tables_of(results.read(folders), comparison)
     stem = named("table", folders)
-    files: dict[str, str] = {}
+    made: dict[str, str] = {}
     for name in formats:
-        if name == "csv":
-            files |= {f"{stem}_{table.name}.csv": csv.render(table) for table in tables}
-        else:
-            files[f"{stem}.{_SUFFIXES[name]}"] = _WRITERS[name](_in_file(tables, name))
-    every = [f"{stem}_{name}.csv" for name in _NAMES] if "csv" in formats else []
-    old = [file for file in every if file not in files]
-    check_files(folders[0], (*files, *old), "workdir")
+        made |= files.files_of(stem, _in_file(tables, name), [name])
+    every = [files.csv_name(stem, name) for name in _NAMES] if "csv" in formats else []
+    old = [file for file in every if file not in made]
+    check_files(folders[0], (*made, *old), "workdir")
     for file in old:
         (folders[0] / file).unlink(missing_ok=True)
-    for file, text in files.items():
+    for file, text in made.items():
         (folders[0] / file).write_text(text, encoding="utf-8", newline="")
     printed = [table for table in shown(tables) if table.name not in _IN_FILES]
     lines = [terminal.document(printed)]
     written = [table.name for table in _in_file(tables, formats[0])]
     if others := [name for name in written if name in _IN_FILES]:
-        where = "a file of its own each" if tuple(formats) == ("csv",) else next(iter(files))
+        where = "a file of its own each" if tuple(formats) == ("csv",) else next(iter(made))
         lines.append(paragraph(f"More tables are in {where}: {', '.join(others)}."))
     return "\n\n".join(lines)
 

@@ -42,4 +42,5 @@ def benchmark(config: RunConfig, given: Set[str]) -> None:
         names = {run.point.shown["task"] for run in left}
         refuse_missing_files(suite, names, config.data.data_dir)
     shown = functools.partial(suite_table.shown, suite)
-    sweep.run_share(found, config.sweep, shown, functools.partial(suite_table.write, suite))
+    write = functools.partial(suite_table.write, suite, config.reporting.table_formats)
+    sweep.run_share(found, config.sweep, shown, write)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import traceback
 from collections.abc import Callable, Sequence, Set
@@ -33,7 +34,8 @@ def sweep(config: RunConfig, given: Set[str]) -> None:
       UserError: before anything runs for a bad value of any point; at the end if runs failed.
       Stopped: if a signal asked the run to stop, and it did.
     """
-    run_share(sweep_of(config, given), config.sweep, sweep_table.shown, sweep_table.write)
+    write = functools.partial(sweep_table.write, config.reporting.table_formats)
+    run_share(sweep_of(config, given), config.sweep, sweep_table.shown, write)
 
 
 def run_share(

@@ -11,7 +11,8 @@ import jax
 from experiments.analysis import testbed_table
 from experiments.analysis.pictures import style
 from experiments.analysis.pictures import testbed as testbed_picture
-from experiments.analysis.rendering import markdown, terminal
+from experiments.analysis.rendering import terminal
+from experiments.analysis.rendering.files import files_of
 from experiments.analysis.testbed_table import CORRELATIONS, Place, folder_of
 from experiments.config import RunConfig, with_fields
 from experiments.rooms import share_of
@@ -95,6 +96,7 @@ def run_cells(config: RunConfig, given: Set[str]) -> None:
     root = pathlib.Path(config.reporting.workdir)
     gains = testbed_table.gains_of(root, config.comparison.reference)
     tables = testbed_table.tables_of(gains)
-    (root / testbed_table.NAME).write_text(markdown.document(tables), encoding="utf-8")
+    for name, text in files_of("testbed", tables, config.reporting.table_formats).items():
+        (root / name).write_text(text, encoding="utf-8", newline="")
     say(f"\n{terminal.document(tables)}\n\nresults: {root}")
     style.save(testbed_picture.figure_of(gains), root / testbed_picture.NAME)

@@ -12,33 +12,39 @@ from hasa_jax.simulation import escapes
 _LESS = re.compile(r"&lt;(?=[\d ])")
 """What begins no element of HTML."""
 
-_NUMBERS = re.compile(r"\\\[([-+\d., ]+|low, high)\\\](?![(\[:]|\\\[)")
-"""An interval, which begins no link."""
+_NUMBERS = re.compile(r"\\\[([-+\d., ]+|\d+ of \d+|low, high)\\\](?![(\[:]|\\\[)")
+"""An interval, or a count, which begins no link."""
+
+_STAR = re.compile(r"(?<= )\\\*(?= |$)")
+"""A star between spaces, which begins nothing within a cell."""
 
 
-def grid(table: Table) -> str:
+def grid(table: Table, *, at_left: bool = False) -> str:
     """Writes a table without its title and notes.
 
     Args:
       table: the table.
+      at_left: whether numbers stand at the left, as texts do.
 
     Returns:
       Lines with columns that stand below each other.
     """
     lines = [[cell_text(cell) for cell in row] for row in table.rows]
-    return markdown.aligned([list(map(escape, table.headers)), *lines], table.at_right)
+    at_right = [own and not at_left for own in table.at_right]
+    return markdown.aligned([list(map(escape, table.headers)), *lines], at_right)
 
 
-def render(table: Table) -> str:
+def render(table: Table, *, at_left: bool = False) -> str:
     """Writes a table.
 
     Args:
       table: the table.
+      at_left: as for `grid`.
 
     Returns:
       The title, the table and its notes.
     """
-    parts = [markdown.paragraph(f"{escape(table.title)}:"), grid(table)]
+    parts = [markdown.paragraph(f"{escape(table.title)}:"), grid(table, at_left=at_left)]
     if table.notes:
         parts.append(markdown.notes(list(map(escape, table.notes))))
     return "\n\n".join(parts)
@@ -71,5 +77,5 @@ def escape(text: str) -> str:
 
 def cell_text(cell: Cell) -> str:
     """Writes a cell."""
-    text = escape(cell.text)
+    text = _STAR.sub("*", escape(cell.text))
     return f"**{text}**" if cell.bold and text else text

@@ -7,7 +7,7 @@ from experiments.analysis import hypotheses, results
 from experiments.analysis.statistics import holm, t_p
 from hasa_jax import UserError
 from tests.experiments.analysis.workdirs import records, write
-from tests.support.scripts import run
+from tests.support.scripts import records_of, run
 
 BASE = np.array([0.30, 0.31, 0.29, 0.32, 0.30, 0.28, 0.31, 0.30])
 NOISE = np.array([1, -2, 0, 1, -1, 2, 1, -2]) / 1000
@@ -30,6 +30,12 @@ def summary_of(gains=GAINS, weighted=0.0, seeds=8):
             moved = weighted if policy == "inverse_size" else gain
             lines.append(line | {"weighted_accuracy": str(accuracy - gain + moved)})
     return lines
+
+
+def text_of(folder):
+    """Writes the tables of a workdir; returns hypotheses.md."""
+    hypotheses.write(folder)
+    return (folder / "hypotheses.md").read_text(encoding="utf-8")
 
 
 def found_in(folder, **options):
@@ -82,7 +88,7 @@ def test_contrasts_of_other_budgets_have_no_test(tmp_path):
     kept = [own for own in found.values() if own.matched]
     adjusted = holm([t_p(own.gains) for own in kept])
     assert [own.adjusted for own in kept] == pytest.approx(adjusted, nan_ok=True)
-    text = hypotheses.write(folder)
+    text = text_of(folder)
     plain = " ".join(text.split())
     assert "Small clients need width: not tested, as budgets do not match." in plain
     assert "size: budgets do not match in" in plain
@@ -91,7 +97,7 @@ def test_contrasts_of_other_budgets_have_no_test(tmp_path):
 
 def test_contrasts_of_fewer_seeds_say_so(tmp_path):
     lines = [r for r in summary_of() if (r["policy"], r["seed"]) != ("random", "7")]
-    text = hypotheses.write(write(tmp_path, lines))
+    text = text_of(write(tmp_path, lines))
     plain = " ".join(text.split())
     assert "8 matched seeds" in plain
     assert "unequal: over the 7 of 8 seeds that both policies have." in plain
@@ -100,10 +106,10 @@ def test_contrasts_of_fewer_seeds_say_so(tmp_path):
 
 def test_rounds_that_are_left_out_are_counted(tmp_path):
     early = [{**line, "round": "1"} for line in summary_of() if line["seed"] != "7"]
-    text = hypotheses.write(write(tmp_path, [*early, *summary_of()]))
+    text = text_of(write(tmp_path, [*early, *summary_of()]))
     assert "Left out: 1 of 2 rounds," in text
     assert "8 matched seeds" in text
-    assert "Left out" not in hypotheses.write(write(tmp_path / "all", summary_of()))
+    assert "Left out" not in text_of(write(tmp_path / "all", summary_of()))
 
 
 def test_the_plain_mean_is_what_the_third_answer_is_about(tmp_path):
@@ -120,10 +126,24 @@ def test_the_script_writes_a_file_in_each_folder(tmp_path):
     assert done.returncode == 0, done.stderr
     for folder in folders:
         text = (folder / "hypotheses.md").read_text(encoding="utf-8")
-        assert text in done.stdout
+        assert done.stdout.count("Round 3, chosen by validation of uniform:") == 2
         assert "Aggregation coverage, 8 matched seeds" in " ".join(text.split())
         assert "| beyond size" in text
         assert max(map(len, text.splitlines())) <= 100
+
+
+def test_other_formats_have_the_same_table(tmp_path):
+    early = [{**line, "round": "1"} for line in summary_of(weighted=0.01)]
+    folder = write(tmp_path, [*early, *summary_of()])
+    shown = hypotheses.write(folder, ("csv", "latex", "html"))
+    names = ("hypotheses.csv", "hypotheses_last.csv", "hypotheses.tex", "hypotheses.html")
+    assert all((folder / name).exists() for name in names)
+    assert not (folder / "hypotheses.md").exists()
+    lines = records_of(folder / "hypotheses_last.csv")
+    assert [line["question"] for line in lines] == list(hypotheses.CONTRASTS)
+    assert float(lines[0]["points"]) == pytest.approx(2)
+    assert "Round 3, the last:" in shown
+    assert "Aggregation coverage, 8 matched seeds." in shown
 
 
 def test_a_missing_policy_is_one_line(tmp_path):

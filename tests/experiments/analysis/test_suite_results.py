@@ -111,5 +111,5 @@ def test_a_picture_of_what_is_gone_does_not_stay(tmp_path):
     sweep.folder.mkdir()
     picture = sweep.folder / suite_table.PICTURE
     picture.write_bytes(b"old")
-    suite_table.write(of, sweep)
+    suite_table.write(of, [], sweep)
     assert not picture.exists()

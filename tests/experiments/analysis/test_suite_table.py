@@ -9,7 +9,9 @@ import pytest
 
 from experiments.analysis import statistics, suite_table
 from experiments.analysis.pictures import frontier, style, suite
+from experiments.analysis.rendering import terminal
 from experiments.analysis.suite_results import Outcome, compared, ranks
+from experiments.analysis.table import Cell
 from experiments.study.suite import LeftOut, Suite, Task
 
 OPEN = statistics.verdict(0.0, math.nan)
@@ -21,6 +23,11 @@ def suite_of(*tasks, seeds=3):
     made = tuple(Task(name, f"Task {name}", (), {}, {}, {}) for name in tasks)
     left_out = (LeftOut("one", "scalefl", (0.25, 0.5), "it has no exits"),)
     return Suite("tiny", "a:u", range(seeds), made, left_out)
+
+
+def text_of(suite, outcomes, remarks):
+    """The content of benchmark.md."""
+    return suite_table.text_of(suite, suite_table.tables_of(suite, outcomes, remarks))
 
 
 def outcome(arm, accuracies, task="one", budget=0.5, macs=(0.5,) * 3, megabytes=1.0, executed=1.0):
@@ -80,7 +87,7 @@ def test_budgets_must_match_on_every_seed():
 def test_what_measuring_adds_is_said():
     arms = [outcome("a:u", [10, 12, 14]), outcome("a:need", [10, 13, 14], executed=1.03)]
     outcomes = compared(arms, "a:u")
-    text = " ".join(suite_table.text_of(suite_of("one"), outcomes, []).split())
+    text = " ".join(text_of(suite_of("one"), outcomes, []).split())
     assert "a:need on one, B 0.5: its measurements are in the executed MACs (1.030 of" in text
     lines = list(csv.DictReader(io.StringIO(suite_table.csv_of(suite_of("one"), outcomes))))
     assert [line["budget_executed"] for line in lines] == ["1.0", "1.03", "", ""]
@@ -93,14 +100,14 @@ def test_ranks_are_means_over_tasks():
         *compared([outcome("a:u", [1, 1, 1], budget=0.25)], "a:u"),
     ]
     assert ranks(outcomes) == {"a:u": {0.5: [2, 1], 0.25: [1]}, "b:u": {0.5: [1, 2]}}
-    text = suite_table.text_of(suite_of("one", "two"), outcomes, ["2 runs: 2 done."])
+    text = text_of(suite_of("one", "two"), outcomes, ["2 runs: 2 done."])
     ranked = next(line for line in text.splitlines() if line.startswith("| a:u"))
     assert [cell.strip() for cell in ranked.split("|")[2:5]] == ["1.0", "1.5", "2"]
 
 
 def test_the_text_has_intervals_costs_and_what_does_not_apply():
     outcomes = compared([outcome("a:u", [10, 12, 14]), outcome("b:u", [12, 14, 16.1])], "a:u")
-    text = suite_table.text_of(suite_of("one"), outcomes, ["3 runs: 3 done."])
+    text = text_of(suite_of("one"), outcomes, ["3 runs: 3 done."])
     half = T_OF_THREE * 2 / math.sqrt(3)
     assert f"12.00 ± {half:.2f}" in text
     assert "| better" in text
@@ -108,6 +115,19 @@ def test_the_text_has_intervals_costs_and_what_does_not_apply():
     assert "does not apply: scalefl on one, B 0.25, 0.5: it has no exits." in text
     assert "2 arms of all tasks and budgets do not apply" in text
     assert "3 runs: 3 done." in text
+
+
+def test_tables_have_numbers_for_every_medium():
+    outcomes = compared([outcome("a:u", [10, 12, 14]), outcome("b:u", [12])], "a:u")
+    ranked, of_task = suite_table.tables_of(suite_of("one"), outcomes, ["1 run: 1 done."])
+    assert (ranked.name, of_task.name) == ("benchmark_ranks", "benchmark_one")
+    assert ranked.cell("a:u", "B 0.5").value == 1.5
+    assert of_task.cell("b:u", "mean %") == Cell("12.00 [1 of 3]", 12)
+    assert of_task.cell("a:u", "MB").value == 2
+    assert ranked.notes[-1] == "1 run: 1 done."
+    # Markdown has them at the left, terminals at the right.
+    assert "| a:u       | 1.5   |" in suite_table.text_of(suite_of("one"), (ranked, of_task))
+    assert "Task one (one):" in terminal.document((ranked, of_task))
 
 
 def test_numbers_go_to_csv():

@@ -21,10 +21,9 @@ def made(*arguments):
 
 
 def times(folder):
-    """When every file was written, without the table that all shards write."""
-    return {
-        p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != "sweep.csv"
-    }
+    """When every file was written, without the tables that all shards write."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.stem != "sweep")
+    return {path: path.stat().st_mtime_ns for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ def test_shards_of_one_folder_are_a_sweep(finished):
         ("0.1", "done", "2"), ("0.01", "done", "2"),
     ]  # fmt: skip
     assert {state_of(own) for own in made(*flags).runs} == {State("done")}
-    assert not list(folder.glob(".sweep.csv*"))
+    assert not list(folder.glob(".sweep.*"))
 
 
 def test_a_run_of_a_sweep_is_that_of_its_own_command(finished, tmp_path):
@@ -148,7 +147,7 @@ def test_what_ended_badly_comes_last(tmp_path, monkeypatch):
     sweep_states.end(failed, "a reason")
     assert run("sweep", *flags).returncode == 0
     assert ran == [2, 3, 0, 1]
-    assert [path.name for path in tmp_path.iterdir()] == ["sweep.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sweep.csv", "sweep.md"]
 
 
 def test_a_fault_of_the_code_ends_one_run(tmp_path, monkeypatch):
@@ -217,7 +216,7 @@ def test_a_shard_without_runs_only_writes_the_table(tmp_path):
     done = run("sweep", *TINY, "--num_seeds=1", "--shard=2/2", f"--workdir={tmp_path / 's'}")
     assert (done.returncode, done.stderr) == (0, "")
     assert "0 of the 1 runs are of shard 2/2; 0 of them are done" in done.stdout
-    assert [p.name for p in (tmp_path / "s").iterdir()] == ["sweep.csv"]
+    assert sorted(p.name for p in (tmp_path / "s").iterdir()) == ["sweep.csv", "sweep.md"]
 
 
 @pytest.mark.slow

@@ -83,11 +83,18 @@ def test_markdown():
         ("<b>", "&lt;b&gt;"),
         ("[9](x)", r"\[9\](x)"),
         ("[9][x]", r"\[9\]\[x\]"),
+        ("50 [2 of 3]", "50 [2 of 3]"),
         ("[a]", r"\[a\]"),
     ],
 )
 def test_numbers_need_no_escapes_and_names_do(text, expected):
     assert markdown.escape(text) == expected
+
+
+def test_a_star_in_a_cell_begins_nothing_between_spaces():
+    assert markdown.cell_text(Cell("a - b *")) == "a - b *"
+    assert markdown.cell_text(Cell("a * b")) == "a * b"
+    assert markdown.cell_text(Cell("* b* *c*")) == r"\* b\* \*c\*"
 
 
 def test_latex_by_hand():
