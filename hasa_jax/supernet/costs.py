@@ -29,7 +29,7 @@ BYTES_OF_A_PARAMETER = 4
 """Parameters are sent as float32."""
 
 _MOST_SUBNETS, _DRAWS = 3, 50
-"""Subnets that tell which fields a product is cut by, and how often so many of them are drawn."""
+"""Subnets that show which fields a product is cut by, and how often so many of them are drawn."""
 
 
 def parameter_count(model: Model, kept: Kept, exits: int | None = None) -> int:
@@ -368,7 +368,7 @@ def _macs_by_products(
     # Groups that share a module field keep the same number of units in every subnet.
     of_field = {group.split("/")[0]: group for group in model.groups}
     full = {field: model.groups[group] for field, group in of_field.items()}
-    subnets, pairs = _telling_subnets({field: count for field, count in full.items() if count > 1})
+    subnets, pairs = _distinct_subnets({field: count for field, count in full.items() if count > 1})
     points = kept[next(iter(model.groups))]
     if not pairs or len(points) <= len(subnets) + 2:
         return None
@@ -382,17 +382,17 @@ def _macs_by_products(
         return None
     shares = {field: kept[group] / full[field] for field, group in of_field.items()}
     counts = np.zeros(len(points))
-    for whole, *parts in zip(*products, strict=True):
-        pair = pairs.get(tuple(Fraction(part, whole) for part in parts)) if whole else None
+    for total, *parts in zip(*products, strict=True):
+        pair = pairs.get(tuple(Fraction(part, total) for part in parts)) if total else None
         if pair is None:
             return None
-        counts += whole * math.prod((shares[field] for field in pair), start=1.0)
+        counts += total * math.prod((shares[field] for field in pair), start=1.0)
     counts = np.rint(counts).astype(np.int64)
     first = {field: int(kept[group][0]) for field, group in of_field.items()}
     return counts if counts[0] == sum(trace(first)) else None
 
 
-def _telling_subnets(
+def _distinct_subnets(
     full: Mapping[str, int],
 ) -> tuple[list[dict[str, int]], dict[tuple[Fraction, ...], tuple[str, ...]]]:
     """Finds subnets, one if it can, in which each pair of fields keeps shares of its own.

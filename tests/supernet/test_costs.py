@@ -208,8 +208,8 @@ def test_products_that_are_no_products_of_units_are_traced_for_each_size():
 
 
 @pytest.mark.parametrize("full", [{"a": 512, "b": 512, "c": 256}, {"a": 2, "b": 2, "c": 3}, {}])
-def test_subnets_tell_every_pair_of_fields(full):
-    subnets, pairs = costs._telling_subnets(full)
+def test_subnets_show_every_pair_of_fields(full):
+    subnets, pairs = costs._distinct_subnets(full)
     assert len(subnets) == 1 or full == {"a": 2, "b": 2, "c": 3}
     assert len(pairs) == (len(full) + 1) * (len(full) + 2) // 2
     for shares, pair in pairs.items():
