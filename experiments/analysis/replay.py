@@ -22,7 +22,7 @@ from experiments.config import ROOM_OF, RunConfig, with_fields
 from experiments.study.arm import Arm
 from experiments.study.block import Block, named_block
 from experiments.study.data import build_dataset
-from experiments.study.manifest import Manifest, read_manifest
+from experiments.study.manifest import HASHED, Manifest, read_manifest
 from experiments.study.program import build_programs, build_trial
 from hasa_jax.base import UserError
 from hasa_jax.datasets import fingerprint
@@ -47,10 +47,7 @@ EXITS = "exits"
 _BY_KEYS = ("depth_width", "ordered_dropout", "prefix", "random", "rolling")
 """Extractions whose order of units needs no weights."""
 
-_FILES = ("availability_path", "capacities", "score_path", "widths")
-"""Fields that may name a file, of which run.json has only the hash."""
-
-_FREE = ("workdir", "picture_formats", "data_path", "data_dir", *_FILES)
+_FREE = ("workdir", "picture_formats", "data_path", "data_dir", *HASHED)
 """Fields that the user may give; run.json has all others."""
 
 Shares = dict[str, np.ndarray]

@@ -27,6 +27,9 @@ from hasa_jax.simulation.saved import RUN_FILE
 NAME = RUN_FILE
 """Name of the file in a workdir."""
 
+HASHED = ("availability_path", "capacities", "score_path", "widths")
+"""Fields that may name a file, of which run.json has the SHA-256."""
+
 _BASELINE = ("mean_accuracy", "worst_accuracy", "tail_accuracy")
 """What tables read of a baseline."""
 
@@ -57,6 +60,7 @@ class Manifest:
         them, unless clients are too many (`run_json.scores_of`).
       stopping: the rule that decides the number of seeds, and what it says of them; as `Rule` has
         it, empty if there is none.
+      files: names of the files of which `config` has the SHA-256, by field, without their folders.
       trackers: by their names, evaluations that they missed, and why; and how many runs began
         beside earlier ones.
     """
@@ -79,6 +83,7 @@ class Manifest:
         default_factory=dict
     )
     stopping: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     trackers: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
@@ -112,6 +117,24 @@ def recorded(config: RunConfig) -> dict[str, dict[str, Any]]:
     return deciding(with_fields(config, same))
 
 
+def files_of(config: RunConfig) -> dict[str, str]:
+    """Returns the names of the files that `recorded` has the SHA-256 of.
+
+    Args:
+      config: the configuration, with paths.
+
+    Returns:
+      By field, the name without its folder, which may be private.
+    """
+    given, found = deciding(config), recorded(config)
+    return {
+        field: pathlib.PurePath(value if isinstance(value, str) else value[0]).name
+        for room, own in given.items()
+        for field, value in own.items()
+        if found[room][field] != value
+    }
+
+
 def joined(
     scores: Mapping[str, Mapping[str, Mapping[str, float]]],
     others: Mapping[str, Mapping[str, Mapping[str, float]]],
@@ -138,11 +161,12 @@ def code_here() -> dict[str, Any]:
     }
 
 
-def read_manifest(folder: pathlib.Path) -> Manifest:
-    """Reads run.json.
+def read_manifest(folder: pathlib.Path, name: str = NAME) -> Manifest:
+    """Reads run.json, or another file of its form.
 
     Args:
       folder: the workdir.
+      name: of the file.
 
     Returns:
       The manifest.
@@ -150,7 +174,7 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
     Raises:
       UserError: if it is missing or damaged, or the workdir leads out of itself.
     """
-    path = folder / NAME
+    path = folder / name
     check_entries(folder, "workdir")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -171,13 +195,14 @@ def read_manifest(folder: pathlib.Path) -> Manifest:
             settings=found.get("settings", {}),
             scores=found.get("scores", {}),
             stopping=found.get("stopping", {}),
+            files=found.get("files", {}),
         )
-        texts = (manifest.script,)
+        texts = (manifest.script, *manifest.files.values())
         trees = (
             *(manifest.config, manifest.data_sha256, manifest.methods, manifest.execution),
             *(manifest.switches, manifest.baseline, manifest.by_client, manifest.model),
             *(manifest.settings, manifest.stopping, *manifest.methods.values()),
-            *(manifest.scores, *manifest.scores.values()),
+            *(manifest.files, manifest.scores, *manifest.scores.values()),
         )
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
@@ -205,12 +230,13 @@ def _check_numbers(manifest: Manifest) -> None:
         raise KeyError
 
 
-def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
+def write_manifest(folder: pathlib.Path, manifest: Manifest, name: str = NAME) -> None:
     """Writes run.json, and what the machine is; of several processes, the first one does.
 
     Args:
       folder: the workdir.
       manifest: what describes the run.
+      name: of the file, if it is another one of the same form.
     """
     content = {
         "script": manifest.script,
@@ -230,13 +256,14 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
         "model": manifest.model,
         "scores": manifest.scores,
         **({"stopping": manifest.stopping} if manifest.stopping else {}),
+        **({"files": manifest.files} if manifest.files else {}),
         **({"trackers": manifest.trackers} if manifest.trackers else {}),
     }
 
     def write() -> None:
-        temporary = folder / f"{NAME}.new"
+        temporary = folder / f"{name}.new"
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(folder / NAME)
+        temporary.replace(folder / name)
 
     processes.from_first(write)
 

@@ -448,6 +448,7 @@ def _manifest(study: Study, group: Group) -> Manifest:
         data_notes=_notes(study, group),
         baseline=_baselines(study, group),
         scores=_scores(study, group),
+        files=manifest.files_of(study.config),
         by_client=named_numbers(study.config.allocation, group.datasets[0].client_names),
         methods={name: _parts(study, group, name) for name, _ in study.arms},
         model={"groups": dict(first.model.groups)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +13,12 @@ from experiments.analysis.results import Results, Source, folder_names
 from experiments.config import ROOMS
 from experiments.rooms import number_text
 from experiments.study.block import named_block
-from experiments.study.manifest import recorded
+from experiments.study.manifest import HASHED, recorded
 from hasa_jax.simulation.escapes import one_line
 from hasa_jax.simulation.run_json import LIBRARY
+
+UNKNOWN_FILE = "FILE"
+"""What stands for a file whose name is not known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +28,16 @@ class Setting:
     Attributes:
       room: where it belongs.
       name: of the field.
-      value: as a flag has it.
+      value: as a flag has it; of a file that is known by its SHA-256, also this.
       default: as a flag has it.
+      flag: what a command line gives to the flag.
     """
 
     room: str
     name: str
     value: str
     default: str
+    flag: str
 
     @property
     def changed(self) -> bool:
@@ -113,7 +119,7 @@ def _origin(name: str, source: Source) -> Origin:
     """Describes one workdir."""
     own, library = source.manifest, source.manifest.script == LIBRARY
     settings = () if library else _settings(source)
-    changed = [f"--{own.name}={own.value}" for own in settings if own.changed]
+    changed = [f"--{own.name}={own.flag}" for own in settings if own.changed]
     module = f"python -m experiments.{_line(own.script)}"
     known = {**_texts(own.code.get("versions") or {}), "commit": own.code.get("git_commit")}
     return Origin(
@@ -132,18 +138,28 @@ def _origin(name: str, source: Source) -> Origin:
 def _settings(source: Source) -> tuple[Setting, ...]:
     """Returns all fields of a run of a script."""
     found = recorded(source.manifest.run)
-    return tuple(
-        Setting(room, name, _text(value), _text(fields.defaults(ROOMS[room])[name]))
-        for room, own in found.items()
-        for name, value in own.items()
-    )
+    made = []
+    for room, own in found.items():
+        for name, value in own.items():
+            shown, flag = _shown(name, _text(value), source.manifest.files)
+            made.append(Setting(room, name, shown, _text(fields.defaults(ROOMS[room])[name]), flag))
+    return tuple(made)
+
+
+def _shown(name: str, value: str, files: Mapping[str, str]) -> tuple[str, str]:
+    """Returns the value of a field as a table shows it, and as a command line has it."""
+    if name not in HASHED or not re.fullmatch(r"[0-9a-f]{64}", value):
+        return value, value
+    # Runs of earlier versions do not know the name.
+    file = _line(files.get(name, UNKNOWN_FILE))
+    return f"{file} (SHA-256 {value})", file
 
 
 def _stated(source: Source) -> tuple[Setting, ...]:
     """Returns what is known of a run of the library, beside the parts of its methods."""
     known = {**source.manifest.config, "stated": source.manifest.settings}
     return tuple(
-        Setting(_line(room), _line(name), _text(value), "")
+        Setting(_line(room), _line(name), _text(value), "", _text(value))
         for room, own in known.items()
         for name, value in own.items()
     )

@@ -11,7 +11,7 @@ from experiments.study.by_client import (
     numbers_by_client,
     recorded_numbers,
 )
-from experiments.study.manifest import recorded
+from experiments.study.manifest import files_of, recorded
 from hasa_jax.base import UserError
 from tests.support.scripts import run
 
@@ -92,20 +92,37 @@ def test_another_file_makes_another_run(tmp_path):
     assert recorded(with_fields(RunConfig(), {"capacities": (str(moved),)})) == same
 
 
+def test_files_are_named_without_their_folders(tmp_path):
+    one = tmp_path / "one.csv"
+    one.write_text("client,score\na,1\n", encoding="utf-8")
+    values = {"score_path": str(one), "widths": (str(one),), "capacities": ("a:1", "b:.5")}
+    assert files_of(with_fields(RunConfig(), values)) == {
+        "score_path": "one.csv",
+        "widths": "one.csv",
+    }
+    assert files_of(RunConfig()) == {}
+
+
 def test_a_run_prints_and_keeps_who_has_which_capacity(tmp_path):
     vectors = ("--dataset=synthetic_images", "--num_images=60", "--image_size=4", "--num_clients=3")
+    file = tmp_path / "devices.csv"
+    file.write_text("client,width\nclient_2,.5\nclient_0,1\nclient_1,.75\n", encoding="utf-8")
     done = run(
         "train",
         *vectors,
         "--model=mlp",
         "--hidden_dim=4",
         "--num_rounds=1",
-        "--capacities=client_2:.5,client_0:1,client_1:.75",
-        f"--workdir={tmp_path}",
+        f"--capacities={file}",
+        f"--workdir={tmp_path / 'w'}",
     )
     assert done.returncode == 0, done.stderr
     assert "capacities: ['client_0: 1', 'client_1: 0.75', 'client_2: 0.5']" in done.stdout
-    manifest = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    text = (tmp_path / "w" / "run.json").read_text(encoding="utf-8")
+    manifest = json.loads(text)
+    # The name of the file, and no folder of the user.
+    assert manifest["files"] == {"capacities": "devices.csv"}
+    assert str(tmp_path) not in text
     assert manifest["by_client"] == {
         "capacities": {"client_0": 1.0, "client_1": 0.75, "client_2": 0.5}
     }

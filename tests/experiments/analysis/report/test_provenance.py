@@ -2,10 +2,13 @@
 
 import shlex
 
+import pytest
+
 from experiments.analysis import results
 from experiments.analysis.report import provenance
 from experiments.config import deciding
 from experiments.flags import config_from_flags
+from hasa_jax import UserError
 from tests.experiments.analysis.workdirs import write
 
 
@@ -19,6 +22,24 @@ def test_the_command_has_every_setting_that_is_no_default(tmp_path):
     assert deciding(config_from_flags(words[2:])[0]) == config
     changed = {own.name for own in origin.settings if own.changed}
     assert changed == {"hidden_dim", "methods", "budget", "model"}
+
+
+def test_files_have_their_names_beside_their_hashes(tmp_path):
+    config = {"allocation": {"capacities": ["a" * 64], "score_path": "b" * 64, "widths": ["0.5"]}}
+    folder = write(tmp_path / "w", config=config, files={"capacities": "my devices.csv"})
+    (origin,) = provenance.origins_of([results.source_of(folder)])
+    assert "'--capacities=my devices.csv'" in origin.command
+    # Runs of earlier versions have no names.
+    assert "--score_path=FILE" in origin.command
+    values = {own.name: own.value for own in origin.settings if own.changed}
+    assert values["capacities"] == f"my devices.csv (SHA-256 {'a' * 64})"
+    assert values["score_path"] == f"FILE (SHA-256 {'b' * 64})"
+    assert values["widths"] == "0.5"
+
+
+def test_names_of_files_are_texts(tmp_path):
+    with pytest.raises(UserError, match="is damaged"):
+        results.source_of(write(tmp_path / "w", files={"capacities": 1}))
 
 
 def test_hostile_values_stay_in_their_place(tmp_path):
