@@ -9,42 +9,30 @@ from collections.abc import Sequence, Set
 
 import numpy as np
 
-from experiments.advice import files, words
+from experiments.advice import files, record, words
+from experiments.advice.asked import check_asked
 from experiments.advice.costing import SizeCosts, size_costs
 from experiments.advice.fleet import CAPS, Fleet, read_fleet
 from experiments.advice.options import Caps, Option, caps_of, costed, options_of
 from experiments.advice.policies import Chosen, chosen_policies
 from experiments.advice.rate import measured_rate
 from experiments.advice.shapes import dataset_of_shapes
-from experiments.config import ROOM_OF, RunConfig, with_fields
+from experiments.config import RunConfig, with_fields
 from experiments.flags import as_flags
 from experiments.rooms import PICTURE_FORMATS
 from experiments.study import devices
 from experiments.study.block import Block, blocks_of
 from experiments.study.by_client import numbers_by_client
 from experiments.study.data import build_dataset
+from experiments.study.manifest import Manifest, write_manifest
 from experiments.study.method import method_of, parts_of
 from experiments.study.model import model_name
 from experiments.study.program import build_program
-from experiments.study.unused import refuse_unused_of_data, refuse_unused_of_model
-from experiments.study.workdir import make_folder
+from experiments.study.unused import refuse_unused_of_model
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.extraction import EXTRACTIONS
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.writers import say
-
-_READ = frozenset(
-    {
-        *("batch_size", "client_optimizer", "client_momentum", "local_epochs", "seed", "policies"),
-        *("workdir", "picture_formats", "compilation_cache", "host_devices"),
-    }
-)
-"""Fields that advice reads, beside those of `_ROOMS`."""
-
-_ROOMS = ("advice", "data", "model", "method", "allocation")
-_NOT_READ = frozenset({"budget", "policy", "reallocate_every", "need_objective", "own_method"})
-_OF_SHAPES = ("image_size", "max_length", "num_classes", "vocab_size")
-"""Fields of data that a file of clients needs for its model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +69,7 @@ def advise(config: RunConfig, given: Set[str]) -> Advice:
     Raises:
       UserError: for what cannot be used.
     """
-    config = _checked(config, given)
+    check_asked(config, given)
     block = blocks_of([config.comparison.seed], config.data.eval_folds)[0]
     fleet, dataset = _clients(config, given, block)
     for note in fleet.notes:
@@ -89,7 +77,14 @@ def advise(config: RunConfig, given: Set[str]) -> Advice:
     shapes = dataset or dataset_of_shapes(
         config, ("client",), np.array([2 * config.training.batch_size])
     )
-    refuse_unused_of_model(model_name(config.model, shapes), given)
+    model = model_name(config.model, shapes)
+    refuse_unused_of_model(model, given)
+    run = None
+    if config.reporting.workdir:
+        run = record.described(
+            with_fields(config, {"model": model}), given, block, dataset, fleet.notes
+        )
+        record.accept(pathlib.Path(config.reporting.workdir), run)
     program = _program(config, shapes, fleet)
     table = size_costs(program, shapes)
     rate = config.advice.macs_per_second
@@ -99,34 +94,9 @@ def advise(config: RunConfig, given: Set[str]) -> Advice:
     chosen = chosen_policies(config, given, fleet, dataset, program.model, block.key)
     found = _found(config, program, fleet, table, chosen, rate, block)
     _say(config, program, found)
-    if config.reporting.workdir:
-        _write(config, found)
+    if run is not None:
+        _write(config, found, run)
     return found
-
-
-def _checked(config: RunConfig, given: Set[str]) -> RunConfig:
-    """Refuses fields that advice does not read, and those that contradict each other."""
-    for name in sorted(given):
-        if name in _NOT_READ or (name not in _READ and ROOM_OF[name] not in _ROOMS):
-            raise UserError(f"advise does not read `{name}`: leave it out")
-    by_data = "dataset" in given or not config.advice.clients_path
-    if by_data:
-        refuse_unused_of_data(config.data, given)
-        if "image_channels" in given:
-            raise UserError(
-                "`image_channels` is for `clients_path` without `dataset`: leave it out"
-            )
-    else:
-        for name in sorted(given):
-            if ROOM_OF[name] == "data" and name not in _OF_SHAPES:
-                raise UserError(
-                    f"`{name}` is of data, but `clients_path` has none: name a `dataset`"
-                )
-    if config.advice.clients_path and "capacities" in given:
-        raise UserError("give what devices hold in `clients_path` or by `capacities`, not by both")
-    if config.advice.measure_rate and "macs_per_second" in given:
-        raise UserError("`measure_rate` measures `macs_per_second`: give one of them")
-    return config
 
 
 def _clients(
@@ -234,13 +204,13 @@ def _say(config: RunConfig, program: Program, found: Advice) -> None:
     say(f"\n{as_flags(text)}")
 
 
-def _write(config: RunConfig, found: Advice) -> None:
+def _write(config: RunConfig, found: Advice, run: Manifest) -> None:
     """Writes the files; without matplotlib there is no picture, and a line says so."""
     from experiments.advice import picture
     from experiments.analysis.pictures import style
 
     folder = pathlib.Path(config.reporting.workdir)
-    make_folder(folder)
+    write_manifest(folder, run, record.NAME)
     files.write_options(folder, found.options, found.left_out)
     epochs = config.training.local_epochs
     files.write_clients(

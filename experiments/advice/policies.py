@@ -38,6 +38,11 @@ class Chosen(NamedTuple):
     left_out: Mapping[str, str]
 
 
+def named_policies(config: RunConfig, given: Set[str]) -> tuple[str, ...]:
+    """Returns the policies that the user names, or all of them."""
+    return config.comparison.policies if "policies" in given else EVERY
+
+
 def chosen_policies(
     config: RunConfig,
     given: Set[str],
@@ -59,7 +64,7 @@ def chosen_policies(
     Returns:
       The policies, and what is left out.
     """
-    named = config.comparison.policies if "policies" in given else EVERY
+    named = named_policies(config, given)
     policies, scores, left_out = {}, {}, {}
     for name in named:
         base, score = named_score(name, config.allocation.score)

@@ -326,9 +326,32 @@ def _refuse_other_run(folder: pathlib.Path, run: Manifest) -> None:
 
 def _begun(folder: pathlib.Path) -> bool:
     """Returns whether a folder has a run.json and records; without, the run was refused."""
+    return holds_results(folder) and (folder / manifest.NAME).exists()
+
+
+def holds_results(folder: pathlib.Path) -> bool:
+    """Returns whether a folder holds records or checkpoints of a run.
+
+    Args:
+      folder: any folder, or nothing.
+    """
     names = (f"{name}.csv{end}" for name in TABLES for end in ("", ".partial"))
-    begun = any((folder / name).exists() for name in (CHECKPOINTS, *names))
-    return begun and (folder / manifest.NAME).exists()
+    return any((folder / name).exists() for name in (CHECKPOINTS, *names))
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Says in which fields two configurations differ.
+
+    Args:
+      old: the one that is there, by field.
+      new: that of the command.
+      names: of the fields that differ.
+
+    Returns:
+      The first three of them with both values, and how many more there are.
+    """
+    shown = ", ".join(f"{n}={old.get(n)} there, {new.get(n)} here" for n in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -> None:
@@ -340,11 +363,9 @@ def _refuse_other_config(folder: pathlib.Path, found: Manifest, run: Manifest) -
     if changed == ["num_rounds"] and goes_further(found.run, run.run):
         changed = []
     if changed:
-        shown = ", ".join(f"{n}={old.get(n)} there, {new.get(n)} here" for n in changed[:3])
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise UserError(
-            f"workdir {folder} holds metrics of another configuration ({shown}{more}): "
-            "name another with `workdir`"
+            f"workdir {folder} holds metrics of another configuration "
+            f"({difference(old, new, changed)}): name another with `workdir`"
         )
     refuse_other_source(folder, found.methods, run.methods)
     _refuse_other_mode(folder, found, run)

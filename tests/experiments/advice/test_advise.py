@@ -47,7 +47,7 @@ def test_a_file_of_clients(tmp_path, clients):
     assert "left out: need: follows losses that clients measure while they train" in shown
     assert "Largest budget of 0.25, 0.5, 0.75 (width) that can be met: 0.5." in shown
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("advise.csv", "advise.png", "advise_clients.csv"),
+        *("advise.csv", "advise.json", "advise.png", "advise_clients.csv"),
     ]
     options = {(own["policy"], own["budget"]): own for own in read(folder / "advise.csv")}
     assert options["uniform", "0.75"]["feasible"] == "0"
