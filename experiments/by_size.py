@@ -1,10 +1,16 @@
-"""Local and global accuracy of every size: `python -m experiments.by_size --workdir=a,b`."""
+"""Local and global accuracy of every size: `python -m experiments.by_size FOLDER...`.
+
+The folders may also be named by `--workdir=a,b`. The files are in the first of them.
+"""
 
 from collections.abc import Set
 
 from experiments.analysis import by_size, plots
 from experiments.config import RunConfig
 from experiments.study import app
+
+POSITIONAL = "workdir"
+"""The field that arguments without a flag are items of."""
 
 
 def main(config: RunConfig, given: Set[str]) -> None:
@@ -19,7 +25,7 @@ def main(config: RunConfig, given: Set[str]) -> None:
 
 def start() -> None:
     """Runs the script on the command line of this process."""
-    app.run_app(main)
+    app.run_app(main, positional=POSITIONAL)
 
 
 if __name__ == "__main__":

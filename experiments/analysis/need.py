@@ -1,25 +1,26 @@
 """How much each client gains by width, and which scores predict it.
 
-The need of a client is what its validation accuracy gains from a workdir with narrow subnets for
-all clients to one with wide subnets for all, by seed and fold, at the last round. Test examples
-are not read, so that widths may follow the need.
+The need of a client is what its validation accuracy gains from narrow subnets for all clients to
+wide subnets for all, by seed and fold, at the last round. Both may be in several workdirs, such as
+one for each seed. Test examples are not read, so that widths may follow the need.
 """
 
 from __future__ import annotations
 
 import csv
-import pathlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 
 import numpy as np
 
 from experiments.analysis import results, table_need
+from experiments.analysis.merged_name import named
 from experiments.analysis.rendering import terminal
 from experiments.analysis.rendering.files import files_of
+from experiments.analysis.results import Results, Source
 from experiments.config import RunConfig
+from experiments.rooms import number_text
 from experiments.study.block import Block, blocks_of
 from experiments.study.data import build_dataset
-from experiments.study.manifest import read_manifest
 from experiments.study.method import method_of, parts_of
 from experiments.study.model import model_of
 from experiments.study.unused import refuse_unused_of_data
@@ -31,45 +32,76 @@ from hasa_jax.simulation.program import supernet
 from hasa_jax.simulation.writers import say
 
 
-def accuracies(folder: pathlib.Path) -> dict[tuple[Block, str], float]:
-    """Reads validation accuracies of all clients at the last round, by block and client.
+def accuracies(found: Results) -> dict[tuple[Block, str], float]:
+    """Finds validation accuracies of all clients at the last round, by block and client.
 
     Args:
-      folder: a workdir of one method and policy.
+      found: results of one method and policy.
 
     Returns:
       The accuracies.
 
     Raises:
-      UserError: if it holds no such results.
+      UserError: if there are no such results.
     """
-    records = [
-        record
-        for record in results.read_records(folder / "metrics.csv", ("accuracy",))
-        if record["split"] == "validation"
-    ]
-    if not records or len({results.arm_of(record) for record in records}) > 1:
-        raise UserError(f"{folder} needs validation records of exactly one method and policy")
+    records = [record for record in found.metrics if record["split"] == "validation"]
+    if not records or len(found.arms) > 1:
+        names = ", ".join(map(str, found.folders))
+        raise UserError(f"{names}: need validation records of exactly one method and policy")
     last = max(int(record["round"]) for record in records)
     at_last = [record for record in records if int(record["round"]) == last]
     return {(results.block_of(r), r["client"]): float(r["accuracy"]) for r in at_last}
 
 
-def report(config: RunConfig, given: Set[str]) -> None:
-    """Writes need.csv, and need.md of all scores, into the second of two workdirs.
+def pair_of(sources: Sequence[Source]) -> tuple[Results, Results]:
+    """Merges the workdirs of narrow subnets, and those of wide ones.
 
     Args:
-      config: that of the study; it names the two workdirs, with a comma between them.
+      sources: workdirs of two budgets, in any order.
+
+    Returns:
+      The results of the smaller budget, and of the larger one.
+
+    Raises:
+      UserError: if there are not two budgets, or not of one unit and the same data; or if the
+        workdirs of a budget cannot be merged.
+    """
+    by_budget: dict[float, list[Source]] = {}
+    for source in sources:
+        by_budget.setdefault(source.manifest.run.allocation.budget, []).append(source)
+    if len(by_budget) != 2:
+        budgets = ", ".join(map(number_text, sorted(by_budget)))
+        raise UserError(
+            "`workdir` needs folders of two budgets, narrow subnets for all and wide ones: these "
+            f"have `budget` {budgets}"
+        )
+    narrow, wide = (own for _, own in sorted(by_budget.items()))
+    merged = results.merge(narrow), results.merge(wide)
+    if len({own.budget_unit for own in merged}) > 1:
+        raise UserError("the workdirs have budgets of two units: run one study with both budgets")
+    if _hashes(narrow) != _hashes(wide):
+        raise UserError(
+            "the workdirs of both budgets have other seeds or data: run one study with both"
+        )
+    return merged
+
+
+def report(config: RunConfig, given: Set[str]) -> None:
+    """Writes need.csv, and need.md of all scores, into the first workdir of wide subnets.
+
+    Args:
+      config: that of the study; it names the workdirs, with commas between them.
       given: fields that the user gave.
 
     Raises:
       UserError: if the workdirs are not those of one study, or not of this data.
     """
-    folders = results.folders_of(config.reporting.workdir)
-    if len(folders) != 2:
-        raise UserError("`workdir` needs two folders with a comma: narrow subnets, wide ones")
-    narrow, wide = map(accuracies, folders)
-    hashes = _data_of(folders)
+    sources = list(map(results.source_of, results.folders_of(config.reporting.workdir)))
+    pair = pair_of(sources)
+    narrow, wide = map(accuracies, pair)
+    if narrow.keys() != wide.keys():
+        raise UserError("the workdirs of both budgets have other clients, seeds or folds")
+    hashes, folders = _hashes(sources), pair[1].folders
     refuse_unused_of_data(config.data, given)
     lines: list[dict[str, object]] = []
     blocks = sorted({block for block, _ in narrow})
@@ -86,14 +118,15 @@ def report(config: RunConfig, given: Set[str]) -> None:
         for i, (client, gain) in enumerate(zip(dataset.client_names, gains, strict=True)):
             own = {name: float(values[i]) for name, values in scores.items()}
             lines.append({**block._asdict(), "client": client, "score": gain, **own})
-    with (folders[1] / table_need.FILE).open("w", encoding="utf-8", newline="") as file:
+    path = folders[0] / named(table_need.FILE, folders)
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({**line, "client": csv_cell(str(line["client"]))} for line in lines)
     tables = table_need.tables_of(lines)
-    for name, text in files_of("need", tables, config.reporting.table_formats).items():
-        (folders[1] / name).write_text(text, encoding="utf-8", newline="")
-    path = folders[1] / table_need.FILE
+    stem = named("need", folders)
+    for name, text in files_of(stem, tables, config.reporting.table_formats).items():
+        (folders[0] / name).write_text(text, encoding="utf-8", newline="")
     say(f"{terminal.document(tables)}\n\nneed as a score: --score_path={path}")
 
 
@@ -105,15 +138,6 @@ def _scores(config: RunConfig, dataset: FederatedDataset, block: Block) -> dict[
     return {score: make()(dataset.train, model, block.key) for score, make in SCORES.items()}
 
 
-def _data_of(folders: Sequence[pathlib.Path]) -> Mapping[str, str]:
-    """Returns the hashes of the data of both workdirs; refuses two that are not of one study."""
-    narrow, wide = map(read_manifest, folders)
-    budgets = [found.run.allocation.budget for found in (narrow, wide)]
-    if narrow.data_sha256 != wide.data_sha256:
-        raise UserError("the two workdirs have other seeds or data: run one study in both")
-    if budgets[0] >= budgets[1]:
-        raise UserError(
-            f"the first workdir has `budget={budgets[0]:g}`, the second {budgets[1]:g}: name the "
-            "one of narrow subnets first"
-        )
-    return narrow.data_sha256
+def _hashes(sources: Sequence[Source]) -> dict[str, str]:
+    """Returns the hashes of the data of some workdirs, by the name of the block."""
+    return {name: own for source in sources for name, own in source.manifest.data_sha256.items()}

@@ -81,7 +81,9 @@ def run(script, *arguments, seen=lambda line: None):
         contextlib.redirect_stderr(err),
         compiled_programs(),
     ):
-        status = app.attempt(module.main, [script, *map(str, arguments)], lambda config: None)
+        positional = getattr(module, "POSITIONAL", "")
+        words = [script, *map(str, arguments)]
+        status = app.attempt(module.main, words, lambda config: None, positional)
     return Done(status, out.getvalue(), err.getvalue())
 
 

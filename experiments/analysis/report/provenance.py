@@ -18,7 +18,7 @@ from hasa_jax.simulation.escapes import one_line
 from hasa_jax.simulation.run_json import LIBRARY
 
 UNKNOWN_FILE = "FILE"
-"""What stands for a file whose name is not known."""
+"""The name of a file that is not known."""
 
 
 @dataclasses.dataclass(frozen=True)

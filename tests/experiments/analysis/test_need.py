@@ -3,18 +3,26 @@
 import numpy as np
 import pytest
 
-from experiments.analysis import need, table_need
+from experiments.analysis import need, results, table_need
 from experiments.analysis.rendering import markdown
 from experiments.study.block import Block
 from hasa_jax import UserError
-from tests.experiments.analysis.test_by_size import FRONT, write
+from tests.experiments.analysis import workdirs
 from tests.support.scripts import VECTORS, records_of, run
 
 
-def workdir_of(folder, accuracies):
+def workdir_of(folder, accuracies, seeds=(0,), budget=0.2, **manifest):
     """Validation accuracies at rounds 1 and 2; the test split must not matter."""
-    records = [
-        {**FRONT, "seed": 0, "round": round, "client": client, "split": split, "accuracy": value}
+    summary = [workdirs.record("uniform", seed, 0.5, round=2) for seed in seeds]
+    config = {"allocation": {"budget": budget}}
+    workdirs.write(folder, summary, config, script="train", **manifest)
+    names = ("method", "policy", "extraction", "aggregation", "seed")
+    lines = [
+        {
+            **{name: own[name] for name in names},
+            **{"round": round, "client": client, "split": split, "accuracy": value},
+        }
+        for own in summary
         for client, value in accuracies.items()
         for round, split, value in (
             (1, "validation", 0.9),
@@ -22,14 +30,40 @@ def workdir_of(folder, accuracies):
             (2, "test", 0.8),
         )
     ]
-    folder.mkdir()
-    write(folder / "metrics.csv", records)
+    workdirs.write_csv(folder / "metrics.csv", lines)
     return folder
 
 
+def pair_in(*folders):
+    return need.pair_of(list(map(results.source_of, folders)))
+
+
 def test_accuracies_are_of_validation_at_the_last_round(tmp_path):
-    folder = workdir_of(tmp_path / "w", {"a": 0.25, "b": 0.5})
-    assert need.accuracies(folder) == {(Block(0), "a"): 0.25, (Block(0), "b"): 0.5}
+    found = results.read([workdir_of(tmp_path / "w", {"a": 0.25, "'=b": 0.5})])
+    assert need.accuracies(found) == {(Block(0), "a"): 0.25, (Block(0), "=b"): 0.5}
+
+
+def test_any_number_of_workdirs_in_any_order_are_two_budgets(tmp_path):
+    wide = workdir_of(tmp_path / "wide", {"a": 0.75}, seeds=(0, 1), budget=0.8)
+    one = workdir_of(tmp_path / "one", {"a": 0.25}, seeds=(0,))
+    other = workdir_of(tmp_path / "other", {"a": 0.5}, seeds=(1,))
+    narrow, found = pair_in(wide, one, other)
+    assert need.accuracies(narrow) == {(Block(0), "a"): 0.25, (Block(1), "a"): 0.5}
+    assert need.accuracies(found) == {(Block(0), "a"): 0.75, (Block(1), "a"): 0.75}
+    assert (narrow.folders, found.folders) == ((one, other), (wide,))
+
+
+def test_workdirs_that_are_no_pair_are_refused(tmp_path):
+    narrow = workdir_of(tmp_path / "narrow", {"a": 0.25})
+    wide = workdir_of(tmp_path / "wide", {"a": 0.75}, budget=0.8)
+    third = workdir_of(tmp_path / "third", {"a": 0.75}, budget=0.5)
+    seeds = workdir_of(tmp_path / "seeds", {"a": 0.75}, budget=0.8, seeds=(0, 1))
+    with pytest.raises(UserError, match=r"two budgets.*: these have `budget` 0.2$"):
+        pair_in(narrow)
+    with pytest.raises(UserError, match=r"these have `budget` 0.2, 0.5, 0.8$"):
+        pair_in(narrow, wide, third)
+    with pytest.raises(UserError, match="other seeds or data"):
+        pair_in(narrow, seeds)
 
 
 def test_rank_correlation():
@@ -66,29 +100,26 @@ def test_a_seed_is_one_value_however_many_folds_it_has():
     assert table.rows[0][2].text == "3 of 6"
 
 
-def test_other_clients_are_refused(tmp_path):
+def test_results_without_validation_are_refused(tmp_path):
     folder = workdir_of(tmp_path / "w", {"a": 0.25})
     (folder / "metrics.csv").write_text(
         (folder / "metrics.csv").read_text().replace("validation", "test")
     )
     with pytest.raises(UserError, match="validation records"):
-        need.accuracies(folder)
+        need.accuracies(results.read([folder]))
 
 
 @pytest.mark.slow
 def test_widths_can_follow_the_measured_need(tmp_path):
     images = [*VECTORS, "--num_images=300", "--num_clients=7", "--hidden_dim=8"]
     common = [*images, "--num_rounds=1", "--num_seeds=2", "--checkpoint_every=0"]
-    for name, budget in (("narrow", 0.2), ("wide", 0.8)):
-        done = run(
-            "compare",
-            "--policies=uniform",
-            f"--budget={budget}",
-            f"--workdir={tmp_path / name}",
-            *common,
-        )
+    one, two = ("--seed=1", "--num_seeds=1"), ("--num_seeds=1",)
+    for name, budget, seeds in (("wide", 0.8, ()), ("one", 0.2, one), ("other", 0.2, two)):
+        flags = [f"--budget={budget}", f"--workdir={tmp_path / name}", *common, *seeds]
+        done = run("compare", "--policies=uniform", *flags)
         assert done.returncode == 0, done.stderr
-    done = run("need", f"--workdir={tmp_path / 'narrow'},{tmp_path / 'wide'}", *common)
+    # The seeds of narrow subnets are in two workdirs.
+    done = run("need", *(str(tmp_path / name) for name in ("one", "wide", "other")), *common)
     assert done.returncode == 0, done.stderr
     assert "feature_divergence" in done.stdout
     wants = records_of(tmp_path / "wide" / "need.csv")
@@ -105,14 +136,14 @@ def test_widths_can_follow_the_measured_need(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "hasa@file" in done.stdout
-    records = records_of(tmp_path / "policies" / "metrics.csv")
+    lines = records_of(tmp_path / "policies" / "metrics.csv")
     for seed in ("0", "1"):
         score = {
             record["client"]: float(record["score"]) for record in wants if record["seed"] == seed
         }
         widths = {
             record["client"]: float(record["width"])
-            for record in records
+            for record in lines
             if (record["policy"], record["seed"], record["split"]) == ("hasa@file", seed, "test")
         }
         neediest, least = max(score, key=score.get), min(score, key=score.get)
