@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.advice import files, record, words
 from experiments.advice.asked import check_asked
+from experiments.advice.classes import classes_table
 from experiments.advice.costing import SizeCosts, size_costs
 from experiments.advice.fleet import CAPS, Fleet, read_fleet
 from experiments.advice.options import Caps, Option, caps_of, costed, options_of
@@ -198,8 +199,10 @@ def _say(config: RunConfig, program: Program, found: Advice) -> None:
         own = [o for o in found.options if o.feasible and o.budget == best.budget]
         names = found.fleet.subset(found.caps.able).names
         caps = found.caps.widths[found.caps.able]
-        if by_client := words.clients_table(own, names, caps, supernet.width):
-            say(f"\n{terminal.render(by_client)}")
+        by_class = classes_table(own, found.fleet, found.caps, supernet.width)
+        by_client = words.clients_table(own, names, caps, supernet.width)
+        for table in filter(None, (by_class, by_client)):
+            say(f"\n{terminal.render(table)}")
     text = words.recommendation(found.options, found.left_out, config.advice.budgets, unit)
     say(f"\n{as_flags(text)}")
 

@@ -26,7 +26,7 @@ _OF_SHAPES = ("image_size", "max_length", "num_classes", "vocab_size")
 
 
 def by_data(config: RunConfig, given: Set[str]) -> bool:
-    """Returns whether advice is on the clients of a data set; else only those of a file are known."""
+    """Returns whether advice is on the clients of a data set, and not only of a file."""
     return "dataset" in given or not config.advice.clients_path
 
 

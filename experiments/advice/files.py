@@ -69,11 +69,14 @@ def write_clients(
     """
     header = ["client", "examples", "cap", "policy", "budget", "feasible", "size", "width"]
     header += ["params", "macs", "bytes_down", "bytes_up", "memory_bytes", "round_seconds"]
+    columns = [list(map(csv_cell, own)) for own in fleet.others.values()]
+    copied = list(zip(*columns, strict=True)) or [()] * len(fleet.names)
     names = [csv_cell(name) for name in fleet.names]
     front = list(zip(names, fleet.examples.tolist(), caps.widths.tolist(), strict=True))
-    able, own = fleet.subset(caps.able), [front[at] for at in np.flatnonzero(caps.able)]
+    able = fleet.subset(caps.able)
+    own = [(front[at], copied[at]) for at in np.flatnonzero(caps.able)]
     lines: list[Sequence[Any]] = [
-        [*front[at], "", "", 0, 0, *[""] * 7] for at in np.flatnonzero(~caps.able)
+        [*front[at], "", "", 0, 0, *[""] * 7, *copied[at]] for at in np.flatnonzero(~caps.able)
     ]
     for option in (option for option in options if len(option.sizes)):
         sizes = option.sizes
@@ -88,8 +91,20 @@ def write_clients(
         numbers = zip(
             *(column.tolist() for column in columns), map(_known, seconds.tolist()), strict=True
         )
-        lines += [(*one, *said, *rest) for one, rest in zip(own, numbers, strict=True)]
-    _write(folder, CLIENTS, header, lines)
+        lines += [
+            (*one, *said, *rest, *more) for (one, more), rest in zip(own, numbers, strict=True)
+        ]
+    _write(folder, CLIENTS, header + _copied_names(fleet.others, header), lines)
+
+
+def _copied_names(others: Iterable[str], header: Sequence[str]) -> list[str]:
+    """Returns what columns of the user are called: `own_width`, say, where `width` is there."""
+    found: list[str] = []
+    for name in others:
+        while name in header or name in found:
+            name = f"own_{name}"
+        found.append(name)
+    return [csv_cell(name) for name in found]
 
 
 def _known(number: float) -> Any:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Fleet:
       caps: what each device holds `[N]`, by a name of `CAPS`; without any, it holds all.
       scores: heterogeneity scores `[N]`; None if they are not given.
       rates: MACs that each device computes in a second `[N]`; None if they are not given.
+      others: cells of the columns that decide nothing `[N]`, by name; advice copies them.
       notes: what was left out while reading.
     """
 
@@ -48,6 +49,7 @@ class Fleet:
     caps: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     scores: np.ndarray | None = None
     rates: np.ndarray | None = None
+    others: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def subset(self, kept: np.ndarray) -> Fleet:
@@ -59,6 +61,7 @@ class Fleet:
             caps={name: own[kept] for name, own in self.caps.items()},
             scores=None if self.scores is None else self.scores[kept],
             rates=None if self.rates is None else self.rates[kept],
+            others={name: _at(np.flatnonzero(kept), own) for name, own in self.others.items()},
         )
 
 
@@ -68,7 +71,8 @@ def read_fleet(clients_path: str, of_data: Mapping[str, int] | None = None) -> F
     Its columns are `client` and `examples`, and any of `cap` (the largest width that the device
     holds, in (0, 1]), `cap_params` and `cap_macs` (the most parameters, and MACs of one example's
     forward pass; the least of the three counts), `score` and `macs_per_second`. Columns are
-    separated by commas, semicolons, tabs or bars. `0,5` is read as 0.5. An empty cap is none.
+    separated by commas, semicolons, tabs or bars. `0,5` is read as 0.5. An empty cap is none. All
+    other columns are for the user, who finds them beside what each client gets.
 
     Args:
       clients_path: the file.
@@ -82,23 +86,25 @@ def read_fleet(clients_path: str, of_data: Mapping[str, int] | None = None) -> F
       UserError: for a file that cannot be used; it names the line.
     """
     path = path_of(clients_path)
-    header = csv_rows.header_of(path)
-    optional = [name for name in (EXAMPLES, *CAPS, SCORE, RATE) if name in header]
     needed = [CLIENT] if of_data is not None else [CLIENT, EXAMPLES]
+    header = csv_rows.header_of(path, needed)
+    optional = [name for name in (EXAMPLES, *CAPS, SCORE, RATE) if name in header]
     columns = [*needed, *(name for name in optional if name not in needed)]
-    lines, texts = csv_rows.columns_of(path, columns)
-    cells = dict(zip(columns, texts, strict=True))
-    used = [
-        number for number, own in enumerate(zip(*texts, strict=True)) if any(map(str.strip, own))
-    ]
+    unread = [name for name in dict.fromkeys(header) if name and name not in columns]
+    twice = [name for name in unread if header.count(name) > 1]
+    unread = [name for name in unread if name not in twice]
+    lines, texts = csv_rows.columns_of(path, [*columns, *unread])
+    cells = dict(zip(columns, texts, strict=False))
+    others = dict(zip(unread, texts[len(columns) :], strict=True))
+    filled = zip(*cells.values(), strict=True)
+    used = [number for number, own in enumerate(filled) if any(map(str.strip, own))]
+    empty = len(lines) - len(used)
     lines = [lines[number] for number in used]
     cells = {name: [own[number].strip() for number in used] for name, own in cells.items()}
     names = [from_csv_cell(cell) for cell in cells.pop(CLIENT)]
     _check_names(path, lines, names)
     numbers = {name: _numbers(path, lines, name, own) for name, own in cells.items()}
-    notes = _notes(
-        path, [name for name in header if name and name not in columns], len(texts[0]) - len(used)
-    )
+    notes = _notes(path, unread, twice, empty)
     for name in CAPS:
         if empty := cells.get(name, []).count(""):
             notes += (f"{shown(path)}: {empty} cells of column {name!r} are empty: no cap",)
@@ -108,6 +114,7 @@ def read_fleet(clients_path: str, of_data: Mapping[str, int] | None = None) -> F
         caps={name: numbers[name] for name in CAPS if name in numbers},
         scores=numbers.get(SCORE),
         rates=numbers.get(RATE),
+        others={name: tuple(map(from_csv_cell, _at(used, own))) for name, own in others.items()},
         notes=notes,
     )
     return found if of_data is None else _joined(path, found, of_data)
@@ -135,8 +142,14 @@ def _joined(path: pathlib.Path, found: Fleet, of_data: Mapping[str, int]) -> Fle
         examples=np.array([*of_data.values()], np.int64),
         caps={name: own[order] for name, own in found.caps.items()},
         rates=None if found.rates is None else found.rates[order],
+        others={name: _at(order, own) for name, own in found.others.items()},
         notes=notes,
     )
+
+
+def _at(places: Iterable[int], cells: Sequence[str]) -> tuple[str, ...]:
+    """Returns the cells at some places."""
+    return tuple(cells[place] for place in places)
 
 
 def _check_names(path: pathlib.Path, lines: Sequence[int], names: Sequence[str]) -> None:
@@ -194,8 +207,14 @@ def _number(column: str, cell: str) -> float:
         return math.nan
 
 
-def _notes(path: pathlib.Path, unread: Sequence[str], empty: int) -> tuple[str, ...]:
+def _notes(
+    path: pathlib.Path, unread: Sequence[str], twice: Sequence[str], empty: int
+) -> tuple[str, ...]:
     """Says what of a file was not read."""
-    notes = [f"{shown(path)}: columns that are not read: {first_of(unread)}"] if unread else []
+    notes = []
+    if unread:
+        notes = [f"{shown(path)}: columns that are not read, only copied: {first_of(unread)}"]
+    if twice:
+        notes += [f"{shown(path)}: columns left out, as they are there twice: {first_of(twice)}"]
     notes += [f"{shown(path)}: {empty} empty lines were skipped"] if empty else []
     return tuple(notes)

@@ -87,11 +87,12 @@ def columns_of(
     return [line for line, _ in rows], [[row[place] for _, row in rows] for place in positions]
 
 
-def header_of(path: str | os.PathLike[str]) -> list[str]:
+def header_of(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> list[str]:
     """Returns the names in the first row of a file, without spaces around them.
 
     Args:
-      path: a CSV file, as for `rows_of`.
+      path: a CSV file, as for `table_of`.
+      columns: names that the header must have, which decide the separator.
 
     Returns:
       The names; none for an empty file.
@@ -102,7 +103,9 @@ def header_of(path: str | os.PathLike[str]) -> list[str]:
     text = _text_of(path_of(path))
     named = _SEP_LINE.match(text)
     text = text[named.end() :] if named else text
-    return _plain(_header(text, named[1] if named else _separator(text, ()), spaced=False))
+    separator = named[1] if named else _separator(text, columns)
+    spaced = bool(columns) and _is_spaced(_header(text, separator, spaced=False))
+    return _plain(_header(text, separator, spaced=spaced))
 
 
 def table_of(path: str | os.PathLike[str], columns: Sequence[str]) -> Table:

@@ -69,6 +69,26 @@ def test_a_file_of_clients(tmp_path, clients):
     assert (unable["feasible"], unable["size"]) == ("0", "0")
 
 
+def test_columns_that_are_not_read_stay_beside_their_clients(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text(
+        "client,examples,cap,class,width\na,30,1,high,x\nb,10,0.1,low,=1\nc,20,0.5,low,\n",
+        encoding="utf-8",
+    )
+    done = run(
+        *("advise", f"--clients_path={path}", *MLP, "--policies=uniform", "--budgets=0.4"),
+        f"--workdir={tmp_path / 'out'}",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("columns that are not read, only copied: ['class', 'width']") == 1
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("low ", "high "))]
+    assert [row[:4] for row in rows] == [["high", "1", "0", "1.000"], ["low", "2", "1", "0.500"]]
+    found = {own["client"]: own for own in read(tmp_path / "out" / "advise_clients.csv")}
+    assert [found[name]["class"] for name in "abc"] == ["high", "low", "low"]
+    assert [found[name]["own_width"] for name in "abc"] == ["x", "'=1", ""]
+    assert rows[0][4] == f"{float(found['a']['width']):.3f}"
+
+
 def test_sizes_are_those_of_a_run_on_the_same_data():
     policies = ("uniform", "size_proportional", "hasa", "random", "levels")
     values = {

@@ -44,7 +44,8 @@ def test_all_columns_and_what_is_not_read(tmp_path):
     assert list(found.caps) == ["cap_params", "cap_macs"]
     assert (found.scores.tolist(), found.rates.tolist()) == ([-0.5], [1e9])
     first, second = found.notes
-    assert first.endswith("clients.csv: columns that are not read: ['city']")
+    assert first.endswith("clients.csv: columns that are not read, only copied: ['city']")
+    assert found.others == {"city": ("Rome",)}
     assert second.endswith("clients.csv: 1 empty lines were skipped")
 
 
@@ -133,3 +134,19 @@ def test_a_subset_keeps_every_column(tmp_path):
     kept = found.subset(np.array([False, True]))
     assert (kept.names, kept.examples.tolist(), kept.scores.tolist()) == (("b",), [2], [4.0])
     assert kept.caps["cap"].tolist() == [1.0]
+
+
+def test_columns_of_the_user_follow_their_clients(tmp_path):
+    text = "client;note, free;city;city;class\na;x, y;1;2;low\nb;'=1;3;4;\n"
+    found = fleet_of(tmp_path, text, {"b": 1, "a": 2})
+    assert found.others == {"note, free": ("=1", "x, y"), "class": ("", "low")}
+    assert found.subset(np.array([False, True])).others == {
+        "note, free": ("x, y",),
+        "class": ("low",),
+    }
+    assert found.notes[1].endswith("columns left out, as they are there twice: ['city']")
+
+
+def test_a_comma_in_the_header_does_not_hide_caps(tmp_path):
+    found = fleet_of(tmp_path, "client;examples;cap;note, free\na;3;0,5;x\n")
+    assert found.caps["cap"].tolist() == [0.5]
