@@ -9,18 +9,17 @@ from collections.abc import Mapping, Sequence
 import jax
 import numpy as np
 
-from hasa_jax.base import IGNORED, FederatedDataset
+from hasa_jax.base import IGNORED, FederatedDataset, UserError
 from hasa_jax.datasets.arrays import check_number_of_classes, targets_of
 from hasa_jax.datasets.files.leaf_json import leaf_json
 from hasa_jax.datasets.images import standardised
 from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.messages import first_of
 from hasa_jax.datasets.paths import path_of
-from hasa_jax.datasets.users import Encoding, Examples, from_users
+from hasa_jax.datasets.users import Encoding, Examples, are_bytes, from_users
 from hasa_jax.datasets.vocabulary import FIRST_WORD_ID, PADDING_ID, UNKNOWN_ID
 from hasa_jax.datasets.windows import windows_of
 
-_ALL = "of all users"
 _OVERLAP = (
     "texts of a user may overlap and are split at random, so what a text for {} predicts may stand "
     "in a training text"
@@ -71,7 +70,7 @@ def leaf(
     train, test = found.train, found.test
     gap, notes = 0, ()
     if not found.texts:
-        train, test = with_classes(train), None if test is None else with_classes(test)
+        train, test = with_classes(train, test)
     elif test is None:
         gap, notes = _gap(train)
     else:
@@ -103,11 +102,14 @@ def _gap(users: Mapping[str, Sequence[Examples]]) -> tuple[int, tuple[str, ...]]
     )
 
 
-def with_classes(users: Mapping[str, Sequence[Examples]]) -> dict[str, list[Examples]]:
+def with_classes(
+    train: Mapping[str, Sequence[Examples]], test: Mapping[str, Sequence[Examples]] | None
+) -> tuple[dict[str, list[Examples]], dict[str, list[Examples]] | None]:
     """Reads targets as class ids.
 
     Args:
-      users: parts of each user's examples, by name.
+      train: parts of each user's examples, by name.
+      test: the same of those for testing, if the authors set some apart.
 
     Returns:
       The same with targets `[n]`, int32.
@@ -115,34 +117,63 @@ def with_classes(users: Mapping[str, Sequence[Examples]]) -> dict[str, list[Exam
     Raises:
       UserError: if they are no class ids; it names the user.
     """
-    found = {}
-    for user, parts in users.items():
-        found[user] = [p._replace(targets=targets_of(user, (), p.targets, 0)) for p in parts]
-    return found
+    found = [
+        {user: [_with_classes(user, part) for part in parts] for user, parts in own.items()}
+        for own in (train, test or {})
+    ]
+    every = [(part.targets, user) for own in found for user, parts in own.items() for part in parts]
+    count = sum(len(targets) for targets, _ in every)
+    if count:
+        largest, user = max((int(targets.max(initial=-1)), user) for targets, user in every)
+        check_number_of_classes(user, largest + 1, count, 1)
+    return found[0], None if test is None else found[1]
+
+
+def _with_classes(user: str, part: Examples) -> Examples:
+    """Reads the targets of a user as class ids."""
+    _check_targets(user, part.targets)
+    return part._replace(targets=targets_of(user, (), part.targets, 0))
+
+
+def _check_targets(user: str, targets: np.ndarray) -> None:
+    """Refuses targets that are no numbers, or several of an example."""
+    flat = targets.ravel()
+    odd = flat[:1]
+    if targets.dtype.kind == "f":
+        odd = flat[~(np.isfinite(flat) & (np.trunc(flat) == flat))]
+    if targets.dtype.kind not in "biu" and len(odd):
+        raise UserError(
+            f"user {user!r} has targets such as {odd.tolist()[0]!r}: class ids are whole numbers "
+            "from 0"
+        )
+    if targets.ndim > 1 and targets.shape[1:] != (1,):
+        raise UserError(
+            f"user {user!r} has targets of shape {targets.shape[1:]} for each example: one class "
+            "id is read, so give numpy.argmax of labels that are one-hot"
+        )
 
 
 def encode_numbers(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray) -> Encoding:
     """Encodes images of bytes, or other numbers, with class ids; an `EncodeFn`."""
     num_classes = int(targets.max(initial=-1)) + 1
-    check_number_of_classes(_ALL, num_classes, targets.size, targets.ndim)
-    if inputs.ndim == 4 and _are_bytes(inputs):
-        notes = ("pixels are whole numbers from 0 to 255, so they are read as bytes",)
+    notes = _untrained(targets, targets[train])
+    if inputs.dtype == np.uint8:
+        check_memory(2 * 4 * inputs.size, f"{len(inputs)} images")
+        return Encoding(functools.partial(_standardised, inputs[train]), num_classes, notes=notes)
+    if inputs.ndim == 4 and are_bytes(inputs):
+        notes += ("pixels are whole numbers from 0 to 255, so they are read as bytes",)
         check_memory(2 * 4 * inputs.size, f"{len(inputs)} images")
         like = inputs[train].astype(np.uint8)
         return Encoding(functools.partial(_bytes_standardised, like), num_classes, notes=notes)
-    if inputs.dtype != np.uint8:
-        notes = ("pixels are no bytes over 255, so they stay as they are",) * (inputs.ndim == 4)
-        return Encoding(lambda inputs, targets: (inputs, targets), num_classes, notes=notes)
-    check_memory(2 * 4 * inputs.size, f"{len(inputs)} images")
-    return Encoding(functools.partial(_standardised, inputs[train]), num_classes)
+    notes += ("pixels are no bytes over 255, so they stay as they are",) * (inputs.ndim == 4)
+    return Encoding(lambda inputs, targets: (inputs, targets), num_classes, notes=notes)
 
 
-def _are_bytes(inputs: np.ndarray) -> bool:
-    """Whether numbers are bytes that were not divided by 255."""
-    if inputs.dtype == np.uint8 or not inputs.size:
-        return False
-    inside = inputs.min() >= 0 and 1 < inputs.max() <= 255
-    return bool(inside and (inputs == np.round(inputs)).all())
+def _untrained(targets: np.ndarray, trained: np.ndarray) -> tuple[str, ...]:
+    """Writes how many classes only validation or testing has; nothing if there are none."""
+    every = np.unique(targets)
+    count = len(every) - len(np.unique(trained))
+    return (f"{count} of {len(every)} classes have no example for training",) if count else ()
 
 
 def _bytes_standardised(

@@ -111,6 +111,10 @@ def joined_note(found: dict[str, str], what: str) -> tuple[str, ...]:
     joined = sorted(raw for raw in others if " ".join(raw.split()) != found[raw])
     if not joined:
         return ()
-    first = ", ".join(f"{raw!r} is {found[raw]!r}" for raw in joined[:_MOST])
+    # A form of Unicode looks like the other one, so it is written as its characters' numbers.
+    forms = {raw: unicodedata.normalize("NFC", raw) == found[raw] for raw in joined[:_MOST]}
+    first = ", ".join(
+        f"{ascii(raw) if alike else repr(raw)} is {found[raw]!r}" for raw, alike in forms.items()
+    )
     more = f" and {len(joined) - _MOST} more" if len(joined) > _MOST else ""
     return (f"{len(joined)} spellings of {what} were joined with others: {first}{more}",)

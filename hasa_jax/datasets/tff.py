@@ -75,9 +75,11 @@ def tff(
             test, others = _of_two_words(test)
             short += others
     else:
-        train, test = with_classes(train), None if test is None else with_classes(test)
+        train, test = with_classes(train, test)
     words = functools.partial(_words, vocab_size, max_length)
-    notes = (f"{short} texts of fewer than two words were left out",) if short else ()
+    notes = found.notes
+    if short:
+        notes += (f"{short} texts of fewer than two words were left out",)
     return from_users(
         train,
         test,

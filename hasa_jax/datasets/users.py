@@ -25,6 +25,9 @@ from hasa_jax.datasets.windows import LEFT_OUT, marks_in_order, trained_in_order
 _MOST = 3
 """Users that a note names."""
 
+_LETTERS = 40
+"""Of the name of a user in a note."""
+
 _BETWEEN = (
     "texts of a user overlap, so they are split in their order: {} that are nearer than {} places "
     "to one for validation or testing are left out"
@@ -64,7 +67,7 @@ EncodeFn = Callable[[np.ndarray, np.ndarray, np.ndarray], Encoding]
 
 
 def check_alike(where: str, user: str, own: Examples, first: tuple[str, str, Examples]) -> None:
-    """Refuses examples of another kind or shape than those of the first user.
+    """Refuses examples without numbers, and those of another kind or shape than the first user's.
 
     Args:
       where: file of the examples, for the message.
@@ -73,8 +76,13 @@ def check_alike(where: str, user: str, own: Examples, first: tuple[str, str, Exa
       first: file, name and examples of the first user.
 
     Raises:
-      UserError: naming both users.
+      UserError: naming the user, or both.
     """
+    if 0 in own.inputs.shape[1:]:
+        raise UserError(
+            f"{where}: user {user!r} has inputs of shape {own.inputs.shape[1:]}, which have no "
+            "numbers: get the file again"
+        )
     known = first[2]
     texts = [each.inputs.dtype == np.uint32 for each in (known, own)]
     if texts[0] != texts[1] or (not texts[0] and known.inputs.shape[1:] != own.inputs.shape[1:]):
@@ -124,8 +132,8 @@ def from_users(
       The dataset; clients are in the order of their names. Who was left out stands in its notes.
 
     Raises:
-      UserError: if an argument is out of range, if a user has no name, or if there are too few
-        users or examples.
+      UserError: if an argument is out of range, if a user has no name, has the same examples twice
+        or pixels of another scale than others, or if there are too few users or examples.
     """
     at_least(0, max_clients=max_clients)
     at_least(1, min_examples=min_examples)
@@ -138,14 +146,19 @@ def from_users(
     spelled = spellings([*train, *(test or {})])
     if not all(spelled.values()):
         raise UserError("the name of a user is empty: every user needs a name of its own")
-    joined = joined_note(spelled, "users")
+    notes = (*notes, *joined_note(spelled, "users"))
     train, test = _joined(train, spelled), None if test is None else _joined(test, spelled)
+    _check_copies(train, test or {})
+    notes += _in_parts(train, "")
+    notes += _in_parts(test or {}, " for testing")
     least = max(min_examples, least_examples(folds))
     fit, left_out = _fit(train, test, least, gap, folds, notes)
     names = _drawn(fit, max_clients, key)
     counts = _counts(train, names)
     check_clients(names, counts, "examples", folds)
-    parts = [part for own in (train, test or {}) for name in names for part in own.get(name, ())]
+    of_parts = [(n, part) for own in (train, test or {}) for n in names for part in own.get(n, ())]
+    _check_scales(of_parts)
+    parts = [part for _, part in of_parts]
     inputs, targets = _flat([part.inputs for part in parts]), _flat([p.targets for p in parts])
     if gap:
         marks = marks_in_order(counts, gap, folds=folds, fold=fold)
@@ -163,7 +176,7 @@ def from_users(
         return ClientData(*found, offsets, encoding.num_classes)
 
     between = _BETWEEN.format(int((marks == LEFT_OUT).sum()), gap + 1)
-    every = (*notes, *joined, *left_out, *((between,) if gap else ()), *encoding.notes)
+    every = (*notes, *left_out, *((between,) if gap else ()), *encoding.notes)
     return FederatedDataset(gather(0), gather(1), gather(2), names, encoding.num_tokens, every)
 
 
@@ -209,11 +222,13 @@ def _fit(
         untested = [name for name, n in zip(names, _counts(test, names), strict=True) if not n]
         notes += _left_out(untested, "without examples for testing")
         names = _without(names, untested)
-    if len(names) < 2 and notes:
-        found = f"only user {names[0]!r}" if names else "none"
+    why = (*known, *notes)
+    if len(names) < 2 and why:
+        found = f"only user {names[0]!r}" if names else "none" if every else "no user"
+        of = f" of {len(every)} users" if every else ""
         raise UserError(
-            f"{found} of {len(every)} users can be a client ({'; '.join((*known, *notes))}): lower "
-            f"`min_examples`, or {hint}"
+            f"{found}{of} can be a client ({'; '.join(why)}), where two are "
+            f"needed: lower `min_examples`, or {hint}"
         )
     return names, notes
 
@@ -236,9 +251,74 @@ def _left_out(names: Sequence[str], why: str) -> tuple[str, ...]:
     """Writes how many users were left out; nothing if there are none."""
     if not names:
         return ()
-    first = ", ".join(map(repr, names[:_MOST]))
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return (f"{len(names)} users {why} were left out: {first}{more}",)
+    return (f"{len(names)} users {why} were left out: {_first(names)}",)
+
+
+def _first(names: Sequence[str]) -> str:
+    """Lists the first users, their names cut to a length that a line has room for."""
+    first = ", ".join(
+        repr(n if len(n) <= _LETTERS else f"{n[:_LETTERS]}...") for n in names[:_MOST]
+    )
+    return first + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
+
+
+def _in_parts(users: Mapping[str, Sequence[Examples]], what: str) -> tuple[str, ...]:
+    """Writes how many users stand in several files; nothing if none does."""
+    found = sorted(name for name, own in users.items() if len(own) > 1)
+    if not found:
+        return ()
+    return (f"{len(found)} users have examples{what} in several places, joined: {_first(found)}",)
+
+
+def _check_copies(
+    train: Mapping[str, Sequence[Examples]], test: Mapping[str, Sequence[Examples]]
+) -> None:
+    """Refuses a user that has the same examples twice: one for testing would be trained on."""
+    for name, own in train.items():
+        parts = [*own, *test.get(name, ())]
+        for i, part in enumerate(parts):
+            for other in parts[:i]:
+                if len(part.targets) > 1 and _same(part, other):
+                    where = "for training and for testing" if i >= len(own) else "in two places"
+                    raise UserError(
+                        f"user {name!r} has the same {len(part.targets)} examples twice, {where}: "
+                        "remove the copy"
+                    )
+
+
+def _same(part: Examples, other: Examples) -> bool:
+    """Whether two parts have the same examples in the same order."""
+    same = np.array_equal(part.targets, other.targets)
+    return same and np.array_equal(part.inputs, other.inputs)
+
+
+def _check_scales(parts: Sequence[tuple[str, Examples]]) -> None:
+    """Refuses pixels from 0 to 255 of one user beside fractions of 255 of another."""
+    if not parts or parts[0][1].inputs.ndim != 4:
+        return
+    # Pixels that are 0 or 1 are of either scale.
+    fractions = (
+        n for n, p in parts if p.inputs.dtype == np.uint8 and (p.inputs - np.uint8(1) < 254).any()
+    )
+    bytes_ = (n for n, p in parts if are_bytes(p.inputs))
+    first, other = next(fractions, None), next(bytes_, None)
+    if first is not None and other is not None:
+        raise UserError(
+            f"user {other!r} has pixels that are numbers up to 255, and user {first!r} has bytes "
+            "or fractions of 255: give all users one scale"
+        )
+
+
+def are_bytes(inputs: np.ndarray) -> bool:
+    """Returns whether numbers are bytes that were not divided by 255.
+
+    Args:
+      inputs: of any shape.
+    """
+    if inputs.dtype == np.uint8 or not inputs.size:
+        return False
+    inside = inputs.min() >= 0 and 1 < inputs.max() <= 255
+    return bool(inside and (inputs == np.round(inputs)).all())
 
 
 def _flat(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,5 +1,6 @@
 """LEAF's JSON files: users as clients, images and characters, and files that cannot be used."""
 
+import gzip
 import json
 
 import jax
@@ -28,10 +29,15 @@ def write(folder, users, name="all_data_0.json", changes=None):
 
 
 def images(count, seed=0):
-    """Returns x and y of a user of FEMNIST: bytes over 255."""
-    rng = np.random.default_rng(seed)
-    pixels = rng.integers(0, 256, (count, 784)) / 255
-    return pixels.tolist(), rng.integers(0, 62, count).tolist()
+    """Returns x and y of a user of FEMNIST: bytes over 255, of three classes."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 784)) / 255
+    return pixels.tolist(), (np.arange(count) % 3).tolist()
+
+
+def vectors(count, seed=0):
+    """Returns x and y of a user of LEAF's synthetic data: three numbers, two classes."""
+    numbers = np.random.default_rng(seed).normal(size=(count, 3))
+    return numbers.tolist(), (np.arange(count) % 2).tolist()
 
 
 TEXT = "to be, or not to be: that is the question"
@@ -54,7 +60,10 @@ def test_images_of_users_in_several_files(tmp_path):
     assert data.train.inputs.dtype == np.float32
     assert abs(data.train.inputs.mean()) < 1e-3
     assert abs(data.train.inputs.std() - 1) < 1e-3
-    assert data.notes == ("1 users with fewer than 10 examples for training were left out: 'f03'",)
+    assert data.notes == (
+        "1 users have examples in several places, joined: 'f02'",
+        "1 users with fewer than 10 examples for training were left out: 'f03'",
+    )
     again = leaf(KEY, data_dir=str(tmp_path), max_clients=2, min_examples=3)
     assert len(again.client_names) == 2
 
@@ -181,7 +190,7 @@ def test_texts_that_are_split_at_random_say_that_they_may_overlap(tmp_path):
     (note,) = leaf(KEY, data_dir=write(tmp_path / "one", users)).notes
     assert "for validation or testing predicts may stand in a training text" in note
     write(tmp_path / "two" / "train", {"a": texts(12), "b": texts(12)})
-    write(tmp_path / "two" / "test", {"a": texts(12), "b": texts(12)})
+    write(tmp_path / "two" / "test", {"a": texts(9), "b": texts(8)})
     data = leaf(KEY, data_dir=tmp_path / "two")
     (note,) = data.notes
     assert "a text for validation predicts" in note
@@ -203,7 +212,7 @@ def test_files_beside_the_folders_are_counted(tmp_path):
     write(tmp_path, GOOD)
     write(tmp_path / "train", {"a": images(12), "b": images(12, 1)})
     data = leaf(KEY, data_dir=tmp_path)
-    assert data.notes == ("1 files *.json beside the folder 'train' were not read",)
+    assert data.notes == ("1 other files were not read: ['all_data_0.json']",)
 
 
 GOOD = {"a": texts(12), "b": texts(12)}
@@ -215,7 +224,7 @@ GOOD = {"a": texts(12), "b": texts(12)}
         (GOOD, {"num_samples": [12, 11]}, r"0\.json: user 'b' has 12 examples, but num_samples is"),
         (GOOD, {"num_samples": [12]}, r"0\.json has 2 users, but not as many `num_samples`"),
         (GOOD, {"users": ["a", "c"]}, r"the names in `users` are not those in `user_data`"),
-        (GOOD, {"user_data": []}, r"0\.json has no `user_data`: give files of LEAF"),
+        (GOOD, {"user_data": []}, r"0\.json has no users by name in its user_data: give"),
         (GOOD, {"user_data": {"a": 3, "b": 4}}, r"0\.json: user 'a' has no x and y"),
         ({"a": ([[0.0, 1.0], [1.0]], [0, 1])}, {}, r"user 'a' has x of several lengths"),
         ({"a": ([[0.0]], [0, 1])}, {"num_samples": [1]}, r"user 'a' has x and y of 1 and 2"),
@@ -226,7 +235,11 @@ GOOD = {"a": texts(12), "b": texts(12)}
         ({"a": ([[1e39]], [1])}, {}, r"user 'a' has x that are too large"),
         ({"a": ([[10**30]], [1])}, {}, r"user 'a' has x that are too large"),
         ({"a": ([[1.0]], [10**30])}, {}, r"user 'a' has y that are too large"),
-        ({"": texts(12), "b": texts(12)}, {}, r"the name of a user is empty"),
+        (
+            {"": texts(12), "b": texts(12)},
+            {},
+            r"0\.json: the name '' of a user is empty: give it another",
+        ),
         ({"a": ([[1.0]], [1]), "b": ([[1.0, 2.0]], [1])}, {}, r"user 'b' has numbers of shape"),
         ({"a": ([], [])}, {}, r"no user in .* has an example"),
         ({"a": texts(12)}, {}, r"only one client"),
@@ -236,7 +249,11 @@ GOOD = {"a": texts(12), "b": texts(12)}
             {},
             r"targets of client 'a' go from -1 to -1",
         ),
-        ({u: ([[1.0]] * 10, [0.5] * 10) for u in "ab"}, {}, r"targets of client 'a' are float64"),
+        (
+            {u: ([[1.0]] * 10, [0.5] * 10) for u in "ab"},
+            {},
+            r"user 'a' has targets such as 0\.5: class ids",
+        ),
     ],
 )
 def test_bad_files_are_one_line(tmp_path, users, changes, match):
@@ -263,6 +280,108 @@ def test_folders_without_files_say_where_they_are(tmp_path):
     write(tmp_path / "data" / "train", GOOD)
     with pytest.raises(UserError, match=r"has no files \*\.json: name .*/data with `data_dir`"):
         leaf(KEY, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("users", "match"),
+    [
+        (
+            {u: (vectors(12)[0], [[0, 1]] * 12) for u in "ab"},
+            r"'a' has targets of shape \(2,\) for",
+        ),
+        (
+            {"a": vectors(12), "b": (vectors(12, 1)[0], [10**6] * 12)},
+            r"client 'b' has target 1000000",
+        ),
+        (
+            {"a": vectors(12), "b": (vectors(12)[0], ["1"] * 12)},
+            r"user 'b' has y such as '1': class",
+        ),
+        (
+            {u: ([[]] * 12, [0] * 12) for u in "ab"},
+            r"'a' has inputs of shape \(0,\), which have no",
+        ),
+        (
+            {"a": images(12), "b": ((np.array(images(12)[0]) * 255).tolist(), images(12)[1])},
+            r"user 'b' has pixels that are numbers up to 255, and user 'a' has bytes or fractions",
+        ),
+        (
+            {"1": vectors(12), "1.0": vectors(9, 1), "c": vectors(3)},
+            r"only user '1' of 2 users can be a client \(1 spellings .* left out: 'c'\), where two",
+        ),
+    ],
+)
+def test_users_that_cannot_be_clients_are_named(tmp_path, users, match):
+    with pytest.raises(UserError, match=match) as caught:
+        leaf(KEY, data_dir=write(tmp_path, users))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_copy_of_a_file_is_refused(tmp_path):
+    """Its examples would be for training and for testing."""
+    users = {"a": vectors(12), "b": vectors(12, 1)}
+    write(write(tmp_path / "one", users), {"b": users["b"]}, "copy.json")
+    with pytest.raises(UserError, match=r"user 'b' has the same 12 examples twice, in two places"):
+        leaf(KEY, data_dir=tmp_path / "one")
+    write(tmp_path / "two" / "train", users)
+    write(tmp_path / "two" / "test", users)
+    with pytest.raises(UserError, match=r"'a' has the same 12 .* for training and for testing"):
+        leaf(KEY, data_dir=tmp_path / "two")
+
+
+def test_what_is_beside_the_files_is_counted(tmp_path):
+    write(tmp_path, {"a": vectors(12), "b": vectors(12, 1)}, "DATA.JSON")
+    for name in ("more.json.gz", "._DATA.JSON"):
+        (tmp_path / name).write_bytes(b"\0")
+    (tmp_path / "old.json").mkdir()
+    data = leaf(KEY, data_dir=tmp_path)
+    assert data.notes == ("2 other files were not read: ['._DATA.JSON', 'more.json.gz']",)
+
+
+def test_users_may_have_the_names_of_fields(tmp_path):
+    users = {name: vectors(12, seed) for seed, name in enumerate(("x", "y", "users"))}
+    assert leaf(KEY, data_dir=write(tmp_path, users)).client_names == ("users", "x", "y")
+
+
+def test_classes_that_only_testing_has_are_counted(tmp_path):
+    users = {"a": vectors(12), "b": vectors(12, 1)}
+    write(tmp_path / "train", users)
+    write(tmp_path / "test", {u: (x[:2], [7, 8]) for u, (x, _) in users.items()})
+    data = leaf(KEY, data_dir=tmp_path)
+    assert data.notes == ("2 of 4 classes have no example for training",)
+
+
+def test_names_that_no_one_can_read_are_short_or_refused(tmp_path):
+    users = {"Ünï": vectors(12), "日本": vectors(12, 1), "n" * 9999: vectors(3)}
+    data = leaf(KEY, data_dir=write(tmp_path / "one", users))
+    assert data.client_names == ("Ünï", "日本")
+    assert data.notes[0].endswith(f"were left out: '{'n' * 40}...'")
+    (tmp_path / "two").mkdir()
+    text = (tmp_path / "one" / "all_data_0.json").read_text(encoding="utf-8")
+    (tmp_path / "two" / "a.json").write_text(text.replace("n" * 9999, "\\ud800"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.json: the name '\\ud800' of a user is not Unicode"):
+        leaf(KEY, data_dir=tmp_path / "two")
+
+
+def test_folders_that_lack_a_part_say_what_to_do(tmp_path):
+    file = write(tmp_path / "one", GOOD) / "all_data_0.json"
+    write(tmp_path / "two" / "train", GOOD)
+    (tmp_path / "two" / "test").mkdir()
+    write(tmp_path / "three" / "test", GOOD)
+    (tmp_path / "four").mkdir()
+    (tmp_path / "four" / "a.json").write_bytes(gzip.compress(file.read_bytes()))
+    (tmp_path / "five").mkdir()
+    (tmp_path / "five" / "a.json.gz").write_bytes(gzip.compress(file.read_bytes()))
+    for folder, match in (
+        (file, r"0\.json is a file: name its folder with `data_dir`"),
+        (tmp_path / "none", r"none does not exist: name a folder with `data_dir`"),
+        (tmp_path / "two", r"test has no files \*\.json: .* or remove the folder to split every"),
+        (tmp_path / "three", r"three has a folder test and none with the name train"),
+        (tmp_path / "four", r"a\.json is packed by gzip: unpack it"),
+        (tmp_path / "five", r"five has no files \*\.json: it has \['a\.json\.gz'\]; unpack them"),
+    ):
+        with pytest.raises(UserError, match=match):
+            leaf(KEY, data_dir=folder)
 
 
 @pytest.mark.slow

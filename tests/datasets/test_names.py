@@ -44,6 +44,10 @@ def test_equal_numbers_are_one():
         "6 spellings of labels were joined with others: '+1' is '1', '01' is '1', '1.0' is '1' and "
         "3 more",
     )
+    # Both forms of one letter look alike, so one of them is written as its characters' numbers.
+    assert joined_note(spellings(["\xe9", "e\u0301"]), "users") == (
+        f"1 spellings of users were joined with others: 'e\\u0301' is {chr(0xE9)!r}",
+    )
     assert joined_note(spellings(["1.0", "2.0"]), "labels") == ()
     # Numbers that are equal only as floats are not.
     assert len(set(spellings(["12345678901234567890", "12345678901234567891"]).values())) == 2

@@ -1,5 +1,7 @@
 """TensorFlow Federated's HDF5 files: users as clients, next words and images."""
 
+import gzip
+
 import h5py
 import jax
 import numpy as np
@@ -95,7 +97,10 @@ SNIPPETS = {"a": {"snippets": np.array(["to be"] * 10, object)}}
         ({}, "has no users under 'examples'"),
         ({"a": texts(10)}, "only one client"),
         ({"a": texts(10), "b": {"title": np.arange(10)}}, "user 'b' has no tokens"),
-        ({u: {"pixels": np.ones((9, 28, 28)), "label": np.ones(8, int)} for u in "ab"}, "damaged"),
+        (
+            {u: {"pixels": np.ones((9, 28, 28)), "label": np.ones(8, int)} for u in "ab"},
+            "with labels",
+        ),
         ({u: texts(9) for u in "ab"}, "none of 2 users can be a client"),
         (
             {u: texts(12, "word") for u in "ab"},
@@ -112,7 +117,7 @@ SNIPPETS = {"a": {"snippets": np.array(["to be"] * 10, object)}}
         ),
         (
             {"a": {"pixels": 1.0, "label": 1}, "b": texts(10)},
-            "user 'a' has .* pixels and .* labels",
+            "user 'a' has float64 pixels of shape .* and int64 labels of shape",
         ),
     ],
 )
@@ -143,3 +148,82 @@ def test_links_to_other_files_are_refused(tmp_path):
             )
     with pytest.raises(UserError, match="user 'a' is a link: links are not followed"):
         tff(KEY, data_dir=tmp_path / "own")
+
+
+def pixels(count, seed=0, **changes):
+    values = np.random.default_rng(seed).integers(0, 256, (count, 8, 8), np.uint8)
+    return {"pixels": values, "label": np.arange(count) % 3} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"pixels": np.full((12, 8, 8), np.nan)}, "'b' has pixels that are not finite: remove"),
+        ({"pixels": np.full((12, 8, 8), 1e300)}, "'b' has pixels that are not finite: remove"),
+        ({"pixels": np.ones((12, 0, 8))}, r"'b' has inputs of shape \(0, 8, 1\), which have no"),
+        ({"pixels": np.ones((12, 64))}, r"'b' has float64 pixels of shape \(12, 64\) and int64 la"),
+        ({"label": np.full(12, 0.5)}, "user 'b' has targets such as 0.5: class ids are"),
+        ({"label": np.array([b"a"] * 12)}, "user 'b' has targets such as b'a': class ids are"),
+        ({"label": np.eye(12)}, r"user 'b' has targets of shape \(12,\) for each example"),
+        ({"pixels": h5py.Empty("f4")}, "user 'b' has no pixels and label: the file is damaged"),
+    ],
+)
+def test_examples_that_are_none_are_one_line(tmp_path, changes, match):
+    users = {"a": pixels(12), "b": pixels(12, 1) | changes}
+    with pytest.raises(UserError, match=match):
+        tff(KEY, data_dir=write(tmp_path, users))
+
+
+def test_the_damaged_file_of_two_is_named(tmp_path):
+    write(tmp_path, {"a": pixels(12), "b": pixels(12, 1)})
+    write(tmp_path, {"a": pixels(3, 2), "b": pixels(3, 3)}, "test")
+    path = tmp_path / "stackoverflow_test.h5"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(UserError, match=r"_test\.h5 is damaged \(.*truncated"):
+        tff(KEY, data_dir=tmp_path)
+    path.write_bytes(gzip.compress(b""))
+    with pytest.raises(UserError, match=r"_test\.h5 is packed by gzip: unpack it"):
+        tff(KEY, data_dir=tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(
+        UserError, match=r"_test\.h5 is a directory, where a file of HDF5 is needed"
+    ):
+        tff(KEY, data_dir=tmp_path)
+
+
+def test_what_is_not_read_is_counted(tmp_path):
+    """Files of another name, and users that were drawn in vain."""
+    users = {f"u{i}": pixels(12, i) for i in range(3)} | {f"v{i}": pixels(2) for i in range(6)}
+    write(tmp_path, users)
+    (tmp_path / "stackoverflow_test.h5.bz2").write_bytes(b"")
+    data = tff(KEY, data_dir=tmp_path, max_clients=3)
+    files, drawn = data.notes
+    assert files == "1 other files were not read: ['stackoverflow_test.h5.bz2']"
+    number, _, rest = drawn.partition(" ")
+    assert 0 < int(number) <= 6
+    assert rest == (
+        "users that were drawn have fewer than 10 examples for training, so others were drawn for "
+        "them"
+    )
+    write(tmp_path, {"w": pixels(3)}, "test")
+    with pytest.raises(UserError, match=r"no user can be a client \(.*; 9 users that were"):
+        tff(KEY, data_dir=tmp_path, max_clients=3)
+
+
+def test_a_name_in_another_encoding_is_refused(tmp_path):
+    write(tmp_path, {"a": pixels(12), "b": pixels(12, 1)})
+    with h5py.File(tmp_path / "stackoverflow_train.h5", "a") as file:
+        h5py.h5g.create(file["examples"].id, b"\xff\xfe")
+    with pytest.raises(UserError, match=r"the name b'\\xff\\xfe' of a user is empty or not UTF-8"):
+        tff(KEY, data_dir=tmp_path)
+
+
+def test_images_that_no_memory_holds_are_refused_before_they_are_read(tmp_path):
+    """Compressed zeros take no room in the file."""
+    write(tmp_path, {"a": pixels(12)})
+    with h5py.File(tmp_path / "stackoverflow_train.h5", "a") as file:
+        shape, chunks = (10**9, 28, 28), (10, 28, 28)
+        file["examples"].create_group("b").create_dataset("pixels", shape, "f4", chunks=chunks)
+    with pytest.raises(UserError, match=r"1000000012 images of 2 users in .*this needs .* GiB"):
+        tff(KEY, data_dir=tmp_path)

@@ -10,11 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hasa_jax.base import UserError
-from hasa_jax.datasets.messages import one_line
-from hasa_jax.datasets.paths import content_of, shown
+from hasa_jax.datasets.messages import first_of, one_line
+from hasa_jax.datasets.names import plain_name
+from hasa_jax.datasets.paths import content_of, is_text, shown
 from hasa_jax.datasets.users import Examples, check_alike
 
 _WHAT = "a JSON file of LEAF"
+GZIP = b"\x1f\x8b"
+"""How a file begins that gzip packed."""
+
 _SIDE = 28
 """Images are lists of 28 x 28 numbers."""
 
@@ -61,16 +65,14 @@ def leaf_json(data_dir: pathlib.Path) -> Leaf:
     Raises:
       UserError: if there is no file, or one is damaged; the message names it, and the user.
     """
-    folders = {name: data_dir / name for name in ("train", "test")}
-    beside = len([*data_dir.glob("*.json")]) if folders["train"].is_dir() else 0
-    if not folders["train"].is_dir():
-        folders = {"train": data_dir}
-    elif not folders["test"].is_dir():
-        del folders["test"]
+    folders = _folders(data_dir)
     found: dict[str, dict[str, list[Examples]]] = {name: {} for name in folders}
     first: tuple[str, str, Examples] | None = None
+    unread = [] if data_dir in folders.values() else [*_listed(data_dir)]
     for name, folder in folders.items():
-        for path in _files(folder):
+        files, others = _files(folder)
+        unread += others
+        for path in files:
             for user, own in _users(path).items():
                 if len(own.targets):
                     first = first or (shown(path), user, own)
@@ -78,26 +80,64 @@ def leaf_json(data_dir: pathlib.Path) -> Leaf:
                 found[name].setdefault(user, []).append(own)
     if first is None:
         raise UserError(f"no user in {shown(data_dir)} has an example: get the files again")
-    notes = (f"{beside} files *.json beside the folder 'train' were not read",) if beside else ()
+    names = first_of(shown(path.relative_to(data_dir)) for path in unread)
+    notes = (f"{len(unread)} other files were not read: {names}",) if unread else ()
     return Leaf(found["train"], found.get("test"), first[2].inputs.dtype == np.uint32, notes)
 
 
-def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the JSON files of a folder by name."""
-    found = sorted(folder.glob("*.json"))
-    if not found:
-        below = sorted({path.parent for path in folder.glob("*/*.json")})
-        below += sorted({path.parent.parent for path in folder.glob("*/train/*.json")})
-        hint = f"name {shown(below[-1])}" if below else "name the folder that has them"
-        raise UserError(f"{shown(folder)} has no files *.json: {hint} with `data_dir`")
-    return found
+def _folders(data_dir: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Returns the folders of files, by what their examples are for."""
+    if not data_dir.is_dir():
+        why = "is a file: name its folder" if data_dir.exists() else "does not exist: name a folder"
+        raise UserError(f"{shown(data_dir)} {why} with `data_dir`")
+    folders = {name: data_dir / name for name in ("train", "test")}
+    if not folders["train"].is_dir():
+        if folders["test"].is_dir() and not _files_of(data_dir):
+            raise UserError(
+                f"{shown(data_dir)} has a folder test and none with the name train: get LEAF's "
+                "files for training, too"
+            )
+        return {"train": data_dir}
+    return folders if folders["test"].is_dir() else {"train": folders["train"]}
+
+
+def _listed(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns all files of a folder by name; those in folders of it are no part of it."""
+    return sorted(path for path in folder.iterdir() if not path.is_dir())
+
+
+def _files_of(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the JSON files of a folder by name, without those that are hidden."""
+    own = _listed(folder)
+    return [p for p in own if p.suffix.lower() == ".json" and not p.name.startswith(".")]
+
+
+def _files(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """Returns the JSON files of a folder by name, and its other files."""
+    found, every = _files_of(folder), _listed(folder)
+    if found:
+        return found, [path for path in every if path not in found]
+    below = sorted({path.parent for path in folder.glob("*/*.json")})
+    below += sorted({path.parent.parent for path in folder.glob("*/train/*.json")})
+    if below:
+        hint = f"name {shown(below[-1])} with `data_dir`"
+    elif folder.name == "test":
+        hint = "put LEAF's files for testing there, or remove the folder to split every user's own"
+    else:
+        hint = "name the folder that has them with `data_dir`"
+    if every:
+        hint = f"it has {first_of(shown(path.name) for path in every)}; unpack them, or {hint}"
+    raise UserError(f"{shown(folder)} has no files *.json: {hint}")
 
 
 def _users(path: pathlib.Path) -> dict[str, Examples]:
     """Reads the users of a file."""
+    content = content_of(path, _WHAT)
+    if content.startswith(GZIP):
+        raise UserError(f"{shown(path)} is packed by gzip: unpack it")
     try:
         # Lists of numbers are large: each user's become arrays as soon as the user is read.
-        found = json.loads(content_of(path, _WHAT), object_pairs_hook=_compact)
+        found = json.loads(content, object_pairs_hook=_compact)
     except UserError:
         raise
     except (ValueError, RecursionError) as error:
@@ -106,19 +146,26 @@ def _users(path: pathlib.Path) -> dict[str, Examples]:
         ) from None
     data = found.get("user_data") if isinstance(found, dict) else None
     if not isinstance(data, dict) or not data:
+        named = isinstance(found, dict) and "user_data" in found
+        what = "users by name in its user_data" if named else "`user_data`"
         raise UserError(
-            f"{shown(path)} has no `user_data`: give files of LEAF with users, num_samples and "
-            "user_data"
+            f"{shown(path)} has no {what}: give "
+            "files of LEAF with users, num_samples and user_data, and keep others elsewhere"
         )
     counts = _counts(path, found, data)
     for user, own in data.items():
+        if not is_text(user) or not plain_name(user):
+            raise UserError(
+                f"{shown(path)}: the name '{shown(user)}' of a user is "
+                f"{'empty' if is_text(user) else 'not Unicode'}: give it another one"
+            )
         if not isinstance(own, Examples):
             why = own.why if isinstance(own, _Unread) else "has no x and y"
             raise UserError(f"{shown(path)}: user {user!r} {why}")
         if counts.get(user, len(own.targets)) != len(own.targets):
             raise UserError(
                 f"{shown(path)}: user {user!r} has {len(own.targets)} examples, but num_samples is "
-                f"{counts[user]}: the file is damaged, get it again"
+                f"{counts[user]!r}: the file is damaged, get it again"
             )
     return data
 
@@ -147,7 +194,9 @@ def _compact(pairs: Sequence[tuple[str, Any]]) -> Any:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands there twice")
-    if not {"x", "y"} <= found.keys():
+    # Users may have the names x and y.
+    users = any(isinstance(found.get(name), dict | Examples | _Unread) for name in ("x", "y"))
+    if users or not {"x", "y"} <= found.keys():
         return found
     try:
         return _examples(found["x"], found["y"])
@@ -178,6 +227,9 @@ def _numbers(values: list[Any], name: str) -> np.ndarray:
         raise UserError(f"has {name} of several lengths: every example needs the same") from None
     if found.dtype == object and all(isinstance(each, int | float) for each in found.ravel()):
         raise UserError(_too_large(name))
+    if found.dtype.kind not in "biuf" and name == "y":
+        odd = next(v for v in values if not isinstance(v, int | float))
+        raise UserError(f"has y such as {one_line(repr(odd))}: class ids are numbers from 0")
     if found.dtype.kind not in "biuf":
         raise UserError(
             f"has {name} that are neither numbers nor texts of characters: of LEAF, femnist, "

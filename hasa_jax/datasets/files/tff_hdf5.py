@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hasa_jax.base import UserError
 from hasa_jax.datasets.files.archive import DAMAGE
-from hasa_jax.datasets.files.leaf_json import pixels_of
+from hasa_jax.datasets.files.leaf_json import GZIP, pixels_of
 from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.messages import first_of, one_line
-from hasa_jax.datasets.paths import check_regular, shown
+from hasa_jax.datasets.names import plain_name
+from hasa_jax.datasets.paths import check_regular, is_text, opened, shown
 from hasa_jax.datasets.users import Examples, check_alike
 
 _GROUP = "examples"
@@ -30,11 +32,13 @@ class Tff(NamedTuple):
         words with spaces between them) with targets of 0.
       test: the same of the other file; None if there is none.
       texts: whether inputs are texts.
+      notes: lines about files that were not read, and users that were passed over.
     """
 
     train: dict[str, list[Examples]]
     test: dict[str, list[Examples]] | None
     texts: bool
+    notes: tuple[str, ...]
 
 
 def tff_hdf5(
@@ -64,14 +68,24 @@ def tff_hdf5(
         raise UserError("files *_train.h5 need h5py: pip install 'hasa_jax[data]'") from None
     path = _train_file(data_dir)
     other = path.with_name(path.name.removesuffix("_train.h5") + "_test.h5")
-    check_regular(other)
+    _check_file(other)
+    files = (own for own in data_dir.iterdir() if not own.is_dir())
+    unread = sorted(own.name for own in files if own not in (path, other))
+    notes = (f"{len(unread)} other files were not read: {first_of(unread)}",) if unread else ()
+    with _damage(path), h5py.File(path, "r") as file:
+        group = _group(path, file)
+        if not other.is_file():
+            return _read(path, group, None, None, least, chosen, most, notes)
+        with _damage(other), h5py.File(other, "r") as test:
+            of_test = _group(other, test)
+            return _read(path, group, other, of_test, least, chosen, most, notes)
+
+
+@contextlib.contextmanager
+def _damage(path: pathlib.Path) -> Iterator[None]:
+    """Says that a file is damaged, whatever goes wrong with it."""
     try:
-        with h5py.File(path, "r") as file:
-            group = _group(path, file)
-            if not other.is_file():
-                return _read(path, group, None, None, least, chosen, most)
-            with h5py.File(other, "r") as test:
-                return _read(path, group, other, _group(other, test), least, chosen, most)
+        yield
     except UserError:
         raise
     except DAMAGE as error:
@@ -80,14 +94,29 @@ def tff_hdf5(
 
 def _train_file(data_dir: pathlib.Path) -> pathlib.Path:
     """Returns the only training file of a folder."""
+    if not data_dir.is_dir():
+        why = "is a file: name its folder" if data_dir.exists() else "does not exist: name a folder"
+        raise UserError(f"{shown(data_dir)} {why} with `data_dir`")
     found = sorted(data_dir.glob("*_train.h5"))
     if len(found) != 1:
+        every = first_of(sorted(path.name for path in data_dir.iterdir()))
         raise UserError(
-            f"{shown(data_dir)} has {len(found)} files *_train.h5, where one is needed: name the "
-            "folder of one data set with `data_dir`"
+            f"{shown(data_dir)} has {len(found)} files *_train.h5, where one is needed, among "
+            f"{every}: unpack what is packed, or name the folder of one data set with `data_dir`"
         )
-    check_regular(found[0])
+    _check_file(found[0])
     return found[0]
+
+
+def _check_file(path: pathlib.Path) -> None:
+    """Refuses what is no file, and one that is packed."""
+    check_regular(path)
+    if path.is_dir():
+        raise UserError(f"{shown(path)} is a directory, where a file of HDF5 is needed: move it")
+    if path.exists():
+        with opened(path, "a file of HDF5", fits=False) as stream:
+            if stream.read(2) == GZIP:
+                raise UserError(f"{shown(path)} is packed by gzip: unpack it")
 
 
 def _group(path: pathlib.Path, file: Any) -> Any:
@@ -108,30 +137,73 @@ def _read(
     least: int,
     chosen: Callable[[list[str]], Iterable[str]],
     most: int,
+    notes: tuple[str, ...],
 ) -> Tff:
     """Reads all users, or the first ones in an order that have enough examples."""
-    names = sorted(train)
+    names = _names(path, train)
     features = _features(path, names[0], _user(path, train, names[0]))
     if most:
-        known, names = set() if test is None else {*test}, list(chosen(names))
-        fit = (n for n in names if test is None or n in known)
-        names = []
-        for name in fit:
-            if _count(path, _user(path, train, name), features) >= least:
+        known, order = set() if test is None else {*test}, list(chosen(names))
+        names, passed = [], 0
+        for name in order:
+            tested = test is None or name in known
+            if tested and _count(path, _user(path, train, name), features) >= least:
                 names.append(name)
+            else:
+                passed += 1
             if len(names) == most:
                 break
-    total = sum(_count(path, _user(path, train, name), features) for name in names)
-    if features == (_TEXT,):
-        check_memory(2 * _BYTES_OF_A_TEXT * total, f"{total} texts of {len(names)} users")
+        notes += _passed(passed, least, tested=test is not None)
+    _check_total(path, train, names, features)
     first: list[tuple[str, str, Examples]] = []
     found = {name: [_examples(path, name, train, features, first)] for name in names}
     if test is None or other is None:
-        return Tff(found, None, features == (_TEXT,))
-    tests = {n: [_examples(other, n, test, features, first)] for n in names if n in test}
+        return Tff(found, None, features == (_TEXT,), notes)
+    of_test = _names(other, test)
+    both = [name for name in names if name in test]
+    _check_total(other, test, both, features)
+    tests = {n: [_examples(other, n, test, features, first)] for n in both}
     if not most:
-        tests |= {name: [] for name in sorted({*test} - {*train})}
-    return Tff(found, tests, features == (_TEXT,))
+        tests |= {name: [] for name in sorted({*of_test} - {*train})}
+    return Tff(found, tests, features == (_TEXT,), notes)
+
+
+def _names(path: pathlib.Path, group: Any) -> list[str]:
+    """Returns the names of users in their order."""
+    names = list(group)
+    for name in names:
+        if not isinstance(name, str) or not is_text(name) or not plain_name(name):
+            raise UserError(
+                f"{shown(path)}: the name {name!r} of a user is empty or not UTF-8: give it "
+                "another one"
+            )
+    return sorted(names)
+
+
+def _passed(count: int, least: int, *, tested: bool) -> tuple[str, ...]:
+    """Writes how many users were passed over when others were drawn; nothing if none were."""
+    if not count:
+        return ()
+    untested = ", or none for testing" if tested else ""
+    return (
+        f"{count} users that were drawn have fewer than {least} examples for training{untested}, "
+        "so others were drawn for them",
+    )
+
+
+def _check_total(
+    path: pathlib.Path, group: Any, names: Sequence[str], features: tuple[str, ...]
+) -> None:
+    """Refuses examples that this machine has no memory for, by the sizes that a file states."""
+    with _damage(path):
+        users = [_user(path, group, name) for name in names]
+        total = sum(_count(path, user, features) for user in users)
+        if features == (_TEXT,):
+            needed, what = 2 * _BYTES_OF_A_TEXT * total, "texts"
+        else:
+            arrays = [_own(path, user, features[0], "feature ") for user in users]
+            needed, what = sum(getattr(array, "nbytes", 0) for array in arrays), "images"
+        check_memory(needed, f"{total} {what} of {len(names)} users in {shown(path)}")
 
 
 def _own(path: pathlib.Path, group: Any, name: str, where: str = "user ") -> Any:
@@ -177,7 +249,8 @@ def _examples(
     first: list[tuple[str, str, Examples]],
 ) -> Examples:
     """Reads the features of a user; `first` has those of the first one, once there is one."""
-    own = _read_features(path, user, _user(path, users, user), features)
+    with _damage(path):
+        own = _read_features(path, user, _user(path, users, user), features)
     if len(own.targets):
         if not first:
             first.append((shown(path), user, own))
@@ -191,21 +264,25 @@ def _read_features(
     """Reads the features of a user."""
     where = f"{shown(path)}: user {user!r}"
     arrays = [_own(path, group, feature, f"user {user!r}: ") for feature in features]
-    if not all(hasattr(array, "is_virtual") for array in arrays):
+    if not all(getattr(array, "shape", None) is not None for array in arrays):
         raise UserError(f"{where} has no {' and '.join(features)}: the file is damaged")
     if any(array.external or array.is_virtual for array in arrays):
         raise UserError(f"{where} refers to other files, which are not read: get it again")
     if features == (_TEXT,):
         return _texts(where, np.asarray(arrays[0]))
-    inputs, targets = np.asarray(arrays[0]), np.asarray(arrays[1])
-    images = inputs.ndim in (3, 4) and inputs.dtype.kind in "uif"
-    if not images or not targets.ndim or len(inputs) != len(targets):
+    pixels, labels = arrays
+    images = len(pixels.shape) in (3, 4) and pixels.dtype.kind in "uif"
+    if not images or not labels.shape or len(pixels) != len(labels):
         raise UserError(
-            f"{where} has {inputs.shape} {features[0]} and {targets.shape} labels: the file is "
-            "damaged, get it again"
+            f"{where} has {pixels.dtype} {features[0]} of shape {pixels.shape} and "
+            f"{labels.dtype} labels of shape {labels.shape}: numbers of shape [n, height, width] "
+            "or [n, height, width, channels] with labels [n] are read"
         )
+    inputs, targets = np.asarray(pixels), np.asarray(labels)
     if inputs.dtype == np.uint8:
         return Examples(inputs if inputs.ndim == 4 else inputs[..., None], targets)
+    if not (np.abs(inputs) <= np.finfo(np.float32).max).all():
+        raise UserError(f"{where} has {features[0]} that are not finite: remove or replace them")
     return Examples(pixels_of(inputs.astype(np.float32)), targets)
 
 
