@@ -126,10 +126,8 @@ def _joined(path: pathlib.Path, found: Fleet, of_data: Mapping[str, int]) -> Fle
     unknown = [name for name in found.names if name not in of_data]
     missing = [name for name in of_data if name not in known]
     if unknown or missing:
-        what = f"unknown: {first_of(unknown)}" if unknown else f"missing: {first_of(missing)}"
         raise UserError(
-            f"{shown(path)} must name each client of the data once; {what}; the clients are "
-            f"{first_of(of_data)}"
+            f"{shown(path)} does not fit the data: {_misfit(unknown, missing, of_data)}"
         )
     places = {name: place for place, name in enumerate(found.names)}
     order = np.array([places[name] for name in of_data])
@@ -145,6 +143,20 @@ def _joined(path: pathlib.Path, found: Fleet, of_data: Mapping[str, int]) -> Fle
         others={name: _at(order, own) for name, own in found.others.items()},
         notes=notes,
     )
+
+
+def _misfit(unknown: Sequence[str], missing: Sequence[str], of_data: Mapping[str, int]) -> str:
+    """Says how the clients of a file differ from those of the data, and what to do."""
+    extra = f"{len(unknown)} of its clients are not in the data, {first_of(unknown)}"
+    lacking = f"{len(missing)} clients of the data are not in it, {first_of(missing)}"
+    if unknown and missing:
+        return f"{extra}, and {lacking}: name the clients of the data, {first_of(of_data)}"
+    if unknown:
+        return (
+            f"{extra}: remove their lines, or leave out `dataset` for advice on all clients of the "
+            "file (it then needs a column examples, and you name a `model`)"
+        )
+    return f"{lacking}: add a line for each of them; an empty cap is none"
 
 
 def _at(places: Iterable[int], cells: Sequence[str]) -> tuple[str, ...]:

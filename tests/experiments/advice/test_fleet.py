@@ -119,12 +119,24 @@ def test_examples_and_scores_of_a_data_set_count(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("client,cap\na,1\nc,1\n", "unknown: ['c']; the clients are ['a', 'b']"),
-        ("client,cap\na,1\n", "missing: ['b']; the clients are ['a', 'b']"),
+        (
+            "client,cap\na,1\nc,1\n",
+            "1 of its clients are not in the data, ['c'], and 1 clients of the data are not in it, "
+            "['b']: name the clients of the data, ['a', 'b']",
+        ),
+        (
+            "client,cap\na,1\nb,1\nc,1\nd,1\n",
+            "2 of its clients are not in the data, ['c', 'd']: remove their lines, or leave out "
+            "`dataset` for advice on all clients of the file",
+        ),
+        (
+            "client,cap\na,1\n",
+            "1 clients of the data are not in it, ['b']: add a line for each of them",
+        ),
     ],
 )
 def test_other_clients_than_those_of_the_data_are_refused(tmp_path, text, expected):
-    with pytest.raises(UserError, match="must name each client of the data once") as caught:
+    with pytest.raises(UserError, match="clients.csv does not fit the data: ") as caught:
         fleet_of(tmp_path, text, {"a": 7, "b": 9})
     assert expected in str(caught.value)
 
