@@ -45,24 +45,58 @@ _UNKNOWN = "\u0126\u0127\u0138\u013f\u0140\u0149\u0166\u0167\u017f"
 """Letters below U+0180 that pdflatex stops at."""
 
 MOST_ROWS = 45
-"""Rows that have room on a page; a longer table is several."""
+"""Lines that have room on a page; a table with more is several."""
+
+_ROOM = 80
+"""Letters that have room in a line of an article."""
+
+_GAP = 1.5
+"""Letters that the space between columns takes."""
+
+_LEAST = 12
+"""Letters that a cell keeps in a line, where cells are broken."""
+
+_EM = 0.5
+"""The width of a letter, in em."""
+
+_PUNCTUATION = frozenset("_-/.:@+=,")
+"""What a long word may be broken after."""
+
+_PIECE = 10
+"""Letters without punctuation that a long word may be broken after."""
 
 _SIGN = re.compile(r"(?<!\w)-(?=\d)")
 """The sign of a number."""
 
 
-def escape(text: str) -> str:
+def escape(text: str, longest: int = 30) -> str:
     """Writes a text so that LaTeX shows it and obeys nothing in it.
 
     Args:
       text: any text.
+      longest: letters of a word that cannot be broken.
 
     Returns:
       The text in one line. The sign of a number is that of mathematics. Letters with accents are
       written with them where the usual fonts have them; another character is its code, `U+6771`.
+      LaTeX may break longer words after punctuation, and after some letters without it.
     """
     line = _SIGN.sub("\u2212", one_line(" ".join(text.split())))
-    return "".join(map(_letter, line))
+    return " ".join(_word(word, longest) for word in line.split(" "))
+
+
+def _word(word: str, longest: int) -> str:
+    """Writes a word, with places to break it if it is long."""
+    if _span(word) <= longest:
+        return "".join(map(_letter, word))
+    parts, since = [], 0
+    for place, letter in enumerate(word, 1):
+        parts.append(_letter(letter))
+        since += _span(letter)
+        if place < len(word) and (letter in _PUNCTUATION or since >= _PIECE):
+            parts.append(r"\allowbreak{}")
+            since = 0
+    return "".join(parts)
 
 
 def render(table: Table) -> str:
@@ -73,27 +107,65 @@ def render(table: Table) -> str:
 
     Returns:
       A `table` environment with rules of `booktabs`, the title as its caption, the label
-      `tab:<name>`, and the notes below. Of more than `MOST_ROWS` rows there is one environment for
-      each part of them, with its number in the caption; the first has the label, the last the
-      notes.
+      `tab:<name>`, and the notes below. Texts and headers are broken into several lines where the
+      table is too wide otherwise. Of more than `MOST_ROWS` lines there is one environment for each
+      part of them, with its number in the caption; the first has the label, the last the notes.
     """
-    starts = range(0, max(1, len(table.rows)), MOST_ROWS)
+    limits = _limits(table)
+    pages = _pages(table, limits)
     parts = []
-    for number, start in enumerate(starts, 1):
-        part = f", part {number} of {len(starts)}" * (len(starts) > 1)
+    for number, rows in enumerate(pages, 1):
+        part = f", part {number} of {len(pages)}" * (len(pages) > 1)
         own = dataclasses.replace(
             table,
             title=f"{table.title}{part}",
-            rows=table.rows[start : start + MOST_ROWS],
-            notes=table.notes if number == len(starts) else (),
+            rows=tuple(rows),
+            notes=table.notes if number == len(pages) else (),
         )
-        parts.append(_part(own, table.at_right, labelled=number == 1))
+        parts.append(_part(own, table.at_right, limits, labelled=number == 1))
     return "\n\n".join(parts)
 
 
-def _part(table: Table, at_right: Sequence[bool], *, labelled: bool) -> str:
+def _limits(table: Table) -> list[int]:
+    """Returns the letters that a line of each column has room for.
+
+    All of a column, if the table fits. If not, the widest of what may be broken is made narrower,
+    until it fits or nothing more may be broken. Headers may be, and cells that are no numbers.
+    """
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.headers)
+    widths, least = [], []
+    for header, cells, at_right in zip(table.headers, columns, table.at_right, strict=True):
+        longest = max((_span(cell.text) for cell in cells), default=0)
+        widths.append(max(longest, _span(header)))
+        least.append(max(longest if at_right else 0, min(widths[-1], _LEAST)))
+    room = int(_ROOM - _GAP * len(widths))
+    while sum(widths) > room and widths != least:
+        at = max(range(len(widths)), key=lambda i: (widths[i] - least[i] > 0, widths[i]))
+        widths[at] -= 1
+    return widths
+
+
+def _pages(table: Table, limits: Sequence[int]) -> list[list[tuple[Cell, ...]]]:
+    """Shares rows out to pages by the lines that they take."""
+    pages: list[list[tuple[Cell, ...]]] = [[]]
+    taken = 0
+    for row in table.rows:
+        lines = max(
+            max(1, -(-_span(cell.text) // max(1, most)))
+            for cell, most in zip(row, limits, strict=True)
+        )
+        if pages[-1] and taken + lines > MOST_ROWS:
+            pages.append([])
+            taken = 0
+        pages[-1].append(row)
+        taken += lines
+    return pages
+
+
+def _part(table: Table, at_right: Sequence[bool], limits: Sequence[int], *, labelled: bool) -> str:
     """Writes a table that has room on a page."""
     columns = "".join("r" if right else "l" for right in at_right)
+    heads = map(Cell, table.headers)
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -102,9 +174,9 @@ def _part(table: Table, at_right: Sequence[bool], *, labelled: bool) -> str:
         r"\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
-        _line([escape(header) for header in table.headers]),
+        _line(list(map(_cell, heads, at_right, limits))),
         r"\midrule",
-        *(_line(list(map(_cell, row))) for row in table.rows),
+        *(_line(list(map(_cell, row, at_right, limits))) for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}",
     ]
@@ -131,17 +203,32 @@ def _line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _cell(cell: Cell) -> str:
-    """Writes a cell."""
-    text = escape(cell.text)
-    return rf"\textbf{{{text}}}" if cell.bold else text
+def _cell(cell: Cell, at_right: bool, most: int) -> str:
+    """Writes a cell, in lines of at most so many letters."""
+    broken = _span(cell.text) > most
+    text = escape(cell.text, _LEAST if broken else _span(cell.text))
+    text = rf"\textbf{{{text}}}" if cell.bold else text
+    if not broken:
+        return text
+    ragged = r"\raggedleft" if at_right else r"\raggedright"
+    return rf"\parbox[t]{{{_EM * most:.1f}em}}{{{ragged} {text}\strut}}"
 
 
 def _letter(character: str) -> str:
     """Writes a character."""
-    if character in _SIGNS or character.isascii():
+    if _known(character):
         return _SIGNS.get(character, character)
-    # pdflatex knows the letters of western Europe; at others it stops.
-    known = unicodedata.category(character) in ("Ll", "Lu") and ord(character) < 0x180
-    known = known and character not in _UNKNOWN
-    return character if known else rf"\texttt{{U+{ord(character):04X}}}"
+    return rf"\texttt{{U+{ord(character):04X}}}"
+
+
+def _known(character: str) -> bool:
+    """Returns whether pdflatex has a character: ASCII, signs, and letters of western Europe."""
+    if character in _SIGNS or character.isascii():
+        return True
+    letter = unicodedata.category(character) in ("Ll", "Lu") and ord(character) < 0x180
+    return letter and character not in _UNKNOWN
+
+
+def _span(text: str) -> int:
+    """Returns the letters that a text takes in a line, those of codes included."""
+    return sum(1 if _known(letter) else len(f"U+{ord(letter):04X}") for letter in text)

@@ -1,6 +1,7 @@
 """Tables in every medium: what is shown, and that no text in them is obeyed."""
 
 import csv as csv_files
+import dataclasses
 import io
 import shutil
 import subprocess
@@ -132,12 +133,48 @@ def test_a_long_table_is_several_in_latex():
 def test_letters_that_latex_stops_at_are_codes():
     letters = "\u0126\u0127\u0138\u013f\u0140\u0149\u0166\u0167\u017f"
     codes = (rf"\texttt{{U+{ord(letter):04X}}}" for letter in letters)
-    assert latex.escape(letters) == "".join(codes)
+    assert latex.escape(letters, longest=100) == "".join(codes)
     assert latex.escape("Łódź, Åse") == "Łódź, Åse"
 
 
 def test_signs_are_those_of_mathematics():
     assert latex.escape("[-0.50, +1] of a-1") == "{[}$-$0.50, +1{]} of a-1"
+
+
+LONG = "a_method_of_a_name_that_nobody_would_ever_give:policy@" + "score" * 8
+WIDE = Table(
+    "wide",
+    f"About {LONG}",
+    ("policy", "mean %", "Δ mean", f"p of {LONG}", "verdict"),
+    tuple(
+        (
+            *(Cell(name), Cell("13.91 ± 0.50", 13.91), Cell("-0.30 ± 0.55", -0.3)),
+            *(Cell("0.239", 0.239), Cell("not told apart at 10 seeds")),
+        )
+        for name in ("uniform", LONG)
+    ),
+    (f"{LONG} is long.",),
+)
+
+
+def test_long_names_are_broken_where_a_latex_table_is_too_wide():
+    text = latex.render(WIDE)
+    assert r"\parbox[t]{" in text
+    assert r"a\_\allowbreak{}method\_\allowbreak{}of" in text
+    # Without punctuation, a piece is of ten letters.
+    assert r"scorescore\allowbreak{}scorescore" in text
+    # Numbers stay as they are, and so do short names.
+    assert r"& 13.91 $\pm$ 0.50 & $-$0.30 $\pm$ 0.55 & 0.239 &" in text
+    assert "\nuniform &" in text
+    # Nothing is broken where the table fits.
+    assert "parbox" not in latex.render(TABLE)
+
+
+def test_broken_rows_take_more_of_a_page():
+    rows = tuple((Cell(LONG), *row[1:]) for row in WIDE.rows[:1] * 30)
+    text = latex.render(dataclasses.replace(WIDE, rows=rows))
+    assert text.count(r"\begin{table}") > 1
+    assert text.count("13.91") == 30
 
 
 @pytest.mark.slow
@@ -149,7 +186,7 @@ def test_latex_compiles(tmp_path):
         + "±Δ≠→≤≥\u00d7\u2212…\u2019\u2013\u03b1\u0416\U0001f642"
     )
     other = Table("other", every, (every, "n"), ((Cell(every), Cell("+1.00", 1.0)),), (every,))
-    (tmp_path / "table.tex").write_text(latex.document([TABLE, other]), encoding="utf-8")
+    (tmp_path / "table.tex").write_text(latex.document([TABLE, other, WIDE]), encoding="utf-8")
     (tmp_path / "main.tex").write_text(
         r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
         r"\begin{document}\input{table}\end{document}",
@@ -157,7 +194,9 @@ def test_latex_compiles(tmp_path):
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+    said = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, said[-2000:]
+    assert "Overfull" not in said
     assert (tmp_path / "main.pdf").stat().st_size > 5000
 
 
