@@ -20,7 +20,7 @@ from hasa_jax.datasets.splits import (
     least_examples,
     marks_of,
 )
-from hasa_jax.datasets.windows import LEFT_OUT, marks_in_order, trained_in_order
+from hasa_jax.datasets.windows import LEFT_OUT, fit_in_order, marks_in_order
 
 _MOST = 3
 """Users that a note names."""
@@ -207,28 +207,28 @@ def _fit(
     every = sorted({**train, **(test or {})})
     small = [name for name, n in zip(every, _counts(train, every), strict=True) if n < least]
     notes = _left_out(small, f"with fewer than {least} examples for training")
-    names, hint = _without(every, small), "split the data by example and not by user"
+    names, hints = _without(every, small), ["lower `min_examples`"] * bool(small)
     if gap:
         counts = _counts(train, names)
-        short = trained_in_order(counts, gap, folds) < 1
-        if short.any():
-            span = " to ".join(map(str, sorted({counts[short].min(), counts[short].max()})))
-            few = [name for name, own in zip(names, short, strict=True) if own]
-            notes += _left_out(
-                few, f"with {span} texts, too few for gaps of {gap} beside training,"
-            )
-            names, hint = _without(names, few), "give users more texts"
+        fit = fit_in_order(counts, gap, least, folds)
+        few = [name for name, own in zip(names, fit, strict=True) if not own]
+        span = _span(counts[~fit])
+        gaps = f"two gaps of {gap}" if folds else f"a gap of {gap}"
+        notes += _left_out(few, f"with {span} texts, too few beside {gaps},")
+        names = _without(names, few)
+        hints += ["give users with more texts"] * bool(few)
     if test is not None:
         untested = [name for name, n in zip(names, _counts(test, names), strict=True) if not n]
         notes += _left_out(untested, "without examples for testing")
         names = _without(names, untested)
+        hints += ["split the data by example and not by user"] * bool(untested)
     why = (*known, *notes)
     if len(names) < 2 and why:
         found = f"only user {names[0]!r}" if names else "none" if every else "no user"
         of = f" of {len(every)} users" if every else ""
         raise UserError(
-            f"{found}{of} can be a client ({'; '.join(why)}), where two are "
-            f"needed: lower `min_examples`, or {hint}"
+            f"{found}{of} can be a client ({'; '.join(why)}), where two are needed: "
+            f"{', or '.join(hints) or 'give more users'}"
         )
     return names, notes
 
@@ -260,6 +260,12 @@ def _first(names: Sequence[str]) -> str:
         repr(n if len(n) <= _LETTERS else f"{n[:_LETTERS]}...") for n in names[:_MOST]
     )
     return first + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
+
+
+def _span(counts: np.ndarray) -> str:
+    """Writes the least and the largest of some numbers, or the only one."""
+    every = sorted({*counts.tolist()})
+    return " to ".join(map(str, dict.fromkeys([*every[:1], *every[-1:]])))
 
 
 def _in_parts(users: Mapping[str, Sequence[Examples]], what: str) -> tuple[str, ...]:

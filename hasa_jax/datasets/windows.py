@@ -64,31 +64,39 @@ def _share(parts: Sequence[np.ndarray], step: int) -> float:
     return follow / pairs if pairs else 1.0
 
 
-def trained_in_order(counts: np.ndarray, gap: int, folds: int = 0) -> np.ndarray:
-    """Returns how many examples of each client `marks_in_order` leaves for training at least.
+def fit_in_order(counts: np.ndarray, gap: int, least: int, folds: int = 0) -> np.ndarray:
+    """Returns which clients have enough examples for `marks_in_order`.
 
     Args:
       counts: examples of each client `[N]`.
-      gap: examples that are left out between training and the others.
+      gap: examples that overlap with the one before them.
+      least: fewest examples of a client in all splits of a fold, three or more.
       folds: number of folds `K`; 0 for none.
 
     Returns:
-      The number in the fold that has fewest `[N]`; less than one if there is none.
+      Whether so many are left beside the gap, or beside two of them in a fold, and one for training
+      in every fold `[N]`.
     """
-    tested = -(-counts // folds) if folds else held_of(counts)
-    # In a fold, training may be on both sides of the others.
-    return counts - tested - held_of(counts) - gap * (2 if folds else 1)
+    left = counts - gap * (2 if folds else 1)
+    tested = -(-counts // folds) if folds else _held(counts, gap)
+    return (left >= least) & (left - tested - _held(counts, gap) >= 1)
+
+
+def _held(counts: np.ndarray, gap: int) -> np.ndarray:
+    """Returns how many examples are for validation: a tenth of those beside a gap."""
+    return held_of(np.maximum(counts - gap, 0))
 
 
 def marks_in_order(counts: np.ndarray, gap: int, *, folds: int = 0, fold: int = 0) -> np.ndarray:
     """Splits every client in the order of its examples, with a gap beside those for training.
 
-    The last `max(1, round(n / 10))` of a client's `n` examples are for test, and as many before
-    them for validation. Folds are as in `splits.marks_of`, of the examples in their order. Examples
-    for training that are `gap` places or fewer from one for validation or test are in no split.
+    Of a client's `n` examples, the last `max(1, round((n - gap) / 10))` are for test, and as many
+    before them for validation. Folds are as in `splits.marks_of`, of the examples in their order.
+    Examples for training that are `gap` places or fewer from one for validation or test are in no
+    split.
 
     Args:
-      counts: examples of each client `[N]`, for which `trained_in_order` is one or more.
+      counts: examples of each client `[N]`, for which `fit_in_order` is true.
       gap: examples that overlap with the one before them.
       folds: number of folds `K`; 0 for none. Over all folds, each example is for test once.
       fold: from 1 to `K`; 0 if there are none.
@@ -103,7 +111,7 @@ def marks_in_order(counts: np.ndarray, gap: int, *, folds: int = 0, fold: int = 
     counts = np.asarray(counts, np.int64)
     starts = np.repeat(np.cumsum(counts) - counts, counts)
     every, place = np.repeat(counts, counts), np.arange(counts.sum())
-    held, rank = np.repeat(held_of(counts), counts), place - starts
+    held, rank = np.repeat(_held(counts, gap), counts), place - starts
     if folds:
         marks = marks_of_fold(rank, every, held, folds, fold)
     else:

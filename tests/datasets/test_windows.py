@@ -7,8 +7,8 @@ from hasa_jax.datasets.splits import held_of, marks_of_fold
 from hasa_jax.datasets.windows import (
     LEFT_OUT,
     Windows,
+    fit_in_order,
     marks_in_order,
-    trained_in_order,
     windows_of,
 )
 
@@ -40,7 +40,7 @@ def test_texts_in_another_order_are_no_windows():
 def test_splits_in_order_overlap_nowhere(gap, folds):
     """Of every number of examples: all neighbours by definition, one client after the other."""
     every = np.arange(1, 70)
-    counts = every[trained_in_order(every, gap, folds) >= 1]
+    counts = every[fit_in_order(every, gap, 3, folds)]
     assert counts.min() < 60
     tested = [np.zeros(n, int) for n in counts]
     for fold in range(1, folds + 1) if folds else (0,):
@@ -51,8 +51,9 @@ def test_splits_in_order_overlap_nowhere(gap, folds):
             train, held = np.flatnonzero(own == 0), np.flatnonzero((own == 1) | (own == 2))
             distance = np.abs(train[:, None] - held)
             assert distance.min() > gap
-            assert len(train) >= trained_in_order(np.array([n]), gap, folds)[0]
-            assert (own == 1).sum() == held_of(np.array([n]))[0]
+            assert len(train) >= 1
+            assert (own != LEFT_OUT).sum() >= n - gap * (2 if folds else 1)
+            assert (own == 1).sum() == held_of(np.array([n - gap]))[0]
             # What is left out is near, so nothing is left out without need.
             for place in np.flatnonzero(own == LEFT_OUT):
                 assert np.abs(place - held).min() <= gap
@@ -74,7 +75,11 @@ def test_marks_by_hand():
 
 
 def test_who_has_too_few():
-    """LEAF's texts have 80 characters."""
-    counts = np.array([98, 99, 100, 101])
-    assert trained_in_order(counts, 79).tolist() == [-1, 0, 1, 2]
-    assert trained_in_order(np.array([250]), 79, 2).tolist() == [250 - 125 - 25 - 158]
+    """LEAF's texts have 80 characters: ten are left of 89, and 8, 1 and 1 of them are used."""
+    counts = np.array([81, 82, 88, 89, 167, 168])
+    assert fit_in_order(counts, 79, 3).tolist() == [False, *[True] * 5]
+    assert fit_in_order(counts, 79, 10).tolist() == [*[False] * 3, *[True] * 3]
+    assert fit_in_order(counts, 79, 10, folds=5).tolist() == [False] * 6
+    assert fit_in_order(np.array([400]), 79, 10, folds=5).tolist() == [True]
+    marks = marks_in_order(np.array([89]), 79)
+    assert [(marks == part).sum() for part in range(4)] == [8, 1, 1, 79]
