@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from experiments.advice.options import Option
 from experiments.analysis.pictures import style
-from experiments.analysis.pictures.looks import Look, add_legend, looks
+from experiments.analysis.pictures.looks import Look, add_legend, legend_height, looks
 from experiments.rooms import number_text
 
 _MOST_POINTS = 200
@@ -18,6 +19,15 @@ _MOST_POINTS = 200
 _FEW = 20
 """Clients that have a point each."""
 
+_APART = 0.12
+"""Budgets that are nearer, as a share of their range, have no label of their own."""
+
+_COLUMNS = 3
+"""Budgets side by side."""
+
+_PANEL, _BELOW, _ABOVE, _LEFT, _RIGHT = 1.75, 0.42, 0.28, 0.5, 0.08
+"""Height of a line of panels, and what is left for labels around each panel, in inches."""
+
 
 def figure_of(
     options: Sequence[Option],
@@ -25,7 +35,7 @@ def figure_of(
     width: np.ndarray,
     unit: str,
 ) -> Any:
-    """Draws widths by policy at each budget, and bytes and seconds of a round by budget.
+    """Draws widths by policy at each budget, and bytes, memory and seconds of a round by budget.
 
     Args:
       options: all of them; those that cannot be had are not drawn.
@@ -38,35 +48,77 @@ def figure_of(
     """
     drawn = [option for option in options if option.feasible]
     budgets = sorted({option.budget for option in options if option.budget is not None})
-    timed = any(not np.isnan(option.seconds) for option in drawn)
     look_of = looks(option.policy for option in drawn)
+    names = {policy: policy for policy in look_of}
+    costs = _costs(drawn)
+    lines = -(-len(budgets) // _COLUMNS)
+    bottoms = [legend_height(names, style.PAGE) + _PANEL * line for line in range(lines + 1)]
     with style.applied():
-        figure = style.new_figure(style.PAGE, 4.4)
-        above, below = figure.subfigures(2, 1)
-        panels = above.subplots(1, len(budgets), sharey=True, squeeze=False)[0]
-        for panel, budget in zip(panels, budgets, strict=True):
-            own = [option for option in drawn if option.budget in (budget, None)]
-            _widths(panel, own, caps, width, look_of)
-            if not any(option.budget == budget for option in own):
-                panel.text(
-                    0.5, 0.9, "no policy can meet it", ha="center", transform=panel.transAxes
-                )
-            panel.set(title=f"budget {number_text(budget)} ({unit})", ylim=(0, 1.05))
-            panel.set_xlabel("clients, by width")
-        panels[0].set_ylabel("width (fraction of units)")
-        moved = {id(option): (option.bytes_down + option.bytes_up) / 1e6 for option in drawn}
-        costs = [("MB in a round, all clients", moved)]
-        memory = {id(option): option.memory / 2**20 for option in drawn}
-        costs.append(("memory of a device (MiB)", memory))
-        if timed:
-            seconds = {id(option): option.seconds for option in drawn}
-            costs.append(("s in a round, longest client", seconds))
-        for panel, (label, values) in zip(below.subplots(1, len(costs)), costs, strict=True):
+        figure = style.new_figure(style.PAGE, bottoms[-1] + _PANEL)
+        # All gaps are known; to search for them would take as long as to draw.
+        figure.set_layout_engine("none")
+        panels = _line_of_panels(figure, bottoms[0], len(costs))
+        for panel, (label, values) in zip(panels, costs.items(), strict=True):
             _by_budget(panel, drawn, values, look_of, budgets)
-            panel.set(xlabel=f"budget ({unit})", ylabel=label, ylim=(0, None))
-        names = {policy: policy for policy in look_of}
+            panel.set(xlabel=f"budget ({unit})", title=label, ylim=(0, None))
+        columns = min(max(len(budgets), 1), _COLUMNS)
+        for line in range(lines):
+            of_line = budgets[line * columns : (line + 1) * columns]
+            panels = _line_of_panels(figure, bottoms[lines - line], columns)
+            for panel in panels[len(of_line) :]:
+                panel.remove()
+            for panel, budget in zip(panels, of_line, strict=False):
+                own = [option for option in drawn if option.budget in (budget, None)]
+                _widths(panel, own, caps, width, look_of)
+                met = any(option.budget == budget for option in own)
+                title = f"budget {number_text(budget)} ({unit})" + ("" if met else ": not met")
+                panel.set(title=title, ylim=(0, 1.05), xlabel="clients, by width")
+                panel.xaxis.get_major_locator().set_params(integer=True, nbins=4)
+            panels[0].set_ylabel("width (fraction of units)")
         add_legend(figure, names, look_of, note="thick grey: what the device holds")
     return figure
+
+
+def _line_of_panels(figure: Any, bottom: float, number: int) -> list[Any]:
+    """Makes panels side by side, above a height in inches."""
+    across, high = figure.get_size_inches()
+    each = across / number
+    return [
+        figure.add_axes(
+            (
+                (at * each + _LEFT) / across,
+                (bottom + _BELOW) / high,
+                (each - _LEFT - _RIGHT) / across,
+                (_PANEL - _BELOW - _ABOVE) / high,
+            )
+        )
+        for at in range(number)
+    ]
+
+
+def _costs(drawn: Sequence[Option]) -> dict[str, dict[int, float]]:
+    """Returns what options cost, by the title of a panel and the identity of the option."""
+    moved = {id(option): option.bytes_down + option.bytes_up for option in drawn}
+    memory = {id(option): option.memory for option in drawn}
+    found = [
+        _scaled(moved, 1000, "sent in a round, all clients", ("B", "kB", "MB", "GB", "TB")),
+        _scaled(memory, 1024, "memory of a device", ("B", "KiB", "MiB", "GiB")),
+    ]
+    if any(not np.isnan(option.seconds) for option in drawn):
+        seconds = {id(option): option.seconds for option in drawn}
+        found.append(("round of the longest client (s)", seconds))
+    return dict(found)
+
+
+def _scaled(
+    values: Mapping[int, float], base: int, label: str, units: Sequence[str]
+) -> tuple[str, dict[int, float]]:
+    """Returns a label with the unit that fits the largest value, and the values in it."""
+    most = max(values.values(), default=0.0)
+    power = 0
+    while power < len(units) - 1 and most >= base ** (power + 1):
+        power += 1
+    return f"{label} ({units[power]})", {own: v / base**power for own, v in values.items()}
 
 
 def _widths(
@@ -101,4 +153,9 @@ def _by_budget(
         if not at:
             at, numbers = list(budgets), numbers * len(budgets)
         panel.plot(at, numbers, color=look.colour, linestyle=look.line, marker=look.marker)
-    panel.set_xticks(budgets, [number_text(budget) for budget in budgets])
+    labels, last = [], -math.inf
+    for budget in budgets:
+        apart = budget - last >= _APART * (budgets[-1] - budgets[0])
+        labels.append(number_text(budget) if apart else "")
+        last = budget if apart else last
+    panel.set_xticks(budgets, labels)

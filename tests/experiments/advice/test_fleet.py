@@ -136,7 +136,7 @@ def test_examples_and_scores_of_a_data_set_count(tmp_path):
     ],
 )
 def test_other_clients_than_those_of_the_data_are_refused(tmp_path, text, expected):
-    with pytest.raises(UserError, match="clients.csv does not fit the data: ") as caught:
+    with pytest.raises(UserError, match="csv does not fit the data: ") as caught:
         fleet_of(tmp_path, text, {"a": 7, "b": 9})
     assert expected in str(caught.value)
 
