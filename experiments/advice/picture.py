@@ -22,6 +22,9 @@ _FEW = 20
 _APART = 0.12
 """Budgets that are nearer, as a share of their range, have no label of their own."""
 
+_GAP = 0.06
+"""What is left beside the first and the last budget, as a share of their range."""
+
 _COLUMNS = 3
 """Budgets side by side."""
 
@@ -47,7 +50,8 @@ def figure_of(
       The figure of matplotlib.
     """
     drawn = [option for option in options if option.feasible]
-    budgets = sorted({option.budget for option in options if option.budget is not None})
+    followed = sorted({option.budget for option in options if option.budget is not None})
+    budgets = followed or [1.0]
     look_of = looks(option.policy for option in drawn)
     names = {policy: policy for policy in look_of}
     costs = _costs(drawn)
@@ -61,7 +65,9 @@ def figure_of(
         for panel, (label, values) in zip(panels, costs.items(), strict=True):
             _by_budget(panel, drawn, values, look_of, budgets)
             panel.set(xlabel=f"budget ({unit})", title=label, ylim=(0, None))
-        columns = min(max(len(budgets), 1), _COLUMNS)
+            if not followed:
+                panel.set(xlabel="no budget", xticks=())
+        columns = min(len(budgets), _COLUMNS)
         for line in range(lines):
             of_line = budgets[line * columns : (line + 1) * columns]
             panels = _line_of_panels(figure, bottoms[lines - line], columns)
@@ -70,8 +76,8 @@ def figure_of(
             for panel, budget in zip(panels, of_line, strict=False):
                 own = [option for option in drawn if option.budget in (budget, None)]
                 _widths(panel, own, caps, width, look_of)
-                met = any(option.budget == budget for option in own)
-                title = f"budget {number_text(budget)} ({unit})" + ("" if met else ": not met")
+                met = "" if any(option.budget == budget for option in own) else ": not met"
+                title = f"budget {number_text(budget)} ({unit}){met}" if followed else "no budget"
                 panel.set(title=title, ylim=(0, 1.05), xlabel="clients, by width")
                 panel.xaxis.get_major_locator().set_params(integer=True, nbins=4)
             panels[0].set_ylabel("width (fraction of units)")
@@ -153,9 +159,11 @@ def _by_budget(
         if not at:
             at, numbers = list(budgets), numbers * len(budgets)
         panel.plot(at, numbers, color=look.colour, linestyle=look.line, marker=look.marker)
-    labels, last = [], -math.inf
+    labels, last, across = [], -math.inf, budgets[-1] - budgets[0]
     for budget in budgets:
-        apart = budget - last >= _APART * (budgets[-1] - budgets[0])
+        apart = budget - last >= _APART * across
         labels.append(number_text(budget) if apart else "")
         last = budget if apart else last
     panel.set_xticks(budgets, labels)
+    gap = _GAP * across or _GAP
+    panel.set_xlim(budgets[0] - gap, budgets[-1] + gap)

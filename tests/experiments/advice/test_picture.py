@@ -8,7 +8,7 @@ import pytest
 from experiments.advice.options import Option
 from experiments.advice.picture import figure_of
 
-matplotlib = pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib")
 POLICIES = ("uniform", "size_proportional", "inverse_size", "capacity", "hasa", "inverse_hasa")
 
 
@@ -30,10 +30,31 @@ def options_of(budgets, unmet, seconds=1234.5):
     ]
 
 
+def texts_of(figure):
+    """Returns the texts that are drawn: ticks outside of an axis are not."""
+    found = [text for legend in figure.legends for text in legend.get_texts()]
+    for panel in figure.axes:
+        found.append(panel.title)
+        for axis in (panel.xaxis, panel.yaxis):
+            low, high = axis.get_view_interval()
+            ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
+            found += [axis.label, *(label for place, label in ticks if low <= place <= high)]
+        found += panel.texts
+    return found
+
+
 def overlap(one, other):
     return min(one.x1, other.x1) > max(one.x0, other.x0) + 0.5 and (
         min(one.y1, other.y1) > max(one.y0, other.y0) + 0.5
     )
+
+
+def test_policies_without_a_budget_have_one_panel():
+    options = [Option("full", None, "", np.array([9, 9]), bytes_down=1, bytes_up=1, memory=1)]
+    figure = figure_of(options, np.ones(2), np.linspace(0, 1, 10), "width")
+    titles = [panel.get_title() for panel in figure.axes]
+    assert titles == ["sent in a round, all clients (B)", "memory of a device (B)", "no budget"]
+    assert {panel.get_xlabel() for panel in figure.axes[:2]} == {"no budget"}
 
 
 @pytest.mark.parametrize(
@@ -54,11 +75,10 @@ def test_texts_lie_beside_curves_and_each_other(budgets, unmet):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    found = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip()]
     boxes = {
         f"{text.get_text()} {number}": text.get_window_extent(renderer)
-        for number, text in enumerate(found)
-        if text.get_visible()
+        for number, text in enumerate(texts_of(figure))
+        if text.get_text()
     }
     assert len(boxes) > 30
     panels = [panel.get_window_extent(renderer) for panel in figure.axes]
