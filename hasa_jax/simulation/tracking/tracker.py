@@ -160,7 +160,7 @@ class Tracker:
             run = _Run(
                 {**self._shared, **of_arm},
                 self._settings.get(name, ""),
-                _digest([record["round"], numbers]),
+                _digest([int(record["round"]), numbers]),
                 earlier=known.get("earlier", ()),
             )
             self._runs[name] = run

@@ -56,15 +56,19 @@ def assert_equal(name, folder, relative):
 
 @pytest.mark.slow
 def test_tensorboard_has_a_run_for_each_arm_and_seed(tmp_path):
-    """Two seeds share a program, and more rounds go on with the same runs."""
+    """Two seeds share a program; more policies, rounds and seeds go on with the same runs."""
     read_back.need("tensorboard")
-    for rounds in (1, 2):
-        done = run(
-            *("compare", *COMPARE, f"--workdir={tmp_path}", "--tracker=csv,tensorboard"),
-            f"--num_rounds={rounds}",
-        )
+    given = ("compare", *COMPARE, f"--workdir={tmp_path}", "--tracker=csv,tensorboard")
+    for more in (
+        ("--num_rounds=1", "--policies=uniform"),
+        ("--num_rounds=1",),
+        ("--num_rounds=2",),
+        ("--num_rounds=2", "--num_seeds=4"),
+    ):
+        done = run(*given, *more)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "arm 2 of 2" in done.stdout
+        assert "beside" not in done.stdout
+    assert "arm 2 of 2" in done.stdout
     assert_equal("tensorboard", tmp_path, 1e-6)
     assert "trackers" not in json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
 
