@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
+from hasa_jax.base import UserError
 from hasa_jax.simulation.escapes import tag
 from hasa_jax.simulation.tracking.package import tracker_package
 from hasa_jax.simulation.tracking.store import Parameter
@@ -38,6 +39,8 @@ class TensorBoardStore:
         A new one gets a folder without rounds, whose name has a number if there is one with rounds.
         """
         if identity is not None:
+            if identity != pathlib.PurePath(identity).name or identity == "..":
+                raise UserError(f"{identity!r} is no folder of its own: remove runs.json")
             return _TensorBoardRun(self._package, folder / identity, parameters, new=False)
         own = ".".join(map(tag, name.split(" ")))
         folders = (folder / (own if n == 1 else f"{own}.{n}") for n in itertools.count(1))

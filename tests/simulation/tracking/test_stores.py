@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from hasa_jax.base import UserError
 from hasa_jax.simulation.tracking import STORES
 from tests.support import read_back, tracked
 
@@ -137,6 +138,16 @@ def test_a_folder_with_rounds_that_is_not_known_stays_as_it_is(tmp_path):
     (tmp_path / "tensorboard" / "runs.json").unlink()
     assert write("tensorboard", tmp_path, [2, 4]) == ""
     assert [sorted(run.rounds) for run in found_by("tensorboard", tmp_path)] == [[2, 4]] * 4
+
+
+@pytest.mark.parametrize("identity", ["../outside", "..", "/tmp", "a/b", "."])
+def test_a_note_leads_nowhere_else(identity, tmp_path):
+    """A workdir may come from someone else."""
+    read_back.need("tensorboard")
+    store = STORES["tensorboard"]()
+    with pytest.raises(UserError, match="is no folder of its own: remove runs.json"):
+        store.open(tmp_path / "tensorboard", "hasa", {}, identity)
+    assert not (tmp_path / "outside").exists()
 
 
 @pytest.mark.slow
