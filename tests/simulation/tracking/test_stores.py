@@ -145,7 +145,7 @@ def test_a_note_leads_nowhere_else(identity, tmp_path):
     """A workdir may come from someone else."""
     read_back.need("tensorboard")
     store = STORES["tensorboard"]()
-    with pytest.raises(UserError, match="is no folder of its own: remove runs.json"):
+    with pytest.raises(UserError, match=r"is no folder of its own: remove runs\.json"):
         store.open(tmp_path / "tensorboard", "hasa", {}, identity)
     assert not (tmp_path / "outside").exists()
 
