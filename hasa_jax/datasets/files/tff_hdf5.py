@@ -72,17 +72,17 @@ def tff_hdf5(
     files = (own for own in data_dir.iterdir() if not own.is_dir())
     unread = sorted(own.name for own in files if own not in (path, other))
     notes = (f"{len(unread)} other files were not read: {first_of(unread)}",) if unread else ()
-    with _damage(path), h5py.File(path, "r") as file:
+    with _naming(path), h5py.File(path, "r") as file:
         group = _group(path, file)
         if not other.is_file():
             return _read(path, group, None, None, least, chosen, most, notes)
-        with _damage(other), h5py.File(other, "r") as test:
+        with _naming(other), h5py.File(other, "r") as test:
             of_test = _group(other, test)
             return _read(path, group, other, of_test, least, chosen, most, notes)
 
 
 @contextlib.contextmanager
-def _damage(path: pathlib.Path) -> Iterator[None]:
+def _naming(path: pathlib.Path) -> Iterator[None]:
     """Says that a file is damaged, whatever goes wrong with it."""
     try:
         yield
@@ -195,7 +195,7 @@ def _check_total(
     path: pathlib.Path, group: Any, names: Sequence[str], features: tuple[str, ...]
 ) -> None:
     """Refuses examples that this machine has no memory for, by the sizes that a file states."""
-    with _damage(path):
+    with _naming(path):
         users = [_user(path, group, name) for name in names]
         total = sum(_count(path, user, features) for user in users)
         if features == (_TEXT,):
@@ -249,7 +249,7 @@ def _examples(
     first: list[tuple[str, str, Examples]],
 ) -> Examples:
     """Reads the features of a user; `first` has those of the first one, once there is one."""
-    with _damage(path):
+    with _naming(path):
         own = _read_features(path, user, _user(path, users, user), features)
     if len(own.targets):
         if not first:
