@@ -106,6 +106,7 @@ def write_csv(report: Report, path: pathlib.Path) -> None:
         "client": [escapes.csv_cell(name) for name in report.names],
         **dict(zip(("train", "validation", "test"), report.sizes.T.tolist(), strict=True)),
         "label_divergence": report.divergence.tolist(),
+        "expected_divergence": (report.divergence - report.excess).tolist(),
         "excess_divergence": report.excess.tolist(),
         "excess_z": report.excess_z.tolist(),
         "label_entropy": report.entropy.tolist(),

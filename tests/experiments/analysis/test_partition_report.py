@@ -86,6 +86,7 @@ def test_csv_has_a_record_for_each_client(dataset, tmp_path):
     for name, values in (
         ("label_divergence", report.divergence),
         ("excess_divergence", report.excess),
+        ("expected_divergence", report.divergence - report.excess),
         ("excess_z", report.excess_z),
         ("label_entropy", report.entropy),
         ("total_variation", report.total_variation),
@@ -93,7 +94,7 @@ def test_csv_has_a_record_for_each_client(dataset, tmp_path):
         assert [float(record[name]) for record in records] == values.tolist()
 
 
-@pytest.mark.parametrize(("count", "columns"), [(100, 110), (101, 10)])
+@pytest.mark.parametrize(("count", "columns"), [(100, 111), (101, 11)])
 def test_many_classes_have_no_columns(count, columns, tmp_path):
     part = held([0, count - 1], [1], num_classes=count)
     report = partition_report.report_of(FederatedDataset(part, part, part, ("a", "b")), KEY)
