@@ -1,7 +1,8 @@
 """How far equal runs differ by the way they are computed: `python -m tests.support.tolerances`.
 
-Prints, for every kind of model, the largest difference of any parameter after some rounds from
-the run that trains one client after the other, sliced, on one device.
+Prints CSV: for every kind of model, or for those that are named, the largest difference of any
+parameter after some rounds from the run that trains one client after the other, sliced, on one
+device.
 """
 
 import os
@@ -9,7 +10,9 @@ import os
 # Only a process that prints the table has not been given its devices yet.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
 
+import csv
 import dataclasses
+import sys
 
 import numpy as np
 import optax
@@ -72,12 +75,12 @@ def differences(kind):
 
 
 def main():
-    """Prints the table."""
-    print(f"| model | {' | '.join(VARIATIONS)} |")
-    print(f"|---|{'---|' * len(VARIATIONS)}")
-    for kind in KINDS:
-        cells = [f"{value:.1e}" for value in differences(kind).values()]
-        print(f"| {kind} | {' | '.join(cells)} |", flush=True)
+    """Prints a line for each kind."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["model", *VARIATIONS])
+    for kind in sys.argv[1:] or KINDS:
+        writer.writerow([kind, *differences(kind).values()])
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
