@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,6 +21,7 @@ from hasa_jax.base import UserError
 from hasa_jax.execution import processes
 from hasa_jax.simulation.entries import check_entries
 from hasa_jax.simulation.saved import RUN_FILE
+from hasa_jax.simulation.versions import versions_of
 
 NAME = RUN_FILE
 """Name of the file in a workdir."""
@@ -33,7 +32,7 @@ HASHED = ("availability_path", "capacities", "score_path", "widths")
 _BASELINE = ("mean_accuracy", "worst_accuracy", "tail_accuracy")
 """What tables read of a baseline."""
 
-_PACKAGES = ("hasa_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,11 +153,7 @@ def joined(
 
 def code_here() -> dict[str, Any]:
     """Returns the versions of all packages and the commit of the code that runs."""
-    versions = {name: _version(name) for name in _PACKAGES}
-    return {
-        "versions": {"python": platform.python_version(), **versions},
-        "git_commit": _git_commit(),
-    }
+    return {"versions": versions_of(_PACKAGES), "git_commit": _git_commit()}
 
 
 def read_manifest(folder: pathlib.Path, name: str = NAME) -> Manifest:
@@ -266,14 +261,6 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest, name: str = NAME) -
         temporary.replace(folder / name)
 
     processes.from_first(write)
-
-
-def _version(package: str) -> str:
-    """Returns a package's installed version."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _git_commit() -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import math
-import platform
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -26,6 +24,7 @@ from hasa_jax.simulation.described import described
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
+from hasa_jax.simulation.versions import versions_of
 from hasa_jax.simulation.views import chosen_clients
 from hasa_jax.supernet.types import Model
 
@@ -38,7 +37,7 @@ MOST_SCORED = 10_000
 GIVEN = "file"
 """What run.json calls a score whose values the user gave."""
 
-_PACKAGES = ("hasa_jax", "jax", "jaxlib", "flax", "optax", "numpy")
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 _PARTS = ("norm", "scaler", "label_split", "aggregation", "client_weights", "robust")
 
@@ -180,7 +179,7 @@ def description(
             "client_block": program.lanes or "all",
             "modes": {arm: program.execution.mode},
         },
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions_of(_PACKAGES),
         "data_sha256": {block: fingerprint(trial.source)},
         "data_notes": {block: notes} if notes else {},
         "baseline": {block: baseline(trial.source, reporting.tail_fraction, evaluated)},
@@ -288,14 +287,3 @@ def _check_settings(settings: Mapping[str, Any], known: set[str]) -> None:
                     f"`settings` has a {type(one).__name__} as {name!r}: give a text, a finite "
                     "number, a boolean, None, or a list of them"
                 )
-
-
-def _versions() -> dict[str, str]:
-    """Returns the versions of the installed packages that numbers depend on."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
