@@ -58,9 +58,8 @@ def figure_of(
     lines = -(-len(budgets) // _COLUMNS)
     bottoms = [legend_height(names, style.PAGE) + _PANEL * line for line in range(lines + 1)]
     with style.applied():
-        figure = style.new_figure(style.PAGE, bottoms[-1] + _PANEL)
-        # All gaps are known; to search for them would take as long as to draw.
-        figure.set_layout_engine("none")
+        # To search for places would take as long as to draw.
+        figure = style.new_figure(style.PAGE, bottoms[-1] + _PANEL, placed=True)
         panels = _line_of_panels(figure, bottoms[0], len(costs))
         for panel, (label, values) in zip(panels, costs.items(), strict=True):
             _by_budget(panel, drawn, values, look_of, budgets)

@@ -45,12 +45,13 @@ def applied() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float, *, placed: bool = False) -> Any:
     """Makes an empty figure; without pyplot there is no display to need.
 
     Args:
       width: in inches.
       height: in inches.
+      placed: whether its maker says where each panel is; else matplotlib finds places for all.
 
     Returns:
       The figure of matplotlib.
@@ -62,7 +63,7 @@ def new_figure(width: float, height: float) -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise _missing() from None
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=None if placed else "constrained")
 
 
 def save(
