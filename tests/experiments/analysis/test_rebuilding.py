@@ -169,3 +169,17 @@ def test_every_file_of_figures_has_its_command_and_is_there():
     read = {name for text in texts for name in re.findall(r"[\w/]+\.(?:csv|json)", text)}
     assert read == set(library.studies["figures"])
     assert all((ROOT / name).is_file() for name in read)
+
+
+def test_no_table_of_numbers_is_typed_by_hand():
+    """A cell that is a number with decimals is made from a file, between markers."""
+    marked = re.compile(r"<!-- (?:table|template|ranks): .*?<!-- end -->", re.DOTALL)
+    number = re.compile(r"\|\s*[-+]?\d*\.\d+\s*(?:%|±[^|]*)?\|")
+    typed = [
+        (path.name, line)
+        for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+        for line in marked.sub("", path.read_text(encoding="utf-8")).splitlines()
+        if line.startswith("|") and number.search(line)
+    ]
+    assert typed == []
+    assert number.search("| a | 12.50 ± 0.30 | b |")
