@@ -27,7 +27,7 @@ from experiments.analysis.compared import NAMES, best_round
 from experiments.analysis.markdown import paragraph
 from experiments.analysis.matched import achieved, at_round, budgets_match
 from experiments.analysis.rendering import markdown, terminal
-from experiments.analysis.rendering.files import files_of
+from experiments.analysis.rendering.files import csv_name, files_of
 from experiments.analysis.results import Results
 from experiments.analysis.statistics import (
     holm,
@@ -50,7 +50,10 @@ from hasa_jax.simulation.writers import say
 EXCESS = "hasa@excess_divergence"
 
 STEM = "hypotheses"
-"""How the names of files begin."""
+"""How the names of files begin, and the name of the table of the chosen round."""
+
+LAST = f"{STEM}_last"
+"""The name of the table of the last round."""
 
 UNMATCHED = "not matched"
 """The verdict on a contrast of policies whose budgets do not match."""
@@ -315,14 +318,15 @@ def write(folder: pathlib.Path, formats: Sequence[str] = TABLE_FORMATS[:1]) -> s
     Raises:
       UserError: as `report`.
     """
-    found = results.read([folder])
-    if len({arm.method for arm in found.arms}) > 1:
-        raise UserError(f"{folder} has several methods: give results of policies of one method")
-    caption, tables, partial = made(found)
+    caption, tables, partial = made(results.read([folder]))
     first = dataclasses.replace(tables[0], notes=(caption, *tables[0].notes, *partial))
     complete = (first, *tables[1:])
     files = files_of(STEM, complete, formats, text_of(caption, tables, partial))
-    check_files(folder, tuple(files), "workdir")
+    # Where the chosen round is the last one, there is no table of it of its own.
+    old = {csv_name(STEM, LAST)} - files.keys() if "csv" in formats else set[str]()
+    check_files(folder, (*files, *old), "workdir")
+    for name in old:
+        (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
         (folder / name).write_text(content, encoding="utf-8", newline="")
     return terminal.document(complete)
@@ -354,8 +358,11 @@ def made(found: Results) -> tuple[str, tuple[Table, ...], tuple[str, ...]]:
       left out.
 
     Raises:
-      UserError: if no round has all arms, or as `findings`.
+      UserError: if there are several methods, if no round has all arms, or as `findings`.
     """
+    if len({arm.method for arm in found.arms}) > 1:
+        names = ", ".join(map(str, found.folders))
+        raise UserError(f"{names} has several methods: give results of policies of one method")
     if not found.rounds:
         raise UserError(
             "no round was evaluated of all arms at each of their seeds: compare runs of one "
@@ -378,7 +385,7 @@ def made(found: Results) -> tuple[str, tuple[Table, ...], tuple[str, ...]]:
         "mean less that in the weighted mean."
     )
     tables = tuple(
-        table_of(f"{STEM}{end}", titles[round], own, found.budget_unit)
-        for (round, own), end in zip(tested.items(), ("", "_last"), strict=False)
+        table_of(name, titles[round], own, found.budget_unit)
+        for (round, own), name in zip(tested.items(), (STEM, LAST), strict=False)
     )
     return caption, tables, (found.partial_rounds,) if found.partial_rounds else ()

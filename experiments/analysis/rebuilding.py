@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from experiments.analysis import (
     by_size,
     figures,
+    hypotheses,
     results,
     suite_table,
     table_need,
@@ -50,8 +51,8 @@ TEMPLATES = RESULTS / "templates"
 STUDIES = "rebuild.toml"
 """The file that says what is made of the results, in their folder."""
 
-BY_SIZE, NEED = "by_size.md", "need.md"
-"""Names of the tables of sizes and of needs."""
+BY_SIZE, NEED, HYPOTHESES = "by_size.md", "need.md", f"{hypotheses.STEM}.md"
+"""Names of the tables of sizes, of needs and of hypotheses."""
 
 _MARKED = re.compile(
     r"(?P<begin>^(?P<indent>[ \t]*)<!-- (?P<kind>table|template|ranks): (?P<what>[^\n]*?) -->\n)"
@@ -130,12 +131,14 @@ class Library:
         return ComparisonConfig(reference=self.studies.get("references", {}).get(first, ""))
 
     def table(self, name: str, table: str) -> Table:
-        """Makes a table of a workdir, a study, a testbed or a file of needs."""
+        """Makes a table of a workdir, a study, a testbed, a file of needs or of hypotheses."""
         if (name, table) not in self.made:
             if table.startswith("testbed_"):
                 found = testbed_table.tables_of(testbed_table.gains_of(self.folder / name, ""))
             elif table.startswith("need_"):
                 found = table_need.tables_of(table_need.read_lines(self._needs(name)))
+            elif table.startswith(hypotheses.STEM):
+                found = hypotheses.made(self.results(name))[1]
             else:
                 found = (tables.table_of(self.results(name), self.comparison(name), table),)
             self.made.update({(name, own.name): own for own in found})
@@ -189,7 +192,7 @@ def tables_of_workdirs(library: Library) -> Iterator[File]:
 
 
 def tables_of_studies(library: Library) -> Iterator[File]:
-    """Yields tables of several workdirs: by_size.md, testbed.md and need.md."""
+    """Yields the other tables: by_size.md, testbed.md, need.md and hypotheses.md."""
     for name, study in library.studies.get("studies", {}).items():
         if study.get("by_size"):
             text = markdown.document(
@@ -202,6 +205,9 @@ def tables_of_studies(library: Library) -> Iterator[File]:
     for name in library.studies.get("needs", {}).get("folders", []):
         made = [library.table(name, table) for table in ("need_scores", "need_clients")]
         yield File(RESULTS / name / NEED, markdown.document(made).encode())
+    for name in library.studies.get("hypotheses", {}).get("folders", []):
+        text = hypotheses.text_of(*hypotheses.made(library.results(name)))
+        yield File(RESULTS / name / HYPOTHESES, text.encode())
 
 
 def suites(library: Library) -> Iterator[File]:
@@ -379,11 +385,12 @@ def leftover(library: Library) -> list[pathlib.PurePath]:
     made = {RESULTS / name / "table.md" for name in library.workdirs()}
     studies = library.studies.get("studies", {}).values()
     made |= {RESULTS / own["folders"][0] / BY_SIZE for own in studies if own.get("by_size")}
-    for room, name in (("testbeds", testbed_table.NAME), ("needs", NEED)):
+    rooms = {"testbeds": testbed_table.NAME, "needs": NEED, "hypotheses": HYPOTHESES}
+    for room, name in rooms.items():
         made |= {RESULTS / own / name for own in library.studies.get(room, {}).get("folders", [])}
     made |= {RESULTS / own / suite_table.TEXT for own in library.studies.get("suites", {})}
     made |= {pathlib.PurePath(path) for path in library.studies.get("pictures", {})}
-    names = {"table.md", BY_SIZE, NEED, testbed_table.NAME, suite_table.TEXT}
+    names = {"table.md", BY_SIZE, suite_table.TEXT, *rooms.values()}
     names |= {f"{name}.{suffix}" for name in (*PICTURES, TESTBED) for suffix in PICTURE_FORMATS}
     there = sorted(path for path in library.folder.rglob("*") if path.name in names)
     return [path for own in there if (path := own.relative_to(library.root)) not in made]

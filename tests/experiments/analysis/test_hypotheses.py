@@ -144,6 +144,9 @@ def test_other_formats_have_the_same_table(tmp_path):
     assert float(lines[0]["points"]) == pytest.approx(2)
     assert "Round 3, the last:" in shown
     assert "Aggregation coverage, 8 matched seeds." in shown
+    # Of other results, a table that they do not have does not stay.
+    hypotheses.write(write(tmp_path, summary_of()), ("csv",))
+    assert not (folder / "hypotheses_last.csv").exists()
 
 
 def test_a_missing_policy_is_one_line(tmp_path):

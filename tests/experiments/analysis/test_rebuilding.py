@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from experiments.analysis import rebuilding
+from experiments.analysis import hypotheses, rebuilding
 from experiments.analysis.rebuilding import RESULTS, TEMPLATES, differences, document, library_of
 from experiments.config import RunConfig, with_fields
 from hasa_jax import UserError
+from tests.experiments.analysis.test_hypotheses import summary_of
 from tests.experiments.analysis.workdirs import records, write
 from tests.support.scripts import ROOT
 
@@ -140,6 +141,21 @@ def test_files_that_are_no_longer_made_are_named(checkout, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == [said]
     old.unlink()
     rebuilding.rebuild(with_fields(RunConfig(), {"check": True}))
+
+
+def test_hypotheses_are_made_of_their_workdirs(checkout):
+    folder = write(checkout / RESULTS / "controls", summary_of())
+    path = checkout / RESULTS / "rebuild.toml"
+    path.write_text('[hypotheses]\nfolders = ["controls"]\n', encoding="utf-8")
+    library = library_of(checkout)
+    (made,) = differences(library, ["tables of studies"])
+    hypotheses.write(folder)
+    assert made.content == (folder / "hypotheses.md").read_bytes()
+    assert differences(library, ["tables of studies"]) == []
+    text = document(MARKED.format("controls hypotheses", ""), library, "README.md")
+    assert "| beyond size | hasa - inverse_size " in text
+    path.write_text("", encoding="utf-8")
+    assert [own.name for own in rebuilding.leftover(library_of(checkout))] == ["hypotheses.md"]
 
 
 def test_without_a_checkout_there_is_nothing_to_make(tmp_path):
