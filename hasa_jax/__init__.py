@@ -48,8 +48,7 @@ from hasa_jax.supernet.linen import from_linen
 from hasa_jax.supernet.nnx import from_nnx
 from hasa_jax.supernet.types import Broadcast, Context, Extraction, Model, ModelSpec, Shape
 from hasa_jax.supernet.units import ranked
-
-__version__ = "0.2.0"
+from hasa_jax.versions import __version__ as __version__
 
 __all__ = [
     "AUGMENTATIONS",

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the bottom to the top: a room imports from lower layers, or from itself.
 LAYERS = (
-    {"base", "effort", "keys", "machine", "numerics"},
+    {"base", "effort", "keys", "machine", "numerics", "versions"},
     {"supernet"},
     {"models", "extraction", "allocation", "datasets"},
     {"client", "server"},

@@ -21,7 +21,7 @@ from hasa_jax.base import UserError
 from hasa_jax.execution import processes
 from hasa_jax.simulation.entries import check_entries
 from hasa_jax.simulation.saved import RUN_FILE
-from hasa_jax.simulation.versions import versions_of
+from hasa_jax.versions import versions_of
 
 NAME = RUN_FILE
 """Name of the file in a workdir."""

@@ -24,9 +24,9 @@ from hasa_jax.simulation.described import described
 from hasa_jax.simulation.options import Reporting
 from hasa_jax.simulation.program import Program
 from hasa_jax.simulation.trial import Trial
-from hasa_jax.simulation.versions import versions_of
 from hasa_jax.simulation.views import chosen_clients
 from hasa_jax.supernet.types import Model
+from hasa_jax.versions import versions_of
 
 LIBRARY = "simulate"
 """What run.json calls the script of a run of the library."""

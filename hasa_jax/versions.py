@@ -1,4 +1,4 @@
-"""Versions of what a run's numbers depend on."""
+"""The version of this package, and those of others that numbers depend on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 from collections.abc import Sequence
 
-import hasa_jax
+__version__ = "0.2.0"
 
 
 def versions_of(packages: Sequence[str]) -> dict[str, str]:
@@ -19,7 +19,7 @@ def versions_of(packages: Sequence[str]) -> dict[str, str]:
       The versions, by name.
     """
     # What pip has noted of an editable checkout is that of the day on which it was installed.
-    own = {"python": platform.python_version(), "hasa_jax": hasa_jax.__version__}
+    own = {"python": platform.python_version(), "hasa_jax": __version__}
     return own | {name: _installed(name) for name in packages}
 
 

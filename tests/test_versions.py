@@ -4,7 +4,7 @@ import importlib.metadata
 import platform
 
 import hasa_jax
-from hasa_jax.simulation.versions import versions_of
+from hasa_jax.versions import versions_of
 
 
 def test_versions(monkeypatch):
