@@ -41,7 +41,7 @@ LAZY = {
 
 
 # Slow to import, so a user who only imports the library must not wait for them.
-HEAVY = (*LAZY, "scipy.stats", "pandas", "tensorflow", "sklearn", "IPython")
+HEAVY = (*LAZY, "flax.nnx", "scipy.stats", "pandas", "tensorflow", "sklearn", "IPython")
 
 
 class Import(NamedTuple):

@@ -213,6 +213,8 @@ def _write(config: RunConfig, found: Advice, run: Manifest) -> None:
     from experiments.analysis.pictures import style
 
     folder = pathlib.Path(config.reporting.workdir)
+    if config.advice.measure_rate:  # Seconds follow from it, and no other machine has it.
+        run = dataclasses.replace(run, execution={"macs_per_second": found.rate})
     write_manifest(folder, run, record.NAME)
     files.write_options(folder, found.options, found.left_out)
     epochs = config.training.local_epochs

@@ -185,6 +185,16 @@ def test_sizes_at_once_cost_what_each_of_them_does(unit):
     assert np.array_equal(costs.cost_table(model, plain, unit), expected)
 
 
+def test_sizes_are_counted_from_three_traces():
+    model = small.cnn(stage1=32, stage2=32, stage3=16, stage4=64)
+    before = costs._product_macs.cache_info().misses
+    table = costs.cost_table(model, EXTRACTIONS["prefix"](), "macs")
+    assert costs._product_macs.cache_info().misses == before + 3
+    full = costs.mac_count(model, model.groups)
+    for size in (2, 29, 63):
+        assert table[size] == macs(model, size) / full
+
+
 class Squared(nn.Module):
     """The product of its units with each other and a constant is no `c k`."""
 

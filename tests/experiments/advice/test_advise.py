@@ -1,6 +1,7 @@
 """The script advise, on a file of clients and on data, without training."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -202,8 +203,13 @@ def test_the_scripts_that_train_refuse_its_flags():
 
 
 @pytest.mark.slow
-def test_the_rate_of_this_machine(clients):
-    done = run("advise", clients, *MLP, "--measure_rate", "--budgets=0.5", "--policies=uniform")
+def test_the_rate_of_this_machine(tmp_path, clients):
+    done = run(
+        *("advise", clients, *MLP, "--measure_rate", "--budgets=0.5", "--policies=uniform"),
+        f"--workdir={tmp_path / 'out'}",
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "MACs a second while it trains the supernet" in done.stdout
     assert "s/round" in done.stdout
+    found = json.loads((tmp_path / "out" / "advise.json").read_text(encoding="utf-8"))
+    assert f"{found['execution']['macs_per_second']:.3g} MACs a second" in done.stdout
