@@ -72,27 +72,22 @@ def write_clients(
     columns = [list(map(csv_cell, own)) for own in fleet.others.values()]
     copied = list(zip(*columns, strict=True)) or [()] * len(fleet.names)
     names = [csv_cell(name) for name in fleet.names]
-    front = list(zip(names, fleet.examples.tolist(), caps.widths.tolist(), strict=True))
+    front = list(zip(names, *map(_texts, (fleet.examples, caps.widths)), strict=True))
     able = fleet.subset(caps.able)
     own = [(front[at], copied[at]) for at in np.flatnonzero(caps.able)]
     lines: list[Sequence[Any]] = [
         [*front[at], "", "", 0, 0, *[""] * 7, *copied[at]] for at in np.flatnonzero(~caps.able)
     ]
+    costs = (table.width, table.params, table.macs, table.bytes_down, table.bytes_up, table.memory)
+    # Numbers become texts once for each size, not for each client in each option.
+    of_size = list(zip(_texts(np.arange(len(table.width))), *map(_texts, costs), strict=True))
     for option in (option for option in options if len(option.sizes)):
-        sizes = option.sizes
         seconds = seconds_of(option, able, table, epochs, rate)
-        columns = [
-            sizes,
-            *(values[sizes] for values in (table.width, table.params, table.macs)),
-            *(values[sizes] for values in (table.bytes_down, table.bytes_up, table.memory)),
-        ]
         budget = "" if option.budget is None else option.budget
         said = (option.policy, budget, int(option.feasible))
-        numbers = zip(
-            *(column.tolist() for column in columns), map(_known, seconds.tolist()), strict=True
-        )
         lines += [
-            (*one, *said, *rest, *more) for (one, more), rest in zip(own, numbers, strict=True)
+            (*one, *said, *of_size[size], _known(taken), *more)
+            for (one, more), size, taken in zip(own, option.sizes, seconds.tolist(), strict=True)
         ]
     _write(folder, CLIENTS, header + _copied_names(fleet.others, header), lines)
 
@@ -105,6 +100,11 @@ def _copied_names(others: Iterable[str], header: Sequence[str]) -> list[str]:
             name = f"own_{name}"
         found.append(name)
     return [csv_cell(name) for name in found]
+
+
+def _texts(numbers: np.ndarray) -> list[str]:
+    """Writes numbers as `csv` does."""
+    return list(map(str, numbers.tolist()))
 
 
 def _known(number: float) -> Any:
