@@ -103,7 +103,8 @@ def content_of(figure: Any, suffix: str, dpi: int | None = None, *, smallest: bo
       UserError: if matplotlib is missing.
     """
     file, own = io.BytesIO(), {} if dpi is None else {"dpi": dpi}
-    own |= {"pil_kwargs": {"optimize": True}} if suffix == "png" and smallest else {}
+    if suffix == "png":
+        own |= {"pil_kwargs": {"optimize": True} if smallest else {"compress_level": 1}}
     with applied(), warnings.catch_warnings():
         # Letters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
