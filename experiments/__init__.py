@@ -4,6 +4,7 @@ import gc
 import importlib
 import sys
 
+_collects = gc.isenabled()
 gc.disable()  # A module is no garbage, and looking for some takes a tenth of a second.
 try:
     importlib.import_module("jax")
@@ -11,4 +12,5 @@ except ValueError as error:  # The shell has a switch of JAX with a value that J
     print(f"error: {error}: set another value, or unset it", file=sys.stderr)
     raise SystemExit(2) from None
 finally:
-    gc.enable()
+    if _collects:
+        gc.enable()
