@@ -98,13 +98,13 @@ def read_fleet(clients_path: str, of_data: Mapping[str, int] | None = None) -> F
     others = dict(zip(unread, texts[len(columns) :], strict=True))
     filled = zip(*cells.values(), strict=True)
     used = [number for number, own in enumerate(filled) if any(map(str.strip, own))]
-    empty = len(lines) - len(used)
+    blank = len(lines) - len(used)
     lines = [lines[number] for number in used]
     cells = {name: [own[number].strip() for number in used] for name, own in cells.items()}
     names = [from_csv_cell(cell) for cell in cells.pop(CLIENT)]
     _check_names(path, lines, names)
     numbers = {name: _numbers(path, lines, name, own) for name, own in cells.items()}
-    notes = _notes(path, unread, twice, empty)
+    notes = _notes(path, unread, twice, blank)
     for name in CAPS:
         if empty := cells.get(name, []).count(""):
             notes += (f"{shown(path)}: {empty} cells of column {name!r} are empty: no cap",)
@@ -220,7 +220,7 @@ def _number(column: str, cell: str) -> float:
 
 
 def _notes(
-    path: pathlib.Path, unread: Sequence[str], twice: Sequence[str], empty: int
+    path: pathlib.Path, unread: Sequence[str], twice: Sequence[str], blank: int
 ) -> tuple[str, ...]:
     """Says what of a file was not read."""
     notes = []
@@ -228,5 +228,5 @@ def _notes(
         notes = [f"{shown(path)}: columns that are not read, only copied: {first_of(unread)}"]
     if twice:
         notes += [f"{shown(path)}: columns left out, as they are there twice: {first_of(twice)}"]
-    notes += [f"{shown(path)}: {empty} empty lines were skipped"] if empty else []
+    notes += [f"{shown(path)}: {blank} lines without a value were skipped"] if blank else []
     return tuple(notes)

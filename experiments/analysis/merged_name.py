@@ -19,3 +19,15 @@ def named(name: str, folders: Sequence[pathlib.Path]) -> str:
       The name, which begins with `merged_` for several workdirs.
     """
     return f"{_MERGED}{name}" if len(folders) > 1 else name
+
+
+def plain(name: str) -> str:
+    """Returns what a file is called for one workdir.
+
+    Args:
+      name: from `named`.
+
+    Returns:
+      The name without `merged_`.
+    """
+    return name.removeprefix(_MERGED)

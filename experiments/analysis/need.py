@@ -27,7 +27,7 @@ from experiments.study.unused import refuse_unused_of_data
 from hasa_jax.allocation.scores import SCORES
 from hasa_jax.base import FederatedDataset, UserError
 from hasa_jax.datasets import fingerprint
-from hasa_jax.simulation.escapes import csv_cell
+from hasa_jax.simulation.escapes import csv_cell, one_line
 from hasa_jax.simulation.program import supernet
 from hasa_jax.simulation.writers import say
 
@@ -63,8 +63,8 @@ def pair_of(sources: Sequence[Source]) -> tuple[Results, Results]:
       The results of the smaller budget, and of the larger one.
 
     Raises:
-      UserError: if there are not two budgets, or not of one unit and the same data; or if the
-        workdirs of a budget cannot be merged.
+      UserError: if there are not two budgets, if they differ in more than that, or if the workdirs
+        of a budget cannot be merged.
     """
     by_budget: dict[float, list[Source]] = {}
     for source in sources:
@@ -76,9 +76,8 @@ def pair_of(sources: Sequence[Source]) -> tuple[Results, Results]:
             f"have `budget` {budgets}"
         )
     narrow, wide = (own for _, own in sorted(by_budget.items()))
+    results.check_budgets(narrow[0], wide[0])
     merged = results.merge(narrow), results.merge(wide)
-    if len({own.budget_unit for own in merged}) > 1:
-        raise UserError("the workdirs have budgets of two units: run one study with both budgets")
     if _hashes(narrow) != _hashes(wide):
         raise UserError(
             "the workdirs of both budgets have other seeds or data: run one study with both"
@@ -127,6 +126,8 @@ def report(config: RunConfig, given: Set[str]) -> None:
     stem = named("need", folders)
     for name, text in files_of(stem, tables, config.reporting.table_formats).items():
         (folders[0] / name).write_text(text, encoding="utf-8", newline="")
+    for remark in dict.fromkeys(remark for own in pair for remark in own.remarks):
+        say(one_line(f"note: {remark}"))
     say(f"{terminal.document(tables)}\n\nneed as a score: --score_path={path}")
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 import re
 import textwrap
@@ -334,9 +335,10 @@ def _cell_of_file(file: pathlib.Path, row: str, column: str) -> Cell:
     """Returns a cell of a CSV file, with its number if it is one."""
     text = figures.cell_at(file, row, column)
     try:
-        return Cell(text, float(text))
+        number = float(text)
     except ValueError:
         return Cell(text)
+    return Cell(text, number) if math.isfinite(number) else Cell(text)
 
 
 def pictures(library: Library) -> Iterator[File]:

@@ -536,8 +536,34 @@ def same_settings(one: Source, other: Source) -> bool:
     return not _unlike(one.settings(""), other.settings(""))
 
 
-def _check_alike(first: Source, other: Source) -> None:
-    """Raises, naming what differs, unless the results of two workdirs can be compared."""
+def check_budgets(first: Source, other: Source) -> None:
+    """Refuses two workdirs that differ in more than the budget.
+
+    Args:
+      first: a workdir.
+      other: a workdir of another budget.
+
+    Raises:
+      UserError: naming what differs.
+    """
+    _check_alike(first, other, but="budget")
+    if first.methods != other.methods:
+        methods = [", ".join(own.methods) for own in (first, other)]
+        raise UserError(
+            f"{first.folder} has {methods[0]} and {other.folder} {methods[1]}: compare budgets of "
+            "one method"
+        )
+    for method in first.methods:
+        one, two = (own.settings(method) for own in (first, other))
+        for name in _unlike(one, two):
+            raise UserError(
+                f"`{name}` is {_text(one[name])} in {first.folder} and {_text(two[name])} in "
+                f"{other.folder}: compare budgets of one study"
+            )
+
+
+def _check_alike(first: Source, other: Source, but: str = "") -> None:
+    """Raises, naming what differs, unless two workdirs can be compared, but for one field."""
     here, there = first.manifest.data_sha256, other.manifest.data_sha256
     common = set(here) & set(there)
     for seed in sorted(common):
@@ -551,7 +577,8 @@ def _check_alike(first: Source, other: Source) -> None:
     for room, names in fields.items():
         one, two = (own.get(room, {}) for own in known)
         for name in names:
-            if None not in (one.get(name), two.get(name)) and one[name] != two[name]:
+            known_of_both = name != but and None not in (one.get(name), two.get(name))
+            if known_of_both and one[name] != two[name]:
                 raise UserError(
                     f"`{name}` is {_text(one[name])} in {first.folder} and {_text(two[name])} in "
                     f"{other.folder}: compare runs of one data set, model and budget"

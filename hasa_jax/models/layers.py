@@ -38,7 +38,7 @@ uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 def parameter(module: nn.Module, name: str, init: Any, names: Names, shape: tuple[int, ...]) -> Any:
     """Declares a parameter of a module whose axes have the given logical names."""
-    if module.has_variable("params", name):
+    if not module.is_initializing() and module.has_variable("params", name):
         found = nn.meta.unbox(module.get_variable("params", name))
         if found.shape == shape:
             # flax would trace the initializer for its shape, in each trace of the forward pass.

@@ -351,10 +351,11 @@ def _macs_by_products(
 ) -> np.ndarray | None:
     """Counts the MACs of many subnets of one depth from traces of a few of them.
 
-    A product contracts one parameter, which is cut along two axes at most, so its MACs are
+    Most products contract one parameter, which is cut along two axes at most, so their MACs are
     `c k_i k_j`, with the units kept of two fields, of one, or of none. Which fields these are
     follows from traces of the supernet and of a subnet in which no two pairs of fields keep the
-    same share. The counts are used only if they are right for the first subnet.
+    same share. The counts are used only if every product is of this kind, and if they are right
+    for the first subnet.
 
     Args:
       model: the supernet.

@@ -34,7 +34,7 @@ def make(groups: Sequence[Results]) -> Any:
     Raises:
       Lacking: if no workdir has such a file, or it is damaged or has no scores.
     """
-    path = first_file(groups, FILE, "need with workdirs of narrow and of wide subnets")
+    path = first_file(groups, FILE, "need with workdirs of narrow and of wide subnets", merged=True)
     try:
         measured = read_lines(path)
     except UserError as error:

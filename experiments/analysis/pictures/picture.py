@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from experiments.analysis.merged_name import named
 from experiments.analysis.pictures import style
 from experiments.analysis.results import Results
 
@@ -15,13 +16,16 @@ class Lacking(Exception):
     """Results lack what a picture needs; the message says what, in words that follow a colon."""
 
 
-def first_file(groups: Sequence[Results], name: str, how: str) -> pathlib.Path:
+def first_file(
+    groups: Sequence[Results], name: str, how: str, *, merged: bool = False
+) -> pathlib.Path:
     """Finds the first workdir that has a file.
 
     Args:
       groups: results.
       name: of the file.
       how: what writes it.
+      merged: whether a group of several workdirs has one of its own, which comes first.
 
     Returns:
       Its path.
@@ -29,9 +33,11 @@ def first_file(groups: Sequence[Results], name: str, how: str) -> pathlib.Path:
     Raises:
       Lacking: if no workdir has it.
     """
-    for folder in (folder for own in groups for folder in own.folders):
-        if (folder / name).exists():
-            return folder / name
+    for own in groups:
+        names = (named(name, own.folders), name) if merged else (name,)
+        for path in (folder / one for one in names for folder in own.folders):
+            if path.exists():
+                return path
     raise Lacking(f"no workdir has {name}: run {how}")
 
 

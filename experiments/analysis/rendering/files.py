@@ -7,6 +7,7 @@ import pathlib
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
+from experiments.analysis.merged_name import plain
 from experiments.analysis.rendering import csv, html, latex, markdown
 from experiments.analysis.table import Table
 
@@ -53,7 +54,8 @@ def csv_name(stem: str, table: str) -> str:
     Returns:
       The name of the file.
     """
-    own = table if table.startswith(stem) else f"{stem}_{table}"
+    short = plain(stem)
+    own = stem + table.removeprefix(short) if table.startswith(short) else f"{stem}_{table}"
     return f"{own}.csv"
 
 

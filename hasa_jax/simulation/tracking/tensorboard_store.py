@@ -39,7 +39,7 @@ class TensorBoardStore:
         A new one gets a folder without rounds, whose name has a number if there is one with rounds.
         """
         if identity is not None:
-            if identity != pathlib.PurePath(identity).name or identity == "..":
+            if identity in ("", "..") or identity != pathlib.PurePath(identity).name:
                 raise UserError(f"{identity!r} is no folder of its own: remove runs.json")
             return _TensorBoardRun(self._package, folder / identity, parameters, new=False)
         own = ".".join(map(tag, name.split(" ")))

@@ -131,7 +131,8 @@ class Tracker:
           the runs that have an earlier one of their name.
         """
         missed = {"missed": self.missed, "why": self._why} if self.missed else {}
-        return {**missed, **({"beside_earlier": self._again} if self._again else {})}
+        beside = sum(bool(run.earlier) for run in self._runs.values())
+        return {**missed, **({"beside_earlier": beside} if beside else {})}
 
     def close(self) -> None:
         """Tries what is missed once more, closes all runs, and says what is missed for good."""
@@ -249,7 +250,8 @@ def _other(known: Mapping[str, Any], run: _Run) -> str:
     """Returns why a run is not the one that is known; empty if it is, or if none is known."""
     if known and known["settings"] != run.settings:
         return _OTHER_SETTINGS
-    return _OTHER_START if known and known["round"] and known["start"] != run.start else ""
+    # A process that was killed may have noted less than the store has, so its round decides nothing.
+    return _OTHER_START if known and known["start"] != run.start else ""
 
 
 def _numbered(name: str, run: _Run) -> str:

@@ -46,7 +46,7 @@ def test_all_columns_and_what_is_not_read(tmp_path):
     first, second = found.notes
     assert first.endswith("clients.csv: columns that are not read, only copied: ['city']")
     assert found.others == {"city": ("Rome",)}
-    assert second.endswith("clients.csv: 1 empty lines were skipped")
+    assert second.endswith("clients.csv: 1 lines without a value were skipped")
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from tests.experiments.analysis import workdirs
 from tests.support.scripts import VECTORS, records_of, run
 
 
-def workdir_of(folder, accuracies, seeds=(0,), budget=0.2, **manifest):
+def workdir_of(folder, accuracies, seeds=(0,), budget=0.2, more=None, **manifest):
     """Validation accuracies at rounds 1 and 2; the test split must not matter."""
     summary = [workdirs.record("uniform", seed, 0.5, round=2) for seed in seeds]
-    config = {"allocation": {"budget": budget}}
+    config = {"allocation": {"budget": budget}, **(more or {})}
     workdirs.write(folder, summary, config, script="train", **manifest)
     names = ("method", "policy", "extraction", "aggregation", "seed")
     lines = [
@@ -64,6 +64,29 @@ def test_workdirs_that_are_no_pair_are_refused(tmp_path):
         pair_in(narrow, wide, third)
     with pytest.raises(UserError, match="other seeds or data"):
         pair_in(narrow, seeds)
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "values"),
+    [
+        ("training", "num_rounds", (30, 100)),
+        ("training", "client_lr", (0.1, 0.01)),
+        ("model", "hidden_dim", (8, 16)),
+        ("allocation", "budget_unit", ("width", "macs")),
+    ],
+)
+def test_a_pair_differs_in_its_budget_only(room, name, values, tmp_path):
+    folders = [
+        workdir_of(
+            tmp_path / str(at),
+            {"a": 0.25},
+            budget=budget,
+            more={room: {**({"budget": budget} if room == "allocation" else {}), name: own}},
+        )
+        for at, (budget, own) in enumerate(zip((0.2, 0.8), values, strict=True))
+    ]
+    with pytest.raises(UserError, match=f"`{name}` is .* in .*0 and .* in .*1"):
+        pair_in(*folders)
 
 
 def test_rank_correlation():

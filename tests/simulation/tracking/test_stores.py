@@ -96,7 +96,7 @@ def test_two_runs_in_one_folder_are_two_curves(name, start, tmp_path):
     assert counted == f"{name}: 2 runs began beside earlier ones of their names"
     assert kept == "{'beside_earlier': 2}"
     # The later one goes on, as it is of the same settings and start as before.
-    assert write(name, tmp_path, [3, 6], start) == ""
+    assert write(name, tmp_path, [3, 6], start) == "{'beside_earlier': 2}"
     found = found_by(name, tmp_path)
     assert sorted(
         (run.name.endswith("2.run.2" if name == "tensorboard" else "2 run 2"), sorted(run.rounds))

@@ -225,10 +225,22 @@ def test_another_start_of_the_same_settings_is_another_run(tmp_path):
         "stays as it is, and 'hasa hasa seed 000 run 2' begins beside it",
         "memory: 2 runs began beside earlier ones of their names",
     ]
-    assert (second.problems(), third.problems()) == ({"beside_earlier": 2}, {})
+    assert (second.problems(), third.problems()) == ({"beside_earlier": 2},) * 2
     noted = json.loads((tmp_path / tracker.NAME).read_text(encoding="utf-8"))
     (earlier,) = noted["hasa hasa seed 001"]["earlier"]
     assert (earlier["identity"], earlier["round"]) == ("id1", 6)
+
+
+def test_another_start_is_another_run_also_where_no_round_was_noted(tmp_path):
+    """A process may be killed after the store took a round and before that is noted."""
+    store = Memory()
+    give(tracker_of(store, tmp_path, []), [2], policies=["hasa"], seeds=[0])
+    path = tmp_path / tracker.NAME
+    noted = json.loads(path.read_text(encoding="utf-8"))
+    noted["hasa hasa seed 000"]["round"] = 0
+    path.write_text(json.dumps(noted), encoding="utf-8")
+    give(tracker_of(store, tmp_path, []), [2, 4], policies=["hasa"], seeds=[0], seconds=3.0)
+    assert [list(rounds) for rounds in store.runs.values()] == [[2], [2, 4]]
 
 
 def test_other_settings_are_another_run(tmp_path):

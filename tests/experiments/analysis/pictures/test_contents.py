@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
 
 from experiments.analysis import plots, results
 from experiments.analysis.pictures import PICTURES, Lacking, clients, histogram, rebuilding, style
+from experiments.analysis.pictures.picture import first_file
 from hasa_jax import UserError
 from tests.experiments.analysis.pictures import examples
 from tests.experiments.analysis.workdirs import in_folds, records, write, write_csv
@@ -93,6 +95,17 @@ def test_many_widths_are_counted_in_bins(tmp_path):
     assert [text.get_text() for text in panel.get_xticklabels()][::5] == ["0.0", "0.5", "1.0"]
     edges, _ = histogram.places_of(histogram.widths_of(groups[0]))
     assert len(edges) == 11
+
+
+def test_several_workdirs_have_a_file_of_their_own(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for path in (one / "need.csv", one / "merged_need.csv", two / "need.csv"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    both, single = (types.SimpleNamespace(folders=own) for own in ((one, two), (two,)))
+    for group, path in ((both, one / "merged_need.csv"), (single, two / "need.csv")):
+        assert first_file([group], "need.csv", "need", merged=True) == path
+    assert first_file([both], "need.csv", "need") == one / "need.csv"
 
 
 def test_scores_show_their_rank_correlation_with_the_need(groups):

@@ -22,6 +22,10 @@ def test_every_format_has_its_files():
     assert files_of("n", (ONE,), ("markdown", "csv"), "own\n")["n.md"] == "own\n"
 
 
+def test_tables_of_several_workdirs_are_named_once():
+    assert [*files_of("merged_n", (ONE, OTHER), ("csv",))] == ["merged_n_of.csv", "merged_n_o.csv"]
+
+
 def test_a_file_is_replaced_at_once(tmp_path):
     path = tmp_path / "a.md"
     path.write_text("old", encoding="utf-8")
