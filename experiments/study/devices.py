@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import jax
 
@@ -44,9 +45,7 @@ def wait_for_one_another() -> None:
     XLA ends a process after 40 s of waiting. A study that shares its cores, or whose machine is put
     to sleep, may wait for longer and loses nothing by it. Must come before JAX starts a backend.
     """
-    chosen = os.environ.get("XLA_FLAGS", "")
-    own = [f"{name}={seconds}" for name, seconds in _PATIENCE.items() if name not in chosen]
-    os.environ["XLA_FLAGS"] = " ".join([*chosen.split(), *own])
+    _add_flags({name: str(seconds) for name, seconds in _PATIENCE.items()})
 
 
 def choose_kernels(deterministic: bool) -> None:
@@ -58,9 +57,16 @@ def choose_kernels(deterministic: bool) -> None:
     Args:
       deterministic: whether to.
     """
-    name, chosen = "--xla_gpu_deterministic_ops", os.environ.get("XLA_FLAGS", "")
-    if name not in chosen:
-        os.environ["XLA_FLAGS"] = f"{chosen} {name}={str(deterministic).lower()}".strip()
+    _add_flags({"--xla_gpu_deterministic_ops": str(deterministic).lower()})
+
+
+def _add_flags(values: Mapping[str, str]) -> None:
+    """Adds flags of XLA that the environment does not have."""
+    chosen = os.environ.get("XLA_FLAGS", "").strip()
+    if chosen and not chosen.startswith("-"):
+        return  # It names a file of flags, which XLA reads instead.
+    own = [f"{name}={value}" for name, value in values.items() if name not in chosen]
+    os.environ["XLA_FLAGS"] = " ".join([*chosen.split(), *own])
 
 
 def start() -> None:

@@ -72,6 +72,13 @@ def test_devices_wait_for_one_another_unless_the_environment_has_a_limit(monkeyp
         assert devices.os.environ["XLA_FLAGS"] == f"--other {end}=7 {warn}=3600"
 
 
+def test_a_file_of_flags_is_left_alone(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "flags.txt")
+    devices.wait_for_one_another()
+    devices.choose_kernels(True)
+    assert devices.os.environ["XLA_FLAGS"] == "flags.txt"
+
+
 def test_xla_knows_how_long_devices_wait():
     # XLA ends a process at a flag that it does not know.
     code = (
