@@ -14,16 +14,9 @@ from hasa_jax.datasets.arrays import check_number_of_classes, targets_of
 from hasa_jax.datasets.files.leaf_json import leaf_json
 from hasa_jax.datasets.images import standardised
 from hasa_jax.datasets.memory import check_memory
-from hasa_jax.datasets.messages import first_of
 from hasa_jax.datasets.paths import path_of
 from hasa_jax.datasets.users import Encoding, Examples, are_bytes, from_users
 from hasa_jax.datasets.vocabulary import FIRST_WORD_ID, PADDING_ID, UNKNOWN_ID
-from hasa_jax.datasets.windows import windows_of
-
-_OVERLAP = (
-    "texts of a user may overlap and are split at random, so what a text for {} predicts may stand "
-    "in a training text"
-)
 
 
 def leaf(
@@ -68,13 +61,8 @@ def leaf(
     """
     found = leaf_json(path_of(data_dir))
     train, test = found.train, found.test
-    gap, notes = 0, ()
     if not found.texts:
         train, test = with_classes(train, test)
-    elif test is None:
-        gap, notes = _gap(train)
-    else:
-        notes = (_OVERLAP.format("validation"),)
     return from_users(
         train,
         test,
@@ -84,21 +72,8 @@ def leaf(
         max_clients=max_clients,
         folds=folds,
         fold=fold,
-        gap=gap,
-        notes=(*found.notes, *notes),
-    )
-
-
-def _gap(users: Mapping[str, Sequence[Examples]]) -> tuple[int, tuple[str, ...]]:
-    """Returns the gap between texts that do not overlap, 0 for texts in no order; and notes."""
-    windows = windows_of({name: [p.inputs for p in own] for name, own in users.items()})
-    if windows is None:
-        return 0, (_OVERLAP.format("validation or testing"),)
-    if not windows.apart:
-        return windows.gap, ()
-    return windows.gap, (
-        f"{len(windows.apart)} users have texts that mostly do not follow each other, so some may "
-        f"overlap: {first_of(windows.apart)}",
+        overlap=found.texts,
+        notes=found.notes,
     )
 
 

@@ -20,13 +20,26 @@ from hasa_jax.datasets.splits import (
     least_examples,
     marks_of,
 )
-from hasa_jax.datasets.windows import LEFT_OUT, fit_in_order, marks_in_order
+from hasa_jax.datasets.windows import (
+    LEFT_OUT,
+    Windows,
+    fit_in_order,
+    gap_of,
+    marks_in_order,
+    one_row,
+    windows_of,
+)
 
 _MOST = 3
 """Users that a note names."""
 
 _LETTERS = 40
 """Of the name of a user in a note."""
+
+_OVERLAP = (
+    "texts of a user may overlap and are split at random, so what a text for {} predicts may stand "
+    "in a training text"
+)
 
 _BETWEEN = (
     "texts of a user overlap, so they are split in their order: {} that are nearer than {} places "
@@ -106,7 +119,7 @@ def from_users(
     max_clients: int,
     folds: int,
     fold: int,
-    gap: int = 0,
+    overlap: bool = False,
     notes: tuple[str, ...] = (),
 ) -> FederatedDataset:
     """Makes a client of each user.
@@ -124,8 +137,8 @@ def from_users(
       max_clients: users to use, drawn at random; 0 for all.
       folds: see `splits.marks_of`; none with a test part of the authors.
       fold: see `splits.marks_of`.
-      gap: texts between two of a user that do not overlap (`windows.marks_in_order`); 0 for
-        examples in no order, and for a test part of the authors.
+      overlap: whether inputs are texts that may be windows of a longer one. If they are, and
+        the authors set none apart, they are split in their order (`windows.marks_in_order`).
       notes: lines about what the files have that was not read.
 
     Returns:
@@ -151,8 +164,15 @@ def from_users(
     _check_copies(train, test or {})
     notes += _in_parts(train, "")
     notes += _in_parts(test or {}, " for testing")
+    windows, found = _windows(train) if overlap and test is None else (None, ())
+    notes += found
+    if overlap and windows is None:
+        notes += (_OVERLAP.format("validation" if test is not None else "validation or testing"),)
+    if windows is not None:
+        train, apart = _in_rows(train, windows)
+        notes += apart
     least = max(min_examples, least_examples(folds))
-    fit, left_out = _fit(train, test, least, gap, folds, notes)
+    fit, left_out = _fit(train, test, least, windows, folds, notes)
     names = _drawn(fit, max_clients, key)
     counts = _counts(train, names)
     check_clients(names, counts, "examples", folds)
@@ -160,8 +180,11 @@ def from_users(
     _check_scales(of_parts)
     parts = [part for _, part in of_parts]
     inputs, targets = _flat([part.inputs for part in parts]), _flat([p.targets for p in parts])
-    if gap:
-        marks = marks_in_order(counts, gap, folds=folds, fold=fold)
+    between: tuple[str, ...] = ()
+    if windows is not None:
+        gaps = _gaps(windows, names)
+        marks = marks_in_order(counts, gaps, folds=folds, fold=fold)
+        between = (_BETWEEN.format(int((marks == LEFT_OUT).sum()), _span(gaps + 1)),)
     else:
         marks = marks_of(counts, key, test=test is None, folds=folds, fold=fold)
     indices = [np.flatnonzero(marks == part) for part in range(len(SPLITS))]
@@ -175,8 +198,7 @@ def from_users(
         offsets = np.concatenate([[0], np.cumsum(numbers[part])]).astype(np.int32)
         return ClientData(*found, offsets, encoding.num_classes)
 
-    between = _BETWEEN.format(int((marks == LEFT_OUT).sum()), gap + 1)
-    every = (*notes, *left_out, *((between,) if gap else ()), *encoding.notes)
+    every = (*notes, *left_out, *between, *encoding.notes)
     return FederatedDataset(gather(0), gather(1), gather(2), names, encoding.num_tokens, every)
 
 
@@ -190,6 +212,45 @@ def _joined(
     return found
 
 
+def _windows(
+    users: Mapping[str, Sequence[Examples]],
+) -> tuple[Windows | None, tuple[str, ...]]:
+    """Returns what texts are like that overlap, and a note on users whose texts are in no order."""
+    found = windows_of({name: [part.inputs for part in own] for name, own in users.items()})
+    if found is None or not found.apart:
+        return found, ()
+    return found, (
+        f"{len(found.apart)} users have texts that mostly do not follow each other, so some may "
+        f"overlap: {_first(found.apart)}",
+    )
+
+
+def _in_rows(
+    users: Mapping[str, Sequence[Examples]], windows: Windows
+) -> tuple[dict[str, list[Examples]], tuple[str, ...]]:
+    """Puts the parts of each user into one row, and counts the texts of those outside of it."""
+    found, left_out, apart = dict[str, list[Examples]](), dict[str, int](), {*windows.apart}
+    for name, own in users.items():
+        found[name] = [*own]
+        if len(own) > 1 and name not in apart:
+            step = windows.others.get(name, windows.step)
+            found[name] = [own[i] for i in one_row([part.inputs for part in own], step)]
+            rest = sum(len(p.targets) for p in own) - sum(len(p.targets) for p in found[name])
+            left_out |= {name: rest} if rest else {}
+    if not left_out:
+        return found, ()
+    return found, (
+        f"{len(left_out)} users have texts in several places that do not follow each other and "
+        f"may overlap, so only the longest row of each is used and {sum(left_out.values())} others "
+        f"are left out: {_first(sorted(left_out))}",
+    )
+
+
+def _gaps(windows: Windows, names: Sequence[str]) -> np.ndarray:
+    """Returns the gap of each user `[N]`."""
+    return np.array([gap_of(windows, name) for name in names], np.int64)
+
+
 def _counts(users: Mapping[str, Sequence[Examples]], names: Sequence[str]) -> np.ndarray:
     """Counts the examples of some users `[N]`."""
     return np.array([sum(len(p.targets) for p in users.get(name, ())) for name in names], np.int64)
@@ -199,7 +260,7 @@ def _fit(
     train: Mapping[str, Sequence[Examples]],
     test: Mapping[str, Sequence[Examples]] | None,
     least: int,
-    gap: int,
+    windows: Windows | None,
     folds: int,
     known: tuple[str, ...],
 ) -> tuple[list[str], tuple[str, ...]]:
@@ -208,13 +269,13 @@ def _fit(
     small = [name for name, n in zip(every, _counts(train, every), strict=True) if n < least]
     notes = _left_out(small, f"with fewer than {least} examples for training")
     names, hints = _without(every, small), ["lower `min_examples`"] * bool(small)
-    if gap:
-        counts = _counts(train, names)
-        fit = fit_in_order(counts, gap, least, folds)
+    if windows is not None:
+        counts, gaps = _counts(train, names), _gaps(windows, names)
+        fit = fit_in_order(counts, gaps, least, folds)
         few = [name for name, own in zip(names, fit, strict=True) if not own]
         span = _span(counts[~fit])
-        gaps = f"two gaps of {gap}" if folds else f"a gap of {gap}"
-        notes += _left_out(few, f"with {span} texts, too few beside {gaps},")
+        beside = f"{'two gaps' if folds else 'a gap'} of {_span(gaps[~fit])}"
+        notes += _left_out(few, f"with {span} texts, too few beside {beside},")
         names = _without(names, few)
         hints += ["give users with more texts"] * bool(few)
     if test is not None:

@@ -18,16 +18,23 @@ _SAMPLE = 1000
 _OF_A_USER = 50
 """Of them, those of one user at most."""
 
+_HEAD = 8
+"""Characters that show which steps are worth a comparison of whole texts."""
+
 
 class Windows(NamedTuple):
     """What texts that overlap are like.
 
     Attributes:
-      gap: texts of a user between two that share no character.
+      length: characters of the longest text, `T`.
+      step: characters between most texts and the next one, `s`.
+      others: users whose texts mostly follow each other by another step, and that step.
       apart: users most of whose texts do not follow each other, by name.
     """
 
-    gap: int
+    length: int
+    step: int
+    others: Mapping[str, int]
     apart: tuple[str, ...]
 
 
@@ -36,7 +43,7 @@ def windows_of(users: Mapping[str, Sequence[np.ndarray]]) -> Windows | None:
 
     The step `s` is the smallest one up to half of a text that most neighbours in a sample have:
     without its first `s` characters, a text is the start of the next one. LEAF's Shakespeare has
-    `s = 1`. Texts of `T` characters then overlap unless `ceil(T / s) - 1` others are between them.
+    `s = 1`. Users most of whose texts have no such neighbours are looked at one by one.
 
     Args:
       users: codes of each user's texts in parts `[n, T]`, 0 after their ends, by name.
@@ -44,32 +51,119 @@ def windows_of(users: Mapping[str, Sequence[np.ndarray]]) -> Windows | None:
     Returns:
       What they are like; None if most texts of the sample do not follow each other.
     """
-    parts = [part for own in users.values() for part in own if len(part) > 1]
-    length = max((part.shape[1] for part in parts), default=0)
-    sample: list[np.ndarray] = []
+    step = _step_of(_sampled(users))
+    if not step:
+        return None
+    others, apart = dict[str, int](), list[str]()
+    for name in sorted(users):
+        own = users[name]
+        if _share(own, step) < 0.5:
+            other = _step_of(_sampled({name: own}))
+            if other and _share(own, other) >= 0.5:
+                others[name] = other
+            else:
+                apart.append(name)
+    length = max(part.shape[1] for own in users.values() for part in own)
+    return Windows(length, step, others, tuple(apart))
+
+
+def gap_of(windows: Windows, name: str) -> int:
+    """Returns how many texts are between two of a user that share no character.
+
+    Args:
+      windows: what texts are like.
+      name: of the user.
+
+    Returns:
+      `ceil(T / s) - 1`, with the step `s` of the user, or that of most users for a user whose texts
+      do not follow each other.
+    """
+    return -(-windows.length // windows.others.get(name, windows.step)) - 1
+
+
+def one_row(parts: Sequence[np.ndarray], step: int) -> list[int]:
+    """Returns which parts of a user's texts are one row: each begins where another one ends.
+
+    Of several rows, the one with the most texts is returned, so nothing of it overlaps with texts
+    that are elsewhere in the data of the user.
+
+    Args:
+      parts: codes of the user's texts, each part `[n, T]` in its order, one text or more.
+      step: characters between a text and the next one.
+
+    Returns:
+      Positions of the parts in the order of the row.
+    """
+    rows: list[list[int]] = []
+    for i, part in enumerate(parts):
+        row = next((row for row in rows if _follows(parts[row[-1]], part, step)), None)
+        if row is None:
+            rows.append(row := [])
+        row.append(i)
+        others = (own for own in rows if own is not row)
+        after = next((own for own in others if _follows(part, parts[own[0]], step)), None)
+        if after is not None:
+            row += after
+            rows = [own for own in rows if own is not after]
+    return max(rows, key=lambda row: sum(len(parts[i]) for i in row))
+
+
+def _follows(part: np.ndarray, other: np.ndarray, step: int) -> bool:
+    """Returns whether the first text of another part is the next one after the last of a part."""
+    return part.shape[1] == other.shape[1] and _share([np.stack([part[-1], other[0]])], step) == 1
+
+
+def _sampled(users: Mapping[str, Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Returns parts of the first users, with a limit for each user and for all."""
+    found, room = [], _SAMPLE
+    for own in users.values():
+        left = min(room, _OF_A_USER)
+        for part in own:
+            if left > 1 and len(part) > 1:
+                found.append(part[:left])
+                left -= len(found[-1])
+                room -= len(found[-1])
+        if room < 2:
+            break
+    return found
+
+
+def _step_of(parts: Sequence[np.ndarray]) -> int:
+    """Returns the smallest step that half of the neighbours or more have; 0 if there is none."""
+    starts = np.zeros(max((part.shape[1] // 2 for part in parts), default=0), np.int64)
+    pairs = sum(max(0, len(part) - 1) for part in parts)
     for part in parts:
-        if sum(map(len, sample)) < _SAMPLE:
-            sample.append(part[:_OF_A_USER])
-    for step in range(1, length // 2 + 1):
-        if _share(sample, step) >= 0.5:
-            apart = (name for name, own in users.items() if _share(own, step) < 0.5)
-            return Windows(-(-length // step) - 1, tuple(sorted(apart)))
-    return None
+        steps = part.shape[1] // 2
+        alike = np.ones((max(0, len(part) - 1), steps), bool)
+        # After half of a text or less, at least the other half is left.
+        for place in range(min(_HEAD, part.shape[1] - steps)):
+            alike &= part[:-1, place + 1 : place + 1 + steps] == part[1:, place : place + 1]
+        starts[:steps] += alike.sum(0)
+    for step in np.flatnonzero((2 * starts >= pairs) & (starts > 0)).tolist():
+        if _share(parts, step + 1) >= 0.5:
+            return step + 1
+    return 0
 
 
 def _share(parts: Sequence[np.ndarray], step: int) -> float:
-    """Returns how many neighbours are so many characters apart, of all; 1 if there are none."""
+    """Returns how many neighbours are so many characters apart, of all; 1 if there are none.
+
+    Those are none that share less than half of the characters of their part's longest text.
+    """
     pairs = sum(max(0, len(part) - 1) for part in parts)
-    follow = sum(int((part[:-1, step:] == part[1:, :-step]).all(1).sum()) for part in parts)
+    long = (part for part in parts if step <= part.shape[1] // 2)
+    follow = sum(int((part[:-1, step:] == part[1:, :-step]).all(1).sum()) for part in long)
     return follow / pairs if pairs else 1.0
 
 
-def fit_in_order(counts: np.ndarray, gap: int, least: int, folds: int = 0) -> np.ndarray:
+def fit_in_order(
+    counts: np.ndarray, gap: int | np.ndarray, least: int, folds: int = 0
+) -> np.ndarray:
     """Returns which clients have enough examples for `marks_in_order`.
 
     Args:
       counts: examples of each client `[N]`.
-      gap: examples that overlap with the one before them.
+      gap: examples that overlap with the one before them, of all clients or of each one `[N]`.
       least: fewest examples of a client in all splits of a fold, three or more.
       folds: number of folds `K`; 0 for none.
 
@@ -82,12 +176,14 @@ def fit_in_order(counts: np.ndarray, gap: int, least: int, folds: int = 0) -> np
     return (left >= least) & (left - tested - _held(counts, gap) >= 1)
 
 
-def _held(counts: np.ndarray, gap: int) -> np.ndarray:
+def _held(counts: np.ndarray, gap: int | np.ndarray) -> np.ndarray:
     """Returns how many examples are for validation: a tenth of those beside a gap."""
     return held_of(np.maximum(counts - gap, 0))
 
 
-def marks_in_order(counts: np.ndarray, gap: int, *, folds: int = 0, fold: int = 0) -> np.ndarray:
+def marks_in_order(
+    counts: np.ndarray, gap: int | np.ndarray, *, folds: int = 0, fold: int = 0
+) -> np.ndarray:
     """Splits every client in the order of its examples, with a gap beside those for training.
 
     Of a client's `n` examples, the last `max(1, round((n - gap) / 10))` are for test, and as many
@@ -97,7 +193,7 @@ def marks_in_order(counts: np.ndarray, gap: int, *, folds: int = 0, fold: int = 
 
     Args:
       counts: examples of each client `[N]`, for which `fit_in_order` is true.
-      gap: examples that overlap with the one before them.
+      gap: examples that overlap with the one before them, of all clients or of each one `[N]`.
       folds: number of folds `K`; 0 for none. Over all folds, each example is for test once.
       fold: from 1 to `K`; 0 if there are none.
 
@@ -116,9 +212,10 @@ def marks_in_order(counts: np.ndarray, gap: int, *, folds: int = 0, fold: int = 
         marks = marks_of_fold(rank, every, held, folds, fold)
     else:
         marks = np.where(rank >= every - held, 2, np.where(rank >= every - 2 * held, 1, 0))
-    none = place[-1:] + gap + 1 if len(place) else place
-    before = np.maximum.accumulate(np.where(marks > 0, place, -gap - 1))
-    after = np.minimum.accumulate(np.where(marks > 0, place, none)[::-1])[::-1]
-    near = (before >= starts) & (place - before <= gap)
-    near |= (after < starts + every) & (after - place <= gap)
+    # Places outside of all clients stand for none.
+    before = np.maximum.accumulate(np.where(marks > 0, place, -1))
+    after = np.minimum.accumulate(np.where(marks > 0, place, len(place))[::-1])[::-1]
+    own = np.repeat(np.broadcast_to(gap, counts.shape), counts)
+    near = (before >= starts) & (place - before <= own)
+    near |= (after < starts + every) & (after - place <= own)
     return np.where((marks == 0) & near, LEFT_OUT, marks).astype(np.int8)

@@ -11,6 +11,7 @@ import hasa_jax as hj
 from hasa_jax.base import IGNORED, UNKNOWN, UserError
 from hasa_jax.datasets import leaf
 from hasa_jax.datasets.files.leaf_json import leaf_json
+from hasa_jax.datasets.vocabulary import UNKNOWN_ID
 from tests.support.federated import parts
 
 KEY = jax.random.key(0)
@@ -152,9 +153,31 @@ def test_a_user_whose_texts_are_in_another_order_is_counted(tmp_path):
     users = {"a": texts(30), "b": ([x[i] for i in order], [y[i] for i in order])}
     first, second = leaf(KEY, data_dir=write(tmp_path, users)).notes
     assert first == (
-        "1 users have texts that mostly do not follow each other, so some may overlap: ['b']"
+        "1 users have texts that mostly do not follow each other, so some may overlap: 'b'"
     )
     assert second.startswith("texts of a user overlap, so they are split in their order: 14 that")
+
+
+@pytest.mark.parametrize("names", [("a_2.json", "a_10.json"), ("a.json", "b.json")])
+def test_windows_in_several_files_are_in_the_order_of_the_text(tmp_path, names):
+    """Whatever file is read first; each letter stands once in the text."""
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 108)))
+    x, y = texts(100, text=text)
+    users = {"a": (x[:50], y[:50]), "b": texts(30)}
+    write(write(tmp_path, users, names[0]), {" a ": (x[50:], y[50:])}, names[1])
+    for folds, fold in ((0, 0), (3, 1), (3, 2), (3, 3)):
+        data = leaf(KEY, data_dir=tmp_path, min_examples=3, folds=folds, fold=fold)
+        assert data.train.num_examples[0] > 40
+        train, test = (p.inputs[: p.num_examples[0]].ravel() for p in (data.train, data.test))
+        assert {*train} & {*test} <= {UNKNOWN_ID}
+    # Without a text between them, both may overlap, and only the longer row is used.
+    write(tmp_path, {" a ": (x[52:], y[52:])}, names[1])
+    data = leaf(KEY, data_dir=tmp_path)
+    assert data.train.num_examples[0] + 2 * data.test.num_examples[0] + 7 == 50
+    assert data.notes[1] == (
+        "1 users have texts in several places that do not follow each other and may overlap, so "
+        "only the longest row of each is used and 48 others are left out: 'a'"
+    )
 
 
 def test_numbers_of_other_shapes_stay_as_they_are(tmp_path):

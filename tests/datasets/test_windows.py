@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from hasa_jax.datasets import windows as found_in
 from hasa_jax.datasets.splits import held_of, marks_of_fold
 from hasa_jax.datasets.windows import (
     LEFT_OUT,
     Windows,
     fit_in_order,
+    gap_of,
     marks_in_order,
+    one_row,
     windows_of,
 )
 
@@ -20,9 +23,10 @@ def windows(count, length=8, step=1, seed=0):
 
 
 def test_the_step_and_the_gap():
-    assert windows_of({"a": [windows(20)], "b": [windows(3, seed=1)]}) == Windows(7, ())
+    assert windows_of({"a": [windows(20)], "b": [windows(3, seed=1)]}) == Windows(8, 1, {}, ())
     # A text has 8 characters, so the third after it has nothing of it if each is 3 further on.
-    assert windows_of({"a": [windows(20, step=3)]}) == Windows(2, ())
+    assert windows_of({"a": [windows(20, step=3)]}) == Windows(8, 3, {}, ())
+    assert [gap_of(Windows(8, step, {}, ()), "a") for step in (1, 2, 3, 4)] == [7, 3, 2, 1]
     assert windows_of({"a": [windows(20, step=5)]}) is None
     assert windows_of({"a": [windows(20, length=1)]}) is None
     assert windows_of({"a": []}) is None
@@ -32,7 +36,49 @@ def test_texts_in_another_order_are_no_windows():
     shuffled = np.random.default_rng(0).permutation(windows(40))
     assert windows_of({"a": [shuffled]}) is None
     found = windows_of({"b": [windows(60)], "a": [shuffled], "c": [windows(1)]})
-    assert found == Windows(7, ("a",))
+    assert found == Windows(8, 1, {}, ("a",))
+
+
+def test_texts_of_several_lengths_are_no_windows():
+    """A step as long as a text would leave nothing to compare."""
+    rng = np.random.default_rng(0)
+    for lengths in ((5, 6, 7, 8), (20, 30, 40, 90)):
+        own = {f"u{n}": [rng.integers(97, 123, (30, n), np.uint32)] for n in lengths}
+        assert windows_of(own) is None
+
+
+def test_users_with_another_step_have_another_gap():
+    users = {name: [windows(30, step=2, seed=i)] for i, name in enumerate("abc")}
+    found = windows_of(users | {"d": [windows(30, seed=4)], "e": [windows(30, step=4, seed=5)]})
+    assert found == Windows(8, 2, {"d": 1, "e": 4}, ())
+    assert [gap_of(found, name) for name in "ade"] == [3, 7, 1]
+    counts, gaps = np.array([30, 30]), np.array([3, 7])
+    both = marks_in_order(counts, gaps)
+    each = [marks_in_order(counts[:1], gap) for gap in (3, 7)]
+    np.testing.assert_array_equal(both, np.concatenate(each))
+    assert fit_in_order(np.array([10, 10]), gaps, 5).tolist() == [True, False]
+
+
+def test_parts_that_follow_each_other_are_one_row():
+    every = windows(60)
+    parts = [every[40:], every[10:20], every[:10], every[25:40], every[20:25]]
+    assert one_row(parts, 1) == [2, 1, 4, 3, 0]
+    # Without the middle, the longer row is that of the end.
+    assert one_row(parts[:4], 1) == [3, 0]
+    assert one_row([every[:30], windows(40, seed=1)], 1) == [1]
+
+
+def test_long_texts_take_few_comparisons(monkeypatch):
+    """Each comparison of whole texts reads a thousand of them."""
+    tried = []
+    monkeypatch.setattr(found_in, "_share", lambda parts, step: tried.append(step) or 0.0)
+    texts = np.random.default_rng(0).integers(97, 123, (200, 2000), np.uint32)
+    assert windows_of({"a": [texts], "b": [texts]}) is None
+    assert tried == []
+    assert [len(part) for part in found_in._sampled({"a": [texts[:30]] * 5, "b": [texts]})] == [
+        *[30, 20],
+        50,
+    ]
 
 
 @pytest.mark.parametrize("gap", [1, 7])
