@@ -11,11 +11,13 @@ import numpy as np
 
 from hasa_jax.base import IGNORED, FederatedDataset, UserError
 from hasa_jax.datasets.arrays import check_number_of_classes, targets_of
+from hasa_jax.datasets.examples import Examples
 from hasa_jax.datasets.files.leaf_json import leaf_json
 from hasa_jax.datasets.images import standardised
 from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.paths import path_of
-from hasa_jax.datasets.users import Encoding, Examples, are_bytes, from_users
+from hasa_jax.datasets.scales import are_bytes
+from hasa_jax.datasets.users import Encoding, from_users
 from hasa_jax.datasets.vocabulary import FIRST_WORD_ID, PADDING_ID, UNKNOWN_ID
 
 

@@ -13,11 +13,12 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.base import FederatedDataset
 from hasa_jax.datasets.arguments import at_least
+from hasa_jax.datasets.examples import Examples
 from hasa_jax.datasets.files.tff_hdf5 import tff_hdf5
 from hasa_jax.datasets.leaf import encode_numbers, with_classes
 from hasa_jax.datasets.next_word import next_words
 from hasa_jax.datasets.paths import path_of
-from hasa_jax.datasets.users import Encoding, Examples, from_users
+from hasa_jax.datasets.users import Encoding, from_users
 from hasa_jax.datasets.vocabulary import Vocabulary, vocabulary_of
 
 

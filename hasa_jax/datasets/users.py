@@ -11,8 +11,11 @@ import numpy as np
 from hasa_jax import keys
 from hasa_jax.base import ClientData, FederatedDataset, UserError
 from hasa_jax.datasets.arguments import at_least
+from hasa_jax.datasets.copies import check_copies, repeated
+from hasa_jax.datasets.examples import Examples
 from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.names import joined_note, spellings
+from hasa_jax.datasets.scales import one_scale
 from hasa_jax.datasets.splits import (
     SPLITS,
     check_clients,
@@ -26,7 +29,7 @@ from hasa_jax.datasets.windows import (
     fit_in_order,
     gap_of,
     marks_in_order,
-    one_row,
+    one_chain,
     windows_of,
 )
 
@@ -45,18 +48,6 @@ _BETWEEN = (
     "texts of a user overlap, so they are split in their order: {} that are nearer than {} places "
     "to one for validation or testing are left out"
 )
-
-
-class Examples(NamedTuple):
-    """Examples of one user, as its file has them.
-
-    Attributes:
-      inputs: `[n, ...]`.
-      targets: `[n]`.
-    """
-
-    inputs: np.ndarray
-    targets: np.ndarray
 
 
 class Encoding(NamedTuple):
@@ -161,25 +152,23 @@ def from_users(
         raise UserError("the name of a user is empty: every user needs a name of its own")
     notes = (*notes, *joined_note(spelled, "users"))
     train, test = _joined(train, spelled), None if test is None else _joined(test, spelled)
-    _check_copies(train, test or {})
+    every = train
     notes += _in_parts(train, "")
     notes += _in_parts(test or {}, " for testing")
-    windows, found = _windows(train) if overlap and test is None else (None, ())
-    notes += found
-    if overlap and windows is None:
-        notes += (_OVERLAP.format("validation" if test is not None else "validation or testing"),)
-    if windows is not None:
-        train, apart = _in_rows(train, windows)
-        notes += apart
+    windows = None
+    if overlap and test is None:
+        train, windows, found = _ordered(train)
+        notes += found
+    elif overlap:
+        notes += (_OVERLAP.format("validation"),)
     least = max(min_examples, least_examples(folds))
     fit, left_out = _fit(train, test, least, windows, folds, notes)
     names = _drawn(fit, max_clients, key)
     counts = _counts(train, names)
     check_clients(names, counts, "examples", folds)
+    check_copies(names, every, test or {})
     of_parts = [(n, part) for own in (train, test or {}) for n in names for part in own.get(n, ())]
-    _check_scales(of_parts)
-    parts = [part for _, part in of_parts]
-    inputs, targets = _flat([part.inputs for part in parts]), _flat([p.targets for p in parts])
+    inputs, targets = _flat(one_scale(of_parts)), _flat([part.targets for _, part in of_parts])
     between: tuple[str, ...] = ()
     if windows is not None:
         gaps = _gaps(windows, names)
@@ -191,6 +180,7 @@ def from_users(
     numbers = counts_of_marks(marks, counts)
     if test is not None:
         indices[2], numbers[2] = np.arange(len(marks), len(targets)), _counts(test, names)
+        notes += _repeated(names, repeated(inputs, targets, counts, numbers[2]))
     encoding = encode(inputs, targets, indices[0])
 
     def gather(part: int) -> ClientData:
@@ -198,8 +188,8 @@ def from_users(
         offsets = np.concatenate([[0], np.cumsum(numbers[part])]).astype(np.int32)
         return ClientData(*found, offsets, encoding.num_classes)
 
-    every = (*notes, *left_out, *between, *encoding.notes)
-    return FederatedDataset(gather(0), gather(1), gather(2), names, encoding.num_tokens, every)
+    notes = (*notes, *left_out, *between, *encoding.notes)
+    return FederatedDataset(gather(0), gather(1), gather(2), names, encoding.num_tokens, notes)
 
 
 def _joined(
@@ -212,38 +202,33 @@ def _joined(
     return found
 
 
-def _windows(
+def _ordered(
     users: Mapping[str, Sequence[Examples]],
-) -> tuple[Windows | None, tuple[str, ...]]:
-    """Returns what texts are like that overlap, and a note on users whose texts are in no order."""
-    found = windows_of({name: [part.inputs for part in own] for name, own in users.items()})
-    if found is None or not found.apart:
-        return found, ()
-    return found, (
-        f"{len(found.apart)} users have texts that mostly do not follow each other, so some may "
-        f"overlap: {_first(found.apart)}",
-    )
-
-
-def _in_rows(
-    users: Mapping[str, Sequence[Examples]], windows: Windows
-) -> tuple[dict[str, list[Examples]], tuple[str, ...]]:
-    """Puts the parts of each user into one row, and counts the texts of those outside of it."""
-    found, left_out, apart = dict[str, list[Examples]](), dict[str, int](), {*windows.apart}
+) -> tuple[dict[str, list[Examples]], Windows | None, tuple[str, ...]]:
+    """Puts texts that are windows into their order, if they are any; with notes on the others."""
+    windows = windows_of({name: [part.inputs for part in own] for name, own in users.items()})
+    found, left_out = {name: [*own] for name, own in users.items()}, dict[str, int]()
+    if windows is None:
+        return found, None, (_OVERLAP.format("validation or testing"),)
+    apart, notes = {*windows.apart}, ()
     for name, own in users.items():
-        found[name] = [*own]
         if len(own) > 1 and name not in apart:
             step = windows.others.get(name, windows.step)
-            found[name] = [own[i] for i in one_row([part.inputs for part in own], step)]
+            found[name] = [own[i] for i in one_chain([part.inputs for part in own], step)]
             rest = sum(len(p.targets) for p in own) - sum(len(p.targets) for p in found[name])
             left_out |= {name: rest} if rest else {}
-    if not left_out:
-        return found, ()
-    return found, (
-        f"{len(left_out)} users have texts in several places that do not follow each other and "
-        f"may overlap, so only the longest row of each is used and {sum(left_out.values())} others "
-        f"are left out: {_first(sorted(left_out))}",
-    )
+    if apart:
+        notes += (
+            f"{len(apart)} users have texts that mostly do not follow each other, so some may "
+            f"overlap: {_first(windows.apart)}",
+        )
+    if left_out:
+        notes += (
+            f"{len(left_out)} users have texts in several places that do not follow each other and "
+            "may overlap, so only the longest chain of each is used and "
+            f"{sum(left_out.values())} others are left out: {_first(sorted(left_out))}",
+        )
+    return found, windows, notes
 
 
 def _gaps(windows: Windows, names: Sequence[str]) -> np.ndarray:
@@ -337,55 +322,15 @@ def _in_parts(users: Mapping[str, Sequence[Examples]], what: str) -> tuple[str, 
     return (f"{len(found)} users have examples{what} in several places, joined: {_first(found)}",)
 
 
-def _check_copies(
-    train: Mapping[str, Sequence[Examples]], test: Mapping[str, Sequence[Examples]]
-) -> None:
-    """Refuses a user that has the same examples twice: one for testing would be trained on."""
-    for name, own in train.items():
-        parts = [*own, *test.get(name, ())]
-        for i, part in enumerate(parts):
-            for other in parts[:i]:
-                if len(part.targets) > 1 and _same(part, other):
-                    where = "for training and for testing" if i >= len(own) else "in two places"
-                    raise UserError(
-                        f"user {name!r} has the same {len(part.targets)} examples twice, {where}: "
-                        "remove the copy"
-                    )
-
-
-def _same(part: Examples, other: Examples) -> bool:
-    """Whether two parts have the same examples in the same order."""
-    same = np.array_equal(part.targets, other.targets)
-    return same and np.array_equal(part.inputs, other.inputs)
-
-
-def _check_scales(parts: Sequence[tuple[str, Examples]]) -> None:
-    """Refuses pixels from 0 to 255 of one user beside fractions of 255 of another."""
-    if not parts or parts[0][1].inputs.ndim != 4:
-        return
-    # Pixels that are 0 or 1 are of either scale.
-    fractions = (
-        n for n, p in parts if p.inputs.dtype == np.uint8 and (p.inputs - np.uint8(1) < 254).any()
+def _repeated(names: Sequence[str], counts: np.ndarray) -> tuple[str, ...]:
+    """Writes how many examples for testing are trained on; nothing if none are."""
+    found = [name for name, count in zip(names, counts.tolist(), strict=True) if count]
+    if not found:
+        return ()
+    return (
+        f"{counts.sum()} examples for testing of {len(found)} users are also among those for "
+        f"training and validation: {_first(found)}",
     )
-    bytes_ = (n for n, p in parts if are_bytes(p.inputs))
-    first, other = next(fractions, None), next(bytes_, None)
-    if first is not None and other is not None:
-        raise UserError(
-            f"user {other!r} has pixels that are numbers up to 255, and user {first!r} has bytes "
-            "or fractions of 255: give all users one scale"
-        )
-
-
-def are_bytes(inputs: np.ndarray) -> bool:
-    """Returns whether numbers are bytes that were not divided by 255.
-
-    Args:
-      inputs: of any shape.
-    """
-    if inputs.dtype == np.uint8 or not inputs.size:
-        return False
-    inside = inputs.min() >= 0 and 1 < inputs.max() <= 255
-    return bool(inside and (inputs == np.round(inputs)).all())
 
 
 def _flat(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -19,7 +19,7 @@ _OF_A_USER = 50
 """Of them, those of one user at most."""
 
 _HEAD = 8
-"""Characters that show which steps are worth a comparison of whole texts."""
+"""Characters that show which steps are worth a comparison of all characters."""
 
 
 class Windows(NamedTuple):
@@ -81,10 +81,10 @@ def gap_of(windows: Windows, name: str) -> int:
     return -(-windows.length // windows.others.get(name, windows.step)) - 1
 
 
-def one_row(parts: Sequence[np.ndarray], step: int) -> list[int]:
-    """Returns which parts of a user's texts are one row: each begins where another one ends.
+def one_chain(parts: Sequence[np.ndarray], step: int) -> list[int]:
+    """Returns which parts of a user's texts are one chain: each begins where another one ends.
 
-    Of several rows, the one with the most texts is returned, so nothing of it overlaps with texts
+    Of several chains, the one with the most texts is returned, so nothing of it overlaps with texts
     that are elsewhere in the data of the user.
 
     Args:
@@ -92,20 +92,20 @@ def one_row(parts: Sequence[np.ndarray], step: int) -> list[int]:
       step: characters between a text and the next one.
 
     Returns:
-      Positions of the parts in the order of the row.
+      Positions of the parts in the order of the chain.
     """
-    rows: list[list[int]] = []
+    chains: list[list[int]] = []
     for i, part in enumerate(parts):
-        row = next((row for row in rows if _follows(parts[row[-1]], part, step)), None)
-        if row is None:
-            rows.append(row := [])
-        row.append(i)
-        others = (own for own in rows if own is not row)
+        chain = next((chain for chain in chains if _follows(parts[chain[-1]], part, step)), None)
+        if chain is None:
+            chains.append(chain := [])
+        chain.append(i)
+        others = (own for own in chains if own is not chain)
         after = next((own for own in others if _follows(part, parts[own[0]], step)), None)
         if after is not None:
-            row += after
-            rows = [own for own in rows if own is not after]
-    return max(rows, key=lambda row: sum(len(parts[i]) for i in row))
+            chain += after
+            chains = [own for own in chains if own is not after]
+    return max(chains, key=lambda chain: sum(len(parts[i]) for i in chain))
 
 
 def _follows(part: np.ndarray, other: np.ndarray, step: int) -> bool:
@@ -212,7 +212,7 @@ def marks_in_order(
         marks = marks_of_fold(rank, every, held, folds, fold)
     else:
         marks = np.where(rank >= every - held, 2, np.where(rank >= every - 2 * held, 1, 0))
-    # Places outside of all clients stand for none.
+    # A place outside of all clients means none.
     before = np.maximum.accumulate(np.where(marks > 0, place, -1))
     after = np.minimum.accumulate(np.where(marks > 0, place, len(place))[::-1])[::-1]
     own = np.repeat(np.broadcast_to(gap, counts.shape), counts)

@@ -170,13 +170,13 @@ def test_windows_in_several_files_are_in_the_order_of_the_text(tmp_path, names):
         assert data.train.num_examples[0] > 40
         train, test = (p.inputs[: p.num_examples[0]].ravel() for p in (data.train, data.test))
         assert {*train} & {*test} <= {UNKNOWN_ID}
-    # Without a text between them, both may overlap, and only the longer row is used.
+    # Without a text between them, both may overlap, and only the longer chain is used.
     write(tmp_path, {" a ": (x[52:], y[52:])}, names[1])
     data = leaf(KEY, data_dir=tmp_path)
     assert data.train.num_examples[0] + 2 * data.test.num_examples[0] + 7 == 50
     assert data.notes[1] == (
         "1 users have texts in several places that do not follow each other and may overlap, so "
-        "only the longest row of each is used and 48 others are left out: 'a'"
+        "only the longest chain of each is used and 48 others are left out: 'a'"
     )
 
 
@@ -212,7 +212,7 @@ def test_texts_that_are_split_at_random_say_that_they_may_overlap(tmp_path):
     (note,) = leaf(KEY, data_dir=write(tmp_path / "one", users)).notes
     assert "for validation or testing predicts may stand in a training text" in note
     write(tmp_path / "two" / "train", {"a": texts(12), "b": texts(12)})
-    write(tmp_path / "two" / "test", {"a": texts(9), "b": texts(8)})
+    write(tmp_path / "two" / "test", {u: texts(9, text=TEXT[::-1]) for u in "ab"})
     data = leaf(KEY, data_dir=tmp_path / "two")
     (note,) = data.notes
     assert "a text for validation predicts" in note
@@ -325,7 +325,15 @@ def test_folders_without_files_say_where_they_are(tmp_path):
         ),
         (
             {"a": images(12), "b": ((np.array(images(12)[0]) * 255).tolist(), images(12)[1])},
-            r"user 'b' has pixels that are numbers up to 255, and user 'a' has bytes or fractions",
+            r"user 'b' has pixels that are numbers up to 255, and user 'a' has fractions up",
+        ),
+        (
+            # Fractions that are no multiples of 1 / 255.
+            {
+                "a": ((np.array(images(12)[0]) * 0.7).tolist(), images(12)[1]),
+                "b": ((np.array(images(12)[0]) * 255).round().tolist(), images(12)[1]),
+            },
+            r"user 'b' has pixels that are numbers up to 255, and user 'a' has fractions up",
         ),
         (
             {"1": vectors(12), "1.0": vectors(9, 1), "c": vectors(3)},
@@ -349,6 +357,35 @@ def test_a_copy_of_a_file_is_refused(tmp_path):
     write(tmp_path / "two" / "test", users)
     with pytest.raises(UserError, match=r"'a' has the same 12 .* for training and for testing"):
         leaf(KEY, data_dir=tmp_path / "two")
+
+
+def test_copies_in_testing_and_of_users_that_are_left_out(tmp_path):
+    """A user that is no client refuses nothing, and equal tests are no training examples."""
+    users = {"a": vectors(12), "b": vectors(12, 1), "tiny": vectors(4, 2)}
+    write(tmp_path / "train", users)
+    tests = {"a": vectors(5, 3), "b": vectors(5, 4), "tiny": vectors(4, 2)}
+    write(tmp_path / "test", tests)
+    assert leaf(KEY, data_dir=tmp_path).client_names == ("a", "b")
+    write(tmp_path / "test", tests, "copy.json")
+    with pytest.raises(UserError, match=r"user 'a' has the same 5 examples twice, in two places"):
+        leaf(KEY, data_dir=tmp_path)
+
+
+def test_examples_for_testing_that_are_trained_on_are_counted(tmp_path):
+    """A half of a user's examples in another order; and two, which may be equal by chance."""
+    users = {"a": vectors(12), "b": vectors(12, 1), "c": ([[0.5, 0.5, 0.5]] * 12, [1] * 12)}
+    write(tmp_path / "train", users)
+    x, y = users["a"]
+    tests = {"a": (x[5::-1], y[5::-1]), "b": vectors(6, 2), "c": ([[0.5, 0.5, 0.5]] * 12, [1] * 12)}
+    write(tmp_path / "test", tests)
+    assert leaf(KEY, data_dir=tmp_path).notes == (
+        "18 examples for testing of 2 users are also among those for training and validation: "
+        "'a', 'c'",
+    )
+    # The same inputs with another class are another example.
+    write(tmp_path / "test", tests | {"a": (x[:6], [1 - each for each in y[:6]])})
+    (note,) = leaf(KEY, data_dir=tmp_path).notes
+    assert note.startswith("12 examples for testing of 1 users")
 
 
 def test_what_is_beside_the_files_is_counted(tmp_path):

@@ -77,6 +77,22 @@ def test_images_of_bytes_and_of_fractions(tmp_path):
     assert data.train.inputs.shape == (20, 32, 32, 3)
 
 
+def test_bytes_beside_numbers_up_to_255_are_one_scale(tmp_path):
+    """Bytes have a scale of their own, so they fit to fractions as well."""
+    train = {u: pixels(12, i) for i, u in enumerate("ab")}
+    tests = {u: pixels(4, i + 2) for i, u in enumerate("ab")}
+    expected = tff(KEY, data_dir=write(write(tmp_path / "bytes", train), tests, "test"))
+    for name, scale, notes in (
+        ("numbers", 1, ("pixels are whole numbers from 0 to 255, so they are read as bytes",)),
+        ("fractions", 255, ()),
+    ):
+        other = {u: own | {"pixels": own["pixels"] / scale} for u, own in tests.items()}
+        data = tff(KEY, data_dir=write(write(tmp_path / name, train), other, "test"))
+        np.testing.assert_array_equal(data.test.inputs, expected.test.inputs)
+        np.testing.assert_array_equal(data.train.inputs, expected.train.inputs)
+        assert data.notes == notes
+
+
 def test_a_user_that_is_no_group_is_damage(tmp_path):
     write(tmp_path, {"a": texts(10), "b": texts(10)})
     with h5py.File(tmp_path / "stackoverflow_train.h5", "a") as file:

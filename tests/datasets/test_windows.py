@@ -11,7 +11,7 @@ from hasa_jax.datasets.windows import (
     fit_in_order,
     gap_of,
     marks_in_order,
-    one_row,
+    one_chain,
     windows_of,
 )
 
@@ -59,17 +59,17 @@ def test_users_with_another_step_have_another_gap():
     assert fit_in_order(np.array([10, 10]), gaps, 5).tolist() == [True, False]
 
 
-def test_parts_that_follow_each_other_are_one_row():
+def test_parts_that_follow_each_other_are_one_chain():
     every = windows(60)
     parts = [every[40:], every[10:20], every[:10], every[25:40], every[20:25]]
-    assert one_row(parts, 1) == [2, 1, 4, 3, 0]
-    # Without the middle, the longer row is that of the end.
-    assert one_row(parts[:4], 1) == [3, 0]
-    assert one_row([every[:30], windows(40, seed=1)], 1) == [1]
+    assert one_chain(parts, 1) == [2, 1, 4, 3, 0]
+    # Without the middle, the longer chain is that of the end.
+    assert one_chain(parts[:4], 1) == [3, 0]
+    assert one_chain([every[:30], windows(40, seed=1)], 1) == [1]
 
 
 def test_long_texts_take_few_comparisons(monkeypatch):
-    """Each comparison of whole texts reads a thousand of them."""
+    """Each comparison of all characters reads a thousand of them."""
     tried = []
     monkeypatch.setattr(found_in, "_share", lambda parts, step: tried.append(step) or 0.0)
     texts = np.random.default_rng(0).integers(97, 123, (200, 2000), np.uint32)

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.examples import Examples
 from hasa_jax.datasets.messages import first_of, one_line
 from hasa_jax.datasets.names import plain_name
 from hasa_jax.datasets.paths import content_of, is_text, shown
-from hasa_jax.datasets.users import Examples, check_alike
+from hasa_jax.datasets.users import check_alike
 
 _WHAT = "a JSON file of LEAF"
 GZIP = b"\x1f\x8b"

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hasa_jax.base import UserError
+from hasa_jax.datasets.examples import Examples
 from hasa_jax.datasets.files.archive import DAMAGE
 from hasa_jax.datasets.files.leaf_json import GZIP, pixels_of
 from hasa_jax.datasets.memory import check_memory
 from hasa_jax.datasets.messages import first_of, one_line
 from hasa_jax.datasets.names import plain_name
 from hasa_jax.datasets.paths import check_regular, is_text, opened, shown
-from hasa_jax.datasets.users import Examples, check_alike
+from hasa_jax.datasets.users import check_alike
 
 _GROUP = "examples"
 _TEXT = "tokens"
@@ -280,7 +281,7 @@ def _read_features(
         )
     inputs, targets = np.asarray(pixels), np.asarray(labels)
     if inputs.dtype == np.uint8:
-        return Examples(inputs if inputs.ndim == 4 else inputs[..., None], targets)
+        return Examples(inputs if inputs.ndim == 4 else inputs[..., None], targets, raw=True)
     if not (np.abs(inputs) <= np.finfo(np.float32).max).all():
         raise UserError(f"{where} has {features[0]} that are not finite: remove or replace them")
     return Examples(pixels_of(inputs.astype(np.float32)), targets)
