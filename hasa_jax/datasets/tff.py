@@ -18,6 +18,7 @@ from hasa_jax.datasets.files.tff_hdf5 import tff_hdf5
 from hasa_jax.datasets.leaf import encode_numbers, with_classes
 from hasa_jax.datasets.next_word import next_words
 from hasa_jax.datasets.paths import path_of
+from hasa_jax.datasets.splits import least_examples
 from hasa_jax.datasets.users import Encoding, from_users
 from hasa_jax.datasets.vocabulary import Vocabulary, vocabulary_of
 
@@ -65,7 +66,7 @@ def tff(
     generator = keys.generator(keys.address(key, keys.Stream.DATA))
     found = tff_hdf5(
         path_of(data_dir),
-        min_examples,
+        max(min_examples, least_examples(folds)),
         lambda names: map(str, generator.permutation(names)),
         max_clients,
     )

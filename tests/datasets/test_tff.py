@@ -222,6 +222,14 @@ def test_what_is_not_read_is_counted(tmp_path):
         "users that were drawn have fewer than 10 examples for training, so others were drawn for "
         "them"
     )
+    (drawn,) = tff(KEY, data_dir=tmp_path, max_clients=5).notes[1:]
+    assert drawn == (
+        "6 users that were drawn have fewer than 10 examples for training, and there are no others"
+    )
+    # Users with too few examples for the folds are passed over as well.
+    assert len(tff(KEY, data_dir=tmp_path, max_clients=3, min_examples=2).client_names) == 3
+    data = tff(KEY, data_dir=tmp_path, max_clients=3, min_examples=2, folds=5, fold=1)
+    assert data.client_names == ("u0", "u1", "u2")
     write(tmp_path, {"w": pixels(3)}, "test")
     with pytest.raises(UserError, match=r"no user can be a client \(.*; 9 users that were"):
         tff(KEY, data_dir=tmp_path, max_clients=3)

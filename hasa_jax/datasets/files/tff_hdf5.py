@@ -154,7 +154,7 @@ def _read(
                 passed += 1
             if len(names) == most:
                 break
-        notes += _passed(passed, least, tested=test is not None)
+        notes += _passed(passed, least, tested=test is not None, replaced=len(names) == most)
     _check_total(path, train, names, features)
     first: list[tuple[str, str, Examples]] = []
     found = {name: [_examples(path, name, train, features, first)] for name in names}
@@ -181,14 +181,14 @@ def _names(path: pathlib.Path, group: Any) -> list[str]:
     return sorted(names)
 
 
-def _passed(count: int, least: int, *, tested: bool) -> tuple[str, ...]:
-    """Writes how many users were passed over when others were drawn; nothing if none were."""
+def _passed(count: int, least: int, *, tested: bool, replaced: bool) -> tuple[str, ...]:
+    """Writes how many users were passed over, and if others were found; nothing if none were."""
     if not count:
         return ()
     untested = ", or none for testing" if tested else ""
     return (
         f"{count} users that were drawn have fewer than {least} examples for training{untested}, "
-        "so others were drawn for them",
+        f"{'so others were drawn for them' if replaced else 'and there are no others'}",
     )
 
 
