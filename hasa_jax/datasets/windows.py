@@ -28,7 +28,8 @@ class Windows(NamedTuple):
     Attributes:
       length: characters of the longest text, `T`.
       step: characters between most texts and the next one, `s`.
-      others: users whose texts mostly follow each other by another step, and that step.
+      others: users whose texts mostly follow each other by another step, and that step; the
+        smallest one if their parts have several.
       apart: users most of whose texts do not follow each other, by name.
     """
 
@@ -56,13 +57,14 @@ def windows_of(users: Mapping[str, Sequence[np.ndarray]]) -> Windows | None:
         return None
     others, apart = dict[str, int](), list[str]()
     for name in sorted(users):
-        own = users[name]
-        if _share(own, step) < 0.5:
-            other = _step_of(_sampled({name: own}))
-            if other and _share(own, other) >= 0.5:
-                others[name] = other
-            else:
-                apart.append(name)
+        steps = [_own_step(part, step) for part in users[name]]
+        pairs = [max(0, len(part) - 1) for part in users[name]]
+        ordered = sum(n for n, found in zip(pairs, steps, strict=True) if found)
+        own = min((found for found in steps if found), default=step)
+        if 2 * ordered < sum(pairs):
+            apart.append(name)
+        elif own != step:
+            others[name] = own
     length = max(part.shape[1] for own in users.values() for part in own)
     return Windows(length, step, others, tuple(apart))
 
@@ -143,6 +145,14 @@ def _step_of(parts: Sequence[np.ndarray]) -> int:
         if _share(parts, step + 1) >= 0.5:
             return step + 1
     return 0
+
+
+def _own_step(part: np.ndarray, step: int) -> int:
+    """Returns the step of a part: that of most users if it has it, else its own; 0 if none."""
+    if _share([part], step) >= 0.5:
+        return step
+    own = _step_of([part[:_OF_A_USER]])
+    return own if own and _share([part], own) >= 0.5 else 0
 
 
 def _share(parts: Sequence[np.ndarray], step: int) -> float:

@@ -52,6 +52,9 @@ def test_users_with_another_step_have_another_gap():
     found = windows_of(users | {"d": [windows(30, seed=4)], "e": [windows(30, step=4, seed=5)]})
     assert found == Windows(8, 2, {"d": 1, "e": 4}, ())
     assert [gap_of(found, name) for name in "ade"] == [3, 7, 1]
+    # The longest part may be the one with the smaller step.
+    mixed = [windows(40), *(windows(30, step=2, seed=i) for i in (7, 8))]
+    assert windows_of(users | {"d": mixed}) == Windows(8, 2, {"d": 1}, ())
     counts, gaps = np.array([30, 30]), np.array([3, 7])
     both = marks_in_order(counts, gaps)
     each = [marks_in_order(counts[:1], gap) for gap in (3, 7)]
