@@ -100,6 +100,7 @@ class Source:
       metrics: records of metrics.csv.
       summary: records of summary.csv.
       sizes: records of sizes.csv; none if it has no such file.
+      not_ended: a line that says how much of the run is there; empty if it has ended.
     """
 
     folder: pathlib.Path
@@ -107,6 +108,7 @@ class Source:
     metrics: Sequence[Record]
     summary: Sequence[Record]
     sizes: Sequence[Record]
+    not_ended: str = ""
 
     @functools.cached_property
     def config(self) -> dict[str, dict[str, Any]]:
@@ -281,6 +283,8 @@ def read_records(
     usual = csv.field_size_limit()
     try:
         text = content_of(path, "a table of results").decode()
+        if path.suffix == ".partial":
+            text = text[: text.rfind("\n") + 1]  # A line may be written while it is read.
         csv.field_size_limit(max(usual, len(text)))  # It is for all readers, so it is put back.
         records: list[Any] = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -384,7 +388,12 @@ def merge(sources: Sequence[Source]) -> Results:
             for name, own in source.manifest.baseline.items()
         },
         levels=_levels(sources, tags),
-        remarks=(*of_folds, *_differences(sources, names), *_unrecorded(sources, names)),
+        remarks=(
+            *filter(None, (own.not_ended for own in sources)),
+            *of_folds,
+            *_differences(sources, names),
+            *_unrecorded(sources, names),
+        ),
         eval_clients=tuple(
             sorted({source.manifest.run.reporting.eval_clients for source in sources})
         ),
@@ -495,7 +504,7 @@ def without(found: Results, names: Sequence[str]) -> Results:
 
 
 def source_of(folder: pathlib.Path, *, clients: bool = True) -> Source:
-    """Reads one workdir.
+    """Reads one workdir; of a run that has not ended, the arms and blocks that have all rounds.
 
     Args:
       folder: of a script, or of `Result.save`.
@@ -508,15 +517,45 @@ def source_of(folder: pathlib.Path, *, clients: bool = True) -> Source:
     Raises:
       UserError: if it holds no results, or damaged ones.
     """
+    names = ("metrics", "summary", "sizes")
+    ended = any((folder / f"{name}.csv").exists() for name in names)
+    # Tables get their names when the run ends.
+    end = "" if ended or not (folder / "summary.csv.partial").exists() else ".partial"
+    paths = {name: folder / f"{name}.csv{end}" for name in names}
     metrics: list[Record] = []
-    if clients or (folder / "metrics.csv").exists():
-        metrics = read_records(folder / "metrics.csv", ("accuracy",), ("client", "split"))
-    summary = read_records(folder / "summary.csv", SUMMARY_NUMBERS)
+    if clients or paths["metrics"].exists():
+        metrics = read_records(paths["metrics"], ("accuracy",), ("client", "split"))
+    summary = read_records(paths["summary"], SUMMARY_NUMBERS)
     sizes: list[Record] = []
-    if (folder / "sizes.csv").exists():
+    if paths["sizes"].exists():
         columns = ("global_accuracy", "local_accuracy", "size", "level")
-        sizes = read_records(folder / "sizes.csv", columns)
-    return Source(folder, manifest.read_manifest(folder), metrics, summary, sizes)
+        sizes = read_records(paths["sizes"], columns)
+    found = Source(folder, manifest.read_manifest(folder), metrics, summary, sizes)
+    return _with_all_rounds(found) if end else found
+
+
+def _with_all_rounds(found: Source) -> Source:
+    """Leaves out the arms and blocks of a run that have not all rounds yet, and says so."""
+    last = str(found.manifest.run.training.num_rounds)
+    begun = {(arm_of(record), block_of(record)) for record in found.summary}
+    done = {(arm_of(r), block_of(r)) for r in found.summary if r["round"] == last}
+    if not done:
+        raise UserError(
+            f"{found.folder}: the run there has not ended, and no arm has all rounds yet: wait, or "
+            "run the same command again if it was stopped"
+        )
+
+    def kept(records: Sequence[Record]) -> list[Record]:
+        return [record for record in records if (arm_of(record), block_of(record)) in done]
+
+    return dataclasses.replace(
+        found,
+        metrics=kept(found.metrics),
+        summary=kept(found.summary),
+        sizes=kept(found.sizes),
+        not_ended=f"{found.folder.name}: the run has not ended; of {len(begun)} pairs of arm and "
+        f"seed or fold that began, the {len(done)} with all rounds are read.",
+    )
 
 
 def same_settings(one: Source, other: Source) -> bool:

@@ -609,3 +609,37 @@ def test_sizes_are_merged(tmp_path):
         own = {"level": "0.5", "size": 4, "global_accuracy": 0.1, "local_accuracy": 0.2}
         write_csv(folder / "sizes.csv", [record("levels", seed) | own])
     assert [own["seed"] for own in read(tmp_path / "a", tmp_path / "b").sizes] == ["0", "1"]
+
+
+def test_of_a_run_that_has_not_ended_what_has_all_rounds_is_read(tmp_path):
+    rounds = {"uniform": (2, 4), "hasa": (2,)}
+    summary = [
+        record(policy, seed, 0.1 * round, round=round)
+        for seed in (0, 1)
+        for policy, own in rounds.items()
+        for round in (own if seed == 0 else (*own, 4)[:2])
+    ]
+    folder = write(tmp_path / "w", summary, {"training": {"num_rounds": 4}})
+    ended = read(folder)
+    for name in ("summary", "metrics"):
+        path = folder / f"{name}.csv"
+        # The last line is being written.
+        (folder / f"{name}.csv.partial").write_text(f"{path.read_text()}hasa,has", encoding="utf-8")
+        path.unlink()
+    found = read(folder)
+    assert found.remarks == (
+        "w: the run has not ended; of 4 pairs of arm and seed or fold that began, the 3 with all "
+        "rounds are read.",
+    )
+    for table in ("summary", "metrics"):
+        assert list(getattr(found, table)) == [
+            own for own in getattr(ended, table) if (own["policy"], own["seed"]) != ("hasa", "0")
+        ]
+
+
+def test_of_a_run_that_has_just_begun_nothing_is_read(tmp_path):
+    folder = write(tmp_path / "w", [record(round=2)], {"training": {"num_rounds": 4}})
+    for name in ("summary", "metrics"):
+        (folder / f"{name}.csv").rename(folder / f"{name}.csv.partial")
+    with pytest.raises(UserError, match=r"w: the run there has not ended, and no arm has all"):
+        read(folder)
