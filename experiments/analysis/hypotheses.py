@@ -318,10 +318,10 @@ def write(folder: pathlib.Path, formats: Sequence[str] = TABLE_FORMATS[:1]) -> s
     Raises:
       UserError: as `report`.
     """
-    caption, tables, partial = made(results.read([folder]))
-    first = dataclasses.replace(tables[0], notes=(caption, *tables[0].notes, *partial))
+    caption, tables, lines = made(results.read([folder]))
+    first = dataclasses.replace(tables[0], notes=(caption, *tables[0].notes, *lines))
     complete = (first, *tables[1:])
-    files = files_of(STEM, complete, formats, text_of(caption, tables, partial))
+    files = files_of(STEM, complete, formats, text_of(caption, tables, lines))
     # Where the chosen round is the last one, there is no table of it of its own.
     old = {csv_name(STEM, LAST)} - files.keys() if "csv" in formats else set[str]()
     check_files(folder, (*files, *old), "workdir")
@@ -332,19 +332,19 @@ def write(folder: pathlib.Path, formats: Sequence[str] = TABLE_FORMATS[:1]) -> s
     return terminal.document(complete)
 
 
-def text_of(caption: str, tables: Sequence[Table], partial: Sequence[str]) -> str:
+def text_of(caption: str, tables: Sequence[Table], lines: Sequence[str]) -> str:
     """Writes the tables in Markdown.
 
     Args:
       caption: what the numbers are.
       tables: of one round or two.
-      partial: a line where rounds are left out.
+      lines: on what is left out of the results or differs in them.
 
     Returns:
       The content of hypotheses.md.
     """
     parts = [paragraph(caption), *(markdown.render(table, at_left=True) for table in tables)]
-    return "\n\n".join([*parts, *map(paragraph, partial)]) + "\n"
+    return "\n\n".join([*parts, *map(paragraph, lines)]) + "\n"
 
 
 def made(found: Results) -> tuple[str, tuple[Table, ...], tuple[str, ...]]:
@@ -354,8 +354,8 @@ def made(found: Results) -> tuple[str, tuple[Table, ...], tuple[str, ...]]:
       found: the results of policies of one method.
 
     Returns:
-      What the numbers are; the tables, with answers as their notes; and a line where rounds are
-      left out.
+      What the numbers are; the tables, with answers as their notes; and lines on what is left
+      out of the results or differs in them.
 
     Raises:
       UserError: if there are several methods, if no round has all arms, or as `findings`.
@@ -388,4 +388,4 @@ def made(found: Results) -> tuple[str, tuple[Table, ...], tuple[str, ...]]:
         table_of(name, titles[round], own, found.budget_unit)
         for (round, own), name in zip(tested.items(), (STEM, LAST), strict=False)
     )
-    return caption, tables, (found.partial_rounds,) if found.partial_rounds else ()
+    return caption, tables, (*found.remarks, *filter(None, [found.partial_rounds]))

@@ -112,6 +112,13 @@ def test_rounds_that_are_left_out_are_counted(tmp_path):
     assert "Left out" not in text_of(write(tmp_path / "all", summary_of()))
 
 
+def test_a_run_that_has_not_ended_is_said_to_be_one(tmp_path):
+    folder = write(tmp_path, summary_of(), {"training": {"num_rounds": 3}})
+    for name in ("summary", "metrics"):
+        (folder / f"{name}.csv").rename(folder / f"{name}.csv.partial")
+    assert "the run has not ended; of 48 pairs" in " ".join(text_of(folder).split())
+
+
 def test_the_plain_mean_is_what_the_third_answer_is_about(tmp_path):
     line = hypotheses.answers(found_in(tmp_path))[2]
     assert line.startswith(
