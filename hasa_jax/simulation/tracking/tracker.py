@@ -274,7 +274,7 @@ def _read(path: pathlib.Path) -> tuple[dict[str, dict[str, Any]], bool]:
             fit = isinstance(own["round"], int) and isinstance(own["earlier"], list)
             if not fit or not all(isinstance(own[text], str) for text in texts):
                 raise TypeError
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}, False
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return {}, True

@@ -186,7 +186,7 @@ def test_pictures_sizes_and_needs_are_over_seeds(tmp_path):
         assert 100 * sum(own[int(seed)] for own in by_level) / 2 == pytest.approx(mean)
     done("plots", f"--workdir={wide}")
     printed = done("need", f"--workdir={tmp_path / 'narrow'},{wide}", *common)
-    assert " of 4 " in printed
+    assert " of 4\n" in printed
     assert {(r["seed"], r["fold"]) for r in records_of(wide / "need.csv")} == {
         (seed, fold) for seed in "01" for fold in "12"
     }

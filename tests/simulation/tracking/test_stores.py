@@ -96,7 +96,7 @@ def test_two_runs_in_one_folder_are_two_curves(name, start, tmp_path):
     assert counted == f"{name}: 2 runs began beside earlier ones of their names"
     assert kept == "{'beside_earlier': 2}"
     # The later one goes on, as it is of the same settings and start as before.
-    assert write(name, tmp_path, [3, 6], start) == "{'beside_earlier': 2}"
+    assert write(name, tmp_path, [3, 6], start).splitlines() == ["{'beside_earlier': 2}"]
     found = found_by(name, tmp_path)
     assert sorted(
         (run.name.endswith("2.run.2" if name == "tensorboard" else "2 run 2"), sorted(run.rounds))
@@ -111,7 +111,7 @@ def test_a_killed_process_loses_no_round_and_repeats_none(name, tmp_path):
     killed = started(name, tmp_path, 2, 4, "kill")
     assert killed.communicate(timeout=100)[0] == ""
     assert killed.returncode == -signal.SIGKILL
-    assert started(name, tmp_path, 2, 4, 6).communicate(timeout=100)[0] == ""
+    assert started(name, tmp_path, "0.1", 2, 4, 6).communicate(timeout=100)[0] == ""
     found = read_back.read(name, tmp_path / name)
     assert [sorted(run.rounds) for run in found] == [[2, 4, 6]] * 2
 
