@@ -250,7 +250,7 @@ def _other(known: Mapping[str, Any], run: _Run) -> str:
     """Returns why a run is not the one that is known; empty if it is, or if none is known."""
     if known and known["settings"] != run.settings:
         return _OTHER_SETTINGS
-    # A process that was killed may have noted less than the store has, so its round decides nothing.
+    # A process that was killed may have noted less than the store has: its round decides nothing.
     return _OTHER_START if known and known["start"] != run.start else ""
 
 
