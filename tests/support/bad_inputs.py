@@ -651,7 +651,7 @@ SCORES = {
     "level above 1": (*train("--eval_levels=1,2"), "levels are in (0, 1]"),
     "level that is a word": (*train("--eval_levels=half"), "--eval_levels=half"),
     "sizes without levels": ("by_size", after(script="by_size"), "--eval_levels"),
-    "need of one workdir": ("need", after(script="need"), "two folders"),
+    "need of one workdir": ("need", after(script="need"), "two budgets"),
 }
 BLOCKS = {
     "a single fold": (*train("--eval_folds=1"), "--eval_folds is 1: it must be 0"),
