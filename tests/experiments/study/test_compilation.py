@@ -35,16 +35,21 @@ def test_the_cache_goes_where_the_environment_says(monkeypatch):
     assert compilation.default_folder() == "/programs"
 
 
+def printed_by(code):
+    """Runs code in a process of its own, in which JAX has not started; returns what it prints."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment_of(), capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
 def test_a_host_is_split_into_its_cores():
     code = (
         "import jax; from experiments.study import devices; devices.split_host(0); "
         "print(jax.device_count(), min(devices.usable_cores(), 8))"
     )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment_of(), capture_output=True, text=True, check=True
-    )
-    count, cores = done.stdout.split()
+    count, cores = printed_by(code).split()
     assert count == cores
 
 
@@ -85,8 +90,4 @@ def test_xla_knows_how_long_devices_wait():
         "import os; from experiments.study import devices; devices.wait_for_one_another(); "
         "import jax; jax.devices(); print(os.environ['XLA_FLAGS'])"
     )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment_of(), capture_output=True, text=True, check=True
-    )
-    assert "terminate_timeout_seconds=2592000" in done.stdout
+    assert "terminate_timeout_seconds=2592000" in printed_by(code)
