@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -71,6 +72,8 @@ def _normalise(
     return _forward(inputs, gain, shift, weights)[0]
 
 
+# A model has many norms of few shapes: each shape is traced once, and nothing is left to call.
+@functools.partial(jax.jit, inline=True)
 def _forward(
     inputs: jax.Array, gain: jax.Array, shift: jax.Array, weights: jax.Array
 ) -> tuple[tuple[jax.Array, Moments], Any]:
