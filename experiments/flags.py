@@ -40,6 +40,7 @@ _OF_OTHER_TOOLS = {
     "cache": "compilation_cache",
     "classes": "num_classes",
     "clients": "num_clients",
+    "cosine": "lr_milestones",
     "cpus": "host_devices",
     "cross_validation": "eval_folds",
     "cv": "eval_folds",
@@ -53,6 +54,7 @@ _OF_OTHER_TOOLS = {
     "folder": "data_dir",
     "frac": "clients_per_round",
     "fraction": "clients_per_round",
+    "gamma": "lr_decay",
     "gpu": "host_devices",
     "gpus": "host_devices",
     "iid": "partition",
@@ -63,6 +65,8 @@ _OF_OTHER_TOOLS = {
     "log_dir": "workdir",
     "logdir": "workdir",
     "lr": "client_lr",
+    "lr_decay_rate": "lr_decay",
+    "lr_step": "lr_milestones",
     "learning_rate": "client_lr",
     "mu": "proximal",
     "net": "model",
@@ -81,10 +85,13 @@ _OF_OTHER_TOOLS = {
     "resume": "workdir",
     "round": "num_rounds",
     "save_dir": "workdir",
+    "schedule": "lr_milestones",
+    "scheduler": "lr_milestones",
     "seeds": "num_seeds",
     "steps": "local_epochs",
     "strategy": "method",
     "users": "num_clients",
+    "warmup": "lr_milestones",
     "wd": "client_weight_decay",
     "workers": "num_clients",
 }
@@ -163,15 +170,18 @@ def suggested(unknown: str) -> list[str]:
 
     Returns:
       At most three names of flags, best first: what other tools or the library call so, and
-      those that share parts or most letters of the name.
+      those that share parts or most letters of the name. Of a name of several known words, the
+      last one counts most: `lr_schedule` is a schedule.
     """
     name = unknown.lower().replace("-", "_")
     known = {**OTHER_NAMES, **_OF_OTHER_TOOLS}
     if name in known:
         return [known[name]]
-    parts = set(name.split("_"))
+    parts = name.split("_")
     found = {flag: _likeness(name, flag) for flag in ROOM_OF}
-    found |= {flag: 1.0 for word, flag in known.items() if word in parts}
+    for place, word in enumerate(parts, 1):
+        if word in known:
+            found[known[word]] = (1 + place / len(parts)) / 2
     least = max(_LEAST_LIKENESS, max(found.values()) / 2)
     near = [flag for flag in found if found[flag] >= least]
     return sorted(near, key=lambda flag: -found[flag])[:_MOST_SUGGESTED]

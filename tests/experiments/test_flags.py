@@ -119,6 +119,9 @@ def test_arguments_without_a_flag_are_items_where_a_script_says_so():
         ("weight_decay", "client_weight_decay"),
         ("output_dir", "workdir"),
         ("algorithm", "method"),
+        ("lr_schedule", "lr_milestones"),
+        ("lr-scheduler", "lr_milestones"),
+        ("cosine", "lr_milestones"),
         # Arguments of the library.
         ("target", "budget"),
         ("proportions", "level_proportions"),
@@ -127,6 +130,11 @@ def test_arguments_without_a_flag_are_items_where_a_script_says_so():
 def test_words_of_other_tools_suggest_flags(unknown, meant):
     assert suggested(unknown)[0] == meant
     assert len(suggested(unknown)) <= 3
+
+
+def test_flags_of_all_known_words_of_a_name_are_suggested():
+    assert suggested("lr_schedule") == ["lr_milestones", "client_lr"]
+    assert suggested("cosine") == ["lr_milestones"]
 
 
 def test_every_suggestion_is_a_flag():
