@@ -69,7 +69,8 @@ def _refuse_pickles(folder: pathlib.Path) -> None:
             raise UserError(
                 f"{shown(place)} has the pickled version of CIFAR-10, which is never read, because "
                 "a pickle can run code: get the binary version, cifar-10-binary.tar.gz, and name "
-                "its folder with `data_dir`"
+                "its folder with `data_dir`; or turn the pickles into it by the lines of "
+                "docs/data.md, section 'CIFAR-10 from pickles'"
             )
 
 

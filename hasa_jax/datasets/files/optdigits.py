@@ -15,15 +15,17 @@ from hasa_jax.datasets.pool import Pool, check, file_of, pooled
 DIGITS = tuple("0123456789")
 _PARTS = (("tra", False), ("hol", False), ("tes", True))
 _LARGEST = 16
+_COMPLETE = 3823
+"""Lines of UCI's own `optdigits.tra`; other copies have the end of it in `optdigits.hol`."""
 
 
 def optdigits(data_dir: pathlib.Path) -> Pool:
     """Reads the data set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, UCI).
 
     Args:
-      data_dir: folder of `optdigits.tra` and `optdigits.hol` (training) and `optdigits.tes`
-        (testing): 64 counts from 0 to 16 and the digit in each line. The first line may be a
-        comment.
+      data_dir: folder of `optdigits.tra` (training) and `optdigits.tes` (testing), with
+        `optdigits.hol` (training) beside an `optdigits.tra` of fewer lines than UCI's 3,823: 64
+        counts from 0 to 16 and the digit in each line. The first line may be a comment.
 
     Returns:
       Images of bytes `[n, 8, 8, 1]`.
@@ -31,8 +33,11 @@ def optdigits(data_dir: pathlib.Path) -> Pool:
     Raises:
       UserError: if a file is missing or damaged.
     """
-    parts = []
+    parts: list[tuple[np.ndarray, np.ndarray, bool]] = []
     for end, is_test in _PARTS:
+        complete = end == "hol" and len(parts[0][1]) == _COMPLETE
+        if complete and not (data_dir / "optdigits.hol").exists():
+            continue
         path = file_of(data_dir, f"optdigits.{end}")
         numbers = _numbers(path)
         if numbers.shape[1] != 65 or numbers.min() < 0 or numbers[:, :64].max() > _LARGEST:

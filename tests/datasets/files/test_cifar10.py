@@ -142,6 +142,7 @@ def test_the_pickled_version_is_named_and_not_read(place, tmp_path):
     for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
         (folder / name).write_bytes(b"cos\nsystem\n(S'false'\ntR.")
     words = (str(folder), "pickled version", "never read", "cifar-10-binary.tar.gz", "`data_dir`")
+    words = (*words, "docs/data.md", "CIFAR-10 from pickles")
     written.assert_refused(cifar10, tmp_path, *words)
     _, pool = written.write("cifar10", tmp_path)
     written.assert_equal_pools(cifar10(tmp_path), pool)

@@ -43,3 +43,12 @@ def test_text_of_other_systems_is_read(tmp_path):
     content = (folder / "optdigits.hol").read_bytes()
     (folder / "optdigits.hol").write_bytes(COMMENT + content.replace(b"\n", b"\r\n").rstrip())
     np.testing.assert_array_equal(read(folder).inputs, files("optdigits")[1].inputs)
+
+
+def test_the_complete_training_file_needs_no_second_one(tmp_path):
+    folder, read = copied("optdigits", tmp_path)
+    (folder / "optdigits.hol").unlink()
+    (folder / "optdigits.tra").write_bytes(LINE * 3822)
+    assert_refused(read, folder, "optdigits.hol", "`data_dir`")
+    (folder / "optdigits.tra").write_bytes(LINE * 3823)
+    assert np.count_nonzero(~read(folder).is_test) == 3823
