@@ -178,16 +178,24 @@ def _single(name: str, value: Any, of: type, about: Knob) -> Any:
         return _expanded(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"`{name}` is {value}: numbers must be finite")
-    if about.above is not None and value <= about.above:
-        raise UserError(f"`{name}` is {value}: it must be above {about.above:g}")
-    low = -math.inf if about.least is None else about.least
-    high = math.inf if about.most is None else about.most
-    if of in (int, float) and not low <= value <= high:
-        span = f"between {low} and {high}" if high < math.inf else f"at least {low}"
-        raise UserError(f"`{name}` is {value}: it must be {span}")
+    if of in (int, float):
+        _check_range(name, value, about)
     if about.choices and value not in about.choices:
         raise UserError(f"`{name}` is {value!r}: use one of {', '.join(about.choices)}")
     return value
+
+
+def _check_range(name: str, value: float, about: Knob) -> None:
+    """Refuses a number outside its range."""
+    low, above = about.least, about.above
+    high = math.inf if about.most is None else about.most
+    if (low is None or low <= value) and (above is None or above < value) and value <= high:
+        return
+    parts = [] if above is None else [f"above {above:g}"]
+    parts += [] if low is None or high < math.inf else [f"at least {low}"]
+    if high < math.inf:
+        parts.append(f"between {low} and {high}" if low is not None else f"at most {high}")
+    raise UserError(f"`{name}` is {value}: it must be {' and '.join(parts)}")
 
 
 def _expanded(value: str) -> str:

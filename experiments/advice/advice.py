@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.advice import files, record, words
 from experiments.advice.asked import check_asked
-from experiments.advice.classes import classes_table
+from experiments.advice.classes import classes_of, classes_table
 from experiments.advice.costing import SizeCosts, size_costs
 from experiments.advice.fleet import CAPS, Fleet, read_fleet
 from experiments.advice.options import Caps, Option, caps_of, costed, options_of
@@ -94,7 +94,7 @@ def advise(config: RunConfig, given: Set[str]) -> Advice:
         say(f"this machine computes {rate:.3g} MACs a second while it trains the supernet")
     chosen = chosen_policies(config, given, fleet, dataset, program.model, block.key)
     found = _found(config, program, fleet, table, chosen, rate, block)
-    _say(config, program, found)
+    _say(config, model, program, found)
     if run is not None:
         _write(config, found, run)
     return found
@@ -170,23 +170,25 @@ def _found(
     return Advice(fleet, caps, table, options, dict(chosen.left_out), rate)
 
 
-def _say(config: RunConfig, program: Program, found: Advice) -> None:
+def _say(config: RunConfig, model: str, program: Program, found: Advice) -> None:
     """Prints the tables, what cannot be had, and the recommendation."""
     from experiments.analysis.rendering import terminal
 
     unit, able = config.allocation.budget_unit, int(found.caps.able.sum())
     supernet = found.table
+    inputs, training = " x ".join(map(str, program.model.input_shape)), config.training
     first = (
-        f"{len(found.fleet.names)} clients, {int(found.fleet.examples.sum())} examples; supernet "
-        f"of {int(supernet.params[-1])} parameters, {int(supernet.macs[-1])} MACs an example; "
-        f"method {program.method.name}"
+        f"{len(found.fleet.names)} clients, {int(found.fleet.examples.sum())} examples; {model} "
+        f"for inputs of {inputs}, {int(supernet.params[-1])} parameters, "
+        f"{int(supernet.macs[-1])} MACs an example; method {program.method.name}, batches of "
+        f"{training.batch_size}, local epochs: {training.local_epochs}"
     )
     say(textwrap.fill(first, words.WIDTH))
+    cut = words.cut_line(found.caps.widths, program.method.budget.w_max)
     least = max(program.method.budget.w_min, 1 / (len(supernet.width) - 1))
     lines = words.infeasible_lines(found.options, found.left_out)
-    for line in filter(
-        None, [words.unable_line(found.fleet.names, found.caps.able, least), *lines]
-    ):
+    unable = words.unable_line(found.fleet.names, found.caps.able, least)
+    for line in filter(None, [cut, unable, *lines]):
         say(textwrap.fill(as_flags(line), words.WIDTH, subsequent_indent="  "))
     if any(option.feasible for option in found.options):
         say(f"\n{terminal.render(words.table_of(found.options, able, unit))}")
@@ -195,11 +197,12 @@ def _say(config: RunConfig, program: Program, found: Advice) -> None:
             as_flags("\nno seconds: `macs_per_second` or `measure_rate` gives the rate of a device")
         )
     best = words.recommended(found.options)
-    if best is not None:
+    if best is not None and best.budget is not None:
         own = [o for o in found.options if o.feasible and o.budget == best.budget]
         names = found.fleet.subset(found.caps.able).names
         caps = found.caps.widths[found.caps.able]
-        by_class = classes_table(own, found.fleet, found.caps, supernet.width)
+        classes = classes_of(found.fleet, found.caps)
+        by_class = classes_table(own, best.budget, classes, supernet.width, unit)
         by_client = words.clients_table(own, names, caps, supernet.width)
         for table in filter(None, (by_class, by_client)):
             say(f"\n{terminal.render(table)}")
@@ -218,9 +221,8 @@ def _write(config: RunConfig, found: Advice, run: Manifest) -> None:
     write_manifest(folder, run, record.NAME)
     files.write_options(folder, found.options, found.left_out)
     epochs = config.training.local_epochs
-    files.write_clients(
-        folder, found.options, found.fleet, found.caps, found.table, epochs, found.rate
-    )
+    for write in (files.write_clients, files.write_classes):
+        write(folder, found.options, found.fleet, found.caps, found.table, epochs, found.rate)
     able = found.caps.able
     for suffix in PICTURE_FORMATS:  # Those of other clients must not stay.
         (folder / f"advise.{suffix}").unlink(missing_ok=True)

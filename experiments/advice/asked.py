@@ -53,7 +53,8 @@ def check_asked(config: RunConfig, given: Set[str]) -> None:
         for name in sorted(given):
             if ROOM_OF[name] == "data" and name not in _OF_SHAPES:
                 raise UserError(
-                    f"`{name}` is of data, but `clients_path` has none: name a `dataset`"
+                    f"`{name}` is of data, but `clients_path` has none: name a `dataset`, or leave "
+                    "it out; the file's own columns are named client, examples, ..."
                 )
     if config.advice.clients_path and "capacities" in given:
         raise UserError("give what devices hold in `clients_path` or by `capacities`, not by both")

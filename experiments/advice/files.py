@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from experiments.advice.classes import CLASS_COLUMNS, class_lines, classes_of
 from experiments.advice.costing import SizeCosts
 from experiments.advice.fleet import Fleet
-from experiments.advice.options import Caps, Option, seconds_of
+from experiments.advice.options import Caps, Option, held, seconds_of
 from hasa_jax.simulation.entries import check_files
 from hasa_jax.simulation.escapes import csv_cell
 
-OPTIONS, CLIENTS = "advise.csv", "advise_clients.csv"
+OPTIONS, CLIENTS, CLASSES = "advise.csv", "advise_clients.csv", "advise_classes.csv"
 
 
 def write_options(
@@ -58,6 +59,8 @@ def write_clients(
 ) -> None:
     """Writes a line for each client in each option; for one that is infeasible, one in all.
 
+    A client is feasible in an option if its device holds what it gets there.
+
     Args:
       folder: the workdir.
       options: all of them.
@@ -84,12 +87,39 @@ def write_clients(
     for option in (option for option in options if len(option.sizes)):
         seconds = seconds_of(option, able, table, epochs, rate)
         budget = "" if option.budget is None else option.budget
-        said = (option.policy, budget, int(option.feasible))
+        fits = held(option, fleet, caps, table.width)
+        of_client = zip(own, option.sizes, fits.tolist(), seconds.tolist(), strict=True)
         lines += [
-            (*one, *said, *of_size[size], _known(taken), *more)
-            for (one, more), size, taken in zip(own, option.sizes, seconds.tolist(), strict=True)
+            (*one, option.policy, budget, int(fit), *of_size[size], _known(taken), *more)
+            for (one, more), size, fit, taken in of_client
         ]
     _write(folder, CLIENTS, header + _copied_names(fleet.others, header), lines)
+
+
+def write_classes(
+    folder: pathlib.Path,
+    options: Sequence[Option],
+    fleet: Fleet,
+    caps: Caps,
+    table: SizeCosts,
+    epochs: int,
+    rate: float,
+) -> None:
+    """Writes a line for each class of devices in each option, if the clients have classes.
+
+    Args:
+      folder: the workdir.
+      options: all of them.
+      fleet: all clients.
+      caps: what their devices hold.
+      table: what sizes cost.
+      epochs: passes over a client's examples in a round.
+      rate: MACs that a device computes in a second; 0 if unknown.
+    """
+    if not classes_of(fleet, caps):
+        return
+    lines = class_lines(options, fleet, caps, table, epochs, rate)
+    _write(folder, CLASSES, CLASS_COLUMNS, ((csv_cell(name), *more) for name, *more in lines))
 
 
 def _copied_names(others: Iterable[str], header: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import pathlib
 import re
@@ -23,6 +24,15 @@ CAPS = ("cap", "cap_params", "cap_macs")
 
 COUNTS = (EXAMPLES, "cap_params", "cap_macs")
 """Columns of integers."""
+
+CLASS = "class"
+"""Column of the class of a device, such as low, mid or high."""
+
+COLUMNS = (CLIENT, EXAMPLES, *CAPS, SCORE, RATE, CLASS)
+"""Columns that mean something; that of classes is copied with those of the user, too."""
+
+_ALIKE = 0.85
+"""Names that are this similar are taken for mistakes: `caps`, `scores`."""
 
 _COUNT = re.compile(r"\d+(?:[.,]0)?|\d+(?:[.,]\d+)?[eE]\+?\d+")
 """An integer, also as a table of floats or a spreadsheet writes it: 100.0, 1,5E+05."""
@@ -88,6 +98,7 @@ def read_fleet(clients_path: str, of_data: Mapping[str, int] | None = None) -> F
     path = path_of(clients_path)
     needed = [CLIENT] if of_data is not None else [CLIENT, EXAMPLES]
     header = csv_rows.header_of(path, needed)
+    _check_header(path, header, needed)
     optional = [name for name in (EXAMPLES, *CAPS, SCORE, RATE) if name in header]
     columns = [*needed, *(name for name in optional if name not in needed)]
     unread = [name for name in dict.fromkeys(header) if name and name not in columns]
@@ -118,6 +129,29 @@ def read_fleet(clients_path: str, of_data: Mapping[str, int] | None = None) -> F
         notes=notes,
     )
     return found if of_data is None else _joined(path, found, of_data)
+
+
+def _check_header(path: pathlib.Path, header: Sequence[str], needed: Sequence[str]) -> None:
+    """Refuses a file without the columns it needs, and names that are nearly those of columns."""
+    missing = [name for name in needed if name not in header]
+    if header and missing:
+        raise UserError(
+            f"{shown(path)} has no column {' and no column '.join(missing)}: name them so; "
+            f"its columns are {first_of(header)}"
+        )
+    for column in dict.fromkeys(header):
+        meant = [name for name in COLUMNS if _plain(name) == _plain(column)]
+        meant = meant or difflib.get_close_matches(column.casefold(), COLUMNS, 1, _ALIKE)
+        if column not in COLUMNS and meant and meant[0] not in header:
+            raise UserError(
+                f"{shown(path)}: is column {column!r} meant as {meant[0]}? Name it so, or give it "
+                "a name that is less like it"
+            )
+
+
+def _plain(name: str) -> str:
+    """Returns the letters of a name, in lower case."""
+    return re.sub(r"[\W_]", "", name.casefold())
 
 
 def _joined(path: pathlib.Path, found: Fleet, of_data: Mapping[str, int]) -> Fleet:
@@ -224,8 +258,11 @@ def _notes(
 ) -> tuple[str, ...]:
     """Says what of a file was not read."""
     notes = []
-    if unread:
-        notes = [f"{shown(path)}: columns that are not read, only copied: {first_of(unread)}"]
+    if own := [name for name in unread if name != CLASS]:
+        notes = [
+            f"{shown(path)}: columns that are not read, only copied: {first_of(own)}; "
+            f"those that are read are {', '.join(COLUMNS)}"
+        ]
     if twice:
         notes += [f"{shown(path)}: columns left out, as they are there twice: {first_of(twice)}"]
     notes += [f"{shown(path)}: {blank} lines without a value were skipped"] if blank else []

@@ -52,6 +52,7 @@ class Option:
       bytes_up: bytes that they send.
       memory: bytes of the device that needs most.
       seconds: of the client that trains longest in a round; NaN where no rate is known.
+      part: share of the examples whose clients take part.
     """
 
     policy: str
@@ -64,6 +65,7 @@ class Option:
     bytes_up: float = 0.0
     memory: float = 0.0
     seconds: float = float("nan")
+    part: float = 1.0
 
     @property
     def feasible(self) -> bool:
@@ -179,6 +181,7 @@ def costed(option: Option, fleet: Fleet, table: SizeCosts, epochs: int, rate: fl
         bytes_up=float(table.bytes_up[sizes].sum()),
         memory=float(table.memory[sizes].max()),
         seconds=float(np.max(seconds_of(option, fleet, table, epochs, rate))),
+        part=float(fleet.examples @ part / fleet.examples.sum()),
     )
 
 
@@ -188,6 +191,20 @@ def seconds_of(
     """Returns the seconds that each client trains in a round `[n]`; NaN without a rate."""
     known = np.full(len(fleet.names), rate or np.nan) if fleet.rates is None else fleet.rates
     return table.seconds(option.sizes, fleet.examples, epochs, known)
+
+
+def held(option: Option, fleet: Fleet, caps: Caps, width: np.ndarray) -> np.ndarray:
+    """Returns whether the device of each client that is able holds what it gets `[n]`, bool.
+
+    Args:
+      option: with its sizes.
+      fleet: all clients; without caps, devices hold everything.
+      caps: what their devices hold.
+      width: of sizes 0..H.
+    """
+    if not fleet.caps:
+        return np.ones(len(option.sizes), bool)
+    return width[option.sizes] <= caps.widths[caps.able] + _TOLERANCE
 
 
 def _beyond(sizes: np.ndarray, most: np.ndarray, fleet: Fleet) -> str:

@@ -77,7 +77,7 @@ def figure_of(
                 _widths(panel, own, caps, width, look_of)
                 met = "" if any(option.budget == budget for option in own) else ": not met"
                 title = f"budget {number_text(budget)} ({unit}){met}" if followed else "no budget"
-                panel.set(title=title, ylim=(0, 1.05), xlabel="clients, by width")
+                panel.set(title=title, ylim=(0, 1.05), xlabel="clients, by cap and width")
                 panel.xaxis.get_major_locator().set_params(integer=True, nbins=4)
             panels[0].set_ylabel("width (fraction of units)")
         add_legend(figure, names, look_of, note="thick grey: what the device holds")
@@ -133,13 +133,14 @@ def _widths(
     width: np.ndarray,
     look_of: Mapping[str, Look],
 ) -> None:
-    """Draws the widths that each option gives, rising; each has an order of its own."""
+    """Draws the widths that each option gives, each above the cap of the same client."""
     places = np.linspace(0, len(caps) - 1, min(len(caps), _MOST_POINTS)).astype(int)
     marker = "." if len(caps) <= _FEW else ""
     panel.plot(places + 1, np.sort(caps)[places], color="0.75", linewidth=3, marker=marker)
     for option in options:
         look = look_of[option.policy]
-        values = np.sort(width[option.sizes])[places]
+        values = width[option.sizes]
+        values = values[np.lexsort((values, caps))][places]
         panel.plot(places + 1, values, color=look.colour, linestyle=look.line, marker=marker)
 
 

@@ -51,14 +51,20 @@ def table_of(options: Sequence[Option], clients: int, unit: str) -> Table:
         cells.append(_amount(option.memory / 2**20))
         cells += [_amount(option.seconds)] if timed else []
         lines.append(tuple(cells))
-    executed = ", MACs executed are the same" if same else ""
-    notes = (
+    executed = ", and devices execute as many MACs" if same else ""
+    notes = [
         f"B: budget in {unit}; - for a policy that follows none. Width, params and MACs are shares "
         f"of the supernet, means weighted by examples{executed}.",
         f"MB: of all {clients} clients in a round. MiB: memory of the device that needs most, "
         "beside its examples." + (" s/round: of the client that trains longest." if timed else ""),
-    )
-    return Table("advice", "What each policy costs", tuple(headers), tuple(lines), notes)
+    ]
+    for policy, option in {own.policy: own for own in shown if own.part < 1}.items():
+        everywhere = option.part * option.achieved["macs"]
+        notes.append(
+            f"{policy}: shares are those of the clients that take part, which hold "
+            f"{option.part:.1%} of the examples; over all clients its MACs are {everywhere:.3f}."
+        )
+    return Table("advice", "What each policy costs", tuple(headers), tuple(lines), tuple(notes))
 
 
 def clients_table(
@@ -128,9 +134,13 @@ def recommendation(
         return textwrap.fill(text, WIDTH)
     assert best.budget is not None
     peers = [option for option in found if option.budget == best.budget and option is not best]
-    met = [option.policy for option in peers if meets(option)]
+    met = [option for option in peers if meets(option)]
+    equal = [option for option in met if _as_cheap(option, best)]
+    more = [option.policy for option in met if option not in equal]
     short = [f"{o.policy} reaches {o.reached:.3f}" for o in peers if not meets(o)]
-    also = f" {', '.join(met)} can meet it, too." if met else ""
+    also = f" {', '.join(more)} can meet it, too, with more MACs." if more else ""
+    if equal:
+        also = f" {_tie(best, equal)}{also}"
     if short:
         also += f" {', '.join(short)} only: set `budget_projection` to exact to meet it."
     time = "" if np.isnan(best.seconds) else f" and {best.seconds:.3g} s"
@@ -138,11 +148,28 @@ def recommendation(
     text = (
         f"Largest budget of {asked} ({unit}) that can be met: {number_text(best.budget)}. "
         f"Cheapest policy at it: {best.policy}, with {best.achieved['executed']:.1%} of the "
-        f"supernet's MACs, {(best.bytes_down + best.bytes_up) / _MEGABYTE:.3g} MB{time} a round."
+        f"supernet's MACs, {_moved(best) / _MEGABYTE:.3g} MB{time} a round."
         f"{also}{skipped} This is about cost only: docs/results.md has the accuracy of policies "
         "on known tasks, and compare measures it on your data."
     )
     return textwrap.fill(text, WIDTH)
+
+
+def _tie(best: Option, equal: Sequence[Option]) -> str:
+    """Says which other policies cost as many MACs, and what each of them has least of."""
+    every = (best, *equal)
+    first = "the bytes" if np.isnan(best.seconds) else "the seconds of the longest client"
+    text = (
+        f"{', '.join(option.policy for option in equal)} cost as many MACs, within {NEAR:g}, so "
+        f"{first} decided."
+    )
+    light = min(every, key=_moved)
+    if light is not best:
+        text += f" Fewest bytes: {light.policy}, with {_moved(light) / _MEGABYTE:.3g} MB."
+    small = min(every, key=lambda own: own.memory)
+    if small.memory < best.memory:
+        text += f" Least memory: {small.policy}, with {small.memory / 2**20:.3g} MiB."
+    return text
 
 
 def meets(option: Option) -> bool:
@@ -153,20 +180,28 @@ def meets(option: Option) -> bool:
 def recommended(options: Sequence[Option]) -> Option | None:
     """Returns the cheapest feasible option at the largest budget that can be met, if any.
 
-    It is the one of least MACs, then of least bytes; of equal ones the first. An option that misses
-    its budget by more than `NEAR` costs less for that only, so it is not one of them.
+    It has the least MACs. Options within `NEAR` of them cost the same, as sizes are whole units: of
+    these it is the one whose longest client trains shortest, then the one of fewest bytes. An
+    option that misses its budget by more than `NEAR` costs less for that only, so it is none.
     """
     found = [option for option in options if option.feasible and meets(option)]
     if not found:
         return None
     largest = max(option.budget or 0.0 for option in found)
     own = [option for option in found if option.budget == largest]
-    return min(own, key=_expense)
+    cheapest = min(own, key=lambda option: option.achieved["executed"])
+    equal = [option for option in own if _as_cheap(option, cheapest)]
+    return min(equal, key=lambda option: (np.nan_to_num(option.seconds), _moved(option)))
 
 
-def _expense(option: Option) -> tuple[float, float]:
-    """Returns what the cheapest option has least of."""
-    return round(option.achieved["executed"], 6), option.bytes_down + option.bytes_up
+def _as_cheap(option: Option, other: Option) -> bool:
+    """Returns whether an option has no more MACs than another, within `NEAR`."""
+    return option.achieved["executed"] <= other.achieved["executed"] + NEAR
+
+
+def _moved(option: Option) -> float:
+    """Returns the bytes that all clients move in a round."""
+    return option.bytes_down + option.bytes_up
 
 
 def infeasible_lines(options: Sequence[Option], left_out: Mapping[str, str]) -> list[str]:
@@ -184,6 +219,17 @@ def infeasible_lines(options: Sequence[Option], left_out: Mapping[str, str]) -> 
         by_why.setdefault(why, []).append(name)
     lines += [one_line(f"left out: {', '.join(own)}: {why}") for why, own in by_why.items()]
     return lines
+
+
+def cut_line(caps: np.ndarray, w_max: float) -> str:
+    """Says how many devices hold more than budgeted policies give; nothing if there are none."""
+    cut = int((caps > w_max).sum())
+    if not cut:
+        return ""
+    return (
+        f"`w_max` {w_max:g} cuts what policies that follow a budget give: {cut} of {len(caps)} "
+        "devices hold more. Set `w_max` to 1 to use all that devices hold"
+    )
 
 
 def unable_line(names: Sequence[str], able: np.ndarray, least: float) -> str:

@@ -79,7 +79,11 @@ def check_feasible(stats: ClientStats, budget: Budget) -> None:
     least = q @ budget.cost(np.full(len(q), narrowest))
     most = q @ budget.cost(upper)
     if not least - _TOLERANCE <= budget.target <= most + _TOLERANCE:
+        widest = f"{budget.w_max:.4g}"
+        if budget.capacities is not None:
+            cut = (stats.max_widths > budget.w_max).any()
+            widest = f"the caps, cut at `w_max` {widest}," if cut else "the caps"
         raise UserError(
             f"`budget` {budget.target:.4g} ({budget.unit}) is infeasible: sizes between "
-            f"{narrowest:.4g} and the caps reach only [{least:.4f}, {most:.4f}]"
+            f"{narrowest:.4g} and {widest} reach only [{least:.4f}, {most:.4f}]"
         )

@@ -19,7 +19,12 @@ class Pace:
     """Counts rounds, and measures those of programs that are compiled already.
 
     The first rounds of a run are left out of the measurement, because its program is compiled in
-    them. So are rounds that a checkpoint has: their records come at once.
+    them. So are rounds that a checkpoint has, whose records come at once, and those that follow
+    them, for which the program is compiled again.
+
+    Attributes:
+      rounds: rounds that are done.
+      restored: whether the latest record came from a checkpoint.
     """
 
     def __init__(self, now: float) -> None:
@@ -30,9 +35,10 @@ class Pace:
         """
         self.rounds = 0
         self._since = now
-        self._latest: dict[tuple[Any, ...], tuple[int, float]] = {}
+        self._latest: dict[tuple[Any, ...], tuple[int, float, bool]] = {}
         self._batch: tuple[Any, ...] = ()
         self._measured = False
+        self.restored = False
         self._steady_rounds = 0
         self._steady_seconds = 0.0
 
@@ -48,11 +54,11 @@ class Pace:
             *(v for n, v in record.items() if n not in (*_NUMBERS, "seed", "fold")),
             record["round"],
         )
-        known = run in self._latest
-        before, trained = self._latest.get(run, (0, 0.0))
+        before, trained, compiled = self._latest.get(run, (0, 0.0, False))
         if batch != self._batch:
             took = now - self._since
-            self._measured = known and took >= record["train_seconds"] - trained
+            self.restored = took < record["train_seconds"] - trained
+            self._measured = compiled and not self.restored
             self._steady_seconds += took * self._measured
             self._batch = batch
         # What trackers take for the other seeds of a program belongs to no round.
@@ -60,7 +66,7 @@ class Pace:
         new = record["round"] - before
         self.rounds += new
         self._steady_rounds += new * self._measured
-        self._latest[run] = (record["round"], record["train_seconds"])
+        self._latest[run] = (record["round"], record["train_seconds"], not self.restored)
 
     @property
     def rate(self) -> float | None:

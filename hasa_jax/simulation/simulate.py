@@ -56,8 +56,9 @@ class Result:
 
     @property
     def ledger(self) -> Ledger:
-        """Requested and achieved budgets."""
-        return self.trial.allocation.ledger
+        """Requested and achieved budgets; `executed` is that of the mode in which the run was."""
+        executed = self.history.summary[-1]["budget_executed"]
+        return dataclasses.replace(self.trial.allocation.ledger, executed=executed)
 
     @property
     def records(self) -> dict[str, list[dict[str, Any]]]:
@@ -82,7 +83,7 @@ class Result:
         lines.append(
             f"{self.program.method.name}: budget {asked}; achieved width {ledger.width:.3f}, "
             f"params {ledger.params:.3f}, MACs {ledger.macs:.3f}, bytes {ledger.bytes:.3f}, "
-            f"executed {self.history.summary[-1]['budget_executed']:.3f}"
+            f"executed {ledger.executed:.3f}"
         )
         if missing := updates_in(self.history.summary[-1]).missing():
             lines.append(missing)
@@ -163,6 +164,27 @@ class Result:
         """
         number, size = self._client(client)
         return deployed_moments(self.program, self._scored, self.trial.dataset.train, number, size)
+
+    def classes(self, client: str | int) -> np.ndarray:
+        """Returns the classes among which a client's recorded accuracy chooses `[K]`, bool.
+
+        HeteroFL and FedRolex hide the logits of classes that a client has no training example of,
+        in evaluation too. Who deploys the subnet of such a method hides them as well, by
+        `np.where(result.classes(client), logits, -np.inf)`. All other methods choose among all.
+
+        Args:
+          client: name or id.
+
+        Raises:
+          UserError: for an unknown client.
+        """
+        number, _ = self._client(client)
+        train = self.trial.dataset.train
+        if not self.program.method.objective.own_classes:
+            return np.ones(train.num_classes, bool)
+        first, last = np.asarray(train.offsets)[number : number + 2]
+        targets = np.asarray(train.targets[first:last]).ravel()
+        return np.bincount(targets[targets >= 0], minlength=train.num_classes) > 0
 
     @property
     def _scored(self) -> ServerState:

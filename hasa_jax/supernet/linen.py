@@ -119,7 +119,8 @@ class _Linen:
         if others or "params" not in boxed:
             raise UserError(
                 f"{self.name} has the collections [{others or 'no parameters'}]; only "
-                "params are supported"
+                "params are supported (a norm that keeps averages over batches must be "
+                "hasa_jax.models.layers.Norm)"
             )
         shapes = nn.meta.unbox(boxed)["params"]
         axes = jax.tree.map(

@@ -16,7 +16,7 @@ RECORD = {
     "worst_accuracy": 0.05,
     "tail_accuracy": 1 / 3,
     "budget_width": 0.5,
-    "train_seconds": 1.0,
+    "train_seconds": 0.0,
 }
 ROW = "fjord (hasa)  seed 0  round 2  mean 10.00%  worst 5.00%  tail 33.33%  width 0.500"
 
@@ -64,6 +64,19 @@ def test_a_plain_line_has_the_pace_of_steady_rounds(capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert "rounds/s" not in first
     assert second.endswith("  2 rounds/s  0:10 min left")
+
+
+def test_a_row_of_a_checkpoint_says_so(capsys):
+    clock = [0.0]
+    writer = console.ConsoleWriter(rounds=40, evaluations=4, clock=lambda: clock[0])
+    for round, now, trained in ((10, 0.1, 9.0), (20, 30.0, 18.0)):
+        clock[0] = now
+        give(writer, round=round, train_seconds=trained)
+    writer.close()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("  from its checkpoint")
+    # The program was compiled in these rounds.
+    assert second.endswith("  width 0.500")
 
 
 @pytest.mark.parametrize("evaluations", [1, 199, 200, 201, 999, 12345])

@@ -1,5 +1,7 @@
 """A run in one call, and what comes of it."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 import hasa_jax as hj
 from hasa_jax.simulation.program import executed_share
 from hasa_jax.simulation.writers import TABLES
+from hasa_jax.supernet.label_rows import present_classes
 from tests.simulation.simulated import DATASET, MODEL, OPTIONS, result
 from tests.support import small
 
@@ -58,6 +61,21 @@ def test_a_subnet_has_the_accuracy_that_was_recorded(client):
         if (record["round"], record["split"], record["client"]) == (3, "test", "client 1")
     )
     assert hits.mean() == pytest.approx(recorded)
+
+
+def test_the_ledger_has_what_the_mode_executed():
+    assert result().ledger.executed == result().records["summary"][-1]["budget_executed"]
+    assert result().ledger.width == result().trial.allocation.ledger.width
+
+
+def test_classes_among_which_the_recorded_accuracy_chooses():
+    assert result().classes("client 1").all()
+    found = result()
+    hiding = dataclasses.replace(found.program, method=hj.methods.heterofl())
+    found = dataclasses.replace(found, program=hiding)
+    present = np.asarray(present_classes(DATASET.train))
+    assert not present.all()
+    np.testing.assert_array_equal([found.classes(name) for name in DATASET.client_names], present)
 
 
 @pytest.mark.parametrize("client", ["site 9", 4, -1])

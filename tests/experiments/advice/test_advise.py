@@ -81,13 +81,20 @@ def test_columns_that_are_not_read_stay_beside_their_clients(tmp_path):
         f"--workdir={tmp_path / 'out'}",
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("columns that are not read, only copied: ['class', 'width']") == 1
+    assert done.stdout.count("columns that are not read, only copied: ['width'];") == 1
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("low ", "high "))]
     assert [row[:4] for row in rows] == [["high", "1", "0", "1.000"], ["low", "2", "1", "0.500"]]
     found = {own["client"]: own for own in read(tmp_path / "out" / "advise_clients.csv")}
     assert [found[name]["class"] for name in "abc"] == ["high", "low", "low"]
     assert [found[name]["own_width"] for name in "abc"] == ["x", "'=1", ""]
     assert rows[0][4] == f"{float(found['a']['width']):.3f}"
+    assert "Mean width of each class at budget 0.4 (width):" in done.stdout
+    by_class = {own["class"]: own for own in read(tmp_path / "out" / "advise_classes.csv")}
+    assert [by_class["low"][name] for name in ("clients", "infeasible", "clients_training")] == [
+        *("2", "1", "1"),
+    ]
+    for column in ("width", "params", "macs", "bytes_down", "memory_bytes"):
+        assert float(by_class["low"][column]) == float(found["c"][column])
 
 
 def test_sizes_are_those_of_a_run_on_the_same_data():
@@ -140,7 +147,7 @@ def test_other_methods_and_units(clients, method, unit):
         (["--alpha=0.5"], "error: --alpha is of data, but --clients_path has none"),
         (["--capacities=0.5"], "error: give what devices hold in --clients_path or by"),
         (["--budgets=0.5,0.5"], "error: --budgets=0.5,0.5: name one or more, each of them once"),
-        (["--budgets=2"], "error: --budgets is 2.0: it must be between"),
+        (["--budgets=2"], "error: --budgets is 2.0: it must be above 0 and at most 1"),
         (["--method=fiarse"], "error: --method fiarse keeps single parameters"),
         (["--heads=3"], "error: --heads is read only with model transformer"),
         (

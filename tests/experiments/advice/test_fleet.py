@@ -44,7 +44,7 @@ def test_all_columns_and_what_is_not_read(tmp_path):
     assert list(found.caps) == ["cap_params", "cap_macs"]
     assert (found.scores.tolist(), found.rates.tolist()) == ([-0.5], [1e9])
     first, second = found.notes
-    assert first.endswith("clients.csv: columns that are not read, only copied: ['city']")
+    assert "clients.csv: columns that are not read, only copied: ['city']; those that are" in first
     assert found.others == {"city": ("Rome",)}
     assert second.endswith("clients.csv: 1 lines without a value were skipped")
 
@@ -55,8 +55,12 @@ def test_all_columns_and_what_is_not_read(tmp_path):
         ("", "is empty: it needs a header and rows"),
         ("client,examples\n", "has a header but no rows: add rows"),
         ("client,examples\n,\n", "names no client: add a line for each of them"),
-        ("name,examples\na,3\n", "column 'client' is not there in "),
-        ("client,cap\na,1\n", "column 'examples' is not there in "),
+        ("name,examples\na,3\n", "has no column client: name them so; its columns are ['name', "),
+        ("a,b\na,3\n", "has no column client and no column examples: "),
+        ("client,cap\na,1\n", "has no column examples: "),
+        ("client,examples,Cap\na,3,1\n", "is column 'Cap' meant as cap? Name it so, or "),
+        ("client,examples,caps\na,3,1\n", "is column 'caps' meant as cap?"),
+        ("client,examples,cap macs\na,3,1\n", "is column 'cap macs' meant as cap_macs?"),
         ("client,examples\na,3\nb,-1\n", "line 3: examples is '-1': it must be an integer of 1"),
         ("client,examples\na,0\n", "line 2: examples is '0': it must be an integer of 1 or more"),
         ("client,examples\na,1.5\n", "line 2: examples is '1.5': it must be an integer"),

@@ -8,7 +8,7 @@ import pytest
 from experiments.advice import words
 from experiments.advice.costing import SizeCosts
 from experiments.advice.fleet import Fleet
-from experiments.advice.options import Option, caps_of, costed
+from experiments.advice.options import Option, caps_of, costed, held
 
 TABLE = SizeCosts(
     width=np.arange(5) / 4,
@@ -82,20 +82,54 @@ def test_the_cheapest_at_the_largest_budget_is_recommended():
     options = [
         option("uniform", 0.25, 0.1),
         option("uniform", 0.5, 0.4),
-        option("hasa", 0.5, 0.3, moved=2.0),
-        option("random", 0.5, 0.3, moved=1.0),
+        option("hasa", 0.5, 0.3, moved=2e6),
+        option("random", 0.5, 0.305, moved=1e6),
         option("paper", 0.5, 0.2, reached=0.45),
         option("uniform", 0.75, 0.0, reason="too much"),
         option("smallest", None, 0.0),
     ]
     assert words.recommended(options) is options[3]
     text = words.recommendation(options, {"need": "why"}, (0.25, 0.5, 0.75), "width")
-    assert "can be met: 0.5. Cheapest policy at it: random, with 30.0%" in text.replace("\n", " ")
-    assert "uniform, hasa can meet it, too." in text.replace("\n", " ")
+    assert "can be met: 0.5. Cheapest policy at it: random, with 30.5%" in text.replace("\n", " ")
+    assert "hasa cost as many MACs, within 0.01, so the bytes decided." in text.replace("\n", " ")
+    assert "uniform can meet it, too, with more MACs." in text.replace("\n", " ")
     assert "paper reaches 0.450 only: set `budget_projection`" in text.replace("\n", " ")
     assert "Not computed: need." in text.replace("\n", " ")
     assert "about cost only" in text.replace("\n", " ")
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_of_policies_with_as_many_macs_the_shortest_round_decides():
+    timed = [
+        dataclasses.replace(option(name, 0.5, 0.3, moved=moved), seconds=seconds, memory=memory)
+        for name, moved, seconds, memory in (
+            ("a", 1e6, 9.0, 3),
+            ("b", 2e6, 4.0, 5),
+            ("c", 3e6, 5, 2),
+        )
+    ]
+    assert words.recommended(timed) is timed[1]
+    text = words.recommendation(timed, {}, (0.5,), "width").replace("\n", " ")
+    assert "a, c cost as many MACs, within 0.01, so the seconds of the longest client" in text
+    assert "Fewest bytes: a, with 1 MB. Least memory: c, with" in text
+
+
+def test_a_policy_without_some_clients_says_what_it_costs_over_all():
+    own = costed(Option("exclusive", None, "", np.array([0, 0, 4])), FLEET, TABLE, 1, 0.0)
+    assert own.part == 0.6
+    *_, note = words.table_of([own], 3, "macs").notes
+    assert "which hold 60.0% of the examples; over all clients its MACs are 0.600" in note
+
+
+def test_who_cannot_hold_what_it_gets():
+    fleet = dataclasses.replace(FLEET, caps={"cap": np.array([0.5, 1.0, 0.75])})
+    caps = caps_of(fleet, TABLE, w_min=0.2, w_max=0.8)
+    own = Option("full", None, "no", np.array([2, 4, 4]))
+    assert held(own, fleet, caps, TABLE.width).tolist() == [True, True, False]
+    assert held(own, FLEET, caps, TABLE.width).tolist() == [True, True, True]
+    assert words.cut_line(caps.widths, 0.8).startswith("`w_max` 0.8 cuts")
+    assert "1 of 3 devices hold more" in words.cut_line(caps.widths, 0.8)
+    assert words.cut_line(caps.widths, 1.0) == ""
 
 
 def test_a_budget_that_is_missed_is_not_called_met():

@@ -57,6 +57,15 @@ def test_policies_without_a_budget_have_one_panel():
     assert {panel.get_xlabel() for panel in figure.axes[:2]} == {"no budget"}
 
 
+def test_each_width_stands_over_the_cap_of_its_own_client():
+    caps = np.array([1.0, 0.5, 1.0, 0.5])
+    options = [Option("hasa", 0.5, "", np.array([3, 5, 9, 4]), bytes_down=1, memory=1)]
+    figure = figure_of(options, caps, np.linspace(0, 1, 11), "width")
+    held, own = (line.get_ydata().tolist() for line in figure.axes[-1].lines)
+    assert held == [0.5, 0.5, 1.0, 1.0]
+    assert own == pytest.approx([0.4, 0.5, 0.3, 0.9])
+
+
 @pytest.mark.parametrize(
     ("budgets", "unmet"), [((0.25, 0.5, 0.75), 0.75), ((0.2, 0.21, 0.3, 0.4, 0.95), 0.95)]
 )
