@@ -4,8 +4,10 @@ import importlib
 import importlib.util
 import inspect
 import itertools
+import pickle
 import re
 import types
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,15 +16,19 @@ import pytest
 import hasa_jax as hj
 from experiments import config
 from experiments.flags import config_from_flags
+from hasa_jax.datasets.files.cifar10 import CLASSES, cifar10
+from hasa_jax.datasets.skew import client_sizes
 from tests.docs import documents
 from tests.docs.documents import PAGES, README, ROOT
+from tests.support import written
 
 EXTENDING = ROOT / "docs/extending.md"
 EXAMPLES = documents.module_blocks(EXTENDING)
 # What scripts take beside the fields of the configuration.
 COMMON_FLAGS = {"flagfile", "help", "helpfull"}
 # Pages with Python blocks whose names or results a test of their own reads.
-OF_OWN_TESTS = (README, EXTENDING, ROOT / "docs/models.md")
+DATA = ROOT / "docs/data.md"
+OF_OWN_TESTS = (README, EXTENDING, DATA, ROOT / "docs/models.md")
 NOTEBOOKS = [page for page in PAGES if documents.is_notebook(page)]
 
 
@@ -195,6 +201,37 @@ def test_the_own_module_of_docs_models_trains(capsys):
     assert names["narrow"].enter.kernel.shape[1] < 64
     assert names["logits"].shape == (len(names["dataset"].test.inputs), 3)
     assert "federated_dropout" in capsys.readouterr().out
+
+
+def test_the_lines_of_docs_data_write_the_authors_files_from_pickles(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    source, target = Path("data/cifar-10-batches-py"), Path("data/cifar10")
+    source.mkdir(parents=True)
+    generator, expected = np.random.default_rng(0), []
+    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        images, labels = written.drawn(generator, 10, 3, 32, 32)
+        content = {b"data": images.reshape(10, -1), b"labels": labels.tolist()}
+        (source / name).write_bytes(written.pickled_by_python_2(content))
+        expected.append((images.transpose(0, 2, 3, 1), labels))
+    (block,) = documents.blocks(DATA, "python")
+    documents.run(block, "docs/data.md")
+    written.assert_equal_pools(cifar10(target), written.pool_of(expected, CLASSES))
+    # `os.system`, which a plain load would call.
+    (source / "test_batch").write_bytes(b"cposix\nsystem\n(S'false'\ntR.")
+    with pytest.raises(pickle.UnpicklingError, match=r"posix\.system is no part of an array"):
+        documents.run(block, "docs/data.md")
+
+
+@pytest.mark.parametrize(
+    ("num_clients", "num_images"),
+    re.findall(r"^\| (\d+) \| ([\d,]+) \|", documents.text_of(DATA), re.MULTILINE),
+)
+def test_the_sizes_of_synthetic_images_are_those_of_docs_data(num_clients, num_images):
+    sizes = client_sizes(int(num_clients), num_images=int(num_images.replace(",", "")))
+    tests = [max(1, round(size / 10)) for size in sizes]
+    line = f"| {num_clients} | {num_images} | {sizes[0]:,} | {int(np.median(sizes))} | {sizes[-1]}"
+    line += f" | {int(np.median(tests))}, {tests[-1]} |"
+    assert line in documents.text_of(DATA)
 
 
 def test_the_example_policy_keeps_the_contract(monkeypatch):

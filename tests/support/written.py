@@ -5,9 +5,11 @@ import functools
 import gzip
 import io
 import pathlib
+import pickle
 import struct
 import tempfile
 import tracemalloc
+import types
 import zipfile
 
 import h5py
@@ -104,6 +106,23 @@ def cifar10(folder, generator):
         ]
         (folder / f"{name}.bin").write_bytes(b"".join(records))
     return pool_of(parts, CLASSES)
+
+
+class _Python2Pickler(pickle._Pickler):
+    """Writes bytes as the strings of Python 2."""
+
+    def save_bytes(self, value):
+        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
+        self.memoize(value)
+
+    dispatch = types.MappingProxyType(pickle._Pickler.dispatch | {bytes: save_bytes})
+
+
+def pickled_by_python_2(value):
+    """What Python 2 and the NumPy of its time write of bytes, numbers, lists, dicts and arrays."""
+    file = io.BytesIO()
+    _Python2Pickler(file, 2).dump(value)
+    return file.getvalue().replace(b"numpy._core", b"numpy.core")
 
 
 def mosaic(images):
