@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 
 from hasa_jax.execution import processes
+from hasa_jax.simulation.writers import say
 
 _NAMES = ("SIGTERM", "SIGINT", "SIGHUP")
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
@@ -76,6 +79,39 @@ def stop_requests() -> Iterator[StopRequest]:
     for number in before:
         signal.signal(number, request)
     try:
-        yield requested
+        with _announced():
+            yield requested
     finally:
         restore()
+
+
+@contextlib.contextmanager
+def _announced() -> Iterator[None]:
+    """Says at once that a request was taken, while rounds may still run for a minute.
+
+    Python handles a signal only between its own instructions, and a compiled round is none. What
+    the operating system writes into a socket meanwhile is read by a thread.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    thread = threading.Thread(target=_announce, args=(reader,), name="requests", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        writer.close()
+        thread.join()
+        reader.close()
+
+
+def _announce(reader: socket.socket) -> None:
+    """Prints a line for the first request that comes, or nothing until the socket is closed."""
+    while received := reader.recv(1):
+        if received[0] in SIGNALS:
+            say(
+                "asked to stop: the run ends with a checkpoint after the rounds that it computes; "
+                "a second request ends it at once"
+            )
+            return

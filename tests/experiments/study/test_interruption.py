@@ -2,14 +2,16 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
-from experiments.study import workdir
+from experiments.study import interruption, workdir
 from experiments.study.interruption import SIGNALS, stop_requests
 from tests.support.scripts import (
     ROOT,
@@ -53,6 +55,7 @@ def test_a_signal_ends_in_a_checkpoint_and_the_same_command_goes_on(number, stat
     process.send(number)
     done = process.wait()
     assert (done.returncode, done.stderr) == (status, "")
+    assert done.stdout.count("asked to stop: the run ends with a checkpoint after") == 1
     assert "run the same command again to go on" in done.stdout.splitlines()[-1]
     assert not (tmp_path / "metrics.csv").exists()
     done = run_process("train", *arguments)
@@ -77,6 +80,26 @@ def test_a_workdir_is_for_one_process_at_a_time(tmp_path):
         done = run_process("train", *ROUNDS, f"--workdir={tmp_path}")
     assert done.returncode == 2
     assert f"another process runs in workdir {tmp_path}" in done.stderr
+
+
+def test_a_request_is_answered_while_a_round_computes(monkeypatch):
+    """The main thread waits in a call that no signal interrupts, as in a compiled round."""
+    reader, writer = os.pipe()
+    monkeypatch.setattr(interruption, "say", lambda text: os.write(writer, text.encode()))
+    with stop_requests():
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        sender = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM))
+        answering = [thread for thread in threading.enumerate() if thread.name == "requests"]
+        assert len(answering) == 1
+        sender.start()
+        readable, _, _ = select.select([reader], [], [], 30.0)
+        sender.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    assert readable
+    assert os.read(reader, 1000).startswith(b"asked to stop: the run ends with a checkpoint after")
+    assert not [thread for thread in threading.enumerate() if thread.name == "requests"]
+    os.close(reader)
+    os.close(writer)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
