@@ -23,7 +23,7 @@ from experiments.flags import as_flags
 from experiments.rooms import PICTURE_FORMATS
 from experiments.study import devices
 from experiments.study.block import Block, blocks_of
-from experiments.study.by_client import numbers_by_client
+from experiments.study.by_client import cut_line, numbers_by_client
 from experiments.study.data import build_dataset
 from experiments.study.manifest import Manifest, write_manifest
 from experiments.study.method import method_of, parts_of
@@ -184,7 +184,7 @@ def _say(config: RunConfig, model: str, program: Program, found: Advice) -> None
         f"{training.batch_size}, local epochs: {training.local_epochs}"
     )
     say(textwrap.fill(first, words.WIDTH))
-    cut = words.cut_line(found.caps.widths, program.method.budget.w_max)
+    cut = cut_line(found.caps.widths, program.method.budget.w_max)
     least = max(program.method.budget.w_min, 1 / (len(supernet.width) - 1))
     lines = words.infeasible_lines(found.options, found.left_out)
     unable = words.unable_line(found.fleet.names, found.caps.able, least)

@@ -221,17 +221,6 @@ def infeasible_lines(options: Sequence[Option], left_out: Mapping[str, str]) -> 
     return lines
 
 
-def cut_line(caps: np.ndarray, w_max: float) -> str:
-    """Says how many devices hold more than budgeted policies give; nothing if there are none."""
-    cut = int((caps > w_max).sum())
-    if not cut:
-        return ""
-    return (
-        f"`w_max` {w_max:g} cuts what policies that follow a budget give: {cut} of {len(caps)} "
-        "devices hold more. Set `w_max` to 1 to use all that devices hold"
-    )
-
-
 def unable_line(names: Sequence[str], able: np.ndarray, least: float) -> str:
     """Says which clients cannot take part; nothing if all can."""
     unable = [name for name, own in zip(names, able, strict=True) if not own]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from experiments.rooms import AllocationConfig, number_text
 from experiments.study.scores import first_repeated, identity_of
@@ -119,6 +119,22 @@ def echo(field: str, numbers: Mapping[str, float]) -> str:
       The first ten, and how many more there are.
     """
     return f"{field}: {first_of([f'{name}: {number_text(v)}' for name, v in numbers.items()])}"
+
+
+def cut_line(caps: Iterable[float], w_max: float) -> str:
+    """Says how many devices hold more than budgeted policies give; nothing if there are none.
+
+    Args:
+      caps: the widest subnet that each device holds.
+      w_max: the widest one that these policies give.
+    """
+    above = [cap > w_max for cap in caps]
+    if not any(above):
+        return ""
+    return (
+        f"`w_max` {w_max:g} cuts what policies that follow a budget give: {sum(above)} of "
+        f"{len(above)} devices hold more. Set `w_max` to 1 to use all that devices hold"
+    )
 
 
 def recorded_numbers(given: Sequence[str]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from experiments.study import manifest, program, stopping, switches, workdir
 from experiments.study.arm import Arm, arm_of_train, arms_of_compare
 from experiments.study.availability import with_note
 from experiments.study.block import Block, blocks_of, named_block
-from experiments.study.by_client import echo, named_numbers
+from experiments.study.by_client import cut_line, echo, named_numbers
 from experiments.study.data import build_dataset
 from experiments.study.interruption import Stopped, StopRequest, stop_requests
 from experiments.study.live import Live, live_of, stores_of
@@ -204,8 +204,11 @@ def run_study(study: Study) -> pathlib.Path:
         for blocks in study.groups:
             own.mesh(len(blocks))
     clients = group.datasets[0].client_names
-    for field, numbers in named_numbers(config.allocation, clients).items():
+    by_client = named_numbers(config.allocation, clients)
+    for field, numbers in by_client.items():
         say(echo(field, numbers))
+    if cut := cut_line(by_client.get("capacities", {}).values(), config.allocation.w_max):
+        say(as_flags(cut))
     for line in unmeasured(group.trials, config.training.num_rounds):
         say(line)
     for line in unmatched(config, group.trials):

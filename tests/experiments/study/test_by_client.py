@@ -6,6 +6,7 @@ import pytest
 
 from experiments.config import RunConfig, with_fields
 from experiments.study.by_client import (
+    cut_line,
     echo,
     named_numbers,
     numbers_by_client,
@@ -118,6 +119,8 @@ def test_a_run_prints_and_keeps_who_has_which_capacity(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "capacities: ['client_0: 1', 'client_1: 0.75', 'client_2: 0.5']" in done.stdout
+    assert "--w_max 0.8 cuts what policies that follow a budget give: 1 of 3 devices" in done.stdout
+    assert cut_line((0.3, 0.8), 0.8) == ""
     text = (tmp_path / "w" / "run.json").read_text(encoding="utf-8")
     manifest = json.loads(text)
     # The name of the file, and no folder of the user.
