@@ -1,12 +1,16 @@
-"""The test accuracy of every client by arm, round and seed, for pictures and reports."""
+"""The test accuracy of every client by arm, round and seed, for tables, pictures and reports.
+
+Clients that are dealt anew for each seed are others in each, so one seed stands for all.
+"""
 
 from __future__ import annotations
 
 import collections
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from experiments.analysis.by_seed import client_accuracy
-from experiments.analysis.results import Arm, Record, arm_of
+from experiments.analysis.results import Arm, Record, Results, arm_of
 
 Values = Mapping[tuple[Arm, str, int], Mapping[int, float]]
 """Test accuracies by arm, client and round, then by seed: shares of 1, NaN where there is none."""
@@ -31,3 +35,61 @@ def accuracies_of(metrics: Sequence[Record], rounds: Collection[int]) -> Values:
     for (arm, client, round, seed), own in folds.items():
         found[arm, client, round][seed] = client_accuracy(own)
     return found
+
+
+def shown_seed(found: Results) -> int | None:
+    """Chooses the seed that stands for all, where clients are dealt anew for each.
+
+    Args:
+      found: the results.
+
+    Returns:
+      The first seed that every arm has, else the first one of the first arm; None where clients
+      are the same in every seed, or there is one seed.
+    """
+    seeds: dict[Arm, set[int]] = {arm: set() for arm in found.arms}
+    for record in found.summary:
+        seeds[arm_of(record)].add(int(record["seed"]))
+    if not found.dealt or len(set().union(*seeds.values())) < 2:
+        return None
+    return min(set.intersection(*seeds.values()) or seeds[found.arms[0]])
+
+
+def of_shown_seed(found: Results) -> Results:
+    """Leaves out what is known of clients in other seeds than `shown_seed`.
+
+    Args:
+      found: the results.
+
+    Returns:
+      The results with the metrics and scores of that seed alone; as they are where there is none.
+    """
+    seed = shown_seed(found)
+    if seed is None:
+        return found
+    return dataclasses.replace(
+        found,
+        metrics=[record for record in found.metrics if int(record["seed"]) == seed],
+        scores={
+            arm: {block: own for block, own in of_arm.items() if block.seed == seed}
+            for arm, of_arm in found.scores.items()
+        },
+    )
+
+
+def seed_note(found: Results) -> str:
+    """Says why one seed stands for all.
+
+    Args:
+      found: the results, with all seeds.
+
+    Returns:
+      A sentence; empty where `shown_seed` is None.
+    """
+    seed = shown_seed(found)
+    if seed is None:
+        return ""
+    return (
+        f"Clients are those of seed {seed} alone: {found.dealt}, so numbers of a client are not "
+        "averaged over seeds."
+    )

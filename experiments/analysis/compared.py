@@ -15,6 +15,15 @@ from experiments.analysis.results import METRICS, Arm, Record, Results, arm_of
 from experiments.rooms import ComparisonConfig
 from hasa_jax.base import UserError
 
+COSTS = {"macs": "MACs", "params": "parameters"}
+"""Costs that are said where they differ, as sentences have them."""
+
+ALIKE = 0.05
+"""Costs that differ by more than this share are said."""
+
+_MOST_NAMED = 3
+"""Arms whose costs are named."""
+
 NAMES = {"macs": "MACs"}
 """Units that tables spell in another way."""
 
@@ -277,3 +286,47 @@ def gains_of(compared: Comparison, round: int, metric: str) -> dict[Arm, np.ndar
         if arm != compared.reference and seeds and compared.match(own, base, compared.matched):
             found[arm] = percents(own, name, seeds) - percents(base, name, seeds)
     return found
+
+
+def other_costs(compared: Comparison, round: int) -> str:
+    """Says where budgets match in their unit, but not in MACs or parameters.
+
+    Args:
+      compared: the arms.
+      round: the round.
+
+    Returns:
+      A sentence on the arms that match the reference, and whose MACs or parameters differ from its
+      own by more than 5 %, means over common seeds; empty if none do.
+    """
+    by_arm = at_round(compared.found, round)
+    base = by_arm[compared.reference]
+    matching, parts = gains_of(compared, round, METRICS[0]), []
+    for unit, name in COSTS.items():
+        if unit == compared.matched:
+            continue
+        costs = {arm: _costs(by_arm[arm], base, unit) for arm in matching}
+        # Rounding must not decide about a gap of exactly 5 %.
+        unlike = {arm: own for arm, own in costs.items() if abs(own[0] / own[1] - 1) > ALIKE + 1e-9}
+        order = sorted(unlike, key=lambda arm: -abs(unlike[arm][0] / unlike[arm][1] - 1))
+        if order:
+            named = [f"{compared.labels[compared.reference]} {unlike[order[0]][1]:.3f}"]
+            for arm in order[:_MOST_NAMED]:
+                own, other = unlike[arm]
+                named.append(f"{compared.labels[arm]} {own:.3f}, {100 * (own / other - 1):+.0f} %")
+            named += [f"and {len(order) - _MOST_NAMED} more"] * (len(order) > _MOST_NAMED)
+            parts.append(f"{name} ({'; '.join(named)})")
+    if not parts:
+        return ""
+    return (
+        f"Budgets match in {compared.unit}, but not in {' nor in '.join(parts)}, as shares of the "
+        "supernet's."
+    )
+
+
+def _costs(own: Mapping[int, Record], base: Mapping[int, Record], unit: str) -> tuple[float, float]:
+    """Returns mean achieved budgets of an arm and the reference over common seeds."""
+    seeds = [seed for seed in own if seed in base]
+    found = [achieved(records, unit) for records in (own, base)]
+    one, other = (float(np.mean([of[seed] for seed in seeds])) for of in found)
+    return one, other

@@ -122,7 +122,7 @@ def report(config: RunConfig, given: Set[str]) -> None:
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({**line, "client": csv_cell(str(line["client"]))} for line in lines)
-    tables = table_need.tables_of(lines)
+    tables = table_need.tables_of(lines, pair[1].dealt)
     stem = named("need", folders)
     for name, text in files_of(stem, tables, config.reporting.table_formats).items():
         (folders[0] / name).write_text(text, encoding="utf-8", newline="")

@@ -9,6 +9,7 @@ from experiments.analysis import results
 from experiments.analysis.merged_name import named
 from experiments.analysis.pictures import PICTURES, Lacking, style
 from experiments.config import RunConfig
+from experiments.flags import as_flags
 from hasa_jax.base import UserError
 from hasa_jax.simulation.writers import say
 
@@ -62,7 +63,7 @@ def draw(
     try:
         figure = PICTURES[name].figure(groups)
     except Lacking as reason:
-        say(f"{name} is not drawn: {reason}")
+        say(f"{name} is not drawn: {as_flags(str(reason))}")
         return False
     workdirs = [own for group in groups for own in group.folders]
     for suffix in formats:

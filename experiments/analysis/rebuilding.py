@@ -137,7 +137,8 @@ class Library:
             if table.startswith("testbed_"):
                 found = testbed_table.tables_of(testbed_table.gains_of(self.folder / name, ""))
             elif table.startswith("need_"):
-                found = table_need.tables_of(table_need.read_lines(self._needs(name)))
+                needs = table_need.read_lines(self._needs(name))
+                found = table_need.tables_of(needs, self.results(name).dealt)
             elif table.startswith(hypotheses.STEM):
                 found = hypotheses.made(self.results(name))[1]
             else:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.analysis import by_seed
+from experiments.analysis.dealt import dealt
 from experiments.analysis.stopped import Rule
 from experiments.rooms import number_text
 from experiments.study import manifest
@@ -165,6 +166,7 @@ class Results:
       rules: that decided the numbers of seeds of the workdirs.
       scores: of clients, by arm, seed and fold, and client; of arms whose policy follows them,
         where they are recorded.
+      dealt: why a name is another client in every seed; empty where clients are the same ones.
     """
 
     folders: tuple[pathlib.Path, ...]
@@ -182,6 +184,7 @@ class Results:
     scores: Mapping[Arm, Mapping[Block, Mapping[str, float]]] = dataclasses.field(
         default_factory=dict
     )
+    dealt: str = ""
 
     @functools.cached_property
     def _by_round(self) -> dict[int, set[tuple[Arm, int]]]:
@@ -400,7 +403,13 @@ def merge(sources: Sequence[Source]) -> Results:
         folds=folds,
         rules=tuple(dict.fromkeys(filter(None, (own.manifest.rule for own in sources)))),
         scores=_scores(sources, tags),
+        dealt=next(filter(None, map(_dealt, sources)), ""),
     )
+
+
+def _dealt(source: Source) -> str:
+    """Says why a name is another client in every seed of a workdir."""
+    return dealt(source.manifest, (record["client"] for record in source.metrics))
 
 
 def _seen(

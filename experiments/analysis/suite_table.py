@@ -285,7 +285,7 @@ def _of_task(task: Task, outcomes: Sequence[Outcome]) -> Table:
                 _number(outcome.bytes / _MEGABYTE, "{:.3g}"),
             )
         )
-    headers = ("arm", "B", "mean %", "Δ (p)", "verdict", "MACs", "MB")
+    headers = ("arm", "budget", "mean %", "Δ (p)", "verdict", "MACs", "MB")
     return Table(f"{STEM}_{task.name}", f"{task.title} ({task.name})", headers, tuple(rows))
 
 

@@ -140,6 +140,7 @@ def tests(compared: Comparison, round: int) -> Table | None:
     headers = ["bootstrap 95 %", "p t", "p Holm", "p W", "p flip", f"seeds for ± {half:g}"]
     title = f"Tests of the differences of mean accuracy to {compared.labels[compared.reference]}"
     notes = [verdicts.caption(gains), *verdicts.remarks(gains)]
+    notes += filter(None, [verdicts.seeds_note(gains, half)])
     return _table(compared, "tests", title, round, headers, rows, notes)
 
 

@@ -7,6 +7,7 @@ shown.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -14,11 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.analysis.by_seed import client_accuracy, examples_of
+from experiments.analysis.client_values import of_shown_seed, seed_note
 from experiments.analysis.compared import Comparison, gains_of, why_not
 from experiments.analysis.matched import at_round
 from experiments.analysis.results import Arm, Record, arm_of
 from experiments.analysis.table import Cell, Table
 from experiments.analysis.table_accuracies import NONE, accuracy_cell, gain_cell, when
+from experiments.analysis.tenths import tenth_of, text_of
 
 MOST_CLIENTS = 1000
 """Clients that the table of clients shows."""
@@ -53,13 +56,15 @@ def clients(compared: Comparison, round: int) -> Table | None:
     Returns:
       A row for each client and arm: test examples, the score if it is recorded, the width, the
       accuracy and its difference to the reference, with intervals over seeds; differences are
-      paired by seed, of arms that match. None without records of clients.
+      paired by seed, of arms that match. Where clients are dealt anew for each seed, all is of one
+      seed. None without records of clients.
     """
-    held = _held(compared, round)
+    own_seeds = dataclasses.replace(compared, found=of_shown_seed(compared.found))
+    held = _held(own_seeds, round)
     names = list(dict.fromkeys(client for own in held.values() for client in own))
     if not names:
         return None
-    scores = {arm: _scores(compared, arm) for arm in held}
+    scores = {arm: _scores(own_seeds, arm) for arm in held}
     scored = any(scores.values())
     base, matched = held[compared.reference], gains_of(compared, round, "mean")
     by_arm = at_round(compared.found, round)
@@ -82,7 +87,8 @@ def clients(compared: Comparison, round: int) -> Table | None:
     headers = ["client", "test examples", *["score"] * scored]
     headers += [*[compared.header] * compared.several, "width", "accuracy %"]
     headers += ["Δ"] * compared.several
-    notes = ["Numbers of a client are means over seeds, with intervals where it has several."]
+    means = "Numbers of a client are means over seeds, with intervals where it has several."
+    notes = [seed_note(compared.found) or means]
     if len(names) > MOST_CLIENTS:
         notes.append(f"The first {MOST_CLIENTS:,} of {len(names):,} clients are shown.")
     title = f"Clients {when(compared, round)}"
@@ -105,25 +111,27 @@ def widths(compared: Comparison, round: int) -> Table | None:
     sized = any(found.size for own in every.values() for found in own.values())
     if not any(every.values()) or any(map(math.isnan, _all_widths(every))):
         return None
-    rows = []
+    rows, tenths = [], False
     for arm, own in every.items():
         each = [_one(found, seed) for found in own.values() for seed in found.width]
         seeds = len({one.seed for one in each})
         few = len({(one.width, one.size) for one in each}) <= _MOST_SIZES
+        tenths |= not few
         groups: dict[tuple[float, float], list[_One]] = collections.defaultdict(list)
         for one in each:
-            # A width of .3 is of the tenth that ends there, whatever its last bits are.
-            tenth = (math.ceil(10 * one.width - 1e-6) / 10, 0.0)
+            tenth = (tenth_of(one.width) / 10, 0.0)
             groups[(one.width, one.size) if few else tenth].append(one)
         for (width, _), of in sorted(groups.items()):
-            text = f"{width:.3f}" if few else f"{width - 0.1:.1f} to {width:.1f}"
+            text = f"{width:.3f}" if few else text_of(tenth_of(width))
             cells = [Cell(compared.labels[arm]), Cell(text, width)]
             rows.append((*cells, *[_sizes_cell(of)] * sized, *_of_group(of, seeds)))
     headers = [compared.header, "width", *["size"] * sized]
     headers += ["clients", "test examples", "accuracy %"]
-    note = "Numbers of clients are means over seeds; test examples are those of a client."
+    notes = ["Numbers of clients are means over seeds; test examples are those of a client."]
+    if tenths:
+        notes.append("A width of 0.5 is in 0.5 to 0.6, and one of 1 in 0.9 to 1.0.")
     title = f"Clients of each size {when(compared, round)}"
-    return Table("widths", title, tuple(headers), tuple(rows), (note,))
+    return Table("widths", title, tuple(headers), tuple(rows), tuple(notes))
 
 
 def _all_widths(every: Mapping[Arm, Mapping[str, Held]]) -> Iterator[float]:

@@ -27,9 +27,9 @@ def cost(compared: Comparison, round: int) -> Table:
       A row for each arm: the requested budget, the achieved ones as shares of the supernet, and
       megabytes that a client receives and sends in a round. `≠` marks what differs from the
       reference by more than `MATCHED_WITHIN`. There are only columns that the results have:
-      `uncut` if some parameters are cut by no size and `params` does not count them, `B once` if
-      clients send bytes once for a score, `updates` if some did not arrive, `policy` if arms that
-      are called by their methods differ in it.
+      `uncut` if some parameters are cut by no size and `params` does not count them, `bytes
+      once` if clients send bytes once for a score, `updates` if some did not arrive, `policy` if
+      arms that are called by their methods differ in it.
     """
     by_arm = at_round(compared.found, round)
     records = [record for own in by_arm.values() for record in own.values()]
@@ -55,12 +55,12 @@ def cost(compared: Comparison, round: int) -> Table:
             cells.append(Cell(f"{share:.3f}", share))
         rows.append((*cells, *(_of_exchange(own, name) for name in exchanged.values())))
     headers = [
-        *(compared.header, *["policy"] * policies, "B"),
+        *(compared.header, *["policy"] * policies, "budget"),
         *(NAMES.get(unit, unit) for unit in units),
         *(*["uncut"] * uncut, *exchanged),
     ]
     budget = NAMES.get(compared.found.budget_unit, compared.found.budget_unit)
-    title = f"Cost: budget B in {budget}, achieved budgets as shares of the supernet"
+    title = f"Cost: requested budget in {budget}, achieved budgets as shares of the supernet"
     if "MB down" in exchanged:
         title += "; MB that a client receives and sends in a round"
     notes = []
@@ -80,7 +80,7 @@ def _exchanged(records: list[Record]) -> dict[str, str]:
         if any(has(record, name) for record in records)
     }
     if any(bool(r.get(_ONCE)) and float(r[_ONCE]) != 0 for r in records):
-        found["B once"] = _ONCE  # What is not known, NaN, counts.
+        found["bytes once"] = _ONCE  # What is not known, NaN, counts.
     asked = [r for r in records if has(r, "updates") and has(r, "updates_asked")]
     if any(float(r["updates"]) != float(r["updates_asked"]) for r in asked):
         found["updates"] = "updates"

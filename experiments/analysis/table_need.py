@@ -90,20 +90,42 @@ def by_block(lines: Sequence[Line], column: str) -> dict[Block, np.ndarray]:
     return {block: np.array(own) for block, own in found.items()}
 
 
-def tables_of(lines: Sequence[Line]) -> tuple[Table, Table]:
+def first_seed(lines: Sequence[Line], dealt: str) -> int | None:
+    """Chooses the seed whose clients are shown where they are dealt anew for each.
+
+    Args:
+      lines: from `read_lines`.
+      dealt: `Results.dealt`.
+
+    Returns:
+      The first one; None where clients are the same in every seed, or there is one seed.
+    """
+    seeds = sorted({_block(line).seed for line in lines})
+    return seeds[0] if dealt and len(seeds) > 1 else None
+
+
+def lines_of_seed(lines: Sequence[Line], seed: int | None) -> list[Line]:
+    """Returns the lines of a seed; all of them for None."""
+    return [line for line in lines if seed is None or _block(line).seed == seed]
+
+
+def tables_of(lines: Sequence[Line], dealt: str) -> tuple[Table, Table]:
     """Makes the tables.
 
     Args:
       lines: of every client, seed and fold, in one order of clients.
+      dealt: `Results.dealt`, why a name is another client in every seed; else empty.
 
     Returns:
       The rank correlations of scores with the need, that of the need in the other seeds among them
-      if there are several; and every client's mean need and scores.
+      if there are several; and every client's mean need and scores. Where clients are dealt anew
+      for each seed, there is nothing of other seeds, and clients are those of the first one.
     """
     names = names_of(lines)
     need = by_block(lines, "score")
     scores = {name: by_block(lines, name) for name in names}
-    if len({block.seed for block in need}) > 1:
+    seed = first_seed(lines, dealt)
+    if not dealt and len({block.seed for block in need}) > 1:
         # No score can follow a need that is noise: the limit is what the other seeds show of it.
         total = np.sum(list(need.values()), axis=0)
         of_seed = {
@@ -111,7 +133,9 @@ def tables_of(lines: Sequence[Line]) -> tuple[Table, Table]:
             for block in need
         }
         scores["need in the other seeds"] = {b: total - of_seed[b.seed] for b in need}
-    return correlations(need, scores), _of_clients(lines, names)
+    note = f"Clients are those of seed {seed} alone: {dealt}, so they are not averaged over seeds."
+    own = _of_clients(lines_of_seed(lines, seed), names, () if seed is None else (note,))
+    return correlations(need, scores), own
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -173,7 +197,7 @@ def correlations(
     return Table("need_scores", "Scores and the need for width", headers, tuple(rows), (note,))
 
 
-def _of_clients(lines: Sequence[Line], names: Sequence[str]) -> Table:
+def _of_clients(lines: Sequence[Line], names: Sequence[str], notes: tuple[str, ...]) -> Table:
     """Makes the table of every client's mean need and scores."""
     rows = []
     for client, needs in by_client(lines, "score").items():
@@ -184,7 +208,8 @@ def _of_clients(lines: Sequence[Line], names: Sequence[str]) -> Table:
         scores = [Cell(f"{mean:.4g}", mean) for mean in means]
         rows.append((Cell(client), Cell(text, float(gain.mean())), *scores))
     headers = ("client", "need (points)", *names)
-    return Table("need_clients", "Mean need and scores of every client", headers, tuple(rows))
+    title = "Mean need and scores of every client"
+    return Table("need_clients", title, headers, tuple(rows), notes)
 
 
 def _block(line: Line) -> Block:

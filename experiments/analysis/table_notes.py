@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from experiments.analysis import results, verdicts
-from experiments.analysis.compared import Comparison, has, seeds_of
+from experiments.analysis.compared import Comparison, has, other_costs, seeds_of
 from experiments.analysis.matched import at_round, executed, measuring_remark
 from experiments.analysis.results import Arm, Record, Results, arm_of
 from experiments.analysis.statistics import ALPHA, least_p
@@ -118,6 +118,8 @@ def _warnings(compared: Comparison, round: int) -> Iterator[str]:
             )
     for arm, own in by_arm.items():
         yield from _of_arm(compared, round, arm, own)
+    if costs := other_costs(compared, round):
+        yield costs
     yield from _measuring(compared, by_arm)
     if found.baselines:
         yield (

@@ -20,6 +20,7 @@ from experiments.analysis.statistics import (
     least_p,
     no_variation,
     p_text,
+    seeds_factors,
     seeds_text,
     sign_flip_p,
     t_p,
@@ -145,6 +146,29 @@ def seeds_for(values: np.ndarray, half: float) -> str:
     if len(values) < 2 or no_variation(values):
         return "n/a"
     return seeds_text(float(values.std(ddof=1)), half)
+
+
+def seeds_note(gains: Mapping[str, np.ndarray], half: float) -> str:
+    """Says how far numbers of seeds that an interval needs may be off.
+
+    Args:
+      gains: as for `of`.
+      half: as for `seeds_for`.
+
+    Returns:
+      A sentence, of the differences with the fewest seeds; empty where there is no number.
+    """
+    counts = [len(own) for own in gains.values() if seeds_for(own, half).isdigit()]
+    if not counts:
+        return ""
+    low, high = (
+        f"{factor:.2g}" if factor < 100 else f"{factor:,.0f}"
+        for factor in seeds_factors(min(counts))
+    )
+    return (
+        f"Seeds for ± {half:g}: they come from the spread over {min(counts)} seeds, so the true "
+        f"number may be from {low} to {high} times as large (95 % interval of the variance)."
+    )
 
 
 def ends_text(ends: tuple[float, float]) -> str:

@@ -24,6 +24,9 @@ _OF_BUDGETS = ("budget", "levels", "policy", "w_min", "w_max", "widths")
 _SAME = 0.02
 """Costs closer than this are of one budget."""
 
+_STEP, _SPREAD = 0.04, 0.16
+"""How far neighbours are drawn apart, and all arms at most, as shares of the axis."""
+
 
 def make(groups: Sequence[Results]) -> Any:
     """Draws mean, worst and tail accuracy at the last round against the achieved MACs.
@@ -51,18 +54,21 @@ def make(groups: Sequence[Results]) -> Any:
     room = legend_height(names, style.PAGE)
     figure = style.new_figure(style.PAGE, room + 2.0 * len(kept))
     parts = np.atleast_1d(figure.subfigures(len(kept), 1))
-    look_of, counts = looks(arms), set[int]()
+    look_of, counts, shifted = looks(arms), set[int](), False
     titles = [title for title, _ in progress.titled([own[0] for own in kept])]
     for part, title, own in zip(parts, titles, kept, strict=True):
         if len(kept) > 1:
             part.suptitle(picture(title))
         for panel, metric in zip(part.subplots(1, len(METRICS)), METRICS, strict=True):
             points = _points_of(own, metric)
-            draw_frontier(panel, points, {arm: look_of[arm] for arm in points})
+            costs = [point.cost for one in points.values() for point in one]
+            spread = min(_SPREAD, _STEP * (len(points) - 1)) * (max(costs) - min(costs))
+            shifted |= draw_frontier(panel, points, {arm: look_of[arm] for arm in points}, spread)
             panel.set(xlabel="MACs (fraction of the supernet's)", ylabel=progress.LABELS[metric])
             counts |= {len(point.values) for one in points.values() for point in one}
     front = "; grey: Pareto front of the means" if len(arms) > 1 else ""
-    note = [f"{lines.seeds_text(counts, 'bars')}{front}", *[measuring] * bool(measuring)]
+    bars = f"bars{', side by side where MACs are nearly equal' * shifted}"
+    note = [f"{lines.seeds_text(counts, bars)}{front}", *[measuring] * bool(measuring)]
     add_legend(figure, names, look_of, note="\n".join(note))
     return figure
 

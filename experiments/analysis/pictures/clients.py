@@ -1,4 +1,4 @@
-"""A bar for each client, sorted by score: its accuracy, and its width as number and shade."""
+"""A bar for each client, sorted by score: its accuracy, and its width as shade and number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.analysis import results
-from experiments.analysis.client_values import accuracies_of
+from experiments.analysis.client_values import accuracies_of, of_shown_seed, shown_seed
 from experiments.analysis.pictures import lines, style
 from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.results import Arm, Results
@@ -22,6 +22,8 @@ MOST_ARMS = 8
 
 _NAMED, _BARRED = 40, 80  # Most clients whose names and widths, and whose intervals, can be seen.
 _SLANTED = 15  # Most clients whose names are not upright.
+_LEVEL_WIDTHS = 24  # Most clients whose widths are not upright.
+_PAD = 4.0  # Of titles, in points, as in the style.
 _MOST, _GROUPS = 400, 100
 """Of more clients, neighbours in their order are drawn as one of so many groups."""
 
@@ -45,7 +47,8 @@ def make(groups: Sequence[Results]) -> Any:
     """Draws a row of bars for each arm, all in one order of the clients.
 
     Args:
-      groups: results; the first of them is drawn.
+      groups: results; the first of them is drawn, one seed of it where clients are dealt anew for
+        each.
 
     Returns:
       The figure of matplotlib.
@@ -53,7 +56,7 @@ def make(groups: Sequence[Results]) -> Any:
     Raises:
       Lacking: if there are no records of clients at a round of all arms.
     """
-    found = groups[0]
+    found, seed = of_shown_seed(groups[0]), shown_seed(groups[0])
     shown = {arm: own for arm in found.arms if (own := clients_of(found, arm)).accuracy}
     if not shown:
         raise Lacking("it needs metrics.csv with test accuracies at a round of all arms")
@@ -62,9 +65,10 @@ def make(groups: Sequence[Results]) -> Any:
     order, by, scores = order_of(found, shown)
     parts = _parts(order)
     heights = [1.0] * len(shown) + ([0.45] if scores else [])
-    figure = style.new_figure(
-        style.PAGE, 0.55 + (0.9 if len(order) <= _NAMED else 0) + sum(heights)
-    )
+    room = _room_of_widths(len(parts))
+    names = 0.9 if len(order) <= _NAMED else 0.0
+    height = 0.85 + names + sum(heights) + len(shown) * room / 72
+    figure = style.new_figure(style.PAGE, height)
     panels = figure.subplots(
         len(heights), 1, sharex=True, squeeze=False, height_ratios=heights
     ).ravel()
@@ -72,13 +76,17 @@ def make(groups: Sequence[Results]) -> Any:
     top = max(_draw_arm(p, own, parts) for p, own in zip(panels, shown.values(), strict=False))
     for panel, arm in zip(panels, shown, strict=False):
         panel.set(ylim=(0, min(100.0, 1.05 * top)), ylabel="accuracy (%)")
-        panel.set_title(picture(labels[arm]), loc="left")
+        panel.set_title(picture(labels[arm]), loc="left", pad=_PAD + room)
     if scores:
         values = [float(np.mean([scores[name] for name in part])) for part in parts]
         panels[-1].bar(range(len(parts)), values, color="0.5", width=0.9)
         panels[-1].set(ylabel="score")
     _name_clients(panels[-1], parts, by)
-    _explain(figure, panels, shown, len(parts), left_out)
+    _add_scale(figure, panels)
+    notes = [_what_is_drawn(shown, len(parts), seed)]
+    notes += [f"{left_out} more arms are not drawn"] * (left_out > 0)
+    notes += [f"seed {seed} alone, as {found.dealt}"] * (seed is not None)
+    figure.suptitle("\n".join(filter(None, notes)), fontsize=7)
     return figure
 
 
@@ -170,22 +178,27 @@ def _draw_arm(panel: Any, own: Clients, parts: Sequence[Sequence[str]]) -> float
             panel.vlines(at, low, high, color="black", linewidth=0.8)
             panel.plot([at, at], [low, high], "_", color="black", markersize=3)
         if len(parts) <= _NAMED and not np.isnan(width):
-            text = f"{width:.2f}".removeprefix("0") if width < 0.995 else "1.0"
-            panel.text(
-                *(at, 0, f" {text}"),
-                rotation=90,
+            # Above the panel, where no whisker is.
+            panel.annotate(
+                f"{width:.2f}".removeprefix("0") if width < 0.995 else "1.0",
+                xy=(at, 1),
+                xytext=(0, _PAD / 2),
+                xycoords=panel.get_xaxis_transform(),
+                textcoords="offset points",
+                rotation=0 if len(parts) <= _LEVEL_WIDTHS else 90,
                 ha="center",
                 va="bottom",
                 fontsize=7,
-                transform=panel.get_xaxis_transform(),
-                color="white" if width > _DARK else "black",
             )
         top = max(top, high)
     return top
 
 
-_DARK = 0.55
-"""Widths above it have a shade on which white is read."""
+def _room_of_widths(count: int) -> float:
+    """Returns how high the row of widths above a panel of so many bars is, in points."""
+    if count > _NAMED:
+        return 0.0
+    return 9.0 if count <= _LEVEL_WIDTHS else 17.0
 
 
 def shade_of(width: float) -> tuple[float, float, float, float]:
@@ -212,19 +225,24 @@ def _name_clients(panel: Any, parts: Sequence[Sequence[str]], by: str) -> None:
     panel.grid(axis="x", visible=False)
 
 
-def _explain(
-    figure: Any, panels: Sequence[Any], shown: Mapping[Arm, Clients], count: int, left_out: int
-) -> None:
-    """Adds the scale of the shades, and says what intervals are of."""
+def _add_scale(figure: Any, panels: Sequence[Any]) -> None:
+    """Adds the scale of the shades; bars need no vertical lines."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
     shades = ListedColormap([shade_of(width) for width in np.linspace(0, 1, 64)])
     scale = ScalarMappable(Normalize(0, 1), shades)
     figure.colorbar(scale, ax=list(panels), label="width (fraction of units)", pad=0.01, aspect=40)
-    counts = {len(seeds) for own in shown.values() for seeds in own.accuracy.values()}
-    note = lines.seeds_text(counts, "whiskers") if count <= _BARRED else "means over seeds"
-    more = f"; {left_out} more arms are not drawn" if left_out > 0 else ""
     for panel in panels:
         panel.grid(axis="x", visible=False)
-    panels[0].set_title(f"{note}{more}", loc="right", fontsize=7)
+
+
+def _what_is_drawn(shown: Mapping[Arm, Clients], count: int, seed: int | None) -> str:
+    """Says what the numbers above so many bars and the whiskers are."""
+    counts = {len(seeds) for own in shown.values() for seeds in own.accuracy.values()}
+    parts = ["above each bar: its width"] * (count <= _NAMED)
+    if count > _BARRED:
+        parts.append("means over seeds" if seed is None else "means over the clients of a group")
+    elif seed is None:
+        parts.append(lines.seeds_text(counts, "whiskers"))
+    return "; ".join(parts)

@@ -30,26 +30,35 @@ def draw_frontier(
     points: Mapping[Name, Sequence[Point]],
     look_of: Mapping[Name, Look],
     spread: float = 0.0,
-) -> None:
+) -> bool:
     """Draws all arms in a panel, with bars of 95 % intervals, and the Pareto front of several.
 
     Args:
       panel: axes of matplotlib.
       points: of each arm.
       look_of: how each arm looks.
-      spread: how far arms are drawn apart that cost the same, in the unit of the axis.
+      spread: how far all arms are drawn apart if they cost nearly the same, in the unit of the
+        axis.
+
+    Returns:
+      Whether some arms are drawn apart.
     """
     known = [point for own in points.values() for point in own]
     if sum(map(bool, points.values())) > 1:
         front = pareto_front([(point.cost, float(point.values.mean())) for point in known])
         panel.step(*zip(*front, strict=True), where="post", color="0.8", linewidth=4, zorder=0)
-    shifts = np.linspace(-0.5, 0.5, len(look_of)) * spread
-    for (name, look), shift in zip(look_of.items(), shifts, strict=True):
-        own = sorted(points.get(name, ()), key=lambda point: point.cost)
+    by_arm = {name: sorted(points.get(name, ()), key=lambda point: point.cost) for name in look_of}
+    costs = [point.cost for own in by_arm.values() for point in own]
+    shifts = lines.shifts_of(costs, spread / max(1, len(look_of) - 1))
+    places = iter((np.array(costs) + shifts).tolist())
+    for name, own in by_arm.items():
         if own:
-            at = [point.cost + float(shift) for point in own]
-            lines.draw_curve(panel, at, [point.values for point in own], look, shaded=False)
+            at = [next(places) for _ in own]
+            lines.draw_curve(
+                panel, at, [point.values for point in own], look_of[name], shaded=False
+            )
     lines.fit_percents(panel, lines.ends_of([point.values for point in known]))
+    return bool(shifts.any())
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

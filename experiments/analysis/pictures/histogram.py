@@ -15,15 +15,14 @@ from experiments.analysis.pictures.picture import Lacking
 from experiments.analysis.pictures.progress import titled
 from experiments.analysis.results import Arm, Results
 from experiments.analysis.statistics import interval
+from experiments.analysis.tenths import TENTHS, tenth_of
 from hasa_jax.simulation.escapes import picture
 
 MOST_WIDTHS = 8
-"""Widths that have a place each; more are counted in ten equal bins."""
+"""Widths that have a place each; more are counted by tenths."""
 
 _NARROW = 4
 """Most arms whose bars can be seen in a column of a journal."""
-
-_BINS = np.linspace(0, 1, 11)
 
 
 def make(groups: Sequence[Results]) -> Any:
@@ -43,15 +42,18 @@ def make(groups: Sequence[Results]) -> Any:
         raise Lacking("metrics.csv has no test records with a width at a round of all arms")
     arms = list(dict.fromkeys(arm for _, own in known for arm in own.arms))
     look_of, names = looks(arms), results.labels_of(arms)
-    width = style.COLUMN if len(known) == 1 and len(arms) <= _NARROW else style.PAGE
+    few = len(known) == 1 and len(arms) <= _NARROW
+    few &= all(len(places_of(widths_of(own))) <= MOST_WIDTHS for _, own in known)
+    width = style.COLUMN if few else style.PAGE
     figure = style.new_figure(width, legend_height(names, width) + 1.9)
     panels, varies = figure.subplots(1, len(known), squeeze=False)[0], False
+    seeds = {len(by_seed) for _, own in known for by_seed in widths_of(own).values()}
     for panel, (title, own) in zip(panels, known, strict=True):
         widths = widths_of(own)
-        edges, places = places_of(widths)
+        places = places_of(widths)
         room = 0.85 / len(widths)
         for number, (arm, by_seed) in enumerate(widths.items()):
-            counts = np.array([_count(one, edges, places) for one in by_seed.values()])
+            counts = np.array([_count(one, places) for one in by_seed.values()])
             at = np.arange(counts.shape[1]) + (number - (len(widths) - 1) / 2) * room
             means, halves = counts.mean(0), np.array([interval(own) for own in counts.T])
             panel.bar(at, means, room, **bar_of(look_of[arm]))
@@ -66,14 +68,35 @@ def make(groups: Sequence[Results]) -> Any:
                     ecolor="black",
                     elinewidth=0.7,
                 )
-        panel.set_xticks(np.arange(len(places)) - (0.0 if edges is None else 0.5), places)
+        panel.set_xticks(np.arange(len(places)), list(places))
+        if len(places) > MOST_WIDTHS and len(known) > 1:
+            panel.tick_params(axis="x", labelrotation=90)
+        # All bars between two lines are of one place: within it, arms are only side by side.
+        panel.vlines(
+            *(np.arange(1, len(places)) - 0.5, 0, 1),
+            transform=panel.get_xaxis_transform(),
+            color="0.85",
+            linewidth=0.5,
+            zorder=0,
+        )
         panel.set(xlabel="width (fraction of units)", ylabel="clients", ylim=(0, None))
         panel.grid(axis="x", visible=False)
         if len(known) > 1:
             panel.set_title(picture(title))
-    note = "whiskers: 95 % intervals over seeds" if varies else "the same in every seed"
+    note = _note(seeds, varies=varies)
     add_legend(figure, names, look_of, note=note, bars=True)
     return figure
+
+
+def _note(counts: set[int], *, varies: bool) -> str:
+    """Says what bars and whiskers are of, by how many seeds arms have."""
+    least, most = min(counts), max(counts)
+    if most < 2:
+        return "one seed, so there are no intervals"
+    over = f"{least} to {most} seeds" if least < most else f"{most} seeds"
+    if not varies:
+        return f"the same in each of {over}"
+    return f"means over {over}; whiskers: 95 % intervals, cut at 0"
 
 
 def widths_of(found: Results) -> dict[Arm, dict[int, list[float]]]:
@@ -97,26 +120,23 @@ def widths_of(found: Results) -> dict[Arm, dict[int, list[float]]]:
 
 def places_of(
     widths: Mapping[Arm, Mapping[int, Sequence[float]]],
-) -> tuple[np.ndarray | None, list[str]]:
+) -> Sequence[str]:
     """Decides what has a place on the axis.
 
     Args:
       widths: by arm and seed.
 
     Returns:
-      Edges of bins, or None where each width has a place; and the names of the places, or of the
-      edges.
+      Names of the places: each width, or `TENTHS` where there are more than `MOST_WIDTHS`.
     """
     texts = {f"{w:.3g}" for by_seed in widths.values() for own in by_seed.values() for w in own}
     if len(texts) <= MOST_WIDTHS:
-        return None, sorted(texts, key=float)
-    return _BINS, [f"{edge:.1f}" for edge in _BINS]
+        return sorted(texts, key=float)
+    return TENTHS
 
 
-def _count(widths: Sequence[float], edges: np.ndarray | None, names: Sequence[str]) -> list[int]:
+def _count(widths: Sequence[float], places: Sequence[str]) -> list[int]:
     """Counts the clients of each place."""
-    if edges is not None:
-        # A width on an edge counts below it, so that 1 is in the last bin.
-        return np.histogram(1 - np.array(widths) + 1e-9, 1 - edges[::-1])[0][::-1].tolist()
-    found = collections.Counter(f"{width:.3g}" for width in widths)
-    return [found[name] for name in names]
+    tenths = places == TENTHS
+    found = collections.Counter(TENTHS[tenth_of(w)] if tenths else f"{w:.3g}" for w in widths)
+    return [found[place] for place in places]

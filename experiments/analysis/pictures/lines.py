@@ -16,7 +16,7 @@ MOST_BANDS = 4
 _MARGIN = 0.05
 """Share of an axis that is left free at both ends."""
 
-_SPREAD = 0.05
+SPREAD = 0.05
 """How far the first and the last arm are drawn apart, as a share of an axis."""
 
 _LEAST = 1.0
@@ -68,7 +68,29 @@ def side_by_side(count: int) -> np.ndarray:
     Returns:
       A shift for each `[count]`.
     """
-    return np.linspace(-0.5, 0.5, count) * (_SPREAD if count > MOST_BANDS else 0.0)
+    return np.linspace(-0.5, 0.5, count) * (SPREAD if count > MOST_BANDS else 0.0)
+
+
+def shifts_of(places: Sequence[float], step: float) -> np.ndarray:
+    """Returns how far marks are drawn apart that would cover each other; others stay.
+
+    Args:
+      places: where each is on the horizontal axis `[P]`.
+      step: marks that are nearer than this are drawn this far apart, in the unit of the axis.
+
+    Returns:
+      A shift for each `[P]`. Marks that are near each other are side by side in their order.
+    """
+    near: list[list[int]] = []
+    for at in sorted(range(len(places)), key=places.__getitem__):
+        if near and places[at] - places[near[-1][-1]] <= step:
+            near[-1].append(at)
+        else:
+            near.append([at])
+    shifts = np.zeros(len(places))
+    for own in near:
+        shifts[sorted(own)] = step * (np.arange(len(own)) - (len(own) - 1) / 2)
+    return shifts
 
 
 def fit_percents(panel: Any, heights: Iterable[np.ndarray]) -> None:

@@ -12,7 +12,16 @@ from experiments.analysis.pictures.looks import Look, add_legend, looks
 from experiments.analysis.pictures.picture import Lacking, first_file
 from experiments.analysis.results import Results
 from experiments.analysis.statistics import interval
-from experiments.analysis.table_need import FILE, by_block, by_client, by_seed, names_of, read_lines
+from experiments.analysis.table_need import (
+    FILE,
+    by_block,
+    by_client,
+    by_seed,
+    first_seed,
+    lines_of_seed,
+    names_of,
+    read_lines,
+)
 from hasa_jax.base import UserError
 from hasa_jax.simulation.escapes import picture
 
@@ -42,9 +51,12 @@ def make(groups: Sequence[Results]) -> Any:
     names = names_of(measured)
     if not names:
         raise Lacking(f"{path} has no scores beside the need")
+    dealt = next((own.dealt for own in groups if path.parent in own.folders), "")
+    seed = first_seed(measured, dealt)
+    shown = lines_of_seed(measured, seed)
     need = {
         client: {seed: 100 * own for seed, own in of.items()}
-        for client, of in by_client(measured, "score").items()
+        for client, of in by_client(shown, "score").items()
     }
     needs, count = by_block(measured, "score"), len(names)
     columns = 2 if count == 4 else min(_COLUMNS, count)
@@ -53,7 +65,7 @@ def make(groups: Sequence[Results]) -> Any:
     panels = figure.subplots(down, columns, squeeze=False, sharey=True).ravel()
     look_of = looks(need)
     for panel, name in zip(panels, names, strict=False):
-        _draw(panel, by_client(measured, name), need, look_of)
+        _draw(panel, by_client(shown, name), need, look_of)
         found = np.array(list(by_seed(needs, by_block(measured, name)).values()))
         panel.set(xlabel=picture(f"score {name}", 34), ylabel="need (points)")
         panel.set_title(_correlation(found), fontsize=7)
@@ -61,6 +73,7 @@ def make(groups: Sequence[Results]) -> Any:
         panel.remove()
     several = max(len(own) for own in need.values()) > 1
     note = "means over seeds, bars: 95 % intervals" if several else "one seed"
+    note = note if seed is None else f"seed {seed} alone: {dealt}"
     if len(need) <= _NAMED:
         add_legend(
             figure, {name: name for name in need}, look_of, note=f"clients, {note}", joined=False

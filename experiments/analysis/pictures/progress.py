@@ -82,19 +82,21 @@ def draw(groups: Sequence[Results], spent: Spent, remark: str = "") -> Any:
     figure = style.new_figure(style.PAGE, room + 1.95 * len(known))
     parts = np.atleast_1d(figure.subfigures(len(known), 1))
     look_of, counts, unknown = looks(arms), set[int](), dict[str, None]()
+    shifted = False
     for part, (title, own) in zip(parts, titled(known), strict=True):
         if len(known) > 1:
             part.suptitle(picture(title))
         for panel, metric in zip(part.subplots(1, len(METRICS)), METRICS, strict=True):
             curves = curves_of(own.summary, f"{metric}_accuracy", spent.of)
-            _draw_panel(panel, curves, look_of, apart=spent.integer)
+            shifted |= _draw_panel(panel, curves, look_of)
             panel.set(xlabel=spent.label, ylabel=LABELS[metric])
             if spent.integer:
                 panel.xaxis.get_major_locator().set_params(integer=True)
             counts |= {len(v) for curve in curves.values() for v in curve.values}
             unknown |= dict.fromkeys(names[arm] for arm in own.arms if arm not in curves)
     shaded = all(len(own.arms) <= lines.MOST_BANDS for own in known)
-    bars = "bars, side by side" if spent.integer else "bars"
+    nearly = "" if spent.integer else f" where {spent.what} are nearly equal"
+    bars = f"bars, side by side{nearly}" if shifted else "bars"
     note = [lines.seeds_text(counts, "shaded" if shaded else bars), *[remark] * bool(remark)]
     if unknown:
         shown = picture(", ".join(unknown), _LETTERS)
@@ -151,14 +153,14 @@ def curves_of(
     return found
 
 
-def _draw_panel(
-    panel: Any, curves: dict[Arm, Curve], look_of: dict[Arm, Look], *, apart: bool
-) -> None:
-    """Draws all arms of one metric; `apart` if they have the same places, so that bars overlap."""
+def _draw_panel(panel: Any, curves: dict[Arm, Curve], look_of: dict[Arm, Look]) -> bool:
+    """Draws all arms of one metric; returns whether some are apart, as their bars would overlap."""
     shaded = len(curves) <= lines.MOST_BANDS
-    longest = max(curve.at[-1] for curve in curves.values())
-    shifts = longest * lines.side_by_side(len(curves)) * apart
+    ends = [curve.at[-1] for curve in curves.values()]
+    step = 0.0 if shaded else lines.SPREAD * max(ends) / (len(ends) - 1)
+    shifts = lines.shifts_of(ends, step)
     for (arm, curve), shift in zip(curves.items(), shifts, strict=True):
         at = [own + float(shift) for own in curve.at]
         lines.draw_curve(panel, at, curve.values, look_of[arm], shaded=shaded)
     lines.fit_percents(panel, [e for c in curves.values() for e in lines.ends_of(c.values)])
+    return bool(shifts.any())

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.analysis.client_values import Values, accuracies_of
+from experiments.analysis.client_values import Values, accuracies_of, of_shown_seed, seed_note
 from experiments.analysis.compared import Comparison, gains_of
 from experiments.analysis.results import Arm, Record, arm_of
 from hasa_jax.simulation.escapes import one_line
@@ -36,6 +36,8 @@ in thousandths of the supernet."""
 class Clients:
     """Clients of all seeds, and what each arm gives them. NaN is what is not known.
 
+    Clients that are dealt anew for each seed are those of one seed, and all means are of it.
+
     Attributes:
       names: of the clients that are shown, in one line each.
       total: clients that there are.
@@ -53,6 +55,7 @@ class Clients:
       ranked: clients that have a rank in each arm, shown or not `[arm]`.
       accuracy: mean test accuracy over seeds `[arm, client, round]`.
       half: half the 95 % Student interval of it `[arm, client, round]`.
+      note: which seed the clients are of, if they are of one; else empty.
     """
 
     names: tuple[str, ...]
@@ -70,6 +73,7 @@ class Clients:
     ranked: np.ndarray
     accuracy: np.ndarray
     half: np.ndarray
+    note: str
 
     @property
     def limits(self) -> str:
@@ -97,6 +101,8 @@ def clients_of(compared: Comparison, most_points: int = MOST_POINTS) -> Clients:
       The clients, in the order of the records. Where there are too many, those are kept that are
       evenly spaced by their accuracy in the first arm, the worst and the best among them.
     """
+    note = seed_note(compared.found)
+    compared = dataclasses.replace(compared, found=of_shown_seed(compared.found))
     found, arms = compared.found, compared.found.arms
     rounds = _spaced_rounds(found.rounds, {compared.chosen, compared.last})
     names = list(dict.fromkeys(r["client"] for r in found.metrics if r["split"] == "test"))
@@ -122,6 +128,7 @@ def clients_of(compared: Comparison, most_points: int = MOST_POINTS) -> Clients:
         ranked=np.sum(~np.isnan(accuracy[:, :, chosen]), axis=1),
         accuracy=accuracy[:, keep],
         half=half[:, keep],
+        note=note,
     )
 
 

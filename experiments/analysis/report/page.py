@@ -114,6 +114,7 @@ def _of_results(
         "pictures": [dataclasses.replace(own, svg=_safe(own.svg)) for own in drawn],
         "not_drawn": lacking,
         "ledger": [_shown(tables[name]) for name in LEDGER if name in tables],
+        "clients_note": clients.note,
         "clients_limits": clients.limits,
         "clients_json": _safe(json_text(_client_data(compared, clients))),
     }

@@ -13,6 +13,7 @@ from experiments.analysis.plots import grouped_sources
 from experiments.analysis.report.colours import as_variables
 from experiments.analysis.report.embedding import inline_svg
 from experiments.analysis.results import Results, Source
+from experiments.flags import as_flags
 
 MISSING = "matplotlib is not installed: pip install 'hasa_jax[plots]'"
 """Why no picture is drawn."""
@@ -63,7 +64,7 @@ def draw_all(
         try:
             figure = picture.figure(apart if picture.apart else [found])
         except Lacking as reason:
-            lacking.append((picture.title, str(reason)))
+            lacking.append((picture.title, as_flags(str(reason))))
             continue
         with tempfile.TemporaryDirectory() as folder:
             target = pathlib.Path(folder) / f"{name}.svg"

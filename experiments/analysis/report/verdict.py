@@ -14,13 +14,21 @@ from experiments.analysis.compared import (
     Comparison,
     gains_of,
     majority,
+    other_costs,
     percents,
     seeds_of,
     why_not,
 )
 from experiments.analysis.matched import at_round
 from experiments.analysis.results import METRICS
-from experiments.analysis.statistics import accuracy_text, interval, number, p_text
+from experiments.analysis.statistics import (
+    ALPHA,
+    accuracy_text,
+    interval,
+    least_p,
+    number,
+    p_text,
+)
 from experiments.rooms import number_text
 
 UNITS = {"macs": "MACs", "params": "parameters", "executed": "executed MACs"}
@@ -105,7 +113,8 @@ def paragraph(compared: Comparison, data: str, clients: int) -> str:
       clients: number of clients.
 
     Returns:
-      Sentences on what was compared, and on the chosen and the last round.
+      Sentences on what was compared, on the chosen and the last round, and on what weakens
+      verdicts.
     """
     first, last = findings_of(compared, compared.chosen), findings_of(compared, compared.last)
     name = compared.labels[compared.found.arms[0]]
@@ -120,7 +129,8 @@ def paragraph(compared: Comparison, data: str, clients: int) -> str:
             lines.append(f"The verdicts are the same at the last round, {compared.last}.")
         else:
             lines += _of_round(f"At the last round, {compared.last}, ", last)
-    return " ".join(lines)
+    lines += [_few_seeds((*first, *last)), other_costs(compared, compared.chosen)]
+    return " ".join(filter(None, lines))
 
 
 def _of_round(at: str, findings: Sequence[Finding]) -> list[str]:
@@ -137,6 +147,23 @@ def _of_round(at: str, findings: Sequence[Finding]) -> list[str]:
         if names := [own.label for own in findings if own.word == word]:
             lines.append(f"Not compared, as {why}: {', '.join(names)}.")
     return lines
+
+
+def _few_seeds(findings: Sequence[Finding]) -> str:
+    """Says which verdicts rest on fewer seeds than the exact test needs; empty if none do."""
+    few = [
+        own
+        for own in findings
+        if own.word in WORDS and own.word != verdicts.UNDECIDED and least_p(own.seeds) > ALPHA
+    ]
+    if not few:
+        return ""
+    least = min(own.seeds for own in few)
+    names = ", ".join(dict.fromkeys(own.label for own in few))
+    return (
+        f"The verdict on {names} rests on the t test alone: p of exact sign flips cannot be below "
+        f"{least_p(least):g} with {least} seeds."
+    )
 
 
 def _setting(compared: Comparison, data: str, clients: int) -> str:

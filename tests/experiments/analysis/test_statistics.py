@@ -202,3 +202,17 @@ def test_no_family_of_true_hypotheses_is_often_refused():
     t_tests = scipy.stats.ttest_1samp(samples, 0, axis=-1).pvalue
     wrong = [min(statistics.holm(ps)) <= statistics.ALPHA for ps in t_tests.tolist()]
     assert 0.02 < np.mean(wrong) < 0.078
+
+
+def test_how_far_a_number_of_seeds_may_be_off():
+    """The quantiles of chi-square with two degrees of freedom are -2 ln of the upper shares."""
+    low, high = statistics.seeds_factors(3)
+    assert low == pytest.approx(-1 / np.log(0.025))
+    assert high == pytest.approx(-1 / np.log(0.975))
+    gains = {"a": np.array([1.0, 2.0, 4.0]), "b": np.array([1.0, 1.0])}
+    assert verdicts.seeds_note(gains, 0.25) == (
+        "Seeds for ± 0.25: they come from the spread over 3 seeds, so the true number may be from "
+        "0.27 to 39 times as large (95 % interval of the variance)."
+    )
+    assert "to 1,018 times" in verdicts.seeds_note({"a": np.array([1.0, 2.0])}, 0.25)
+    assert verdicts.seeds_note({"b": gains["b"]}, 0.25) == ""

@@ -345,7 +345,7 @@ def test_columns_that_a_run_has_are_shown(tmp_path):
     assert found["global"].headers == ("policy", "global mean %")
     assert row(found["global"], "hasa") == ["25.00 ± 0.00"]
     units = ("width", "params", "MACs", "bytes", "executed")
-    assert found["cost"].headers == ("policy", "B", *units, "MB down", "MB up")
+    assert found["cost"].headers == ("policy", "budget", *units, "MB down", "MB up")
     assert row(found["cost"], "hasa")[-2:] == ["2.5", "1.25"]
     old = tables_of(write(tmp_path / "old"))
     assert "MB down" not in old["cost"].headers
@@ -369,11 +369,11 @@ def test_bytes_that_clients_send_once_are_shown_where_there_are_any(tmp_path):
         return cost.headers[6:], row(cost, "uniform")[5:], row(cost, "hasa")[5:]
 
     found = header_and_cells("some", ["44.0", "48.0"])
-    assert found == (("MB up", "B once"), ["2.5", "0"], ["2.5", "46"])
+    assert found == (("MB up", "bytes once"), ["2.5", "0"], ["2.5", "46"])
     assert header_and_cells("none", ["0.0", "0.0"])[0] == ("MB up",)
     # A score of the user's own does not say: NaN. A run of earlier code has an empty cell.
     found = header_and_cells("unknown", ["nan", "nan"])
-    assert found == (("MB up", "B once"), ["2.5", "0"], ["2.5", "unknown"])
+    assert found == (("MB up", "bytes once"), ["2.5", "0"], ["2.5", "unknown"])
     assert header_and_cells("one unknown", ["nan", "48.0"])[2][1:] == ["unknown"]
     assert header_and_cells("old", ["", ""])[0] == ("MB up",)
 
@@ -507,11 +507,11 @@ def test_clients_of_each_size_are_counted(tmp_path):
     found = [[cell.text for cell in cells] for cells in widths.rows]
     assert found[0] == ["uniform", "0.250", "4", "1", "11", "21.00 ± 12.71"]
     assert found[1] == ["uniform", "0.500", "8", "2", "11", "21.00 ± 12.71"]
-    # Of nine different widths, tenths have rows; .3 is of the tenth that ends there.
+    # Of nine different widths, tenths have rows; .3 is of the tenth that begins there.
     many = of_clients(write(tmp_path / "many"), [0.21, 0.22, 0.3, 0.31, *np.arange(0.5, 1, 0.1)])
     found = [cells[1].text for cells in tables_of(many)["widths"].rows if cells[0].text == "hasa"]
-    assert found[:3] == ["0.2 to 0.3", "0.3 to 0.4", "0.4 to 0.5"]
-    assert found[-1] == "0.8 to 0.9"
+    assert found[:3] == ["0.2 to 0.3", "0.3 to 0.4", "0.5 to 0.6"]
+    assert found[-1] == "0.9 to 1.0"
 
 
 def test_long_tables_are_in_files_only_and_said(tmp_path):
@@ -534,7 +534,7 @@ def test_no_table_of_arms_is_left_out_however_many_there_are(tmp_path):
     text = tables.write([folder], ComparisonConfig(), ("latex", "markdown"))
     for name in ("table.tex", "table.md"):
         content = (folder / name).read_text(encoding="utf-8")
-        for title in ("Mean accuracy", "Worst and tail", "Tests of the", "Cost: budget B"):
+        for title in ("Mean accuracy", "Worst and tail", "Tests of the", "Cost: requested budget"):
             assert title in content
         assert "policy121" in content
     assert "Clients at round" not in (folder / "table.tex").read_text(encoding="utf-8")

@@ -68,3 +68,23 @@ def in_folds(metrics):
             (2, 2, float(own["accuracy"]) - 0.1),
         )
     ]
+
+
+DIRICHLET = {"data": {"dataset": "cifar10", "partition": "dirichlet"}}
+
+
+def dealt_workdir(folder, config=DIRICHLET):
+    """Two arms and clients on seeds 3 and 4; of uniform on seed 2, too. Seeds swap the clients."""
+    summary = records("uniform", [0.5, 0.1, 0.3], 2) + records("hasa", [0.2, 0.4], 3)
+    scores = {str(seed): {"client_0": seed / 10, "client_1": 0.35} for seed in (3, 4)}
+    write(folder, summary, config, scores={"hasa:hasa": scores})
+    lines = []
+    for own in summary:
+        for number in (0, 1):
+            first = (number + int(own["seed"])) % 2
+            held = {"client": f"client_{number}", "num_examples": str(10 + 30 * first)}
+            held |= {"accuracy": str(float(own["mean_accuracy"]) + first / 2)}
+            held |= {"width": str(0.25 + first / 2)}
+            lines += [{**own, **held, "split": split} for split in ("validation", "test")]
+    write_csv(folder / "metrics.csv", lines)
+    return results.read([folder])

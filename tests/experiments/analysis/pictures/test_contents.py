@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from experiments.analysis import plots, results
-from experiments.analysis.pictures import PICTURES, Lacking, clients, histogram, rebuilding, style
+from experiments.analysis.pictures import PICTURES, Lacking, clients, lines, rebuilding, style
 from experiments.analysis.pictures.picture import first_file
+from experiments.analysis.tenths import TENTHS, tenth_of
 from hasa_jax import UserError
 from tests.experiments.analysis.pictures import examples
-from tests.experiments.analysis.workdirs import in_folds, records, write, write_csv
+from tests.experiments.analysis.workdirs import dealt_workdir, in_folds, records, write, write_csv
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,24 @@ def test_without_scores_clients_are_sorted_by_width(tmp_path):
     assert scores == {}
 
 
+def test_dealt_clients_are_those_of_one_seed(tmp_path):
+    found = dealt_workdir(tmp_path / "w")
+    figure = PICTURES["clients"].figure([found])
+    hasa, scores = figure.axes[1:3]
+    assert [text.get_text() for text in scores.get_xticklabels()] == ["client_0", "client_1"]
+    assert [bar.get_height() for bar in scores.patches] == pytest.approx([0.3, 0.35])
+    assert [bar.get_height() for bar in hasa.patches] == pytest.approx([70, 20])
+    assert not hasa.collections  # There are no whiskers.
+    assert figure.get_suptitle() == f"above each bar: its width\nseed 3 alone, as {found.dealt}"
+
+
+def test_no_whisker_crosses_a_width(groups):
+    figure = PICTURES["clients"].figure(groups[:1])
+    style.content_of(figure, "png", 40)
+    for panel in figure.axes[:3]:
+        assert all(text.get_window_extent().y0 >= panel.bbox.y1 for text in panel.texts)
+
+
 def test_many_clients_are_drawn_as_groups(tmp_path):
     figure = PICTURES["clients"].figure(metrics_of(tmp_path / "w", np.linspace(0.1, 1, 450)))
     panel = figure.axes[0]
@@ -76,7 +95,7 @@ def test_more_arms_than_there_is_room_for_are_counted(tmp_path):
     policies = [f"p{number}" for number in range(10)]
     figure = PICTURES["clients"].figure(metrics_of(tmp_path / "w", [0.5], policies=policies))
     assert len(figure.axes) == clients.MOST_ARMS + 1  # And the scale of the shades.
-    assert figure.axes[0].get_title(loc="right").endswith("; 2 more arms are not drawn")
+    assert figure.get_suptitle().endswith("\n2 more arms are not drawn")
 
 
 def test_few_widths_have_a_place_each(groups):
@@ -91,10 +110,35 @@ def test_many_widths_are_counted_in_bins(tmp_path):
     groups = metrics_of(tmp_path / "w", widths, seeds=2)
     panel = PICTURES["histogram"].figure(groups).axes[0]
     (bars,) = panel.containers
-    assert [bar.get_height() for bar in bars] == [2, 1, 2, 1, 1, 0, 1, 0, 0, 2]
-    assert [text.get_text() for text in panel.get_xticklabels()][::5] == ["0.0", "0.5", "1.0"]
-    edges, _ = histogram.places_of(histogram.widths_of(groups[0]))
-    assert len(edges) == 11
+    assert [bar.get_height() for bar in bars] == [1, 2, 1, 2, 0, 1, 0, 1, 0, 2]
+    names = [text.get_text() for text in panel.get_xticklabels()]
+    assert names == list(TENTHS)
+    assert names[5] == "[.5, .6)"  # .5 is at its place, and counted there.
+
+
+def test_bounds_of_tenths_are_at_their_beginning():
+    widths = [0, 0.1, 0.3, 0.1 + 0.2, 0.29, 0.5, 0.7, 0.999, 1]
+    assert [tenth_of(width) for width in widths] == [0, 1, 3, 3, 2, 5, 7, 9, 9]
+
+
+def test_the_histogram_says_what_it_is_of(tmp_path):
+    def note(seeds):
+        groups = metrics_of(tmp_path / str(seeds), [0.5, 1.0], seeds)
+        return PICTURES["histogram"].figure(groups).legends[0].get_title().get_text()
+
+    assert note(1) == "one seed, so there are no intervals"
+    assert note(3) == "the same in each of 3 seeds"
+    path = tmp_path / "3" / "metrics.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(",1.0", ",0.5", 1), encoding="utf-8")
+    figure = PICTURES["histogram"].figure(plots.grouped([path.parent]))
+    expected = "means over 3 seeds; whiskers: 95 % intervals, cut at 0"
+    assert figure.legends[0].get_title().get_text() == expected
+
+
+def test_marks_that_cover_each_other_are_side_by_side():
+    found = lines.shifts_of([0.35, 0.30, 0.351, 0.352], 0.01)
+    np.testing.assert_allclose(found, [-0.01, 0, 0, 0.01])
+    assert not lines.shifts_of([0.35, 0.30], 0.01).any()
 
 
 def test_several_workdirs_have_a_file_of_their_own(tmp_path):
@@ -121,7 +165,9 @@ def test_budgets_are_joined_by_a_line(groups):
     figure = PICTURES["budget"].figure(groups)
     assert len(figure.axes) == 3
     line = figure.axes[0].lines[1]  # The first is the Pareto front.
-    assert line.get_xdata().tolist() == [0.5, 1.0]
+    # Three arms have the same MACs, so they are drawn side by side, .04 of the axis apart.
+    np.testing.assert_allclose(line.get_xdata(), [0.48, 0.98])
+    assert "side by side where MACs are nearly equal" in figure.legends[0].get_title().get_text()
     np.testing.assert_allclose(np.diff(line.get_ydata()), 10)
     with pytest.raises(Lacking, match="all arms have one budget"):
         PICTURES["budget"].figure(groups[:1])

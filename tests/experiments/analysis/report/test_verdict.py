@@ -42,6 +42,36 @@ def test_the_words_are_those_of_the_table(tmp_path):
         assert verdicts[own.label].startswith(own.word)
 
 
+def test_too_few_seeds_for_the_exact_test_are_said(tmp_path):
+    said = (
+        "The verdict on hasa, inverse_hasa rests on the t test alone: p of exact sign flips cannot "
+        "be below 0.0625 with 5 seeds."
+    )
+    for seeds in (5, 6):
+        folder = write_population(tmp_path / str(seeds), NAMES, seeds=seeds)
+        assert (said in paragraph(compared(folder), "titles", 3)) == (seeds < 6)
+
+
+def test_other_costs_at_a_matched_budget_are_said(tmp_path):
+    uniform = records("uniform", [0.1, 0.12], budget_macs=0.3, budget_params=0.26)
+    hasa = records("hasa", [0.2, 0.22], budget_macs=0.354, budget_params=0.27)
+    folder = write(tmp_path / "w", uniform + hasa)
+    said = (
+        "Budgets match in width, but not in MACs (uniform 0.300; hasa 0.354, +18 %), as shares of "
+        "the supernet's."
+    )
+    assert paragraph(compared(folder), "", 1).endswith(said)
+    assert said in tables_of(results.read([folder]), ComparisonConfig())[0].notes
+    # Arms that do not match are not compared at all.
+    assert said not in paragraph(compared(folder, matched="macs"), "", 1)
+
+
+def test_costs_within_a_twentieth_are_not_said(tmp_path):
+    uniform = records("uniform", [0.1, 0.12], budget_macs=0.3)
+    hasa = records("hasa", [0.2, 0.22], budget_macs=0.315)
+    assert "but not in" not in paragraph(compared(write(tmp_path / "w", uniform + hasa)), "", 1)
+
+
 def test_both_rounds_are_said_if_they_differ(tmp_path):
     summary = []
     for round, gain in ((3, 0.0), (6, 0.05)):
