@@ -1,6 +1,6 @@
 """The test accuracy of every client by arm, round and seed, for tables, pictures and reports.
 
-Clients that are dealt anew for each seed are others in each, so one seed stands for all.
+Clients that are dealt again for each seed are others in each, so one seed is shown.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def accuracies_of(metrics: Sequence[Record], rounds: Collection[int]) -> Values:
 
 
 def shown_seed(found: Results) -> int | None:
-    """Chooses the seed that stands for all, where clients are dealt anew for each.
+    """Chooses the seed that is shown for all, where clients are dealt again for each.
 
     Args:
       found: the results.
@@ -62,7 +62,7 @@ def of_shown_seed(found: Results) -> Results:
       found: the results.
 
     Returns:
-      The results with the metrics and scores of that seed alone; as they are where there is none.
+      The results with the metrics and scores of that seed; as they are where there is none.
     """
     seed = shown_seed(found)
     if seed is None:
@@ -78,7 +78,7 @@ def of_shown_seed(found: Results) -> Results:
 
 
 def seed_note(found: Results) -> str:
-    """Says why one seed stands for all.
+    """Says why one seed is shown.
 
     Args:
       found: the results, with all seeds.
@@ -90,6 +90,6 @@ def seed_note(found: Results) -> str:
     if seed is None:
         return ""
     return (
-        f"Clients are those of seed {seed} alone: {found.dealt}, so numbers of a client are not "
+        f"Only clients of seed {seed} are shown: {found.dealt}, so numbers of a client are not "
         "averaged over seeds."
     )

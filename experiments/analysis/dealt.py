@@ -1,4 +1,4 @@
-"""Whether the clients of a workdir are the same in every seed, or dealt anew for each.
+"""Whether the clients of a workdir are the same in every seed, or dealt again for each.
 
 Partitions and some synthetic data sets are drawn from the key of a seed. `client_6` of seed 0 is
 then another client than `client_6` of seed 1, and a mean of the two is a number of nothing.
@@ -47,13 +47,13 @@ def dealt(manifest: Manifest, names: Iterable[str]) -> str:
     if data.dataset in (*NAMED, *BY_DESIGN) or data.partition == "natural":
         return ""
     if data.dataset in DRAWN:
-        return f"{data.dataset} draws its clients anew for each seed"
+        return f"{data.dataset} draws other clients for each seed"
     if data.partition:
-        return f"clients are dealt anew for each seed (partition {data.partition})"
+        return f"clients are dealt again for each seed (partition {data.partition})"
     # Files of older runs have a column of clients for data that have none.
     if (data.dataset == "csv" and data.client_column) or not _are_numbered(names):
         return ""
-    return "clients are dealt anew for each seed (partition iid)"
+    return "clients are dealt again for each seed (partition iid)"
 
 
 def _are_numbered(names: Iterable[str]) -> bool:

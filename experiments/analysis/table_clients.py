@@ -56,7 +56,7 @@ def clients(compared: Comparison, round: int) -> Table | None:
     Returns:
       A row for each client and arm: test examples, the score if it is recorded, the width, the
       accuracy and its difference to the reference, with intervals over seeds; differences are
-      paired by seed, of arms that match. Where clients are dealt anew for each seed, all is of one
+      paired by seed, of arms that match. Where clients are dealt again for each seed, all is of one
       seed. None without records of clients.
     """
     own_seeds = dataclasses.replace(compared, found=of_shown_seed(compared.found))

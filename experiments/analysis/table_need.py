@@ -91,7 +91,7 @@ def by_block(lines: Sequence[Line], column: str) -> dict[Block, np.ndarray]:
 
 
 def first_seed(lines: Sequence[Line], dealt: str) -> int | None:
-    """Chooses the seed whose clients are shown where they are dealt anew for each.
+    """Chooses the seed whose clients are shown where they are dealt again for each.
 
     Args:
       lines: from `read_lines`.
@@ -118,7 +118,7 @@ def tables_of(lines: Sequence[Line], dealt: str) -> tuple[Table, Table]:
 
     Returns:
       The rank correlations of scores with the need, that of the need in the other seeds among them
-      if there are several; and every client's mean need and scores. Where clients are dealt anew
+      if there are several; and every client's mean need and scores. Where clients are dealt again
       for each seed, there is nothing of other seeds, and clients are those of the first one.
     """
     names = names_of(lines)
@@ -133,7 +133,7 @@ def tables_of(lines: Sequence[Line], dealt: str) -> tuple[Table, Table]:
             for block in need
         }
         scores["need in the other seeds"] = {b: total - of_seed[b.seed] for b in need}
-    note = f"Clients are those of seed {seed} alone: {dealt}, so they are not averaged over seeds."
+    note = f"Only clients of seed {seed} are shown: {dealt}, so they are not averaged over seeds."
     own = _of_clients(lines_of_seed(lines, seed), names, () if seed is None else (note,))
     return correlations(need, scores), own
 

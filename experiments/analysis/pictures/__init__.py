@@ -35,8 +35,8 @@ PICTURES: dict[str, Picture] = {
     ),
     "clients": Picture(
         "Accuracy and width of every client",
-        "A bar for each client at the last round, sorted by score where run.json has scores. It "
-        "needs metrics.csv.",
+        "A bar for each client at the last round, sorted by score where run.json has scores; of "
+        "one seed where clients are dealt again for each. It needs metrics.csv.",
         clients.make,
     ),
     "histogram": Picture(
@@ -52,8 +52,8 @@ PICTURES: dict[str, Picture] = {
     ),
     "budget": Picture(
         "Accuracy at several budgets",
-        "Test accuracy at the last round against the achieved MACs. It needs arms or workdirs with "
-        "several budgets.",
+        "Test accuracy at the last round against the achieved MACs. It needs arms or workdirs "
+        "whose achieved MACs differ.",
         budget.make,
         apart=True,
     ),

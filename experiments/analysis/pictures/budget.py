@@ -38,7 +38,7 @@ def make(groups: Sequence[Results]) -> Any:
       The figure of matplotlib.
 
     Raises:
-      Lacking: if the records have no MACs, or all of one budget.
+      Lacking: if the records have no MACs, or all nearly the same.
     """
     joined = _joined(groups)
     measuring = measuring_note([arm for own in groups for arm in own.arms])
@@ -48,7 +48,7 @@ def make(groups: Sequence[Results]) -> Any:
     if not kept:
         if len(joined) > 1 and _several(_of_all(joined)):
             raise Lacking("workdirs of other budgets differ in more than the budget")
-        raise Lacking("all arms have one budget: name workdirs with other budgets beside this one")
+        raise Lacking("all arms have nearly the same MACs: name workdirs with other budgets too")
     arms = list(dict.fromkeys(arm for own in kept for one in own for arm in one.arms))
     names = results.labels_of(arms)
     room = legend_height(names, style.PAGE)

@@ -47,7 +47,7 @@ def make(groups: Sequence[Results]) -> Any:
     """Draws a row of bars for each arm, all in one order of the clients.
 
     Args:
-      groups: results; the first of them is drawn, one seed of it where clients are dealt anew for
+      groups: results; the first of them is drawn, one seed of it where clients are dealt again for
         each.
 
     Returns:
@@ -85,7 +85,7 @@ def make(groups: Sequence[Results]) -> Any:
     _add_scale(figure, panels)
     notes = [_what_is_drawn(shown, len(parts), seed)]
     notes += [f"{left_out} more arms are not drawn"] * (left_out > 0)
-    notes += [f"seed {seed} alone, as {found.dealt}"] * (seed is not None)
+    notes += [f"only seed {seed}, as {found.dealt}"] * (seed is not None)
     figure.suptitle("\n".join(filter(None, notes)), fontsize=7)
     return figure
 

@@ -73,7 +73,7 @@ def make(groups: Sequence[Results]) -> Any:
         panel.remove()
     several = max(len(own) for own in need.values()) > 1
     note = "means over seeds, bars: 95 % intervals" if several else "one seed"
-    note = note if seed is None else f"seed {seed} alone: {dealt}"
+    note = note if seed is None else f"only seed {seed}: {dealt}"
     if len(need) <= _NAMED:
         add_legend(
             figure, {name: name for name in need}, look_of, note=f"clients, {note}", joined=False

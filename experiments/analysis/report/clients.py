@@ -36,7 +36,7 @@ in thousandths of the supernet."""
 class Clients:
     """Clients of all seeds, and what each arm gives them. NaN is what is not known.
 
-    Clients that are dealt anew for each seed are those of one seed, and all means are of it.
+    Clients that are dealt again for each seed are those of one seed, and all means are of it.
 
     Attributes:
       names: of the clients that are shown, in one line each.

@@ -161,7 +161,7 @@ def _few_seeds(findings: Sequence[Finding]) -> str:
     least = min(own.seeds for own in few)
     names = ", ".join(dict.fromkeys(own.label for own in few))
     return (
-        f"The verdict on {names} rests on the t test alone: p of exact sign flips cannot be below "
+        f"The verdict on {names} rests only on the t test: p of exact sign flips cannot be below "
         f"{least_p(least):g} with {least} seeds."
     )
 

@@ -28,7 +28,7 @@ def of(names, script="compare", **data):
 @pytest.mark.parametrize("partition", sorted(PARTITIONS))
 def test_every_partition_but_the_natural_one_deals_anew(partition):
     found = of(NUMBERED, dataset="cifar10", partition=partition)
-    expected = f"clients are dealt anew for each seed (partition {partition})"
+    expected = f"clients are dealt again for each seed (partition {partition})"
     assert found == ("" if partition == "natural" else expected)
 
 
@@ -40,7 +40,7 @@ def test_every_data_set_is_known():
 @pytest.mark.parametrize(
     ("names", "data", "why"),
     [
-        (NUMBERED, {"dataset": "synthetic_images"}, "synthetic_images draws its clients"),
+        (NUMBERED, {"dataset": "synthetic_images"}, "synthetic_images draws other clients"),
         (NAMES, {"dataset": "synthetic_titles"}, ""),
         # Without a partition, clients that the data name are natural, and others are iid.
         (NUMBERED, {"dataset": "cifar10"}, "partition iid"),
@@ -71,7 +71,7 @@ def test_the_table_of_dealt_clients_is_of_one_seed(tmp_path):
     assert rows[3] == ["client_1", "10", "0.35", "hasa", "0.250", "20.00", "+10.00"]
     assert table.notes == (seed_note(found),)
     assert table.notes[0] == (
-        "Clients are those of seed 3 alone: clients are dealt anew for each seed (partition "
+        "Only clients of seed 3 are shown: clients are dealt again for each seed (partition "
         "dirichlet), so numbers of a client are not averaged over seeds."
     )
 
@@ -84,7 +84,7 @@ def test_the_report_has_dealt_clients_of_one_seed(tmp_path):
     assert found.score[1].tolist() == [0.3, 0.35]
     assert found.width[1].tolist() == [[0.75] * 3, [0.25] * 3]
     assert str(found.half[0, 0, 0]) == "nan"
-    assert "seed 3 alone" in found.note
+    assert "Only clients of seed 3" in found.note
 
 
 def test_clients_that_stay_are_averaged(tmp_path):
@@ -115,7 +115,7 @@ def test_the_need_of_dealt_clients_is_of_one_seed():
     assert [cells[0].text for cells in scores.rows] == ["entropy"]  # Other seeds say nothing.
     assert [cells[1].text for cells in of_clients.rows] == ["+10.00", "+110.00"]
     assert of_clients.notes == (
-        "Clients are those of seed 1 alone: x, so they are not averaged over seeds.",
+        "Only clients of seed 1 are shown: x, so they are not averaged over seeds.",
     )
     scores, of_clients = table_need.tables_of(lines, "")
     assert [cells[0].text for cells in scores.rows] == ["need in the other seeds"]

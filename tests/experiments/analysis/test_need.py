@@ -148,7 +148,7 @@ def test_widths_can_follow_the_measured_need(tmp_path):
     wants = records_of(tmp_path / "wide" / "need.csv")
     lines = table_need.read_lines(tmp_path / "wide" / "need.csv")
     dealt = results.read([tmp_path / "wide"]).dealt
-    assert dealt == "synthetic_images draws its clients anew for each seed"
+    assert dealt == "synthetic_images draws other clients for each seed"
     text = markdown.document(table_need.tables_of(lines, dealt))
     assert text == (tmp_path / "wide" / "need.md").read_text(encoding="utf-8")
     assert len(wants) == 2 * 7

@@ -73,7 +73,7 @@ def test_dealt_clients_are_those_of_one_seed(tmp_path):
     assert [bar.get_height() for bar in scores.patches] == pytest.approx([0.3, 0.35])
     assert [bar.get_height() for bar in hasa.patches] == pytest.approx([70, 20])
     assert not hasa.collections  # There are no whiskers.
-    assert figure.get_suptitle() == f"above each bar: its width\nseed 3 alone, as {found.dealt}"
+    assert figure.get_suptitle() == f"above each bar: its width\nonly seed 3, as {found.dealt}"
 
 
 def test_no_whisker_crosses_a_width(groups):
@@ -169,7 +169,7 @@ def test_budgets_are_joined_by_a_line(groups):
     np.testing.assert_allclose(line.get_xdata(), [0.48, 0.98])
     assert "side by side where MACs are nearly equal" in figure.legends[0].get_title().get_text()
     np.testing.assert_allclose(np.diff(line.get_ydata()), 10)
-    with pytest.raises(Lacking, match="all arms have one budget"):
+    with pytest.raises(Lacking, match="all arms have nearly the same MACs"):
         PICTURES["budget"].figure(groups[:1])
 
 

@@ -44,7 +44,7 @@ def test_the_words_are_those_of_the_table(tmp_path):
 
 def test_too_few_seeds_for_the_exact_test_are_said(tmp_path):
     said = (
-        "The verdict on hasa, inverse_hasa rests on the t test alone: p of exact sign flips cannot "
+        "The verdict on hasa, inverse_hasa rests only on the t test: p of exact sign flips cannot "
         "be below 0.0625 with 5 seeds."
     )
     for seeds in (5, 6):
