@@ -180,7 +180,7 @@ def meets(option: Option) -> bool:
 def recommended(options: Sequence[Option]) -> Option | None:
     """Returns the cheapest feasible option at the largest budget that can be met, if any.
 
-    It has the least MACs. Options within `NEAR` of them cost the same, as sizes are whole units: of
+    It has the least MACs. Options within `NEAR` of them cost the same, as sizes are units: of
     these it is the one whose longest client trains shortest, then the one of fewest bytes. An
     option that misses its budget by more than `NEAR` costs less for that only, so it is none.
     """
