@@ -241,8 +241,7 @@ def _what_is_drawn(shown: Mapping[Arm, Clients], count: int, seed: int | None) -
     """Says what the numbers above so many bars and the whiskers are."""
     counts = {len(seeds) for own in shown.values() for seeds in own.accuracy.values()}
     parts = ["above each bar: its width"] * (count <= _NAMED)
-    if count > _BARRED:
-        parts.append("means over seeds" if seed is None else "means over the clients of a group")
-    elif seed is None:
-        parts.append(lines.seeds_text(counts, "whiskers"))
+    if seed is None:
+        several = count > _BARRED and max(counts) > 1
+        parts.append("means over seeds" if several else lines.seeds_text(counts, "whiskers"))
     return "; ".join(parts)
