@@ -51,9 +51,10 @@ def test_pictures_are_drawn_into_the_first_workdir_and_what_cannot_be_is_said(tm
     assert lines[0] == str(picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
     said = [line for line in lines if " is not drawn: " in line]
-    assert "by_size is not drawn: it needs sizes.csv with all arms: run compare with" in "".join(
-        said
+    reason = (
+        "by_size is not drawn: it needs sizes.csv with all arms: run compare with --eval_levels"
     )
+    assert reason in said
     assert len(said) == len(PICTURES) - len(list((tmp_path / "first").glob("*.png")))
     assert not list((tmp_path / "second").glob("*.png"))
     assert not (tmp_path / "first" / "accuracy.png").exists()
