@@ -19,6 +19,7 @@ from experiments.study import manifest
 from experiments.study.block import Block, named_block
 from experiments.study.manifest import Manifest
 from hasa_jax.base import UserError
+from hasa_jax.client.objectives import OBJECTIVES
 from hasa_jax.datasets.paths import content_of, path_of
 from hasa_jax.simulation.escapes import from_csv_cell
 from hasa_jax.simulation.run_json import LIBRARY
@@ -167,6 +168,8 @@ class Results:
       scores: of clients, by arm, seed and fold, and client; of arms whose policy follows them,
         where they are recorded.
       dealt: why a name is another client in every seed; empty where clients are the same ones.
+      hiding: arms whose objective hides the classes that a client does not train, in its accuracy
+        too.
     """
 
     folders: tuple[pathlib.Path, ...]
@@ -185,6 +188,7 @@ class Results:
         default_factory=dict
     )
     dealt: str = ""
+    hiding: frozenset[Arm] = frozenset()
 
     @functools.cached_property
     def _by_round(self) -> dict[int, set[tuple[Arm, int]]]:
@@ -404,6 +408,7 @@ def merge(sources: Sequence[Source]) -> Results:
         rules=tuple(dict.fromkeys(filter(None, (own.manifest.rule for own in sources)))),
         scores=_scores(sources, tags),
         dealt=next(filter(None, map(_dealt, sources)), ""),
+        hiding=_hiding(sources, tags),
     )
 
 
@@ -509,6 +514,7 @@ def without(found: Results, names: Sequence[str]) -> Results:
         sizes=records_of(found.sizes),
         levels={called[arm]: own for arm, own in found.levels.items() if arm in called},
         scores={called[arm]: own for arm, own in found.scores.items() if arm in called},
+        hiding=frozenset(called[arm] for arm in found.hiding if arm in called),
     )
 
 
@@ -736,6 +742,16 @@ def _levels(
         if arm.policy == "levels" and known is not None:
             found[arm._replace(folder=tag)] = tuple(map(float, known))
     return found
+
+
+def _hiding(sources: Sequence[Source], tags: Mapping[tuple[Arm, int], str]) -> frozenset[Arm]:
+    """Returns the arms whose objective hides classes."""
+    names = {name for name, make in OBJECTIVES.items() if make().own_classes}
+    return frozenset(
+        arm._replace(folder=tag)
+        for (arm, at), tag in tags.items()
+        if sources[at].settings(arm.method).get("objective") in names
+    )
 
 
 def _scores(

@@ -116,6 +116,8 @@ def _warnings(compared: Comparison, round: int) -> Iterator[str]:
                 f"{compared.labels[arm]} has {common} of {every} seeds in common with the "
                 "reference; its difference is over these."
             )
+    if hidden := _hidden(compared, by_arm):
+        yield hidden
     for arm, own in by_arm.items():
         yield from _of_arm(compared, round, arm, own)
     if costs := other_costs(compared, round):
@@ -126,6 +128,18 @@ def _warnings(compared: Comparison, round: int) -> Iterator[str]:
             "majority: always predicting the most frequent training target of all clients, on the "
             "same test targets."
         )
+
+
+def _hidden(compared: Comparison, by_arm: Mapping[Arm, Mapping[int, Record]]) -> str:
+    """Says which arms have it easier, as they hide the classes that a client does not train."""
+    hiding = [compared.labels[arm] for arm in by_arm if arm in compared.found.hiding]
+    if not hiding:
+        return ""
+    easier = "" if len(hiding) == len(by_arm) else ", which is easier than among all, as elsewhere"
+    return (
+        f"{', '.join(hiding)}: a client's accuracy is among the classes of its own training "
+        f"examples{easier}."
+    )
 
 
 def _of_arm(compared: Comparison, round: int, arm: Arm, own: Mapping[int, Record]) -> Iterator[str]:

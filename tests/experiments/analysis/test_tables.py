@@ -53,6 +53,26 @@ def test_a_row_for_each_policy_with_paired_differences_and_verdicts(tmp_path):
     assert "[low, high] where the interval is cut at 0 or 100" in notes
 
 
+def test_arms_that_hide_classes_are_named(tmp_path):
+    summary = records("uniform", [0.1, 0.2])
+    summary += [{**own, "method": "heterofl"} for own in summary]
+    plain = {"hasa": {"objective": "cross_entropy"}, "heterofl": {"objective": "cross_entropy"}}
+    hiding = plain | {"heterofl": {"objective": "masked_cross_entropy"}}
+    every = hiding | {"hasa": {"objective": "masked_cross_entropy"}}
+    said = []
+    for number, methods in enumerate((plain, hiding, every)):
+        folder = write(tmp_path / str(number), summary, methods=methods)
+        said.append([n for n in tables_of(folder)["headline"].notes if "accuracy is among" in n])
+    assert said[0] == []
+    assert said[1] == [
+        "heterofl: a client's accuracy is among the classes of its own training examples, which is "
+        "easier than among all, as elsewhere."
+    ]
+    assert said[2][0].endswith(
+        "hasa, heterofl: a client's accuracy is among the classes of its own training examples."
+    )
+
+
 BASE = [0.30, 0.31, 0.29, 0.32, 0.30, 0.28, 0.31, 0.30]
 GAINS = {
     "hasa": [0.010, 0.012, 0.009, 0.011, 0.010, 0.013, 0.008, 0.010],
