@@ -47,8 +47,11 @@ _UNKNOWN = "\u0126\u0127\u0138\u013f\u0140\u0149\u0166\u0167\u017f"
 MOST_ROWS = 45
 """Lines that have room on a page; a table with more is several."""
 
-_ROOM = 80
+_ROOM = 76
 """Letters that have room in a line of an article."""
+
+_COLUMN = 54
+"""Letters that have room in a line of one of two columns."""
 
 _GAP = 1.5
 """Letters that the space between columns takes."""
@@ -107,7 +110,8 @@ def render(table: Table) -> str:
 
     Returns:
       A `table` environment with rules of `booktabs`, the title as its caption, the label
-      `tab:<name>`, and the notes below. Texts and headers are broken into several lines where the
+      `tab:<name>`, and the notes below. What is wider than one of two columns is a `table*`, which
+      spans both; in a document of one column the two are the same. Texts and headers are broken into several lines where the
       table is too wide otherwise. Of more than `MOST_ROWS` lines there is one environment for each
       part of them, with its number in the caption; the first has the label, the last the notes.
     """
@@ -165,9 +169,11 @@ def _pages(table: Table, limits: Sequence[int]) -> list[list[tuple[Cell, ...]]]:
 def _part(table: Table, at_right: Sequence[bool], limits: Sequence[int], *, labelled: bool) -> str:
     """Writes a table that has room on a page."""
     columns = "".join("r" if right else "l" for right in at_right)
+    wide = sum(limits) + _GAP * len(limits) > _COLUMN
+    environment = "table*" if wide else "table"
     heads = map(Cell, table.headers)
     lines = [
-        r"\begin{table}",
+        rf"\begin{{{environment}}}",
         r"\centering",
         rf"\caption{{{escape(table.title)}.}}",
         *[rf"\label{{tab:{table.name}}}"] * labelled,
@@ -182,7 +188,7 @@ def _part(table: Table, at_right: Sequence[bool], limits: Sequence[int], *, labe
     ]
     if table.notes:
         lines.append(rf"\par\smallskip {' '.join(map(escape, table.notes))}")
-    return "\n".join([*lines, r"\end{table}"])
+    return "\n".join([*lines, rf"\end{{{environment}}}"])
 
 
 def document(tables: Sequence[Table]) -> str:

@@ -99,7 +99,7 @@ def test_a_star_in_a_cell_begins_nothing_between_spaces():
 
 
 def test_latex_by_hand():
-    expected = r"""\begin{table}
+    expected = r"""\begin{table*}
 \centering
 \caption{Mean at round 3.}
 \label{tab:headline}
@@ -114,8 +114,16 @@ a\_b & \textbf{15.25 {[}9, 21{]}} & 0.001 & better \\
 \bottomrule
 \end{tabular}
 \par\smallskip Below 5 \%.
-\end{table}"""  # noqa: E501
+\end{table*}"""  # noqa: E501
     assert latex.render(TABLE) == expected
+
+
+def test_what_one_of_two_columns_holds_takes_one():
+    narrow = Table("n", "Mean", ("arm", "mean %"), ((Cell("a" * 40), Cell("1.0", 1.0)),))
+    assert latex.render(narrow).startswith("\\begin{table}\n")
+    wide = dataclasses.replace(narrow, rows=((Cell("a" * 46), Cell("1.0", 1.0)),))
+    assert latex.render(wide).startswith("\\begin{table*}\n")
+    assert latex.render(wide).endswith("\\end{table*}")
 
 
 def test_a_long_table_is_several_in_latex():
@@ -173,22 +181,25 @@ def test_long_names_are_broken_where_a_latex_table_is_too_wide():
 def test_broken_rows_take_more_of_a_page():
     rows = tuple((Cell(LONG), *row[1:]) for row in WIDE.rows[:1] * 30)
     text = latex.render(dataclasses.replace(WIDE, rows=rows))
-    assert text.count(r"\begin{table}") > 1
+    assert text.count(r"\begin{table*}") > 1
     assert text.count("13.91") == 30
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles(tmp_path):
+@pytest.mark.parametrize("options", ["", "[twocolumn]"])
+def test_latex_compiles(options, tmp_path):
     every = (
         "".join(map(chr, range(32, 127)))
         + "".join(map(chr, range(0xA0, 0x180)))
         + "±Δ≠→≤≥\u00d7\u2212…\u2019\u2013\u03b1\u0416\U0001f642"
     )
     other = Table("other", every, (every, "n"), ((Cell(every), Cell("+1.00", 1.0)),), (every,))
-    (tmp_path / "table.tex").write_text(latex.document([TABLE, other, WIDE]), encoding="utf-8")
+    narrow = Table("n", "Mean", ("arm", "mean %"), ((Cell("uniform: " * 5), Cell("1", 1.0)),))
+    tables = [TABLE, other, WIDE, narrow]
+    (tmp_path / "table.tex").write_text(latex.document(tables), encoding="utf-8")
     (tmp_path / "main.tex").write_text(
-        r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
+        rf"\documentclass{options}{{article}}\usepackage[T1]{{fontenc}}\usepackage{{booktabs}}"
         r"\begin{document}\input{table}\end{document}",
         encoding="utf-8",
     )
