@@ -184,7 +184,8 @@ def _say(config: RunConfig, model: str, program: Program, found: Advice) -> None
         f"{training.batch_size}, local epochs: {training.local_epochs}"
     )
     say(textwrap.fill(first, words.WIDTH))
-    cut = cut_line(found.caps.widths, program.method.budget.w_max)
+    follow = any(option.budget is not None for option in found.options)
+    cut = cut_line(found.caps.widths, program.method.budget.w_max) if follow else ""
     least = max(program.method.budget.w_min, 1 / (len(supernet.width) - 1))
     lines = words.infeasible_lines(found.options, found.left_out)
     unable = words.unable_line(found.fleet.names, found.caps.able, least)

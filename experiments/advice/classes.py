@@ -42,7 +42,7 @@ def classes_of(fleet: Fleet, caps: Caps) -> tuple[DeviceClass, ...]:
       fleet: all clients.
       caps: what their devices hold.
     """
-    of_client = np.array(fleet.others.get(CLASS, ()))
+    of_client = np.array([cell.strip() for cell in fleet.others.get(CLASS, ())])
     found = []
     for name in dict.fromkeys(of_client.tolist()):
         own = of_client == name
@@ -131,7 +131,7 @@ def class_lines(
             most = (table.memory[sizes], seconds[training])
             yield (
                 *(own.name, own.clients, own.unable, _known(own.cap), option.policy, option.budget),
-                *(int(fits[own.member].all()), len(sizes)),
+                *(int(own.member.any() and fits[own.member].all()), len(sizes)),
                 *(_known(_mean(column[sizes])) for column in columns),
                 *(_known(float(values.max()) if len(values) else np.nan) for values in most),
             )

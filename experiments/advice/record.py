@@ -74,7 +74,7 @@ def accept(folder: pathlib.Path, advice: Manifest) -> None:
             f"workdir {folder} holds results of training: name another for advice with `workdir`"
         )
     if not (folder / NAME).exists():
-        if any((folder / name).exists() for name in (files.OPTIONS, files.CLIENTS)):
+        if any((folder / name).exists() for name in (files.OPTIONS, files.CLIENTS, files.CLASSES)):
             raise UserError(
                 f"workdir {folder} holds advice without {NAME}, so its configuration is unknown: "
                 "name another with `workdir`"

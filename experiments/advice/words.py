@@ -135,7 +135,7 @@ def recommendation(
     assert best.budget is not None
     peers = [option for option in found if option.budget == best.budget and option is not best]
     met = [option for option in peers if meets(option)]
-    equal = [option for option in met if _as_cheap(option, best)]
+    equal = [option for option in _cheapest([best, *met]) if option is not best]
     more = [option.policy for option in met if option not in equal]
     short = [f"{o.policy} reaches {o.reached:.3f}" for o in peers if not meets(o)]
     also = f" {', '.join(more)} can meet it, too, with more MACs." if more else ""
@@ -158,10 +158,12 @@ def recommendation(
 def _tie(best: Option, equal: Sequence[Option]) -> str:
     """Says which other policies cost as many MACs, and what each of them has least of."""
     every = (best, *equal)
-    first = "the bytes" if np.isnan(best.seconds) else "the seconds of the longest client"
+    as_short = [option for option in every if _seconds(option) == _seconds(best)]
+    decided = ["the seconds of the longest client"] * (len(as_short) < len(every))
+    decided += ["the bytes"] * any(_moved(option) > _moved(best) for option in as_short)
     text = (
         f"{', '.join(option.policy for option in equal)} cost as many MACs, within {NEAR:g}, so "
-        f"{first} decided."
+        f"{' and '.join(decided) or 'their order'} decided."
     )
     light = min(every, key=_moved)
     if light is not best:
@@ -189,14 +191,18 @@ def recommended(options: Sequence[Option]) -> Option | None:
         return None
     largest = max(option.budget or 0.0 for option in found)
     own = [option for option in found if option.budget == largest]
-    cheapest = min(own, key=lambda option: option.achieved["executed"])
-    equal = [option for option in own if _as_cheap(option, cheapest)]
-    return min(equal, key=lambda option: (np.nan_to_num(option.seconds), _moved(option)))
+    return min(_cheapest(own), key=lambda option: (_seconds(option), _moved(option)))
 
 
-def _as_cheap(option: Option, other: Option) -> bool:
-    """Returns whether an option has no more MACs than another, within `NEAR`."""
-    return option.achieved["executed"] <= other.achieved["executed"] + NEAR
+def _cheapest(options: Sequence[Option]) -> list[Option]:
+    """Returns the options of least MACs, within `NEAR`."""
+    least = min(option.achieved["executed"] for option in options)
+    return [option for option in options if option.achieved["executed"] <= least + NEAR]
+
+
+def _seconds(option: Option) -> float:
+    """Returns the seconds of the longest client; 0 where no rate is known."""
+    return 0.0 if np.isnan(option.seconds) else option.seconds
 
 
 def _moved(option: Option) -> float:

@@ -22,6 +22,8 @@ how hard. Only the titles are drawn."""
 DRAWN = ("synthetic_images", "synthetic_topics")
 """Data sets that draw the classes of every client."""
 
+_NAMELESS = "clients have no names of their own, so they may be others in each seed"
+
 _NUMBERED = re.compile(r"client_\d+")
 """A name that a client has where nothing names it."""
 
@@ -40,9 +42,7 @@ def dealt(manifest: Manifest, names: Iterable[str]) -> str:
       A clause; empty where clients are the same in every seed. Folds of a seed share its clients.
     """
     if manifest.script == LIBRARY:
-        if _are_numbered(names):
-            return "clients without names of their own may be others in each seed"
-        return ""
+        return _NAMELESS if _are_numbered(names) else ""
     data = manifest.run.data
     if data.dataset in (*NAMED, *BY_DESIGN) or data.partition == "natural":
         return ""
@@ -53,7 +53,7 @@ def dealt(manifest: Manifest, names: Iterable[str]) -> str:
     # Files of older runs have a column of clients for data that have none.
     if (data.dataset == "csv" and data.client_column) or not _are_numbered(names):
         return ""
-    return "clients are dealt again for each seed (partition iid)"
+    return _NAMELESS
 
 
 def _are_numbered(names: Iterable[str]) -> bool:

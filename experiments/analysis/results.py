@@ -747,10 +747,16 @@ def _levels(
 def _hiding(sources: Sequence[Source], tags: Mapping[tuple[Arm, int], str]) -> frozenset[Arm]:
     """Returns the arms whose objective hides classes."""
     names = {name for name, make in OBJECTIVES.items() if make().own_classes}
+
+    def hides(settings: Mapping[str, Any]) -> bool:
+        # An objective of the user's has a name of its own, and its options are recorded.
+        options = str(settings.get("objective_options", ""))
+        return settings.get("objective") in names or "own_classes=True" in options
+
     return frozenset(
         arm._replace(folder=tag)
         for (arm, at), tag in tags.items()
-        if sources[at].settings(arm.method).get("objective") in names
+        if hides(sources[at].settings(arm.method))
     )
 
 

@@ -184,22 +184,22 @@ def seeds_needed(deviation: float, half: float) -> int | None:
     return count
 
 
-def seeds_factors(count: int) -> tuple[float, float]:
-    """Returns how far the number of seeds of `seeds_needed` may be off, as factors.
+def deviation_interval(deviation: float, count: int) -> tuple[float, float]:
+    """Computes the 95 % interval of a standard deviation.
 
-    The number is in proportion to the variance, whose 95 % interval is
-    `(n - 1) s^2 / chi^2_{.975, n-1}` to `(n - 1) s^2 / chi^2_{.025, n-1}`.
+    It is `s sqrt((n - 1) / chi^2_{.975, n-1})` to `s sqrt((n - 1) / chi^2_{.025, n-1})`.
 
     Args:
-      count: seeds `n` that the deviation was found with, 2 or more.
+      deviation: `s` of `n` normal values.
+      count: their number `n`, 2 or more.
 
     Returns:
-      The factors of both ends.
+      Both ends.
     """
     import scipy.stats
 
     low, high = (count - 1) / scipy.stats.chi2.ppf([0.975, 0.025], count - 1)
-    return float(low), float(high)
+    return deviation * math.sqrt(low), deviation * math.sqrt(high)
 
 
 def seeds_text(deviation: float, half: float) -> str:

@@ -16,11 +16,11 @@ from experiments.analysis.statistics import (
     ALPHA,
     DRAWN,
     EXACT,
+    deviation_interval,
     holm,
     least_p,
     no_variation,
     p_text,
-    seeds_factors,
     seeds_text,
     sign_flip_p,
     t_p,
@@ -149,25 +149,25 @@ def seeds_for(values: np.ndarray, half: float) -> str:
 
 
 def seeds_note(gains: Mapping[str, np.ndarray], half: float) -> str:
-    """Says how far numbers of seeds that an interval needs may be off.
+    """Says how far the largest number of seeds that an interval needs may be off.
 
     Args:
       gains: as for `of`.
       half: as for `seeds_for`.
 
     Returns:
-      A sentence, of the differences with the fewest seeds; empty where there is no number.
+      A sentence; empty where there is no number.
     """
-    counts = [len(own) for own in gains.values() if seeds_for(own, half).isdigit()]
-    if not counts:
+    numbers = {name: seeds_for(own, half) for name, own in gains.items()}
+    known = {name: int(text) for name, text in numbers.items() if text.isdigit()}
+    if not known:
         return ""
-    low, high = (
-        f"{factor:.2g}" if factor < 100 else f"{factor:,.0f}"
-        for factor in seeds_factors(min(counts))
-    )
+    name = max(known, key=lambda own: known[own])
+    ends = deviation_interval(float(gains[name].std(ddof=1)), len(gains[name]))
+    low, high = (seeds_text(end, half) for end in ends)
     return (
-        f"Seeds for ± {half:g}: they come from the spread over {min(counts)} seeds, so the true "
-        f"number may be from {low} to {high} times as large (95 % interval of the variance)."
+        f"Seeds for ± {half:g} come from the spread over a few seeds: with {len(gains[name])}, the "
+        f"number of {name} may be from {low} to {high} (95 % interval of the deviation)."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import signal
 import socket
 import threading
@@ -15,6 +16,9 @@ from hasa_jax.simulation.writers import say
 _NAMES = ("SIGTERM", "SIGINT", "SIGHUP")
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 """What asks a run to stop; Windows has no SIGHUP, which a terminal sends that is closed."""
+
+_GRACE = 2.0
+"""Seconds in which a second request may end a run in order."""
 
 
 class Stopped(Exception):
@@ -87,31 +91,38 @@ def stop_requests() -> Iterator[StopRequest]:
 
 @contextlib.contextmanager
 def _announced() -> Iterator[None]:
-    """Says at once that a request was taken, while rounds may still run for a minute.
+    """Answers requests at once, while rounds may still run for a minute.
 
     Python handles a signal only between its own instructions, and a compiled round is none. What
     the operating system writes into a socket meanwhile is read by a thread.
     """
+    ended = threading.Event()
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    thread = threading.Thread(target=_announce, args=(reader,), name="requests", daemon=True)
+    thread = threading.Thread(target=_announce, args=(reader, ended), name="requests", daemon=True)
     thread.start()
     try:
         yield
     finally:
+        ended.set()
         signal.set_wakeup_fd(before)
         writer.close()
         thread.join()
         reader.close()
 
 
-def _announce(reader: socket.socket) -> None:
-    """Prints a line for the first request that comes, or nothing until the socket is closed."""
+def _announce(reader: socket.socket, ended: threading.Event) -> None:
+    """Says that the first request was taken, and ends the process at the second."""
+    asked = 0
     while received := reader.recv(1):
-        if received[0] in SIGNALS:
-            say(
-                "asked to stop: the run ends with a checkpoint after the rounds that it computes; "
-                "a second request ends it at once"
-            )
-            return
+        asked += received[0] in SIGNALS
+        if asked == 1 and received[0] in SIGNALS:
+            with contextlib.suppress(OSError):  # A full disk ends no run before its checkpoint.
+                say(
+                    "asked to stop: the run ends with a checkpoint after the rounds that it "
+                    "computes; a second request ends it at once"
+                )
+        elif asked == 2 and not ended.wait(_GRACE):
+            # The main thread is in a compiled round, so it hears of neither.
+            os._exit(exit_status(received[0]))

@@ -207,7 +207,9 @@ def run_study(study: Study) -> pathlib.Path:
     by_client = named_numbers(config.allocation, clients)
     for field, numbers in by_client.items():
         say(echo(field, numbers))
-    if cut := cut_line(by_client.get("capacities", {}).values(), config.allocation.w_max):
+    asked = [trial.allocation.ledger.requested for own in group.trials.values() for trial in own]
+    cut = cut_line(by_client.get("capacities", {}).values(), config.allocation.w_max)
+    if cut and not np.isnan(asked).all():
         say(as_flags(cut))
     for line in unmeasured(group.trials, config.training.num_rounds):
         say(line)

@@ -56,6 +56,7 @@ class ConsoleWriter:
         self._clock = clock
         self._pace = Pace(clock())
         self._arm = self._phase = self._latest = self._row = ""
+        self._steady = self._restoring = self._written = False
         self._number = 0
         self._ended = threading.Event()
         if not self._bar.disable:
@@ -74,9 +75,13 @@ class ConsoleWriter:
         """Takes what the run does next.
 
         Args:
-          name: `compiling`, `training` or `evaluating`.
+          name: `restoring`, `compiling`, `training` or `evaluating`.
         """
         self._phase = name
+        if self._written:  # The next records begin.
+            self._steady, self._restoring, self._written = True, False, False
+        self._restoring |= name == "restoring"
+        self._steady &= name not in ("restoring", "compiling")
         self._show()
 
     def write(self, table: str, records: Sequence[Mapping[str, Any]]) -> None:
@@ -86,7 +91,8 @@ class ConsoleWriter:
                 self._row = one_line(self._row_of(row))
                 self._latest = self._latest_of(row)
             elif table == "timings":
-                self._pace.add(row, self._clock())
+                self._pace.add(row, self._clock(), steady=self._steady)
+                self._written = True
                 self._print()
                 self._show()
 
@@ -104,14 +110,14 @@ class ConsoleWriter:
         """Prints the latest evaluation, unless it is one of too many."""
         self._number += 1
         if not self._bar.disable:
-            return say(f"{self._row}  from its checkpoint" if self._pace.restored else self._row)
+            return say(f"{self._row}  from its checkpoint" if self._restoring else self._row)
         number, every = self._number, self._evaluations
         if every > MOST_LINES and number == 1:
             say(f"about {MOST_LINES} of {every} evaluations are printed; summary.csv has all")
         # The first one, the last one, and those between them evenly spread.
         spread = (number - 1) * (MOST_LINES - 1) % every < MOST_LINES - 1
         if every <= MOST_LINES or number == every or spread:
-            more = ["from its checkpoint"] if self._pace.restored else self._pace_now()
+            more = ["from its checkpoint"] if self._restoring else self._pace_now()
             pace = [self._arm, *more]
             say("  ".join(filter(None, [self._row, *pace])))
 

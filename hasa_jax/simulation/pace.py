@@ -16,15 +16,10 @@ _NUMBERS = (
 
 
 class Pace:
-    """Counts rounds, and measures those of programs that are compiled already.
-
-    The first rounds of a run are left out of the measurement, because its program is compiled in
-    them. So are rounds that a checkpoint has, whose records come at once, and those that follow
-    them, for which the program is compiled again.
+    """Counts rounds, and measures those that are steady: computed by programs that are there.
 
     Attributes:
       rounds: rounds that are done.
-      restored: whether the latest record came from a checkpoint.
     """
 
     def __init__(self, now: float) -> None:
@@ -35,38 +30,33 @@ class Pace:
         """
         self.rounds = 0
         self._since = now
-        self._latest: dict[tuple[Any, ...], tuple[int, float, bool]] = {}
+        self._latest: dict[tuple[Any, ...], int] = {}
         self._batch: tuple[Any, ...] = ()
-        self._measured = False
-        self.restored = False
         self._steady_rounds = 0
         self._steady_seconds = 0.0
 
-    def add(self, record: Mapping[str, Any], now: float) -> None:
+    def add(self, record: Mapping[str, Any], now: float, *, steady: bool) -> None:
         """Counts the rounds of one record.
 
         Args:
           record: of table `timings`; records of seeds that share a program follow each other.
           now: when it came.
+          steady: whether its rounds were computed since the record before, without a compilation.
         """
         run = tuple(value for name, value in record.items() if name not in _NUMBERS)
         batch = (
             *(v for n, v in record.items() if n not in (*_NUMBERS, "seed", "fold")),
             record["round"],
         )
-        before, trained, compiled = self._latest.get(run, (0, 0.0, False))
         if batch != self._batch:
-            took = now - self._since
-            self.restored = took < record["train_seconds"] - trained
-            self._measured = compiled and not self.restored
-            self._steady_seconds += took * self._measured
+            self._steady_seconds += (now - self._since) * steady
             self._batch = batch
         # What trackers take for the other seeds of a program belongs to no round.
         self._since = now
-        new = record["round"] - before
+        new = record["round"] - self._latest.get(run, 0)
         self.rounds += new
-        self._steady_rounds += new * self._measured
-        self._latest[run] = (record["round"], record["train_seconds"], not self.restored)
+        self._steady_rounds += new * steady
+        self._latest[run] = record["round"]
 
     @property
     def rate(self) -> float | None:

@@ -138,6 +138,8 @@ def run_trials(
     states = initial_states(program, [trial.key for trial in trials])
     states = sharding.put(states, places(program, states))
     done, states, record = latest(checkpoints, states, trials, num_rounds)
+    if record:
+        phase("restoring")
     for evaluated in record:
         _write(evaluated, writers)
     if done:  # A checkpoint's arrays are on the host.

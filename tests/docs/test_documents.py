@@ -220,6 +220,11 @@ def test_the_lines_of_docs_data_write_the_authors_files_from_pickles(monkeypatch
     (source / "test_batch").write_bytes(b"cposix\nsystem\n(S'false'\ntR.")
     with pytest.raises(pickle.UnpicklingError, match=r"posix\.system is no part of an array"):
         documents.run(block, "docs/data.md")
+    # An array of objects over bytes of one's own would be an array of pointers.
+    forged = b"(dS'labels'\ncnumpy\nndarray\n((I1\ntS'O'\nS'AAAAAAAA'\ntRsS'data'\nN s."
+    (source / "test_batch").write_bytes(forged.replace(b"N s", b"Ns"))
+    with pytest.raises(TypeError, match="Part"):
+        documents.run(block, "docs/data.md")
 
 
 @pytest.mark.parametrize(

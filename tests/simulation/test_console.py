@@ -16,7 +16,7 @@ RECORD = {
     "worst_accuracy": 0.05,
     "tail_accuracy": 1 / 3,
     "budget_width": 0.5,
-    "train_seconds": 0.0,
+    "train_seconds": 1.0,
 }
 ROW = "fjord (hasa)  seed 0  round 2  mean 10.00%  worst 5.00%  tail 33.33%  width 0.500"
 
@@ -54,29 +54,45 @@ def test_plain_lines_when_piped(capsys):
     assert (found.out, found.err) == (f"{ROW}  arm 1 of 2\n", "")
 
 
+def run_of(writer, clock, *stretches):
+    """Lets a writer see a run: the phases and the time of each record."""
+    for round, now, phases in stretches:
+        for name in phases:
+            writer.phase(name)
+        clock[0] = now
+        give(writer, round=round)
+
+
+STEADY, AHEAD = ("training", "evaluating"), ("compiling", "training", "evaluating")
+
+
 def test_a_plain_line_has_the_pace_of_steady_rounds(capsys):
     clock = [0.0]
     writer = console.ConsoleWriter(rounds=40, evaluations=4, clock=lambda: clock[0])
-    for round, now in ((10, 1000.0), (20, 1005.0)):
-        clock[0] = now
-        give(writer, round=round)
+    # Programs that are compiled ahead say what comes then, in the same stretch.
+    run_of(writer, clock, (10, 1000.0, AHEAD), (20, 1005.0, STEADY))
     writer.close()
     first, second = capsys.readouterr().out.splitlines()
     assert "rounds/s" not in first
     assert second.endswith("  2 rounds/s  0:10 min left")
 
 
-def test_a_row_of_a_checkpoint_says_so(capsys):
+def test_rows_of_a_checkpoint_say_so_and_are_no_measurement(capsys):
     clock = [0.0]
-    writer = console.ConsoleWriter(rounds=40, evaluations=4, clock=lambda: clock[0])
-    for round, now, trained in ((10, 0.1, 9.0), (20, 30.0, 18.0)):
-        clock[0] = now
-        give(writer, round=round, train_seconds=trained)
+    writer = console.ConsoleWriter(rounds=80, evaluations=4, clock=lambda: clock[0])
+    restored = ((10, 3.0, ("compiling", "restoring")), (20, 3.0, ()))
+    run_of(writer, clock, *restored, (30, 900.0, ("compiling",)), (40, 905.0, STEADY))
+    # The next block of the same arm has no checkpoint, and the same rounds.
+    writer.phase("compiling")
+    clock[0] = 950.0
+    give(writer, round=10, seed=1)
     writer.close()
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("  from its checkpoint")
-    # The program was compiled in these rounds.
-    assert second.endswith("  width 0.500")
+    lines = capsys.readouterr().out.splitlines()
+    said = [line.endswith("  from its checkpoint") for line in lines]
+    assert said == [True, True, False, False, False]
+    assert lines[2].endswith("  width 0.500")
+    assert lines[3].endswith("  2 rounds/s  0:20 min left")
+    assert lines[4].endswith("  2 rounds/s  0:15 min left")
 
 
 @pytest.mark.parametrize("evaluations", [1, 199, 200, 201, 999, 12345])
@@ -110,11 +126,12 @@ def test_the_progress_line_says_what_the_run_does(monkeypatch):
     assert "arm 3 of 8, compiling: 0/100" in terminal.getvalue()
     clock[0] = 60.0
     writer.phase("training")
-    give(writer, round=10, train_seconds=9.0)
+    give(writer, round=10)
     assert "left" not in terminal.getvalue()
     assert "arm 3 of 8, training: 10/100" in terminal.getvalue()
     clock[0] = 70.0
-    give(writer, round=20, train_seconds=18.0)
+    writer.phase("training")
+    give(writer, round=20)
     last = terminal.getvalue().split("\r")[-1]
     # Ten rounds in ten seconds, eighty to go: not at the pace of the first ones.
     assert "20/100" in last

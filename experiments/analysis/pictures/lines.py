@@ -79,7 +79,8 @@ def shifts_of(places: Sequence[float], step: float) -> np.ndarray:
       step: marks that are nearer than this are drawn this far apart, in the unit of the axis.
 
     Returns:
-      A shift for each `[P]`. Marks that are near each other are side by side in their order.
+      A shift for each `[P]`. Marks that are near each other are side by side: by their
+      places, and in their order where these are equal.
     """
     near: list[list[int]] = []
     for at in sorted(range(len(places)), key=places.__getitem__):
@@ -89,7 +90,7 @@ def shifts_of(places: Sequence[float], step: float) -> np.ndarray:
             near.append([at])
     shifts = np.zeros(len(places))
     for own in near:
-        shifts[sorted(own)] = step * (np.arange(len(own)) - (len(own) - 1) / 2)
+        shifts[own] = step * (np.arange(len(own)) - (len(own) - 1) / 2)
     return shifts
 
 

@@ -73,7 +73,8 @@ def make(groups: Sequence[Results]) -> Any:
         panel.remove()
     several = max(len(own) for own in need.values()) > 1
     note = "means over seeds, bars: 95 % intervals" if several else "one seed"
-    note = note if seed is None else f"only seed {seed}: {dealt}"
+    if seed is not None:
+        note = f"only seed {seed}, as {dealt}; correlations: means over all seeds"
     if len(need) <= _NAMED:
         add_legend(
             figure, {name: name for name in need}, look_of, note=f"clients, {note}", joined=False

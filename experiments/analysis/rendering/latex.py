@@ -111,9 +111,10 @@ def render(table: Table) -> str:
     Returns:
       A `table` environment with rules of `booktabs`, the title as its caption, the label
       `tab:<name>`, and the notes below. What is wider than one of two columns is a `table*`, which
-      spans both; in a document of one column the two are the same. Texts and headers are broken into several lines where the
-      table is too wide otherwise. Of more than `MOST_ROWS` lines there is one environment for each
-      part of them, with its number in the caption; the first has the label, the last the notes.
+      spans both; in a document of one column the two are the same. Texts and headers are broken
+      into several lines where the table is too wide otherwise. Of more than `MOST_ROWS` lines there
+      is one environment for each part of them, with its number in the caption; the first has the
+      label, the last the notes.
     """
     limits = _limits(table)
     pages = _pages(table, limits)

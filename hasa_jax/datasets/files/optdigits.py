@@ -35,9 +35,8 @@ def optdigits(data_dir: pathlib.Path) -> Pool:
     """
     parts: list[tuple[np.ndarray, np.ndarray, bool]] = []
     for end, is_test in _PARTS:
-        complete = end == "hol" and len(parts[0][1]) == _COMPLETE
-        if complete and not (data_dir / "optdigits.hol").exists():
-            continue
+        if end == "hol" and len(parts[0][1]) == _COMPLETE:
+            continue  # Its digits are in the complete file.
         path = file_of(data_dir, f"optdigits.{end}")
         numbers = _numbers(path)
         if numbers.shape[1] != 65 or numbers.min() < 0 or numbers[:, :64].max() > _LARGEST:

@@ -52,3 +52,6 @@ def test_the_complete_training_file_needs_no_second_one(tmp_path):
     assert_refused(read, folder, "optdigits.hol", "`data_dir`")
     (folder / "optdigits.tra").write_bytes(LINE * 3823)
     assert np.count_nonzero(~read(folder).is_test) == 3823
+    # The second file of another copy has digits that are in the first one.
+    (folder / "optdigits.hol").write_bytes(LINE * 823)
+    assert np.count_nonzero(~read(folder).is_test) == 3823

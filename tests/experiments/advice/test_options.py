@@ -114,6 +114,22 @@ def test_of_policies_with_as_many_macs_the_shortest_round_decides():
     assert "Fewest bytes: a, with 1 MB. Least memory: c, with" in text
 
 
+def test_those_that_cost_the_same_are_all_within_reach_of_the_cheapest():
+    timed = [
+        dataclasses.replace(option(name, 0.5, macs), seconds=seconds)
+        for name, macs, seconds in [("a", 0.330, 3.0), ("b", 0.339, 2.0), ("c", 0.345, 1.0)]
+    ]
+    assert words.recommended(timed) is timed[1]
+    text = words.recommendation(timed, {}, (0.5,), "width").replace("\n", " ")
+    assert " a cost as many MACs, within 0.01, so the seconds of the longest client decided" in text
+    assert "c can meet it, too, with more MACs." in text
+    # With one time for all, it was not the time.
+    alike = [dataclasses.replace(own, seconds=3.0, bytes_up=n) for n, own in enumerate(timed[:2])]
+    text = words.recommendation(alike, {}, (0.5,), "width").replace("\n", " ")
+    assert "Cheapest policy at it: a" in text
+    assert "so the bytes decided" in text
+
+
 def test_a_policy_without_some_clients_says_what_it_costs_over_all():
     own = costed(Option("exclusive", None, "", np.array([0, 0, 4])), FLEET, TABLE, 1, 0.0)
     assert own.part == 0.6

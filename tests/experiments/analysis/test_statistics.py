@@ -206,13 +206,13 @@ def test_no_family_of_true_hypotheses_is_often_refused():
 
 def test_how_far_a_number_of_seeds_may_be_off():
     """The quantiles of chi-square with two degrees of freedom are -2 ln of the upper shares."""
-    low, high = statistics.seeds_factors(3)
-    assert low == pytest.approx(-1 / np.log(0.025))
-    assert high == pytest.approx(-1 / np.log(0.975))
-    gains = {"a": np.array([1.0, 2.0, 4.0]), "b": np.array([1.0, 1.0])}
+    low, high = statistics.deviation_interval(0.35, 3)
+    assert low == pytest.approx(0.35 * np.sqrt(-1 / np.log(0.025)))
+    assert high == pytest.approx(0.35 * np.sqrt(-1 / np.log(0.975)))
+    gains = {"a": np.array([0.0, 0.35, 0.7]), "b": np.array([1.0, 1.0]), "c": np.arange(3) / 100}
+    assert verdicts.seeds_for(gains["a"], 0.25) == "11"
     assert verdicts.seeds_note(gains, 0.25) == (
-        "Seeds for ± 0.25: they come from the spread over 3 seeds, so the true number may be from "
-        "0.27 to 39 times as large (95 % interval of the variance)."
+        "Seeds for ± 0.25 come from the spread over a few seeds: with 3, the number of a may be "
+        "from 5 to 300 (95 % interval of the deviation)."
     )
-    assert "to 1,018 times" in verdicts.seeds_note({"a": np.array([1.0, 2.0])}, 0.25)
     assert verdicts.seeds_note({"b": gains["b"]}, 0.25) == ""

@@ -58,7 +58,8 @@ def test_arms_that_hide_classes_are_named(tmp_path):
     summary += [{**own, "method": "heterofl"} for own in summary]
     plain = {"hasa": {"objective": "cross_entropy"}, "heterofl": {"objective": "cross_entropy"}}
     hiding = plain | {"heterofl": {"objective": "masked_cross_entropy"}}
-    every = hiding | {"hasa": {"objective": "masked_cross_entropy"}}
+    own = {"objective": "mine", "objective_options": "Objective(own_classes=True, name='mine')"}
+    every = hiding | {"hasa": own}
     said = []
     for number, methods in enumerate((plain, hiding, every)):
         folder = write(tmp_path / str(number), summary, methods=methods)

@@ -82,6 +82,27 @@ def test_a_workdir_is_for_one_process_at_a_time(tmp_path):
     assert f"another process runs in workdir {tmp_path}" in done.stderr
 
 
+def test_a_second_request_ends_a_round_that_computes():
+    """A process whose main thread hears no signal, as in a compiled round of minutes."""
+    script = (
+        "import signal, time\n"
+        "from experiments.study import interruption\n"
+        "interruption._GRACE = 0.1\n"
+        "with interruption.stop_requests():\n"
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, interruption.SIGNALS)\n"
+        "    print('computing', flush=True)\n"
+        "    time.sleep(100)\n"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, cwd=ROOT, env=environment_of(), stdout=subprocess.PIPE) as one:
+        assert one.stdout.readline() == b"computing\n"
+        one.send_signal(signal.SIGINT)
+        assert one.stdout.readline().startswith(b"asked to stop: the run ends with a checkpoint")
+        assert one.poll() is None
+        one.send_signal(signal.SIGINT)
+        assert one.wait(60) == 130
+
+
 def test_a_request_is_answered_while_a_round_computes(monkeypatch):
     """The main thread waits in a call that no signal interrupts, as in a compiled round."""
     reader, writer = os.pipe()

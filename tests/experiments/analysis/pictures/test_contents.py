@@ -139,6 +139,7 @@ def test_marks_that_cover_each_other_are_side_by_side():
     found = lines.shifts_of([0.35, 0.30, 0.351, 0.352], 0.01)
     np.testing.assert_allclose(found, [-0.01, 0, 0, 0.01])
     assert not lines.shifts_of([0.35, 0.30], 0.01).any()
+    np.testing.assert_allclose(lines.shifts_of([0.01, 0.0], 0.01), [0.005, -0.005])
 
 
 def test_several_workdirs_have_a_file_of_their_own(tmp_path):
