@@ -26,7 +26,10 @@ LOOSER = {"fedrolex_resnet18": 1e-5}
 LATER_SPLITS = ("global_test",)
 OPTIMISED = ("fedrolex_resnet18", "nan_dropped_fedprox_yogi")
 """A process of their own optimises these fully: what they compute magnifies the last bits."""
-SLOW = ("fedrolex_resnet18", "heterofl_transformer")
+SLOW = (
+    *("fedrolex_resnet18", "heterofl_transformer"),
+    *("nan_dropped_fedprox_yogi", "scalefl_transformer"),
+)
 
 
 def lines_of(path):
