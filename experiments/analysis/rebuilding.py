@@ -102,9 +102,13 @@ class Library:
         return self.root / RESULTS
 
     def workdirs(self) -> list[str]:
-        """Returns the names of all workdirs."""
-        found = sorted(self.folder.rglob("summary.csv"))
-        names = [path.parent.relative_to(self.folder).as_posix() for path in found]
+        """Returns the names of all workdirs, also of runs that have not ended."""
+        found = {
+            path.parent
+            for name in ("summary.csv", "summary.csv.partial")
+            for path in self.folder.rglob(name)
+        }
+        names = [path.relative_to(self.folder).as_posix() for path in sorted(found)]
         # The runs of a suite have one table, that of the suite.
         suites = tuple(f"{suite}/" for suite in self.studies.get("suites", {}))
         return [name for name in names if not name.startswith(suites)]
