@@ -120,11 +120,11 @@ def class_lines(
     Yields:
       A line for each class in each option that has sizes; None for what is not known.
     """
-    able = fleet.subset(caps.able)
+    able, classes = fleet.subset(caps.able), classes_of(fleet, caps)
     for option in (option for option in options if len(option.sizes)):
         seconds = seconds_of(option, able, table, epochs, rate)
         fits = held(option, fleet, caps, table.width)
-        for own in classes_of(fleet, caps):
+        for own in classes:
             training = own.member & (option.sizes > 0)
             sizes = option.sizes[training]
             columns = (table.width, table.params, table.macs, table.bytes_down, table.bytes_up)
