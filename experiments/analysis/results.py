@@ -48,7 +48,7 @@ _INTEGERS = ("seed", FOLD, "round", "num_examples")
 _PLAIN = (*TEXTS, "client", "split")
 """Columns that may hold any text."""
 
-_NAMES = (*_PLAIN, "level")
+NAMES = (*_PLAIN, "level")
 """Columns that are read back from what a spreadsheet shows."""
 
 _ALIKE = {
@@ -314,7 +314,7 @@ def read_records(
                     f"{path}, line {line}: column {column!r} holds {record[column]!r}; the file "
                     "is damaged, run the experiment again"
                 )
-        record.update({name: from_csv_cell(record[name]) for name in _NAMES if record.get(name)})
+        record.update({name: from_csv_cell(record[name]) for name in NAMES if record.get(name)})
         record.setdefault(FOLD, "0")
     return records
 

@@ -25,6 +25,7 @@ from experiments.study.block import Block, blocks_of, named_block
 from experiments.study.by_client import cut_line, echo, named_numbers
 from experiments.study.data import build_dataset
 from experiments.study.interruption import Stopped, StopRequest, stop_requests
+from experiments.study.kept import Kept, kept_in
 from experiments.study.live import Live, live_of, stores_of
 from experiments.study.manifest import Manifest
 from experiments.study.memory import Need, check_fits, lines_of, need_of
@@ -228,13 +229,16 @@ def run_study(study: Study) -> pathlib.Path:
     )
     with contextlib.ExitStack() as stack:
         stack.enter_context(workdir.reserved(folder))
+        # run.json and tables of earlier runs are read before this one writes its own.
+        rounds, eval_every = config.training.num_rounds, config.reporting.eval_every
+        kept = kept_in(folder, rounds, eval_every)
         manifest.write_manifest(folder, run)
         files = CsvWriter(folder)
         live = live_of(config, folder, files, stores, _number_of_runs(study))
         stack.callback(live.close)
         # Without checkpoints, nothing could go on.
         stop = stack.enter_context(stop_requests()) if every else StopRequest()
-        run = _run_groups(study, group, folder, run, live, stop)
+        run = _run_groups(study, group, kept, run, live, stop)
         processes.from_first(files.publish)
         live.close()
         manifest.write_manifest(folder, dataclasses.replace(run, trackers=live.problems()))
@@ -247,7 +251,7 @@ def run_study(study: Study) -> pathlib.Path:
 def _run_groups(
     study: Study,
     group: Group,
-    folder: pathlib.Path,
+    kept: Kept,
     run: Manifest,
     live: Live,
     stop: StopRequest,
@@ -257,7 +261,7 @@ def _run_groups(
     Args:
       study: what is run.
       group: the first one.
-      folder: the workdir.
+      kept: the workdir, and what finished tables there have.
       run: describes the first one.
       live: takes the records.
       stop: whether the run is asked to stop.
@@ -281,17 +285,17 @@ def _run_groups(
                     baseline={**run.baseline, **_baselines(study, group)},
                     scores=manifest.joined(run.scores, _scores(study, group)),
                 )
-            where, accuracies = _run_group(study, group, folder, run, live, stop)
+            where, accuracies = _run_group(study, group, kept, run, live, stop)
             found = {arm: {**found[arm], **accuracies.get(arm, {})} for arm in study.arms}
             if where:
-                say(f"stopped {where}: run the same command again to go on; so far: {folder}")
+                say(f"stopped {where}: run the same command again to go on; so far: {kept.folder}")
                 raise Stopped(stop.number)
         if not study.config.comparison.until_halfwidth:
             return run
         study, run = _by_rule(study, run, found)
         if not study.left(frozenset(found[study.arms[0]])):
             return run
-        manifest.write_manifest(folder, run)
+        manifest.write_manifest(kept.folder, run)
 
 
 def _by_rule(
@@ -522,7 +526,7 @@ def _number_of_runs(study: Study) -> int:
 def _run_group(
     study: Study,
     group: Group,
-    folder: pathlib.Path,
+    kept: Kept,
     run: Manifest,
     live: Live,
     stop: StopRequest,
@@ -536,7 +540,7 @@ def _run_group(
     for arm in study.arms:
         if stop():
             return f"before {arm.method} ({arm.policy})", found
-        done, accuracies = _run_arm(study, group, arm, folder, run, live, stop)
+        done, accuracies = _run_arm(study, group, arm, kept, run, live, stop)
         found[arm] = dict(zip(group.blocks, accuracies, strict=True))
         if done < study.config.training.num_rounds:
             return f"after round {done} of {arm.method} ({arm.policy})", found
@@ -559,38 +563,45 @@ def _run_arm(
     study: Study,
     group: Group,
     arm: Arm,
-    folder: pathlib.Path,
+    kept: Kept,
     run: Manifest,
     live: Live,
     stop: StopRequest,
 ) -> tuple[int, list[float]]:
-    """Runs one arm on blocks that share a program.
+    """Runs one arm on blocks that share a program, unless its records are kept.
 
     Returns:
       How many rounds are done, and the mean accuracy after them of every block.
     """
     config = study.config
-    checkpoints = _checkpoints(config, folder, arm, group.blocks, run)
+    checkpoints = _checkpoints(config, kept.folder, arm, group.blocks, run)
     live.begin(f"arm {study.arms.index(arm) + 1} of {len(study.arms)}")
     live.identify(
         {run_name(_labels(config, arm, own)): _settings(arm, own, run) for own in group.blocks}
     )
     with contextlib.closing(checkpoints) if checkpoints else contextlib.nullcontext():
-        histories = run_trials(
-            group.programs[arm],
-            group.trials[arm],
-            num_rounds=config.training.num_rounds,
-            reporting=_reporting(config, group.programs[arm]),
-            sizes_in_run=group.sizes_in_run(arm, config.training.num_rounds),
-            writers=live.writers,
-            checkpoints=checkpoints,
-            stop=stop,
-            phase=live.phase,
-        )
-    for block, history in zip(group.blocks, histories, strict=True):
-        if missing := history.summary and updates_in(history.summary[-1]).missing():
+        last = None
+        if checkpoints and checkpoints.empty:  # A checkpoint is checked, and goes first.
+            last = kept.last(arm, group.blocks, group.hashes)
+        if last is not None:
+            live.phase("restoring")
+            kept.give(arm, group.blocks, live.writers)
+        else:
+            histories = run_trials(
+                group.programs[arm],
+                group.trials[arm],
+                num_rounds=config.training.num_rounds,
+                reporting=_reporting(config, group.programs[arm]),
+                sizes_in_run=group.sizes_in_run(arm, config.training.num_rounds),
+                writers=live.writers,
+                checkpoints=checkpoints,
+                stop=stop,
+                phase=live.phase,
+            )
+            last = [own.summary[-1] if own.summary else {} for own in histories]
+    for block, own in zip(group.blocks, last, strict=True):
+        if missing := own and updates_in(own).missing():
             say(f"warning: {':'.join(arm)}, {block}: {missing}")
-    last = [history.summary[-1] if history.summary else {} for history in histories]
     accuracies = [float(own.get("mean_accuracy", np.nan)) for own in last]
     return last[0].get("round", 0), accuracies
 

@@ -116,7 +116,8 @@ def open_workdir(
       keeps_checkpoints: whether the run reads and writes checkpoints.
 
     Returns:
-      The folder, writable; and the description, with the other code that the run began with.
+      The folder, writable; and the description, with the other code that the run began with, and
+      the hashes of all data that run.json has.
 
     Raises:
       UserError: if the folder is a file, cannot be written, or holds a run of another
@@ -139,6 +140,7 @@ def open_workdir(
         began_with=tuple(began["code"]),
         began_on=tuple(began["execution"]),
         stopping=began["stopping"],
+        data_sha256={**began["hashes"], **run.data_sha256},
     )
 
 
@@ -151,7 +153,7 @@ def _accepted(folder: pathlib.Path, run: Manifest, *, keeps_checkpoints: bool) -
             f"workdir {folder} holds checkpoints, which a run with `checkpoint_every=0` would "
             "leave stale beside new tables: leave it out, or name another folder with `workdir`"
         )
-    return _going_on(folder, run)
+    return _going_on(folder, run, keeps_checkpoints=keeps_checkpoints)
 
 
 def finished_by_rule(config: RunConfig, arms: Sequence[Arm]) -> pathlib.Path | None:
@@ -416,16 +418,23 @@ def _refuse_shared_programs(folder: pathlib.Path, found: Manifest, run: Manifest
             )
 
 
-def _going_on(folder: pathlib.Path, run: Manifest) -> dict[str, Any]:
+def _going_on(folder: pathlib.Path, run: Manifest, *, keeps_checkpoints: bool) -> dict[str, Any]:
     """Returns what run.json keeps of a run that goes on; says what is new.
 
-    That is the other code and devices which it began with, and the rule that stopped it, if no arm,
-    seed or round is new.
+    That is the other code and devices which it began with, the hashes of its data, and the rule
+    that stopped it, if no arm, seed or round is new.
     """
-    if not (folder / CHECKPOINTS).exists() or not (folder / manifest.NAME).exists():
-        if (folder / "summary.csv").exists():
-            say(f"workdir {folder} has results and no checkpoints: all of its runs start over")
-        return {"code": [], "execution": [], "stopping": {}}
+    ended, begun = (folder / "summary.csv").exists(), (folder / "summary.csv.partial").exists()
+    has_checkpoints = (folder / CHECKPOINTS).exists()
+    if not has_checkpoints and (ended or begun):
+        stays = "what finished tables have whole stays, and all else starts over"
+        say(
+            f"workdir {folder} has results and no checkpoints: "
+            f"{stays if ended and keeps_checkpoints else 'all of its runs start over'}"
+        )
+    goes_on = has_checkpoints or (ended and keeps_checkpoints)
+    if not goes_on or not (folder / manifest.NAME).exists():
+        return {"code": [], "execution": [], "stopping": {}, "hashes": {}}
     found = manifest.read_manifest(folder)
     arms, seeds = found.execution.get("modes", {}), found.run.comparison.num_seeds
     new = [arm for arm in run.execution.get("modes", {}) if arm not in arms]
@@ -449,7 +458,8 @@ def _going_on(folder: pathlib.Path, run: Manifest) -> dict[str, Any]:
         execution.append(there)
     rounds = {own.run.training.num_rounds for own in (found, run)}
     stopping = {} if new or len(rounds) > 1 else found.stopping
-    return {"code": code, "execution": execution, "stopping": stopping}
+    hashes = dict(found.data_sha256)
+    return {"code": code, "execution": execution, "stopping": stopping, "hashes": hashes}
 
 
 def _differing(execution: Mapping[str, Any], other: Mapping[str, Any]) -> str:

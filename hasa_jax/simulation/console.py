@@ -110,14 +110,14 @@ class ConsoleWriter:
         """Prints the latest evaluation, unless it is one of too many."""
         self._number += 1
         if not self._bar.disable:
-            return say(f"{self._row}  from its checkpoint" if self._restoring else self._row)
+            return say(f"{self._row}  restored" if self._restoring else self._row)
         number, every = self._number, self._evaluations
         if every > MOST_LINES and number == 1:
             say(f"about {MOST_LINES} of {every} evaluations are printed; summary.csv has all")
         # The first one, the last one, and those between them evenly spread.
         spread = (number - 1) * (MOST_LINES - 1) % every < MOST_LINES - 1
         if every <= MOST_LINES or number == every or spread:
-            more = ["from its checkpoint"] if self._restoring else self._pace_now()
+            more = ["restored"] if self._restoring else self._pace_now()
             pace = [self._arm, *more]
             say("  ".join(filter(None, [self._row, *pace])))
 

@@ -76,7 +76,7 @@ def unseen(phase: str) -> None:
     """Takes what a run does, and shows it nowhere.
 
     Args:
-      phase: `compiling`, `training` or `evaluating`.
+      phase: `restoring`, `compiling`, `training` or `evaluating`.
     """
     del phase
 
@@ -114,8 +114,8 @@ def run_trials(
       checkpoints: where the run begins, if it is of the same run, and what it leaves there; a
         run that goes on gives `writers` its earlier records once more.
       stop: asked after each evaluation; if true, the run ends there, with a checkpoint.
-      phase: gets what the run does next: `compiling`, `training` or `evaluating`. A program that
-        is not compiled ahead is compiled when it first runs; that is `compiling`, too.
+      phase: gets what the run does next: `restoring`, `compiling`, `training` or `evaluating`. A
+        program that is not compiled ahead is compiled when it first runs; that is `compiling`, too.
 
     Returns:
       The final state and all records of each trial. Summary accuracies are those of the clients'

@@ -88,7 +88,7 @@ def test_rows_of_a_checkpoint_say_so_and_are_no_measurement(capsys):
     give(writer, round=10, seed=1)
     writer.close()
     lines = capsys.readouterr().out.splitlines()
-    said = [line.endswith("  from its checkpoint") for line in lines]
+    said = [line.endswith("  restored") for line in lines]
     assert said == [True, True, False, False, False]
     assert lines[2].endswith("  width 0.500")
     assert lines[3].endswith("  2 rounds/s  0:20 min left")

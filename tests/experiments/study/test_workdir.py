@@ -304,15 +304,35 @@ def test_checkpoints_are_not_passed_over(folder):
     assert workdir.open_workdir(str(folder), run_of(), keeps_checkpoints=False)[0] == folder
 
 
-def test_results_that_lost_their_checkpoints_are_said_to_start_over(folder, capsys):
+@pytest.mark.parametrize(
+    ("table", "keeps", "then"),
+    [
+        ("summary.csv", True, "what finished tables have whole stays, and all else starts over"),
+        ("summary.csv", False, "all of its runs start over"),
+        ("summary.csv.partial", True, "all of its runs start over"),
+    ],
+)
+def test_results_that_lost_their_checkpoints_are_said(table, keeps, then, folder, capsys):
     workdir.open_workdir(str(folder), run_of())
-    (folder / "summary.csv").touch()
+    (folder / table).touch()
     workdir.open_workdir(str(folder), run_of())
-    assert "start over" not in capsys.readouterr().out
+    assert "start" not in capsys.readouterr().out
     (folder / workdir.CHECKPOINTS).rmdir()
-    workdir.open_workdir(str(folder), run_of())
-    line = f"workdir {folder} has results and no checkpoints: all of its runs start over\n"
-    assert capsys.readouterr().out == line
+    other = dataclasses.replace(run_of(), code={**CODE, "git_commit": "def"})
+    _, run = workdir.open_workdir(str(folder), other, keeps_checkpoints=keeps)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"workdir {folder} has results and no checkpoints: {then}"
+    # What stays is of the code that it ran with.
+    stays = "stays" in then
+    assert run.began_with == ((CODE,) if stays else ())
+    assert len(printed) == 1 + stays
+
+
+def test_hashes_of_all_data_stay_in_run_json(folder):
+    before = dataclasses.replace(run_of(), data_sha256={"0": "d0", "1": "d1"})
+    manifest.write_manifest(folder, before)
+    _, run = workdir.open_workdir(str(folder), run_of())
+    assert run.data_sha256 == {"0": "d0", "1": "d1"}
 
 
 def test_other_data_are_refused(folder):
