@@ -285,6 +285,7 @@ def _run_groups(
                     baseline={**run.baseline, **_baselines(study, group)},
                     scores=manifest.joined(run.scores, _scores(study, group)),
                 )
+                manifest.write_manifest(kept.folder, run)
             where, accuracies = _run_group(study, group, kept, run, live, stop)
             found = {arm: {**found[arm], **accuracies.get(arm, {})} for arm in study.arms}
             if where:

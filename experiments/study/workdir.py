@@ -34,6 +34,9 @@ CHECKPOINTS = "checkpoints"
 _OF_ARMS = frozenset({"method", "methods", "num_seeds", "own_method", "policies"})
 """Fields that name the arms and seeds of compare: a workdir may get more of them."""
 
+_BY_BLOCK = ("data_sha256", "data_notes", "baseline")
+"""What run.json has of every block. One that goes on keeps it, of blocks that come later too."""
+
 _BY_ROUNDS = ("modes", "bucket_shares", "quick")
 """What is chosen by the number of rounds; a run that goes on has what it began with."""
 
@@ -117,7 +120,7 @@ def open_workdir(
 
     Returns:
       The folder, writable; and the description, with the other code that the run began with, and
-      the hashes of all data that run.json has.
+      with what run.json has of other blocks.
 
     Raises:
       UserError: if the folder is a file, cannot be written, or holds a run of another
@@ -140,7 +143,8 @@ def open_workdir(
         began_with=tuple(began["code"]),
         began_on=tuple(began["execution"]),
         stopping=began["stopping"],
-        data_sha256={**began["hashes"], **run.data_sha256},
+        scores=manifest.joined(began["scores"], run.scores),
+        **{name: {**began[name], **getattr(run, name)} for name in _BY_BLOCK},
     )
 
 
@@ -421,7 +425,7 @@ def _refuse_shared_programs(folder: pathlib.Path, found: Manifest, run: Manifest
 def _going_on(folder: pathlib.Path, run: Manifest, *, keeps_checkpoints: bool) -> dict[str, Any]:
     """Returns what run.json keeps of a run that goes on; says what is new.
 
-    That is the other code and devices which it began with, the hashes of its data, and the rule
+    That is the other code and devices which it began with, what it has of every block, and the rule
     that stopped it, if no arm, seed or round is new.
     """
     ended, begun = (folder / "summary.csv").exists(), (folder / "summary.csv.partial").exists()
@@ -434,7 +438,10 @@ def _going_on(folder: pathlib.Path, run: Manifest, *, keeps_checkpoints: bool) -
         )
     goes_on = has_checkpoints or (ended and keeps_checkpoints)
     if not goes_on or not (folder / manifest.NAME).exists():
-        return {"code": [], "execution": [], "stopping": {}, "hashes": {}}
+        return {
+            **{"code": [], "execution": [], "stopping": {}, "scores": {}},
+            **{name: {} for name in _BY_BLOCK},
+        }
     found = manifest.read_manifest(folder)
     arms, seeds = found.execution.get("modes", {}), found.run.comparison.num_seeds
     new = [arm for arm in run.execution.get("modes", {}) if arm not in arms]
@@ -458,8 +465,10 @@ def _going_on(folder: pathlib.Path, run: Manifest, *, keeps_checkpoints: bool) -
         execution.append(there)
     rounds = {own.run.training.num_rounds for own in (found, run)}
     stopping = {} if new or len(rounds) > 1 else found.stopping
-    hashes = dict(found.data_sha256)
-    return {"code": code, "execution": execution, "stopping": stopping, "hashes": hashes}
+    return {
+        **{"code": code, "execution": execution, "stopping": stopping, "scores": found.scores},
+        **{name: getattr(found, name) for name in _BY_BLOCK},
+    }
 
 
 def _differing(execution: Mapping[str, Any], other: Mapping[str, Any]) -> str:

@@ -328,11 +328,19 @@ def test_results_that_lost_their_checkpoints_are_said(table, keeps, then, folder
     assert len(printed) == 1 + stays
 
 
-def test_hashes_of_all_data_stay_in_run_json(folder):
-    before = dataclasses.replace(run_of(), data_sha256={"0": "d0", "1": "d1"})
+def test_run_json_keeps_what_it_has_of_other_seeds(folder):
+    two = {"0": {"mean_accuracy": 0.1}, "1": {"mean_accuracy": 0.2}}
+    baseline = {seed: {**own, "worst_accuracy": 0, "tail_accuracy": 0} for seed, own in two.items()}
+    scores = {"hasa:hasa": {"0": {"a": 0.1}, "1": {"a": 0.2}}}
+    before = dataclasses.replace(
+        run_of(), data_sha256={"0": "d0", "1": "d1"}, baseline=baseline, scores=scores
+    )
     manifest.write_manifest(folder, before)
-    _, run = workdir.open_workdir(str(folder), run_of())
+    now = dataclasses.replace(run_of(), scores={"hasa:hasa": {"0": {"a": 0.3}}})
+    _, run = workdir.open_workdir(str(folder), now)
     assert run.data_sha256 == {"0": "d0", "1": "d1"}
+    assert run.baseline == baseline
+    assert run.scores == {"hasa:hasa": {"0": {"a": 0.3}, "1": {"a": 0.2}}}
 
 
 def test_other_data_are_refused(folder):
