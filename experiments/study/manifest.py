@@ -8,7 +8,7 @@ import json
 import os
 import pathlib
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -60,6 +60,7 @@ class Manifest:
       stopping: the rule that decides the number of seeds, and what it says of them; as `Rule` has
         it, empty if there is none.
       files: names of the files of which `config` has the SHA-256, by field, without their folders.
+      tables: SHA-256 of the finished tables, by their names.
       trackers: by their names, evaluations that they missed, and why; and how many runs began
         beside earlier ones.
     """
@@ -83,6 +84,7 @@ class Manifest:
     )
     stopping: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tables: Mapping[str, str] = dataclasses.field(default_factory=dict)
     trackers: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
@@ -151,6 +153,23 @@ def joined(
     return {arm: {**scores.get(arm, {}), **others.get(arm, {})} for arm in arms}
 
 
+def replaced(
+    found: Mapping[str, Any], own: Mapping[str, Any], blocks: Collection[str]
+) -> dict[str, Any]:
+    """Replaces what is known of some blocks, of which nothing may be known now.
+
+    Args:
+      found: what is known, by block.
+      own: what is known of the blocks now.
+      blocks: their names.
+
+    Returns:
+      What is known of all blocks, in the order of `found`.
+    """
+    both = {**found, **own}
+    return {name: value for name, value in both.items() if name in own or name not in blocks}
+
+
 def code_here() -> dict[str, Any]:
     """Returns the versions of all packages and the commit of the code that runs."""
     return {"versions": versions_of(_PACKAGES), "git_commit": _git_commit()}
@@ -191,13 +210,14 @@ def read_manifest(folder: pathlib.Path, name: str = NAME) -> Manifest:
             scores=found.get("scores", {}),
             stopping=found.get("stopping", {}),
             files=found.get("files", {}),
+            tables=found.get("tables", {}),
         )
         texts = (manifest.script, *manifest.files.values())
         trees = (
             *(manifest.config, manifest.data_sha256, manifest.methods, manifest.execution),
             *(manifest.switches, manifest.baseline, manifest.by_client, manifest.model),
             *(manifest.settings, manifest.stopping, *manifest.methods.values()),
-            *(manifest.files, manifest.scores, *manifest.scores.values()),
+            *(manifest.files, manifest.tables, manifest.scores, *manifest.scores.values()),
         )
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
@@ -252,6 +272,7 @@ def write_manifest(folder: pathlib.Path, manifest: Manifest, name: str = NAME) -
         "scores": manifest.scores,
         **({"stopping": manifest.stopping} if manifest.stopping else {}),
         **({"files": manifest.files} if manifest.files else {}),
+        **({"tables": manifest.tables} if manifest.tables else {}),
         **({"trackers": manifest.trackers} if manifest.trackers else {}),
     }
 

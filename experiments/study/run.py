@@ -25,7 +25,7 @@ from experiments.study.block import Block, blocks_of, named_block
 from experiments.study.by_client import cut_line, echo, named_numbers
 from experiments.study.data import build_dataset
 from experiments.study.interruption import Stopped, StopRequest, stop_requests
-from experiments.study.kept import Kept, kept_in
+from experiments.study.kept import ALWAYS, Kept, digests_of, kept_in
 from experiments.study.live import Live, live_of, stores_of
 from experiments.study.manifest import Manifest
 from experiments.study.memory import Need, check_fits, lines_of, need_of
@@ -229,9 +229,7 @@ def run_study(study: Study) -> pathlib.Path:
     )
     with contextlib.ExitStack() as stack:
         stack.enter_context(workdir.reserved(folder))
-        # run.json and tables of earlier runs are read before this one writes its own.
-        rounds, eval_every = config.training.num_rounds, config.reporting.eval_every
-        kept = kept_in(folder, rounds, eval_every)
+        kept = kept_in(folder, run)
         manifest.write_manifest(folder, run)
         files = CsvWriter(folder)
         live = live_of(config, folder, files, stores, _number_of_runs(study))
@@ -241,7 +239,9 @@ def run_study(study: Study) -> pathlib.Path:
         run = _run_groups(study, group, kept, run, live, stop)
         processes.from_first(files.publish)
         live.close()
-        manifest.write_manifest(folder, dataclasses.replace(run, trackers=live.problems()))
+        tables_now = processes.from_first(lambda: digests_of(folder))
+        run = dataclasses.replace(run, tables=tables_now, trackers=live.problems())
+        manifest.write_manifest(folder, run)
     _show(folder, config)
     if stop():  # It came in the last rounds; what would follow, as in a sweep, must not begin.
         raise Stopped(stop.number)
@@ -278,10 +278,12 @@ def _run_groups(
         for blocks in study.left(ran):
             if blocks != group.blocks:
                 group = _prepared(study, blocks, group)
+                kept.check_data(group.hashes)
+                notes = _notes(study, group)
                 run = dataclasses.replace(
                     run,
                     data_sha256={**run.data_sha256, **group.hashes},
-                    data_notes={**run.data_notes, **_notes(study, group)},
+                    data_notes=manifest.replaced(run.data_notes, notes, group.hashes),
                     baseline={**run.baseline, **_baselines(study, group)},
                     scores=manifest.joined(run.scores, _scores(study, group)),
                 )
@@ -583,7 +585,7 @@ def _run_arm(
     with contextlib.closing(checkpoints) if checkpoints else contextlib.nullcontext():
         last = None
         if checkpoints and checkpoints.empty:  # A checkpoint is checked, and goes first.
-            last = kept.last(arm, group.blocks, group.hashes)
+            last = kept.last(arm, group.blocks, _tables_of(config, group.trials[arm][0]))
         if last is not None:
             live.phase("restoring")
             kept.give(arm, group.blocks, live.writers)
@@ -605,6 +607,14 @@ def _run_arm(
             say(f"warning: {':'.join(arm)}, {block}: {missing}")
     accuracies = [float(own.get("mean_accuracy", np.nan)) for own in last]
     return last[0].get("round", 0), accuracies
+
+
+def _tables_of(config: RunConfig, trial: Trial) -> frozenset[str]:
+    """Returns the tables in which a run of a trial has records."""
+    own, rounds = trial.allocation.reallocation, config.training.num_rounds
+    measures = {"measured"} if own is not None and not own.idle(rounds) else set()
+    sizes = {"sizes"} if config.reporting.eval_levels else set()
+    return ALWAYS | measures | sizes
 
 
 def _checkpoints(

@@ -20,6 +20,7 @@ from experiments.config import RunConfig, from_json, to_json, with_fields
 from experiments.study import manifest
 from experiments.study.arm import Arm, arms_of_compare
 from experiments.study.block import named_block
+from experiments.study.kept import digests_of
 from experiments.study.manifest import Manifest
 from experiments.study.own_methods import own_methods, refuse_other_source
 from experiments.study.stopping import finished
@@ -140,11 +141,15 @@ def open_workdir(
         )
     return folder, dataclasses.replace(
         run,
-        began_with=tuple(began["code"]),
-        began_on=tuple(began["execution"]),
-        stopping=began["stopping"],
-        scores=manifest.joined(began["scores"], run.scores),
-        **{name: {**began[name], **getattr(run, name)} for name in _BY_BLOCK},
+        began_with=tuple(began.get("began_with", ())),
+        began_on=tuple(began.get("began_on", ())),
+        stopping=began.get("stopping", {}),
+        tables=began.get("tables", {}),
+        scores=manifest.joined(began.get("scores", {}), run.scores),
+        **{
+            name: manifest.replaced(began.get(name, {}), getattr(run, name), run.data_sha256)
+            for name in _BY_BLOCK
+        },
     )
 
 
@@ -423,26 +428,27 @@ def _refuse_shared_programs(folder: pathlib.Path, found: Manifest, run: Manifest
 
 
 def _going_on(folder: pathlib.Path, run: Manifest, *, keeps_checkpoints: bool) -> dict[str, Any]:
-    """Returns what run.json keeps of a run that goes on; says what is new.
+    """Returns what run.json keeps of a run that goes on, by field; says what is new.
 
-    That is the other code and devices which it began with, what it has of every block, and the rule
-    that stopped it, if no arm, seed or round is new.
+    That is the other code and devices which it began with, what it has of every block and of
+    finished tables, and the rule that stopped it, if no arm, seed or round is new. Of a run that
+    starts over, it is nothing.
     """
-    ended, begun = (folder / "summary.csv").exists(), (folder / "summary.csv.partial").exists()
-    has_checkpoints = (folder / CHECKPOINTS).exists()
-    if not has_checkpoints and (ended or begun):
-        stays = "what finished tables have whole stays, and all else starts over"
-        say(
-            f"workdir {folder} has results and no checkpoints: "
-            f"{stays if ended and keeps_checkpoints else 'all of its runs start over'}"
-        )
-    goes_on = has_checkpoints or (ended and keeps_checkpoints)
-    if not goes_on or not (folder / manifest.NAME).exists():
-        return {
-            **{"code": [], "execution": [], "stopping": {}, "scores": {}},
-            **{name: {} for name in _BY_BLOCK},
-        }
-    found = manifest.read_manifest(folder)
+    known = _begun(folder)
+    found = manifest.read_manifest(folder) if known else run
+    tables = dict(found.tables) if known and keeps_checkpoints else {}
+    if tables != digests_of(folder):  # The run that wrote them did not end, or they were changed.
+        tables = {}
+    if not (folder / CHECKPOINTS).exists():
+        if tables:
+            say(
+                f"workdir {folder} has no checkpoints: runs that are complete in its finished "
+                "tables are kept, and others start over"
+            )
+        elif known:
+            say(f"workdir {folder} has results and no checkpoints: all of its runs start over")
+        if not tables:
+            return {}
     arms, seeds = found.execution.get("modes", {}), found.run.comparison.num_seeds
     new = [arm for arm in run.execution.get("modes", {}) if arm not in arms]
     new += [f"{run.run.comparison.num_seeds} seeds"] * (run.run.comparison.num_seeds > seeds)
@@ -464,9 +470,12 @@ def _going_on(folder: pathlib.Path, run: Manifest, *, keeps_checkpoints: bool) -
         )
         execution.append(there)
     rounds = {own.run.training.num_rounds for own in (found, run)}
-    stopping = {} if new or len(rounds) > 1 else found.stopping
     return {
-        **{"code": code, "execution": execution, "stopping": stopping, "scores": found.scores},
+        "began_with": code,
+        "began_on": execution,
+        "stopping": {} if new or len(rounds) > 1 else found.stopping,
+        "tables": tables,
+        "scores": found.scores,
         **{name: getattr(found, name) for name in _BY_BLOCK},
     }
 

@@ -161,7 +161,7 @@ class Tracker:
             run = _Run(
                 {**self._shared, **of_arm},
                 self._settings.get(name, ""),
-                _digest([int(record["round"]), numbers]),
+                _digest([int(record["round"]), _as_in_tables(numbers)]),
                 earlier=known.get("earlier", ()),
             )
             self._runs[name] = run
@@ -257,6 +257,11 @@ def _other(known: Mapping[str, Any], run: _Run) -> str:
 def _numbered(name: str, run: _Run) -> str:
     """Returns the name that the store shows of a run."""
     return f"{name} run {len(run.earlier) + 1}" if run.earlier else name
+
+
+def _as_in_tables(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Returns numbers with seconds as tables have them, which give a run its records back."""
+    return {n: round(v, 3) if n.startswith("seconds/") else v for n, v in numbers.items()}
 
 
 def _digest(content: Any) -> str:

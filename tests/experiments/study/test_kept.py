@@ -1,15 +1,16 @@
 """A workdir without checkpoints: what its finished tables have whole does not run again."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
 import pytest
 
+from experiments.study import manifest
 from experiments.study.arm import Arm
 from experiments.study.block import Block
 from experiments.study.kept import COLUMNS, kept_in
-from hasa_jax import UserError
 from hasa_jax.simulation.writers import TABLES
 from tests.support.scripts import VECTORS, records_of, run
 
@@ -19,11 +20,12 @@ STUDY = [
     "--num_rounds=5",
     "--reallocate_every=2",
     "--eval_every=3",
+    "--eval_levels=1,.5",
     "--seeds_per_program=2",
     "--policies=need",
 ]
 NEED = Arm("hasa", "need")
-STAYS = "has results and no checkpoints: what finished tables have whole stays"
+KEPT = "has no checkpoints: runs that are complete in its finished tables are kept"
 
 
 def done(*arguments):
@@ -65,15 +67,15 @@ def bare(two_seeds, tmp_path):
 
 
 def test_the_columns_are_those_that_a_run_writes(two_seeds):
-    for table, columns in COLUMNS.items():
+    for table in TABLES:
         with (two_seeds / f"{table}.csv").open(encoding="utf-8") as file:
-            assert file.readline() == f"{columns}\n"
-    assert set(tables_of(two_seeds)) == {"metrics", "summary", "measured"}
+            assert file.readline() == f"{COLUMNS[table]}\n"
+    assert set(COLUMNS) == set(TABLES)
 
 
 def test_a_run_without_its_checkpoints_does_not_run_again(two_seeds, bare):
     printed = done(*STUDY, "--num_seeds=2", f"--workdir={bare}")
-    assert f"workdir {bare} {STAYS}" in printed
+    assert f"workdir {bare} {KEPT}" in printed
     assert printed.count("  restored\n") == 2 * 2 * 2
     assert tables_of(bare, seconds=True) == tables_of(two_seeds, seconds=True)
     assert not list((bare / "checkpoints").rglob("records.jsonl"))
@@ -92,58 +94,74 @@ def test_seeds_are_added_to_what_is_kept(two_seeds, bare, tmp_path):
     assert seconds_of(bare, "01") == seconds_of(two_seeds, "01")
 
 
-def found_in(folder, seed):
+def last_of(folder, seed, needed=TABLES):
     """The last accuracies that are kept of both folds of a seed, which share a program."""
-    blocks = [Block(seed, fold) for fold in (1, 2)]
-    hashes = json.loads((folder / "run.json").read_text(encoding="utf-8"))["data_sha256"]
-    hashes = {**hashes, "1.1": hashes.get("1.1", "unknown")}
-    last = kept_in(folder, num_rounds=5, eval_every=3).last(NEED, blocks, hashes)
+    kept = kept_in(folder, manifest.read_manifest(folder))
+    last = kept.last(NEED, [Block(seed, fold) for fold in (1, 2)], set(needed))
     return last and [record["mean_accuracy"] for record in last]
 
 
-def test_what_is_kept_are_numbers_of_whole_runs(bare):
+def test_what_is_kept_are_numbers_of_complete_runs(bare, capsys):
     expected = [
         float(record["mean_accuracy"])
         for record in records_of(bare / "summary.csv")
         if (record["seed"], record["round"]) == ("1", "5")
     ]
-    assert found_in(bare, 1) == expected
-    assert found_in(bare, 2) is None
-    assert kept_in(bare, 7, 3).last(NEED, [Block(1, 1)], {}) is None
+    assert last_of(bare, 1) == expected
+    assert last_of(bare, 2) is None, "it has no record"
+    assert not capsys.readouterr().out
 
 
-@pytest.mark.parametrize("table", ["metrics", "summary", "timings"])
-def test_a_block_that_lacks_an_evaluation_is_not_kept(table, bare):
-    def cut(lines):
-        return [line for line in lines if line[4:7] != ["1", "2", "5"]]
-
-    rewrite(bare / f"{table}.csv", cut)
-    assert found_in(bare, 1) is None
-    assert found_in(bare, 0)
-
-
-def test_tables_of_other_columns_are_not_joined_with_new_ones(bare):
-    rewrite(bare / "summary.csv", lambda lines: [line[:-1] for line in lines])
-    assert found_in(bare, 0) is None
+def test_a_run_without_all_of_its_rounds_starts_over(bare, capsys):
+    last = ["1", "2", "5"]
+    rewrite(bare / "summary.csv", lambda lines: [own for own in lines if own[4:7] != last])
+    assert last_of(bare, 1) is None
+    assert capsys.readouterr().out == (
+        "hasa (need), seed 1, fold 1 and 1 more: its run starts over, as finished tables do not "
+        "have all of its rounds, and it has no checkpoint\n"
+    )
+    assert last_of(bare, 0)
 
 
-def test_damaged_tables_are_refused(bare):
-    rewrite(bare / "metrics.csv", lambda lines: [*lines, ["hasa", "need"]])
-    with pytest.raises(UserError, match=r"metrics\.csv, line \d+: column 'extraction' holds None"):
-        found_in(bare, 0)
+@pytest.mark.parametrize("table", TABLES)
+def test_a_run_needs_all_of_its_tables(table, bare, capsys):
+    rewrite(bare / f"{table}.csv", lambda lines: [own[:-1] for own in lines])
+    assert last_of(bare, 0) is None
+    assert f"as {table}.csv has the columns of other code" in capsys.readouterr().out
+    found = manifest.read_manifest(bare)
+    tables = {name: own for name, own in found.tables.items() if name != table}
+    manifest.write_manifest(bare, dataclasses.replace(found, tables=tables))
+    assert last_of(bare, 0) is None
+    said = "" if table == "summary" else f"as {table}.csv is missing"
+    assert said in capsys.readouterr().out
 
 
-def test_tables_of_other_data_are_refused(bare):
-    found = kept_in(bare, 5, 3)
-    with pytest.raises(UserError, match=r"other data \(seed 1, fold 2, by its hash in run\.json"):
-        found.last(NEED, [Block(1, 2)], {"1.2": "other"})
+def test_other_data_are_refused_before_run_json_has_their_hash(bare):
+    """Also the second time."""
+    found = manifest.read_manifest(bare)
+    manifest.write_manifest(
+        bare, dataclasses.replace(found, data_sha256={**found.data_sha256, "1.2": "other"})
+    )
+    for _ in range(2):
+        refused = run("compare", *STUDY, "--num_seeds=2", f"--workdir={bare}")
+        assert refused.returncode == 2
+        assert "holds metrics of other data (seed 1, fold 2, by its hash" in refused.stderr
 
 
-def test_tables_that_no_run_json_vouches_for_are_not_kept(bare):
-    written = json.loads((bare / "run.json").read_text(encoding="utf-8"))
-    written["data_sha256"].pop("1.1")
-    (bare / "run.json").write_text(json.dumps(written), encoding="utf-8")
-    assert found_in(bare, 1) is None
-    assert found_in(bare, 0)
-    (bare / "run.json").unlink()
-    assert not kept_in(bare, 5, 3).hashes
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [(False, ["summary", "summary", 2, 4]), (True, ["summary", 2, "summary", 4])],
+)
+def test_measurements_come_with_the_evaluation_that_a_run_gives_them(first, expected, bare):
+    """One after round 2 comes with the evaluation of round 5, or of round 2 if it decides there."""
+    kept = kept_in(bare, manifest.read_manifest(bare))
+    taken = []
+
+    class Seen:
+        def write(self, table, records):
+            taken.extend(dict.fromkeys(own["round"] for own in records if table == "measured"))
+            taken.extend(["summary"] if table == "summary" else [])
+
+    kept = dataclasses.replace(kept, rounds=(2, 5), measures_first=first)
+    kept.give(NEED, [Block(0, 1)], [Seen()])
+    assert taken == expected

@@ -8,6 +8,7 @@ import pytest
 from experiments.config import RunConfig, to_json, with_fields
 from experiments.study import manifest, workdir
 from experiments.study.arm import arms_of_compare
+from experiments.study.kept import digests_of
 from experiments.study.manifest import Manifest
 from hasa_jax import UserError
 
@@ -305,27 +306,40 @@ def test_checkpoints_are_not_passed_over(folder):
 
 
 @pytest.mark.parametrize(
-    ("table", "keeps", "then"),
+    ("change", "keeps", "kept"),
     [
-        ("summary.csv", True, "what finished tables have whole stays, and all else starts over"),
-        ("summary.csv", False, "all of its runs start over"),
-        ("summary.csv.partial", True, "all of its runs start over"),
+        ("", True, True),
+        ("", False, False),
+        ("other rows", True, False),
+        ("unfinished", True, False),
     ],
 )
-def test_results_that_lost_their_checkpoints_are_said(table, keeps, then, folder, capsys):
+def test_results_that_lost_their_checkpoints_are_said(change, keeps, kept, folder, capsys):
+    """They are kept where run.json vouches for the finished tables."""
+    run = dataclasses.replace(run_of(), tables=digests_of(folder))
+    manifest.write_manifest(folder, run)
     workdir.open_workdir(str(folder), run_of())
-    (folder / table).touch()
-    workdir.open_workdir(str(folder), run_of())
-    assert "start" not in capsys.readouterr().out
+    assert "start over" not in capsys.readouterr().out
     (folder / workdir.CHECKPOINTS).rmdir()
+    if change == "other rows":
+        (folder / "metrics.csv").write_text("others")
+    elif change == "unfinished":
+        (folder / "metrics.csv").rename(folder / "metrics.csv.partial")
     other = dataclasses.replace(run_of(), code={**CODE, "git_commit": "def"})
-    _, run = workdir.open_workdir(str(folder), other, keeps_checkpoints=keeps)
+    _, found = workdir.open_workdir(str(folder), other, keeps_checkpoints=keeps)
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == f"workdir {folder} has results and no checkpoints: {then}"
-    # What stays is of the code that it ran with.
-    stays = "stays" in then
-    assert run.began_with == ((CODE,) if stays else ())
-    assert len(printed) == 1 + stays
+    over = f"workdir {folder} has results and no checkpoints: all of its runs start over"
+    stay = "runs that are complete in its finished tables are kept, and others start over"
+    assert printed[0] == (f"workdir {folder} has no checkpoints: {stay}" if kept else over)
+    # What is kept is of the code that it ran with.
+    assert found.began_with == ((CODE,) if kept else ())
+    assert found.tables == (run.tables if kept else {})
+
+
+def test_notes_of_data_that_have_none_now_are_not_kept(folder):
+    notes = {"0": ["never measures"], "1": ["16 were left out"]}
+    manifest.write_manifest(folder, dataclasses.replace(run_of(), data_notes=notes))
+    assert workdir.open_workdir(str(folder), run_of())[1].data_notes == {"1": notes["1"]}
 
 
 def test_run_json_keeps_what_it_has_of_other_seeds(folder):
@@ -336,7 +350,8 @@ def test_run_json_keeps_what_it_has_of_other_seeds(folder):
         run_of(), data_sha256={"0": "d0", "1": "d1"}, baseline=baseline, scores=scores
     )
     manifest.write_manifest(folder, before)
-    now = dataclasses.replace(run_of(), scores={"hasa:hasa": {"0": {"a": 0.3}}})
+    own = {"0": baseline["0"]}
+    now = dataclasses.replace(run_of(), baseline=own, scores={"hasa:hasa": {"0": {"a": 0.3}}})
     _, run = workdir.open_workdir(str(folder), now)
     assert run.data_sha256 == {"0": "d0", "1": "d1"}
     assert run.baseline == baseline
