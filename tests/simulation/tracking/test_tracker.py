@@ -231,6 +231,17 @@ def test_another_start_of_the_same_settings_is_another_run(tmp_path):
     assert (earlier["identity"], earlier["round"]) == ("id1", 6)
 
 
+def test_a_run_that_is_written_again_from_tables_is_the_same(tmp_path):
+    """Tables have milliseconds."""
+    store, lines = Memory(), []
+    give(tracker_of(store, tmp_path, lines), [2, 4, 6], seconds=2.00049)
+    again = tracker_of(store, tmp_path, lines)
+    give(again, [2, 4, 6], seconds=2.0)
+    again.close()
+    assert len(store.runs) == 4
+    assert lines == []
+
+
 def test_another_start_is_another_run_also_where_no_round_was_noted(tmp_path):
     """A process may be killed after the store took a round and before that is noted."""
     store = Memory()
