@@ -18,9 +18,8 @@ from typing import Any
 from experiments.analysis import results
 from experiments.study import manifest
 from experiments.study.arm import Arm
-from experiments.study.block import Block, named_block
+from experiments.study.block import Block
 from experiments.study.manifest import Manifest
-from hasa_jax.base import UserError
 from hasa_jax.execution import processes
 from hasa_jax.simulation.writers import TABLES, Writer, say
 
@@ -74,12 +73,8 @@ class Kept:
         Raises:
           UserError: naming the first block with other data.
         """
-        for name, digest in hashes.items() if self.tables else ():
-            if self.hashes.get(name, digest) != digest:
-                raise UserError(
-                    f"workdir {self.folder} holds metrics of other data ({named_block(name)}, by "
-                    f"its hash in {manifest.NAME}): name another with `workdir`"
-                )
+        if self.tables:
+            manifest.refuse_other_data(self.folder, self.hashes, hashes)
 
     def last(self, arm: Arm, blocks: Sequence[Block], needed: Set[str]) -> list[Record] | None:
         """Returns the last record of `summary` of every block, if their runs are kept.

@@ -15,6 +15,7 @@ import jax
 
 from experiments.analysis.stopped import Rule
 from experiments.config import RunConfig, deciding, from_json, with_fields
+from experiments.study.block import named_block
 from experiments.study.by_client import recorded_numbers
 from experiments.study.scores import identity_of
 from hasa_jax.base import UserError
@@ -168,6 +169,27 @@ def replaced(
     """
     both = {**found, **own}
     return {name: value for name, value in both.items() if name in own or name not in blocks}
+
+
+def refuse_other_data(
+    folder: pathlib.Path, found: Mapping[str, str], now: Mapping[str, str]
+) -> None:
+    """Refuses a workdir with results of other data.
+
+    Args:
+      folder: the workdir.
+      found: SHA-256 of the data of its blocks, by their names.
+      now: that of the data now.
+
+    Raises:
+      UserError: naming the first block with other data.
+    """
+    for name, digest in now.items():
+        if found.get(name, digest) != digest:
+            raise UserError(
+                f"workdir {folder} holds metrics of other data ({named_block(name)}, by its hash "
+                f"in {NAME}): name another with `workdir`"
+            )
 
 
 def code_here() -> dict[str, Any]:

@@ -19,7 +19,6 @@ from experiments.analysis import results
 from experiments.config import RunConfig, from_json, to_json, with_fields
 from experiments.study import manifest
 from experiments.study.arm import Arm, arms_of_compare
-from experiments.study.block import named_block
 from experiments.study.kept import digests_of
 from experiments.study.manifest import Manifest
 from experiments.study.own_methods import own_methods, refuse_other_source
@@ -327,12 +326,7 @@ def _refuse_other_run(folder: pathlib.Path, run: Manifest) -> None:
     found = manifest.read_manifest(folder)
     _refuse_other_config(folder, found, run)
     _refuse_other_switches(folder, found, run)
-    for name, digest in run.data_sha256.items():
-        if found.data_sha256.get(name, digest) != digest:
-            raise UserError(
-                f"workdir {folder} holds metrics of other data ({named_block(name)}, by its hash "
-                f"in {manifest.NAME}): name another with `workdir`"
-            )
+    manifest.refuse_other_data(folder, found.data_sha256, run.data_sha256)
 
 
 def _begun(folder: pathlib.Path) -> bool:

@@ -1,4 +1,4 @@
-"""A workdir without checkpoints: what its finished tables have whole does not run again."""
+"""A workdir without checkpoints: runs that are complete in its finished tables are kept."""
 
 import csv
 import dataclasses
