@@ -287,7 +287,8 @@ def _decided(finding: Finding) -> str:
     deviation = float(finding.gains.std(ddof=1))
     half = interval(finding.gains)
     if half <= RESOLVED:
-        return f"not confirmed, no gain of more than {finding.gains.mean() + half:.2f} points"
+        most = finding.gains.mean() + half
+        return "not confirmed, no gain" + (f" of more than {most:.2f} points" if most > 0 else "")
     return f"open, {seeds_text(deviation, RESOLVED)} seeds would resolve {RESOLVED:g} points"
 
 
