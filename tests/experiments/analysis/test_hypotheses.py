@@ -75,6 +75,15 @@ def test_what_is_not_resolved_says_how_many_seeds_would(tmp_path):
     assert "seeds would resolve 0.25 points" in lines[1]
 
 
+@pytest.mark.parametrize(
+    ("gain", "wanted"),
+    [(-0.0013, "not confirmed, no gain ("), (0.0005, "not confirmed, no gain of more than 0.18 ")],
+)
+def test_an_interval_below_zero_is_no_gain(tmp_path, gain, wanted):
+    lines = hypotheses.answers(found_in(tmp_path, gains={**GAINS, hypotheses.EXCESS: gain}))
+    assert lines[0].startswith(f"Heterogeneity needs width: {wanted}")
+
+
 def test_contrasts_of_other_budgets_have_no_test(tmp_path):
     lines = [
         line | ({"budget_width": "0.52"} if line["policy"] == "inverse_size" else {})
