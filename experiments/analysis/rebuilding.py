@@ -125,9 +125,7 @@ class Library:
                 if folder not in self.sources:
                     own = results.source_of(self.folder / folder, clients=False)
                     self.sources[folder] = own
-            found = results.merge([self.sources[folder] for folder in folders])
-            left_out = self.studies.get("studies", {}).get(name, {}).get("without", [])
-            self.studied[name] = results.without(found, left_out) if left_out else found
+            self.studied[name] = results.merge([self.sources[folder] for folder in folders])
         return self.studied[name]
 
     def comparison(self, name: str) -> ComparisonConfig:

@@ -476,48 +476,6 @@ def _with_all_folds(
     return found, tuple(filter(None, [by_seed.remark_of(lacking, merged["summary"], folds)]))
 
 
-def without(found: Results, names: Sequence[str]) -> Results:
-    """Leaves arms out.
-
-    Args:
-      found: the results.
-      names: full names of the arms.
-
-    Returns:
-      The results of the others. One that was set apart by its folder loses it where no other arm
-      has its method and policy.
-
-    Raises:
-      UserError: if there is no such arm, or no other one.
-    """
-    known = [arm.name for arm in found.arms]
-    if missing := [name for name in names if name not in known]:
-        raise UserError(f"there is no arm {missing[0]!r}: name some of {', '.join(known)}")
-    kept = [arm for arm in found.arms if arm.name not in names]
-    if not kept:
-        raise UserError("no arm is left: leave fewer out")
-    plain = collections.Counter(arm[:2] for arm in kept)
-    called = {arm: arm._replace(folder="") if plain[arm[:2]] == 1 else arm for arm in kept}
-
-    def records_of(table: Sequence[Record]) -> list[Record]:
-        return [
-            {**record, FOLDER: called[arm].folder}
-            for record in table
-            if (arm := arm_of(record)) in called
-        ]
-
-    return dataclasses.replace(
-        found,
-        arms=tuple(called.values()),
-        metrics=records_of(found.metrics),
-        summary=records_of(found.summary),
-        sizes=records_of(found.sizes),
-        levels={called[arm]: own for arm, own in found.levels.items() if arm in called},
-        scores={called[arm]: own for arm, own in found.scores.items() if arm in called},
-        hiding=frozenset(called[arm] for arm in found.hiding if arm in called),
-    )
-
-
 def source_of(folder: pathlib.Path, *, clients: bool = True) -> Source:
     """Reads one workdir; of a run that has not ended, the arms and blocks that have all rounds.
 

@@ -211,21 +211,6 @@ def test_other_settings_make_other_arms(tmp_path):
     assert [arm.folder for arm in read(one, three).arms] == ["", ""]
 
 
-def test_arms_are_left_out(tmp_path):
-    """What is left of two runs of one arm needs no folder."""
-    one = write(tmp_path / "old", records("uniform", [0.1, 0.2]) + records("hasa", [0.1, 0.2]))
-    changed_too = {"method": {"robust": "norm_clip"}}
-    two = write(tmp_path / "new", records("hasa", [0.2, 0.4]), changed_too)
-    found = results.without(read(one, two), ["hasa:hasa (old)"])
-    assert [arm.name for arm in found.arms] == ["hasa:uniform", "hasa:hasa"]
-    (table, *_) = tables.tables_of(found, ComparisonConfig())
-    assert table.cell("hasa", "mean %").value == pytest.approx(30)
-    with pytest.raises(UserError, match="no arm 'hasa': name some of hasa:uniform, hasa:hasa"):
-        results.without(found, ["hasa"])
-    with pytest.raises(UserError, match="no arm is left"):
-        results.without(found, ["hasa:uniform", "hasa:hasa"])
-
-
 def test_exits_may_differ(tmp_path):
     one = write(tmp_path / "a", records("uniform", [0.1]))
     other = [own | {"method": "scalefl"} for own in records("levels", [0.2])]
