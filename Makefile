@@ -46,7 +46,8 @@ SPACE := $(subst ,, )
 .DELETE_ON_ERROR:
 # Targets that share an environment must not install into it at once.
 .NOTPARALLEL:
-.PHONY: help demo testbed titles titles_settled fiarse fiarse_ablations heterofl cross_domain benchmark rebuild test test-slow test-oldest site package lint format lock hooks clean
+.PHONY: help demo testbed testbed_long titles titles_settled methods hostile ag_news fiarse \
+  fiarse_ablations heterofl cross_domain benchmark rebuild test test-slow test-oldest site package lint format lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +59,10 @@ demo: $(RUN_STAMP) ## Compare three policies where the score is right by constru
 
 testbed: $(STUDY_STAMP) ## When does each policy win? Nine cells where the truth is known
 	$(BIN)/python -m experiments.testbed --flagfile=experiments/configs/testbed.flags --workdir=runs/testbed
+
+testbed_long: $(STUDY_STAMP) ## The same with 30 rounds
+	$(BIN)/python -m experiments.testbed --flagfile=experiments/configs/testbed_long.flags \
+	  --workdir=runs/testbed_long
 
 titles: $(RUN_STAMP) ## The titles study, both aggregations: make titles DATA=FILE.csv
 	for each in coverage full; do \
@@ -71,6 +76,25 @@ titles_settled: $(STUDY_STAMP) ## Heterogeneity, size or cheapness: make titles_
 	  $(BIN)/python -m experiments.plots --workdir=runs/titles_settled/$$each || exit; done
 	$(BIN)/python -m experiments.hypotheses \
 	  --workdir=runs/titles_settled/coverage,runs/titles_settled/full
+
+methods: $(RUN_STAMP) ## Published methods at one budget, LSTM and Transformer: make methods DATA=FILE.csv
+	for each in lstm:params:0.66 lstm:macs:0.47 transformer:params:0.5 transformer:macs:0.4; do \
+	  model=$${each%%:*} budget=$${each##*:} unit=$${each#*:}; unit=$${unit%:*}; \
+	  $(BIN)/python -m experiments.compare --flagfile=experiments/configs/methods_$$model.flags \
+	    --data_path=$(DATA) --budget_unit=$$unit --budget=$$budget \
+	    --workdir=runs/methods_$${model}_$$unit || exit; \
+	  $(BIN)/python -m experiments.tables --workdir=runs/methods_$${model}_$$unit --reference=hasa \
+	    || exit; done
+
+hostile: $(STUDY_STAMP) ## A fifth of the clients hostile: make hostile DATA=FOLDER, which has optdigits
+	for each in 0:0:1 1:0.2:1 4:0.2:4 10:0.2:10; do \
+	  share=$${each#*:}; share=$${share%:*}; \
+	  for means in : _clip:--methods=fedavg\ --robust=norm_clip; do \
+	    $(call compare,hostile_digits,optdigits,hostile_digits_$${each%%:*}$${means%%:*}) \
+	      --corrupted=$$share --corruption_scale=$${each##*:} $${means#*:} || exit; done; done
+
+ag_news: $(STUDY_STAMP) ## Kinds of news on a Transformer: make ag_news DATA=FOLDER, which has ag_news
+	$(call compare,ag_news,ag_news,ag_news)
 
 fiarse: $(STUDY_STAMP) ## FIARSE's study: make fiarse DATA=FOLDER, which has cifar10
 	$(call compare,$(FIARSE),cifar10,$(FIARSE)/structured) --methods=heterofl:levels,fedrolex:levels \
