@@ -10,8 +10,12 @@ SUITE ?= small
 FIARSE ?= fiarse_four
 HETEROFL ?= heterofl
 # Blocks below ScaleFL's early exits (the published shares of the depth), and widths at the four exits
-# with which its sizes come near the others' in parameters.
+# with which its sizes come near the others' in parameters: of five sizes, and of four.
 SCALEFL_EXITS ?= 4,6,7
+ifeq ($(FIARSE),fiarse_five)
+SCALEFL_WIDTHS ?= 0.79,0.79,0.79,1
+SCALEFL_LEVELS ?= 1,0.64,0.36,0.16,0.04
+endif
 SCALEFL_WIDTHS ?= 0.5,0.5,0.65,1
 SCALEFL_LEVELS ?= 1,0.25,0.0625,0.015625
 
