@@ -91,11 +91,11 @@ methods: $(RUN_STAMP) ## Published methods at one budget, LSTM and Transformer: 
 	    || exit; done
 
 hostile: $(STUDY_STAMP) ## A fifth of the clients hostile: make hostile DATA=FOLDER, which has optdigits
-	for each in 0:0:1 1:0.2:1 4:0.2:4 10:0.2:10; do \
-	  share=$${each#*:}; share=$${share%:*}; \
+	for scale in 0 1 4 10; do \
+	  hostile="--corrupted=0.2 --corruption_scale=$$scale"; test $$scale != 0 || hostile=; \
 	  for means in : _clip:--methods=fedavg\ --robust=norm_clip; do \
-	    $(call compare,hostile_digits,optdigits,hostile_digits_$${each%%:*}$${means%%:*}) \
-	      --corrupted=$$share --corruption_scale=$${each##*:} $${means#*:} || exit; done; done
+	    $(call compare,hostile_digits,optdigits,hostile_digits_$$scale$${means%%:*}) \
+	      $$hostile $${means#*:} || exit; done; done
 
 ag_news: $(STUDY_STAMP) ## Kinds of news on a Transformer: make ag_news DATA=FOLDER, which has ag_news
 	$(call compare,ag_news,ag_news,ag_news)

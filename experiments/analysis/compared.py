@@ -75,9 +75,21 @@ class Comparison:
         alike = len(policies) == 1 or len(methods) == len(arms)
         return "method" if len(methods) > 1 and alike else "arm"
 
-    def match(self, own: Mapping[int, Record], base: Mapping[int, Record], unit: str) -> bool:
-        """Returns whether two arms achieve the same budget in a unit, by their records by seed."""
-        return budgets_match(achieved(own, unit), achieved(base, unit))
+    def match(self, arm: Arm, by_arm: Mapping[Arm, Mapping[int, Record]], unit: str) -> bool:
+        """Returns whether an arm and the reference achieve one budget in a unit.
+
+        Args:
+          arm: the arm.
+          by_arm: records of a round, by arm and seed.
+          unit: what the budget counts.
+
+        Returns:
+          False too if they have no seed in common, or supernets of different widths: budgets are
+          shares of an arm's own supernet.
+        """
+        both = arm, self.reference
+        alike = len({self.found.supernets.get(each, 1.0) for each in both}) == 1
+        return alike and budgets_match(*(achieved(by_arm[each], unit) for each in both))
 
 
 def compared_of(found: Results, comparison: ComparisonConfig) -> Comparison:
@@ -283,7 +295,7 @@ def gains_of(compared: Comparison, round: int, metric: str) -> dict[Arm, np.ndar
     base, found, name = by_arm[compared.reference], {}, f"{metric}_accuracy"
     for arm, own in by_arm.items():
         seeds = sorted(set(own) & set(base))
-        if arm != compared.reference and seeds and compared.match(own, base, compared.matched):
+        if arm != compared.reference and seeds and compared.match(arm, by_arm, compared.matched):
             found[arm] = percents(own, name, seeds) - percents(base, name, seeds)
     return found
 

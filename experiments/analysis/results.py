@@ -70,6 +70,11 @@ _LONGEST = 60
 
 _OPTIMIZER = "client_optimizer"
 
+_OF_SUPERNETS = (
+    "Budgets and sizes are shares of an arm's own supernet, so arms of another supernet_width do "
+    "not match."
+)
+
 Record = Mapping[str, str]
 
 
@@ -170,6 +175,7 @@ class Results:
       dealt: why a name is another client in every seed; empty where clients are the same ones.
       hiding: arms whose objective hides the classes that a client does not train, in its accuracy
         too.
+      supernets: widths of the supernets, by arm. Budgets are shares of an arm's own supernet.
     """
 
     folders: tuple[pathlib.Path, ...]
@@ -189,6 +195,7 @@ class Results:
     )
     dealt: str = ""
     hiding: frozenset[Arm] = frozenset()
+    supernets: Mapping[Arm, float] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def _by_round(self) -> dict[int, set[tuple[Arm, int]]]:
@@ -384,6 +391,7 @@ def merge(sources: Sequence[Source]) -> Results:
     if folds:
         tail = sources[0].manifest.run.reporting.tail_fraction
         merged["summary"] = by_seed.pooled(merged["summary"], merged["metrics"], tail)
+    supernets = _supernets(sources, tags)
     return Results(
         folders=folders,
         arms=arms,
@@ -400,6 +408,7 @@ def merge(sources: Sequence[Source]) -> Results:
             *of_folds,
             *_differences(sources, names),
             *_unrecorded(sources, names),
+            *[_OF_SUPERNETS] * (len(set(supernets.values())) > 1),
         ),
         eval_clients=tuple(
             sorted({source.manifest.run.reporting.eval_clients for source in sources})
@@ -409,6 +418,7 @@ def merge(sources: Sequence[Source]) -> Results:
         scores=_scores(sources, tags),
         dealt=next(filter(None, map(_dealt, sources)), ""),
         hiding=_hiding(sources, tags),
+        supernets=supernets,
     )
 
 
@@ -601,7 +611,7 @@ def _check_alike(first: Source, other: Source, but: str = "") -> None:
 def _check_models(first: Source, other: Source, *, data_too: bool) -> None:
     """Raises if two workdirs have other supernets, as far as is known, or other data."""
     one, two = first.manifest.model, other.manifest.model
-    widths = [own.settings("").get("supernet_width", 1) for own in (first, other)]
+    widths = [_supernet_width(own) for own in (first, other)]
     # A supernet of another width has other units, and is another arm.
     groups = (one.get("groups"), two.get("groups"))
     if widths[0] == widths[1] and None not in groups and groups[0] != groups[1]:
@@ -716,6 +726,18 @@ def _hiding(sources: Sequence[Source], tags: Mapping[tuple[Arm, int], str]) -> f
         for (arm, at), tag in tags.items()
         if hides(sources[at].settings(arm.method))
     )
+
+
+def _supernets(sources: Sequence[Source], tags: Mapping[tuple[Arm, int], str]) -> dict[Arm, float]:
+    """Returns the width of the supernet of every arm."""
+    return {
+        arm._replace(folder=tag): _supernet_width(sources[at]) for (arm, at), tag in tags.items()
+    }
+
+
+def _supernet_width(source: Source) -> float:
+    """Returns the width of a workdir's supernet; 1 if nothing is known of it."""
+    return float(source.settings("").get("supernet_width", 1))
 
 
 def _scores(

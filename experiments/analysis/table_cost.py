@@ -47,7 +47,7 @@ def cost(compared: Comparison, round: int) -> Table:
         for unit in units:
             # Without a common seed it is not known whether budgets match.
             common = bool(set(own) & set(base))
-            apart = " ≠" * (common and not compared.match(own, base, unit))
+            apart = " ≠" * (common and not compared.match(arm, by_arm, unit))
             share = _mean(own, f"budget_{unit}")
             cells.append(Cell(f"{share:.3f}{apart}", share))
         if uncut:

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.analysis import by_size, reached, results, table_sizes
+from experiments.analysis import by_size, reached, results, table_cost, table_sizes
 from experiments.analysis.compared import compared_of
 from experiments.analysis.markdown import WIDTH
 from experiments.analysis.rendering import terminal
@@ -204,6 +204,22 @@ def test_workdirs_of_other_levels_are_arms_of_their_own(folder, tmp_path):
     first, second = read(folder, other)
     assert (first.arm.folder, second.arm.folder) == (folder.name, "half")
     assert (first.trained, second.trained) == (("0.5", "1"), ("0.5",))
+
+
+@pytest.mark.parametrize("width", [1.0, 0.5])
+def test_shares_of_another_supernet_do_not_match(folder, tmp_path, width):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    manifest = json.loads((other / "run.json").read_text())
+    manifest["config"]["method"] = {"supernet_width": width, "proximal": 0.5}
+    (other / "run.json").write_text(json.dumps(manifest))
+    found, apart = results.read((folder, other)), width != 1
+    sizes, *_ = by_size.tables_of(found, ComparisonConfig())
+    assert sizes.rows[1][2].text == ("not matched" if apart else "+0.00 ± 0.00")
+    assert any("another supernet_width do not match" in note for note in sizes.notes) == apart
+    compared = compared_of(found, ComparisonConfig())
+    for cell in table_cost.cost(compared, compared.last).rows[1][2:]:
+        assert ("≠" in cell.text) == apart
 
 
 def test_seeds_of_several_workdirs_are_merged(folder, tmp_path):
