@@ -39,7 +39,9 @@ def commands(tmp_path_factory):
     python.chmod(0o755)
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = re.findall(r"^([a-z_]+): \$\((?:RUN|STUDY)_STAMP\)", text, re.MULTILINE)
-    environment = {**os.environ, "COMMANDS": str(place / "commands")}
+    # Of a `make test` around it, make would take variables and flags over.
+    environment = {name: own for name, own in os.environ.items() if not name.startswith("MAKE")}
+    environment |= {"COMMANDS": str(place / "commands"), "MFLAGS": ""}
     for extra in (targets, ["fiarse", "FIARSE=fiarse_five"]):
         ready = [f"--assume-old={place}/.installed-{name}" for name in ("run", "study")]
         line = ["make", "--silent", f"VENV={place}", "DATA=data", *ready, *extra]
