@@ -2,11 +2,11 @@
 
 `tests/golden` has the commands and the records that the first edition wrote, fully optimised by the
 compiler. Its column `units` is called `size` now. In the process of the tests, which compiles
-quickly, losses are equal within a millionth. Budgets are equal but for the last bits. What the
-first edition did by default stands in the commands where the default is another today: HASA's
-coverage mean and exact projection, and the evaluation of the next round's draw. Two things are not
-compared: columns and splits that it did not have, and the executed MACs of masked runs, where it
-wrote those of sliced ones.
+quickly, losses are equal within a millionth, but for two commands of `LOOSER`. Budgets are equal
+but for the last bits. What the first edition did by default stands in the commands where the
+default is another today: HASA's coverage mean and exact projection, and the evaluation of the next
+round's draw. Two things are not compared: columns and splits that it did not have, and the executed
+MACs of masked runs, where it wrote those of sliced ones.
 """
 
 import csv
@@ -22,8 +22,11 @@ COMMANDS = json.loads((GOLDEN / "commands.json").read_text(encoding="utf-8"))
 NUM_RECORDS = 1171
 TABLES = ("metrics.csv", "summary.csv", "sizes.csv")
 TOLERANCE = 1e-6
-LOOSER = {"fedrolex_resnet18": 1e-5}
-"""Its strided convolutions add up their gradients in another order than then."""
+LOOSER = {"fedrolex_resnet18": 1e-5, "nan_dropped_fedprox_yogi": 5e-3}
+"""Strided convolutions add up their gradients in another order than then. Yogi's signs magnify last
+bits: without AVX-512, the first edition is 2.3e-3 from its own record. A proximal weight of .12 for
+.1 moves it by 3.3e-2.
+"""
 LAST_BITS = 1e-14
 """Budgets are products of BLAS, which adds up in the order of the vectors that a CPU has."""
 LATER_SPLITS = ("global_test",)
